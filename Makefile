@@ -1,0 +1,63 @@
+# Two commands: `make run` (environment, data, pipeline, report) and `make test`. Developers: `make check`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: environment
+environment: $(READY) ## the Python environment from the lock file, in .venv
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo "Python 3.11 or 3.12 is needed: make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.PHONY: run
+run: environment ## everything, from nothing to the report
+	snakemake --cores 8 --resources gpu=1
+	@echo
+	@echo "Report:  $(abspath reports/index.html)"
+	@echo "Runs:    source $(VENV)/bin/activate && mlflow ui    then open the address it prints"
+
+.PHONY: test
+test: environment ## the tests, under ten minutes on two cores
+	python -m pytest -m "not slow and not gpu"
+
+.PHONY: test-slow
+test-slow: environment ## what takes longer
+	python -m pytest -m "slow" --timeout 1800
+
+.PHONY: check
+check: environment ## format, lint, types
+	ruff format --check .
+	ruff check .
+	mypy
+	snakefmt --check Snakefile
+	snakemake --lint
+
+.PHONY: format
+format: environment ## rewrite the sources in the house format
+	ruff format .
+	ruff check --fix .
+	snakefmt Snakefile
+
+.PHONY: lock
+lock: environment ## resolve pyproject.toml anew into requirements.lock and environment.yml
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+	python -m tests.environment > environment.yml

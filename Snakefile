@@ -1,0 +1,285 @@
+"""Atelier: `snakemake --cores 8 --resources gpu=1` runs everything that is out of date.
+
+A rule is a stage: a DVC stage, a section of params.yaml, a module of pipeline/ and an MLflow run have the same name.
+"""
+
+from snakemake.utils import min_version
+
+from pipeline import doors
+
+min_version("9.27")
+
+door = doors.Door(workflow)
+PARAMS = door.params
+SECTIONS = door.sections
+RAW = expand("data/raw/{shard}.parquet", shard=door.shards)
+PICTURES = expand("data/raw/{shard}.tar", shard=door.shards)
+INSPECTED = expand("data/inspect/{shard}.parquet", shard=door.shards)
+
+
+wildcard_constraints:
+    shard=r"\d{5}",
+
+
+onstart:
+    door.started()
+
+
+onsuccess:
+    door.ended("FINISHED")
+
+
+onerror:
+    door.ended("FAILED")
+
+
+localrules:
+    all,
+    fetch_all,
+    inspect_all,
+
+
+rule all:
+    input:
+        "reports/index.html",
+        "models/export",
+
+
+# DVC asks for a sharded stage by these.
+rule fetch_all:
+    input:
+        RAW,
+        PICTURES,
+
+
+rule inspect_all:
+    input:
+        INSPECTED,
+
+
+rule collect:
+    """List the pictures of the source in a manifest."""
+    input:
+        code=doors.code_of("collect"),
+        pictures=door.folder_pictures,
+    output:
+        manifest="data/manifest.parquet",
+    params:
+        section=SECTIONS["collect"],
+    log:
+        "logs/collect.log",
+    benchmark:
+        "logs/benchmarks/collect.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline collect --params {params.section:q} --log {log} --manifest {output.manifest}"
+
+
+rule fetch:
+    """Bring the bytes of one shard's pictures."""
+    input:
+        code=doors.code_of("fetch"),
+        pictures=door.folder_pictures,
+        manifest=rules.collect.output.manifest,
+    output:
+        shard="data/raw/{shard}.tar",
+        table="data/raw/{shard}.parquet",
+    params:
+        section=SECTIONS["fetch"],
+    log:
+        "logs/fetch/{shard}.log",
+    benchmark:
+        "logs/benchmarks/fetch/{shard}.tsv"
+    conda:
+        "environment.yml"
+    retries: 2
+    shell:
+        "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --shard {output.shard} --table {output.table}"
+
+
+rule inspect:
+    """Decode and measure one shard's pictures."""
+    input:
+        code=doors.code_of("inspect"),
+        shard=rules.fetch.output.shard,
+        raw_table=rules.fetch.output.table,
+    output:
+        table="data/inspect/{shard}.parquet",
+    params:
+        section=SECTIONS["inspect"],
+    log:
+        "logs/inspect/{shard}.log",
+    benchmark:
+        "logs/benchmarks/inspect/{shard}.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline inspect --params {params.section:q} --log {log} --shard {input.shard}"
+        " --raw-table {input.raw_table} --table {output.table}"
+
+
+rule dedup:
+    """Group near-duplicates and choose one of each group."""
+    input:
+        code=doors.code_of("dedup"),
+        raw_tables=RAW,
+        inspect_tables=INSPECTED,
+    output:
+        duplicates="data/duplicates.parquet",
+    params:
+        section=SECTIONS["dedup"],
+    log:
+        "logs/dedup.log",
+    benchmark:
+        "logs/benchmarks/dedup.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
+        " --inspect-tables {input.inspect_tables} --duplicates {output.duplicates}"
+
+
+rule curate:
+    """Keep or drop every picture, with a reason, and split by duplicate group."""
+    input:
+        code=doors.code_of("curate"),
+        raw_tables=RAW,
+        inspect_tables=INSPECTED,
+        duplicates=rules.dedup.output.duplicates,
+    output:
+        curated="data/curated.parquet",
+    params:
+        section=SECTIONS["curate"],
+    log:
+        "logs/curate.log",
+    benchmark:
+        "logs/benchmarks/curate.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
+        " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --curated {output.curated}"
+
+
+rule augment:
+    """Pack the training array and the untouched reference sets."""
+    input:
+        code=doors.code_of("augment"),
+        curated=rules.curate.output.curated,
+        shards=PICTURES,
+    output:
+        train=directory("data/train"),
+    params:
+        section=SECTIONS["augment"],
+    log:
+        "logs/augment.log",
+    benchmark:
+        "logs/benchmarks/augment.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
+        " --shards {input.shards} --train {output.train}"
+
+
+rule train:
+    """Train the GAN."""
+    input:
+        code=doors.code_of("train"),
+        train=rules.augment.output.train,
+    output:
+        gan=directory("models/gan"),
+    params:
+        section=SECTIONS["train"],
+        scratch=".scratch/train",
+    log:
+        "logs/train.log",
+    benchmark:
+        "logs/benchmarks/train.tsv"
+    conda:
+        "environment.yml"
+    threads: PARAMS.train.threads
+    resources:
+        gpu=1,
+    shell:
+        "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
+        " --gan {output.gan} --scratch {params.scratch}"
+
+
+rule evaluate:
+    """Measure the GAN against the reference set."""
+    input:
+        code=doors.code_of("evaluate"),
+        train=rules.augment.output.train,
+        gan=rules.train.output.gan,
+    output:
+        metrics="reports/metrics.json",
+        scores="reports/scores.json",
+        evaluation=directory("reports/evaluation"),
+    params:
+        section=SECTIONS["evaluate"],
+        scratch=".scratch/evaluate",
+    log:
+        "logs/evaluate.log",
+    benchmark:
+        "logs/benchmarks/evaluate.tsv"
+    conda:
+        "environment.yml"
+    threads: PARAMS.evaluate.threads
+    resources:
+        gpu=1,
+    shell:
+        "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train} --gan {input.gan}"
+        " --metrics {output.metrics} --scores {output.scores} --evaluation {output.evaluation} --scratch {params.scratch}"
+
+
+rule report:
+    """Show pictures, numbers and where they come from on one page."""
+    input:
+        code=doors.code_of("report"),
+        manifest=rules.collect.output.manifest,
+        raw_tables=RAW,
+        shards=PICTURES,
+        inspect_tables=INSPECTED,
+        duplicates=rules.dedup.output.duplicates,
+        curated=rules.curate.output.curated,
+        train=rules.augment.output.train,
+        gan=rules.train.output.gan,
+        metrics=rules.evaluate.output.metrics,
+        evaluation=rules.evaluate.output.evaluation,
+    output:
+        page=report("reports/index.html", category="Report", caption="docs/captions/report.rst"),
+    params:
+        section=SECTIONS["report"],
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/benchmarks/report.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
+        " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
+        " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page}"
+
+
+rule export:
+    """Export the generator as ONNX and register it."""
+    input:
+        code=doors.code_of("export"),
+        gan=rules.train.output.gan,
+    output:
+        export=directory("models/export"),
+    params:
+        section=SECTIONS["export"],
+    log:
+        "logs/export.log",
+    benchmark:
+        "logs/benchmarks/export.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "python -m pipeline export --params {params.section:q} --log {log} --gan {input.gan} --export {output.export}"

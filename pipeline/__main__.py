@@ -1,0 +1,93 @@
+"""`python -m pipeline STAGE …`: one stage as one command, with its paths as options and its section of params.yaml.
+
+The options of a stage are the keyword parameters of its `run`: `Path` takes one path, `list[Path]` one or more. Commands that are
+not stages (COMMANDS) bring their own options.
+"""
+
+import argparse
+import importlib
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pipeline.errors import AtelierError
+from pipeline.params import STAGES, load_params, parse_section
+from pipeline.store.tracking import Tracker, spool_of_job
+
+COMMANDS = ("generate", "send")  # each a module with `configure(parser)` and `run(options)`
+
+
+def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:
+    command = commands.add_parser(stage, help=inspect.getdoc(sys.modules[run.__module__]).splitlines()[0])
+    command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
+    command.add_argument("--log", type=Path, help="file to log to, beside the terminal")
+    hints = get_type_hints(run)
+    for name, parameter in inspect.signature(run).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "track":
+            many = hints[name] == list[Path]
+            command.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="+" if many else None, required=True)
+    command.set_defaults(run=run)
+
+
+def _log_to(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+
+
+def _run_stage(stage: str, options: argparse.Namespace) -> None:
+    given = vars(options)
+    run, log, section = (given.pop(name) for name in ("run", "log", "params"))
+    given.pop("command")
+    _log_to(log)
+    params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
+    track = Tracker(spool_of_job(log))
+    track.params(params.model_dump(mode="json"))
+    try:
+        run(params, **given, track=track)
+    except BaseException:
+        track.close("FAILED")
+        raise
+    track.close("FINISHED")
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status of the command in `arguments`: 0, or 1 after one line that says what was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="One stage of the pipeline.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
+    # Only the stage asked for is imported: the others may need torch, which takes seconds.
+    asked = next((word for word in arguments if word in STAGES + COMMANDS), None)
+    for stage in STAGES:
+        if stage == asked:
+            _add_stage(commands, stage, importlib.import_module(f"pipeline.{stage}").run)
+        else:
+            commands.add_parser(stage)
+    for name in COMMANDS:
+        command = commands.add_parser(name)
+        if name == asked:
+            importlib.import_module(f"pipeline.{name}").configure(command)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command in COMMANDS:
+            importlib.import_module(f"pipeline.{options.command}").run(options)
+        else:
+            _run_stage(options.command, options)
+    except AtelierError as error:
+        logging.getLogger(options.command).error("%s", error)
+        return 1
+    except Exception:  # a defect: its traceback belongs into the stage's log file as well
+        logging.getLogger(options.command).exception("not foreseen; please report it with these lines")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # Sums over threads round differently with their number, which Snakemake would otherwise set from --cores.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2"))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,25 @@
+"""Every error a user can cause. Each prints as one line that names the file, row or key, and says what to do."""
+
+
+class AtelierError(Exception):
+    """Base of all errors that are shown without a traceback."""
+
+
+class ParamsError(AtelierError):
+    """params.yaml has a key that is unknown, missing, of the wrong type or out of range."""
+
+
+class SourceError(AtelierError):
+    """A source of pictures cannot be read or is not what it claims to be."""
+
+
+class InputError(AtelierError):
+    """A stage was given a file that is missing, damaged or from another configuration."""
+
+
+class TrainingError(AtelierError):
+    """Training cannot go on: out of memory, disk full, diverged."""
+
+
+class ExportError(AtelierError):
+    """The exported model does not draw what torch draws."""

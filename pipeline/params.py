@@ -1,0 +1,238 @@
+"""The schema of params.yaml: one section a stage, no defaults, unknown keys refused, checked before any work.
+
+A class per section; the classes nest as the file does. Units and limits are in the names. The Snakefile reads the file through
+`load_params` and hands each job its own section, so a job never sees a file that changed meanwhile.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from pipeline.errors import ParamsError
+
+STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "train", "evaluate", "report", "export")
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, strict, complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _readable(path: str) -> str:
+    if not Path(path).exists():
+        raise ValueError(f"no such file or folder: {path}")
+    return path
+
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Grey = Annotated[int, Field(ge=0, le=255)]
+ExistingPath = Annotated[str, AfterValidator(_readable)]
+
+
+class FashionMnistSource(Section):
+    path: ExistingPath | None  # folder with the four .gz files; null: look in the usual places, then download
+    limit: Count | None  # only the first so many of each of the two splits
+
+
+class FolderSource(Section):
+    path: ExistingPath  # one sub-folder per category
+    licence: str | None  # of all the pictures in it
+
+
+class CollectParams(Section):
+    source: Literal["fashion-mnist", "folder"]
+    fashion_mnist: FashionMnistSource
+    folder: FolderSource
+
+
+class FetchParams(Section):
+    shards: Annotated[int, Field(ge=1, le=99_999)]
+    max_bytes: Count  # a larger file is refused
+
+
+class InspectParams(Section):
+    max_pixels: Count  # a picture that unfolds to more is not decoded
+    background_tolerance: Grey  # difference from the border colour that still counts as background
+
+
+class DedupParams(Section):
+    max_distance_bits: Annotated[int, Field(ge=0, le=16)]  # Hamming, inclusive
+    max_thumbnail_difference: Grey  # mean absolute grey levels between 16×16 thumbnails, inclusive; confirms a candidate
+    mirrored: bool  # whether a mirror image is a duplicate
+    max_group: Count  # a larger group is cut down to those close to its representative
+
+
+class CurateParams(Section):
+    min_side_px: Count
+    max_aspect: Annotated[float, Field(ge=1)]  # long side over short side
+    min_sharpness: NotNegative
+    min_brightness: Share
+    max_brightness: Share
+    min_contrast: NotNegative
+    min_entropy_bits: NotNegative
+    min_per_category: Count  # a smaller category is dropped whole
+    split: Literal["source", "hash"]  # the source's own split where it has one, or by hash of the duplicate group
+    validation_share: Share
+    test_share: Share
+    seed: Seed
+
+
+class AugmentParams(Section):
+    height: Annotated[int, Field(ge=16, le=512)]
+    width: Annotated[int, Field(ge=16, le=512)]
+    channels: Literal[1, 3]
+    fit: Literal["pad", "crop", "stretch"]  # how a picture of another shape fills the frame
+    upscale: bool  # whether a picture smaller than the frame is enlarged (else it is padded)
+    resize_filter: Literal["box", "bilinear", "bicubic", "lanczos"]
+    pad_value: Grey | Literal["edge"]
+    copies: Count  # training pictures made of each picture; the first is untouched
+    rotate_degrees: Annotated[float, Field(ge=0, le=180)]  # up to, either way
+    min_scale: Annotated[float, Field(gt=0, le=1)]
+    max_scale: Annotated[float, Field(ge=1)]
+    translate: Share  # up to, of the side
+    crop: Share  # up to, of the side
+    flip_categories: list[str]  # symmetric garments, flipped at random; ["*"] for all
+    brightness: Share
+    saturation: Share
+    seed: Seed
+
+
+class NetworkParams(Section):
+    name: Literal["resnet", "dcgan"]
+    latent_dim: Annotated[int, Field(ge=1, le=1024)]
+    generator_width: Annotated[int, Field(ge=4, le=512)]  # channels at half the picture's side; they double as the side halves …
+    discriminator_width: Annotated[int, Field(ge=4, le=512)]
+    max_width: Annotated[int, Field(ge=4, le=1024)]  # … up to this many
+    stddev_group: Annotated[int, Field(ge=0, le=64)]  # pictures compared by the minibatch standard deviation; 0: off
+
+    @property
+    def generator_arguments(self) -> dict[str, int]:
+        return {"width": self.generator_width, "max_width": self.max_width}
+
+    @property
+    def discriminator_arguments(self) -> dict[str, int]:
+        return {"width": self.discriminator_width, "max_width": self.max_width, "stddev_group": self.stddev_group}
+
+
+class PenaltyParams(Section):
+    r1_gamma: NotNegative  # at real pictures; 0: off
+    r2_gamma: NotNegative  # at generated pictures; 0: off
+    gradient_penalty: NotNegative  # WGAN-GP's, between the two; 0: off
+    interval: Count  # steps from one penalised step to the next; the weight is multiplied by it
+
+    @property
+    def any(self) -> bool:
+        return self.r1_gamma > 0 or self.r2_gamma > 0 or self.gradient_penalty > 0
+
+
+class TrainParams(Section):
+    network: NetworkParams
+    loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
+    penalties: PenaltyParams
+    diffaugment: list[Literal["colour", "translation", "cutout"]]
+    batch_size: Annotated[int, Field(ge=2)]
+    total_kimg: Positive  # thousands of real pictures seen, the length of training
+    generator_rate: Positive  # Adam's, at its full height
+    discriminator_rate: Positive
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    decay_share: Share  # last part of training, over which the rates fall linearly to 0
+    ema_half_life_kimg: Positive
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 where the processor has units for it
+    channels_last: bool
+    threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+    log_every_kimg: Positive
+    sample_every_kimg: Positive
+    samples_per_category: Annotated[int, Field(ge=1, le=64)]
+    checkpoint_every_kimg: Positive
+    seed: Seed
+
+    @field_validator("batch_size")
+    @classmethod
+    def _groups_fill_the_batch(cls, batch_size: int, info: ValidationInfo) -> int:
+        group = info.data["network"].stddev_group if "network" in info.data else 0
+        if group and batch_size % group:
+            raise ValueError(f"not a multiple of network.stddev_group {group}")
+        return batch_size
+
+
+class EvaluateParams(Section):
+    pass
+
+
+class ReportParams(Section):
+    title: Annotated[str, Field(min_length=1)]
+    pictures_per_category: Annotated[int, Field(ge=1, le=32)]
+
+
+class ExportParams(Section):
+    max_difference: Positive  # largest absolute difference from torch, pictures in [-1, 1]
+    check_latents: Count
+    registered_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # in the MLflow model registry
+
+
+class Params(Section):
+    """params.yaml, whole."""
+
+    collect: CollectParams
+    fetch: FetchParams
+    inspect: InspectParams
+    dedup: DedupParams
+    curate: CurateParams
+    augment: AugmentParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+    export: ExportParams
+
+
+def _one_line(error: ValidationError, where: str) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            told = "unknown key"
+        case "missing":
+            told = "missing"
+        case _:
+            told = f"{first['msg'].removeprefix('Value error, ')} (it is {first['input']!r})"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {key}: {told}{more}"
+
+
+def parse_params(content: Any, where: str = "params.yaml") -> Params:
+    """The parameters in `content`, the parsed YAML. Raises ParamsError, one line that names the key."""
+    if not isinstance(content, dict):
+        raise ParamsError(f"{where}: must have one section a stage: {', '.join(STAGES)}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError(_one_line(error, where)) from None
+
+
+def load_params(path: Path) -> Params:
+    """The parameters in the YAML file at `path`. Raises ParamsError, one line that names the file and the key."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read ({error.strerror}); copy one from presets/") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_params(content, str(path))
+
+
+def parse_section(stage: str, content: str) -> Section:
+    """One stage's section from its JSON, as the Snakefile passes it. Raises ParamsError."""
+    kind: type[Section] = Params.model_fields[stage].annotation  # type: ignore[assignment]
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        raise ParamsError(_one_line(error, stage)) from None

@@ -1,0 +1,133 @@
+"""Parquet tables between stages: schemas, and reading and writing with a check against them.
+
+The schemas are the contract between stages; docs/tables.md is printed from them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+from pipeline.store.files import whole_file
+
+
+def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
+
+
+MANIFEST = pa.schema(
+    [
+        _field("key", pa.string(), "first 16 hex digits of the SHA-256 of `url`; names the row in every later table"),
+        _field("url", pa.string(), "where the bytes are: https://…, file:RELATIVE, or DATASET:SPLIT/INDEX"),
+        _field("source", pa.string(), "the source that listed the picture, as in collect.source"),
+        _field("page", pa.string(), "the page the picture was found on", nullable=True),
+        _field("title", pa.string(), "title or alt text", nullable=True),
+        _field("category", pa.string(), "garment category", nullable=True),
+        _field("licence", pa.string(), "licence as an SPDX identifier or a link", nullable=True),
+        _field("published", pa.string(), "ISO 8601 date of publication", nullable=True),
+        _field("split", pa.string(), "the source's own split (train, validation, test), where it has one", nullable=True),
+    ]
+)
+
+RAW = pa.schema(
+    [
+        *MANIFEST,
+        _field("status", pa.string(), "`ok`, or why there are no bytes: `failed`, `refused`"),
+        _field("reason", pa.string(), "one sentence when status is not ok", nullable=True),
+        _field("sha256", pa.string(), "SHA-256 of the bytes; names the tar member", nullable=True),
+        _field("extension", pa.string(), "file name extension of the tar member", nullable=True),
+        _field("size_bytes", pa.int64(), "length of the bytes", nullable=True),
+    ]
+)
+
+INSPECT = pa.schema(
+    [
+        _field("key", pa.string(), "row of the manifest"),
+        _field("sha256", pa.string(), "bytes of the picture"),
+        _field("decoded", pa.bool_(), "whether the whole picture could be decoded"),
+        _field("reason", pa.string(), "why it could not", nullable=True),
+        _field("format", pa.string(), "format by content: JPEG, PNG, WEBP, GIF, …", nullable=True),
+        _field("mode", pa.string(), "Pillow mode before conversion: L, RGB, P, CMYK, …", nullable=True),
+        _field("width", pa.int32(), "pixels, after EXIF rotation", nullable=True),
+        _field("height", pa.int32(), "pixels, after EXIF rotation", nullable=True),
+        _field("sharpness", pa.float32(), "variance of the Laplacian at 256 px, grey levels squared", nullable=True),
+        _field("brightness", pa.float32(), "mean luma in [0, 1]", nullable=True),
+        _field("contrast", pa.float32(), "standard deviation of luma in [0, 0.5]", nullable=True),
+        _field("colourfulness", pa.float32(), "Hasler & Süsstrunk 2003, 0 for grey", nullable=True),
+        _field("entropy_bits", pa.float32(), "entropy of the luma histogram, 0 to 8", nullable=True),
+        _field("background", pa.float32(), "share of pixels close to the border's median colour, in [0, 1]", nullable=True),
+        _field("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
+        _field("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
+        _field("dhash", pa.uint64(), "imagehash.dhash, 64 bits", nullable=True),
+        _field("thumbnail", pa.binary(256), "16×16 luma, box filter, row by row", nullable=True),
+    ]
+)
+
+DUPLICATES = pa.schema(
+    [
+        _field("key", pa.string(), "row of the manifest"),
+        _field("sha256", pa.string(), "bytes of the picture"),
+        _field("group", pa.string(), "key of the group's representative"),
+        _field("representative", pa.bool_(), "whether this picture stands for its group"),
+        _field("link", pa.string(), "why it is in the group: `alone`, `bytes`, `phash`, `mirror`"),
+        _field("distance_bits", pa.int16(), "Hamming distance to the picture it was linked through", nullable=True),
+    ]
+)
+
+CURATED = pa.schema(
+    [
+        _field("key", pa.string(), "row of the manifest"),
+        _field("sha256", pa.string(), "bytes of the picture", nullable=True),
+        _field("shard", pa.string(), "name of the raw shard that holds the bytes"),
+        _field("category", pa.string(), "garment category", nullable=True),
+        _field("label", pa.int16(), "index of the category among those kept, -1 when dropped"),
+        _field("group", pa.string(), "duplicate group", nullable=True),
+        _field("kept", pa.bool_(), "whether the picture goes on"),
+        _field("reason", pa.string(), "why it was dropped, one word or two", nullable=True),
+        _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
+        _field("url", pa.string(), "as in the manifest"),
+        _field("licence", pa.string(), "as in the manifest", nullable=True),
+    ]
+)
+
+
+def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write the columns of `schema` from `frame`, whole or not at all; equal frames give equal bytes.
+
+    Raises InputError when a column is missing, of another type, or null where the schema forbids it.
+    """
+    missing = [name for name in schema.names if name not in frame.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}")
+    try:
+        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise InputError(f"{path}: column {field.name} has empty rows")
+    with whole_file(path) as partial:
+        pq.write_table(table.replace_schema_metadata(None), partial, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
+    """The table at `path` (all columns of `schema`, or the `columns` named).
+
+    Raises InputError when the file is missing, damaged, or lacks a column.
+    """
+    wanted = columns or schema.names
+    try:
+        return pq.read_table(path, columns=wanted).to_pandas()[wanted]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such table; run the stage that writes it") from error
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise InputError(f"{path}: not a table of this version ({error}); delete it and run its stage again") from error
+
+
+def read_tables(paths: list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
+    """The tables at `paths`, one below the other, with a column `shard` that holds each file's stem."""
+    frames = [read_table(path, schema, columns).assign(shard=path.stem) for path in sorted(paths)]
+    return pd.concat(frames, ignore_index=True)
