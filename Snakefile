@@ -251,6 +251,7 @@ rule report:
         evaluation=rules.evaluate.output.evaluation,
     output:
         page=report("reports/index.html", category="Report", caption="docs/captions/report.rst"),
+        summary="reports/summary.md",
     params:
         section=SECTIONS["report"],
     log:
@@ -263,7 +264,7 @@ rule report:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
-        " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page}"
+        " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"
 
 
 rule export:

@@ -1,7 +1,7 @@
 """`python -m pipeline STAGE …`: one stage as one command, with its paths as options and its section of params.yaml.
 
-The options of a stage are the keyword parameters of its `run`: `Path` takes one path, `list[Path]` one or more. Commands that are
-not stages (COMMANDS) bring their own options.
+The options of a stage are the keyword parameters of its `run`: `Path` takes one path, `list[Path]` one or more. Commands that
+are not stages (COMMANDS) bring their own options.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from pipeline.errors import AtelierError
 from pipeline.params import STAGES, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
-COMMANDS = ("generate", "send")  # each a module with `configure(parser)` and `run(options)`
+COMMANDS = ("generate", "send", "show")  # each a module with `configure(parser)` and `run(options)`
 
 
 def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:
-    command = commands.add_parser(stage, help=inspect.getdoc(sys.modules[run.__module__]).splitlines()[0])
+    command = commands.add_parser(stage, help=str(sys.modules[run.__module__].__doc__).splitlines()[0])
     command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
     command.add_argument("--log", type=Path, help="file to log to, beside the terminal")
     hints = get_type_hints(run)
@@ -38,11 +38,14 @@ def _log_to(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers
+    )
+    logging.getLogger("pipeline").setLevel(logging.INFO)  # libraries tell of every node of a network at that level
 
 
 def _run_stage(stage: str, options: argparse.Namespace) -> None:
-    given = vars(options)
+    given = dict(vars(options))
     run, log, section = (given.pop(name) for name in ("run", "log", "params"))
     given.pop("command")
     _log_to(log)

@@ -1,8 +1,8 @@
 """The two front doors, Snakemake and DVC, kept in one state. The Snakefile calls these; nothing else does.
 
-Snakemake executes, DVC versions. After a run Snakemake's door commits to DVC what the run finished. When DVC (or git) has put older
-outputs back, their times tell Snakemake that they are stale; so when dvc.lock or params.yaml is one not seen before and DVC says
-that everything is as recorded, the outputs are touched once, and both agree again.
+Snakemake executes, DVC versions. After a run Snakemake's door commits to DVC what the run finished. When DVC (or git) has put
+older outputs back, their times tell Snakemake that they are stale; so when dvc.lock or params.yaml is one not seen before and
+DVC says that everything is as recorded, the outputs are touched once, and both agree again.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 from pipeline.errors import ParamsError
-from pipeline.params import STAGES, Params, load_params
+from pipeline.params import STAGES, load_params
 from pipeline.sources.folder import picture_paths
 from pipeline.store.files import write_json
 from pipeline.store.tracking import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
@@ -32,7 +32,7 @@ LOCK_FILE = Path("dvc.lock")
 STATE_FILE = Path(".scratch/doors.json")
 NESTED = "ATELIER_NESTED"  # set for the snakemake calls made here, which must not start over
 
-# The packages a stage's result depends on, beside its own module. A change in `store` or `params` never changes what is computed.
+# The packages that decide what a stage computes, beside its own module; `store` and `params` only carry it.
 ROOMS = {
     "collect": ("sources",),
     "fetch": ("sources",),
@@ -42,7 +42,7 @@ ROOMS = {
     "augment": ("images",),
     "train": ("gan",),
     "evaluate": ("gan", "metrics"),
-    "report": ("metrics", "reporting"),
+    "report": ("images", "metrics", "reporting"),
     "export": ("gan",),
 }
 

@@ -64,7 +64,8 @@ class InspectParams(Section):
 
 class DedupParams(Section):
     max_distance_bits: Annotated[int, Field(ge=0, le=16)]  # Hamming, inclusive
-    max_thumbnail_difference: Grey  # mean absolute grey levels between 16×16 thumbnails, inclusive; confirms a candidate
+    # Confirms a candidate: √(2 - 2 correlation) of the two 16×16 thumbnails, 0 for equal, inclusive.
+    max_thumbnail_difference: Annotated[float, Field(ge=0, le=2)]
     mirrored: bool  # whether a mirror image is a duplicate
     max_group: Count  # a larger group is cut down to those close to its representative
 
@@ -105,12 +106,14 @@ class AugmentParams(Section):
 
 
 class NetworkParams(Section):
-    name: Literal["resnet", "dcgan"]
+    """What the networks of every family have."""
+
     latent_dim: Annotated[int, Field(ge=1, le=1024)]
-    generator_width: Annotated[int, Field(ge=4, le=512)]  # channels at half the picture's side; they double as the side halves …
+    generator_width: Annotated[
+        int, Field(ge=4, le=512)
+    ]  # channels at half the picture's side; they double as the side halves …
     discriminator_width: Annotated[int, Field(ge=4, le=512)]
     max_width: Annotated[int, Field(ge=4, le=1024)]  # … up to this many
-    stddev_group: Annotated[int, Field(ge=0, le=64)]  # pictures compared by the minibatch standard deviation; 0: off
 
     @property
     def generator_arguments(self) -> dict[str, int]:
@@ -118,7 +121,20 @@ class NetworkParams(Section):
 
     @property
     def discriminator_arguments(self) -> dict[str, int]:
-        return {"width": self.discriminator_width, "max_width": self.max_width, "stddev_group": self.stddev_group}
+        return {"width": self.discriminator_width, "max_width": self.max_width}
+
+
+class ResnetParams(NetworkParams):
+    name: Literal["resnet"]
+    stddev_group: Annotated[int, Field(ge=0, le=64)]  # pictures compared by the minibatch deviation; 0: off
+
+    @property
+    def discriminator_arguments(self) -> dict[str, int]:
+        return {**super().discriminator_arguments, "stddev_group": self.stddev_group}
+
+
+class DcganParams(NetworkParams):
+    name: Literal["dcgan"]
 
 
 class PenaltyParams(Section):
@@ -133,7 +149,7 @@ class PenaltyParams(Section):
 
 
 class TrainParams(Section):
-    network: NetworkParams
+    network: Annotated[ResnetParams | DcganParams, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
     penalties: PenaltyParams
     diffaugment: list[Literal["colour", "translation", "cutout"]]
@@ -158,14 +174,33 @@ class TrainParams(Section):
     @field_validator("batch_size")
     @classmethod
     def _groups_fill_the_batch(cls, batch_size: int, info: ValidationInfo) -> int:
-        group = info.data["network"].stddev_group if "network" in info.data else 0
-        if group and batch_size % group:
-            raise ValueError(f"not a multiple of network.stddev_group {group}")
+        network = info.data.get("network")
+        if isinstance(network, ResnetParams) and network.stddev_group and batch_size % network.stddev_group:
+            raise ValueError(f"not a multiple of network.stddev_group, {network.stddev_group}")
         return batch_size
 
 
+class ClassifierParams(Section):
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    peak_rate: Positive  # AdamW's, at the top of its one cycle
+    seed: Seed
+
+
 class EvaluateParams(Section):
-    pass
+    samples: Annotated[int, Field(ge=2)]  # generated pictures a repeat, in equal shares of the categories
+    repeats: Annotated[int, Field(ge=2)]  # each from its own seed: seed, seed + 1, …; ± is their standard deviation
+    seed: Seed
+    classifier: ClassifierParams
+    efflite0_px: Annotated[int, Field(ge=32, le=512)]  # side of the pictures EfficientNet-Lite0 is given
+    inception_weights: ExistingPath | None  # inception-2015-12-05.pt; null: clean-fid's own download, where there is one
+    neighbours: Count  # k of precision, recall, density and coverage
+    kid_subsets: Count
+    kid_subset_size: Annotated[int, Field(ge=2)]
+    near_copy_quantile: Annotated[float, Field(gt=0, lt=1)]  # of unseen real pictures' distances to the training set
+    pictures_per_category: Annotated[int, Field(ge=2, le=64)]
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
 
 
 class ReportParams(Section):

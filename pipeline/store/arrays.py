@@ -28,8 +28,14 @@ class DatasetCard:
 
 def write_split(folder: Path, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Write `images` (N, H, W, C) and `labels` (N,) of one split into `folder`."""
-    np.save(folder / f"{split}_images.npy", images)
+    new_split(folder, split, labels, images.shape[1:])[:] = images
+
+
+def new_split(folder: Path, split: str, labels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Images (N, H, W, C) of one split in `folder`, memory-mapped, to be filled in; `shape` is (H, W, C), `labels` (N,)."""
     np.save(folder / f"{split}_labels.npy", labels)
+    path = folder / f"{split}_images.npy"
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(labels), *shape))
 
 
 def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

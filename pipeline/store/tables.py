@@ -52,7 +52,7 @@ INSPECT = pa.schema(
         _field("mode", pa.string(), "Pillow mode before conversion: L, RGB, P, CMYK, …", nullable=True),
         _field("width", pa.int32(), "pixels, after EXIF rotation", nullable=True),
         _field("height", pa.int32(), "pixels, after EXIF rotation", nullable=True),
-        _field("sharpness", pa.float32(), "variance of the Laplacian at 256 px, grey levels squared", nullable=True),
+        _field("sharpness", pa.float32(), "variance of the Laplacian at up to 256 px, grey levels squared", nullable=True),
         _field("brightness", pa.float32(), "mean luma in [0, 1]", nullable=True),
         _field("contrast", pa.float32(), "standard deviation of luma in [0, 0.5]", nullable=True),
         _field("colourfulness", pa.float32(), "Hasler & Süsstrunk 2003, 0 for grey", nullable=True),
@@ -71,8 +71,8 @@ DUPLICATES = pa.schema(
         _field("sha256", pa.string(), "bytes of the picture"),
         _field("group", pa.string(), "key of the group's representative"),
         _field("representative", pa.bool_(), "whether this picture stands for its group"),
-        _field("link", pa.string(), "why it is in the group: `alone`, `bytes`, `phash`, `mirror`"),
-        _field("distance_bits", pa.int16(), "Hamming distance to the picture it was linked through", nullable=True),
+        _field("link", pa.string(), "why it is in the group: `alone`, `representative`, `bytes`, `phash`, `mirror`"),
+        _field("distance_bits", pa.int16(), "Hamming distance between its hash and its representative's", nullable=True),
     ]
 )
 
@@ -93,6 +93,10 @@ CURATED = pa.schema(
 )
 
 
+# Hashes with an empty row among them would become floats, which hold only 53 of their 64 bits.
+EXACT = {pa.uint64(): pd.UInt64Dtype()}
+
+
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write the columns of `schema` from `frame`, whole or not at all; equal frames give equal bytes.
 
@@ -104,7 +108,7 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     try:
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
         table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error
     for field in schema:
         if not field.nullable and table[field.name].null_count:
@@ -120,7 +124,7 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     """
     wanted = columns or schema.names
     try:
-        return pq.read_table(path, columns=wanted).to_pandas()[wanted]
+        return pq.read_table(path, columns=wanted).to_pandas(types_mapper=EXACT.get)[wanted]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such table; run the stage that writes it") from error
     except (pa.ArrowException, KeyError, OSError) as error:

@@ -1,8 +1,8 @@
 """What happened, told to MLflow without ever waiting for it: the only module that imports mlflow.
 
-A job appends events to a spool, a JSON-lines file of its own under logs/tracking/INVOCATION/. One sender an invocation reads the
-spools and tells MLflow as they grow: a parent run for the invocation, a child run for each stage. While MLflow is away the spools
-wait; the next sender, or `python -m pipeline send`, tells what is left. Nothing is lost, and no job is slowed.
+A job appends events to a spool, a JSON-lines file of its own under logs/tracking/INVOCATION/. One sender an invocation
+reads the spools and tells MLflow as they grow: a parent run for the invocation, a child run for each stage. While MLflow is
+away the spools wait; the next sender, or `python -m pipeline send`, tells what is left. Nothing is lost, and no job is slowed.
 """
 
 import csv
@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Tracker:
         """The stage's parameters, flat or nested."""
         self._append("params", params=params)
 
-    def metrics(self, metrics: dict[str, float], *, step: int = 0) -> None:
+    def metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Numbers at `step`; in training a step is one picture seen."""
         self._append("metrics", metrics={name: float(value) for name, value in metrics.items()}, step=step)
 
@@ -125,9 +125,12 @@ def new_events(spool: Path, offset: int) -> Iterator[tuple[int, dict[str, Any]]]
 
 def stage_costs(stage: str) -> dict[str, float]:
     """Seconds, CPU seconds and peak memory of a stage's jobs, from Snakemake's benchmark files; empty where there are none."""
-    files = [COSTS / f"{stage}.tsv", *(COSTS / stage).glob("*.tsv")]
-    rows = [row for path in files if path.exists() for row in csv.DictReader(path.open(encoding="utf-8"), delimiter="\t")]
-    numbers = [{name: float(row[name]) for name in ("s", "cpu_time", "max_rss") if row[name] not in ("-", "NA")} for row in rows]
+    files = [COSTS / f"{stage}.tsv", *sorted((COSTS / stage).glob("*.tsv"))]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.exists()]
+    rows = [row for text in texts for row in csv.DictReader(text.splitlines(), delimiter="\t")]
+    numbers = [
+        {name: float(row[name]) for name in ("s", "cpu_time", "max_rss") if row[name] not in ("-", "NA")} for row in rows
+    ]
     if not numbers:
         return {}
     return {
@@ -269,4 +272,5 @@ def follow(folder: Path, ended: Callable[[], bool], *, poll_s: float = 1.0, pati
 
 def send_untold(root: Path = SPOOLS) -> bool:
     """Whether everything in all spools of ended invocations has now been told."""
-    return all([follow(folder, lambda: True) for folder in sorted(root.glob("*")) if has_untold(folder)])
+    untold = [folder for folder in sorted(root.glob("*")) if has_untold(folder)]
+    return all(follow(folder, lambda: True) for folder in untold)

@@ -1,0 +1,223 @@
+"""Quality of the default recipe beside a plain conditional DCGAN given the same CPU time, over several seeds.
+
+    python -m benchmarks.quality --seeds 0 1 2
+
+One classifier, trained on the real training split, judges both: Fréchet distance, precision and recall over its penultimate
+features, 10,000 generated pictures against the test split, and the share of them that it puts into the category asked for.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.gan.checkpoints import load_generator
+from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.sampling import pictures_of
+from pipeline.gan.training import Trainer, chosen_device
+from pipeline.images.sheets import contact_sheet, enlarged
+from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, train_classifier
+from pipeline.metrics.frechet import frechet_distance_of_features
+from pipeline.metrics.manifold import manifold_of, overlap
+from pipeline.params import DcganParams, PenaltyParams, TrainParams, load_params
+from pipeline.store.arrays import read_card, read_split
+from pipeline.store.files import write_json, write_text
+from pipeline.store.tracking import Tracker
+from pipeline.train import NORM_BATCHES_AT_THE_END, run, save_png
+
+SAMPLES = 10_000
+NEIGHBOURS = 3
+SHEET_COLUMNS = 16
+GOALS = "Goals: fd at most 1/8 of DCGAN's, precision ≥ 0.85, recall ≥ 0.70, class accuracy ≥ 0.91, 12 CPU-minutes."
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the classifier says of pictures."""
+
+    fd: float
+    precision: float
+    recall: float
+    class_accuracy: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its judgement."""
+
+    recipe: str
+    seed: int
+    cpu_s: float
+    images_seen: int
+    judged: Judgement
+
+
+class Judge:
+    """Compares pictures with the test split through a classifier's features."""
+
+    def __init__(self, classifier: Classifier, reference: NDArray[np.uint8]) -> None:
+        self.classifier = classifier
+        self.reference = classifier.features(reference)
+        self.manifold = manifold_of(self.reference, NEIGHBOURS)
+
+    def __call__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Judgement:
+        features = self.classifier.features(images)
+        shared = overlap(self.manifold, manifold_of(features, NEIGHBOURS))
+        return Judgement(
+            fd=frechet_distance_of_features(self.reference, features),
+            precision=shared.precision,
+            recall=shared.recall,
+            class_accuracy=accuracy(probabilities_of(self.classifier.scores(features)), labels),
+        )
+
+
+def _cpu_seconds(work: Callable[[], None]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def plain_dcgan(recipe: TrainParams) -> TrainParams:
+    """A conditional DCGAN as its paper trains it, on the same device with the same precision and threads."""
+    return recipe.model_copy(
+        update={
+            "network": DcganParams(name="dcgan", latent_dim=100, generator_width=64, discriminator_width=64, max_width=256),
+            "loss": "non-saturating",
+            "penalties": PenaltyParams(r1_gamma=0.0, r2_gamma=0.0, gradient_penalty=0.0, interval=1),
+            "diffaugment": [],
+            "batch_size": 64,
+            "total_kimg": 1e9,  # stopped by the clock
+            "generator_rate": 2e-4,
+            "discriminator_rate": 2e-4,
+            "beta1": 0.5,
+            "beta2": 0.999,
+            "decay_share": 0.0,
+            "ema_half_life_kimg": 10.0,
+        }
+    )
+
+
+def _drawn(generator: nn.Module, latent_dim: int, seed: int, categories: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    labels = labels_in_equal_shares(SAMPLES, categories)
+    return pictures_of(generator, draw_latents(10_000 + seed, SAMPLES, latent_dim), labels), labels
+
+
+def _save_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    rows = [images[labels == category][:SHEET_COLUMNS] for category in np.unique(labels)]
+    save_png(path, enlarged(contact_sheet(np.concatenate(rows), SHEET_COLUMNS), 2))
+
+
+def judged_recipe(params: TrainParams, train: Path, judge: Judge, sheets: Path) -> Run:
+    """The recipe, trained by the train stage itself and read back from its files."""
+    with TemporaryDirectory() as folder:
+        gan, scratch = Path(folder) / "gan", Path(folder) / "scratch"
+        cpu_s = _cpu_seconds(lambda: run(params, train=train, gan=gan, scratch=scratch, track=Tracker()))
+        generator, card = load_generator(gan, chosen_device(params.device))
+    images, labels = _drawn(generator, card.latent_dim, params.seed, len(card.categories))
+    _save_sheet(sheets / f"recipe-{params.seed}.png", images, labels)
+    return Run("recipe", params.seed, cpu_s, card.images_seen, judge(images, labels))
+
+
+def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, cpu_budget_s: float) -> list[Run]:
+    """The DCGAN after `cpu_budget_s` of training: its weights as they are, and their moving average, batch norm measured."""
+    images, labels = read_split(train, "train")
+    categories = len(read_card(train).categories)
+    trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
+    start = time.process_time()
+    while time.process_time() - start < cpu_budget_s:
+        trainer.step()
+    cpu_s = time.process_time() - start
+    runs = []
+    for name, generator in (
+        ("DCGAN", trainer.generator),
+        ("DCGAN, averaged", trainer.measured_average(NORM_BATCHES_AT_THE_END)),
+    ):
+        drawn, wanted = _drawn(generator, params.network.latent_dim, params.seed, categories)
+        _save_sheet(sheets / f"{name.replace(', ', '-').lower()}-{params.seed}.png", drawn, wanted)
+        runs.append(Run(name, params.seed, cpu_s, trainer.images_seen, judge(drawn, wanted)))
+    return runs
+
+
+def _row(name: str, seed: str, cpu: str, images: str, judged: Judgement) -> str:
+    return (
+        f"| {name} | {seed} | {cpu} | {images} | {judged.fd:.2f} | {judged.precision:.3f} | {judged.recall:.3f} "
+        f"| {judged.class_accuracy:.3f} |"
+    )
+
+
+def _summary(runs: list[Run]) -> str:
+    """Mean ± standard deviation of each number over the seeds."""
+    parts = []
+    for name, digits in (("fd", 2), ("precision", 3), ("recall", 3), ("class_accuracy", 3)):
+        values = [getattr(run.judged, name) for run in runs]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        parts.append(f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}")
+    return f"| {runs[0].recipe} | all | {statistics.mean(run.cpu_s for run in runs):.0f} | | {' | '.join(parts)} |"
+
+
+def table(runs: list[Run], floor: Judgement) -> str:
+    """All runs, their means, the floor, and the ratio of the distances, as Markdown."""
+    lines = [
+        "| recipe | seed | CPU-s | images seen | fd | precision | recall | class accuracy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    by_recipe: dict[str, list[Run]] = {}
+    for one in runs:
+        by_recipe.setdefault(one.recipe, []).append(one)
+    for of_recipe in by_recipe.values():
+        lines += [_row(one.recipe, str(one.seed), f"{one.cpu_s:.0f}", f"{one.images_seen:,}", one.judged) for one in of_recipe]
+        lines.append(_summary(of_recipe))
+    lines.append(_row("real training pictures", "–", "–", "–", floor))
+    mean_fd = {name: statistics.mean(one.judged.fd for one in of_recipe) for name, of_recipe in by_recipe.items()}
+    ratios = [f"{mean_fd[name] / mean_fd['recipe']:.1f} ({name})" for name in mean_fd if name != "recipe"]
+    told = f"fd over the recipe's: {', '.join(ratios)}. The recipe's fd over the floor: {mean_fd['recipe'] / floor.fd:.1f}."
+    return "\n".join([*lines, "", told, "", GOALS]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--train", type=Path, default=Path("data/train"))
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/quality.md"))
+    parser.add_argument("--sheets", type=Path, default=Path("reports/benchmarks"), help="folder for sample sheets to look at")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--judge-epochs", type=int, default=4)
+    options = parser.parse_args()
+    recipe = load_params(options.params).train
+    torch.set_num_threads(recipe.threads)
+    images, labels = read_split(options.train, "reference_train")
+    reference, reference_labels = read_split(options.train, "reference_test")
+    categories = len(read_card(options.train).categories)
+    classifier = train_classifier(images, labels, categories, seed=0, epochs=options.judge_epochs, threads=recipe.threads)
+    judge = Judge(classifier, reference)
+    judge_accuracy = accuracy(classifier.probabilities(reference), reference_labels)
+    some = np.sort(np.random.default_rng(0).choice(len(images), min(SAMPLES, len(images)), replace=False))
+    floor = judge(images[some], labels[some])
+    runs: list[Run] = []
+    for seed in options.seeds:
+        params = recipe.model_copy(update={"seed": seed})
+        runs.append(judged_recipe(params, options.train, judge, options.sheets))
+        runs += judged_dcgan(plain_dcgan(params), options.train, judge, options.sheets, runs[-1].cpu_s)
+    content = (
+        f"# Quality\n\n`python -m benchmarks.quality --seeds {' '.join(map(str, options.seeds))}`; the judge is right about "
+        f"{judge_accuracy:.3f} of the real test pictures.\n\n{table(runs, floor)}"
+    )
+    write_text(options.output, content)
+    write_json(
+        options.output.with_suffix(".json"),
+        {"judge_accuracy": judge_accuracy, "floor": asdict(floor), "runs": [asdict(one) for one in runs]},
+    )
+    sys.stdout.write(content)
+
+
+if __name__ == "__main__":
+    main()

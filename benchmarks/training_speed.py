@@ -1,0 +1,197 @@
+"""Training rate: this trainer, the naive loop, and a bare loop on random tensors; same networks, loss, penalty and batch.
+
+    python -m benchmarks.training_speed
+
+Rounds are interleaved, medians printed. The trainer's rate has everything on; its sample sheet and checkpoint, too rare for a
+round, are timed apart and spread over the images between two of them.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
+from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.training import Trainer, chosen_device, chosen_precision
+from pipeline.params import TrainParams, load_params
+from pipeline.store.arrays import read_card, read_split
+from pipeline.store.checkpoints import save_checkpoint
+from pipeline.store.files import write_text
+from pipeline.store.tracking import Tracker
+from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, passed, sample_sheet, save_png
+
+
+class PicturesThroughPil(Dataset[tuple[Tensor, int]]):
+    """The training split as a tutorial reads it: one picture at a time, through Pillow and torchvision's transforms."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        self.images, self.labels = images, labels
+        middle = (0.5,) * images.shape[3]
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(middle, middle)])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        picture = self.images[index]
+        return self.transform(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)), int(self.labels[index])
+
+
+class PlainLoop:
+    """Both networks and a step over given batches: nothing but forward, backward and optimiser, unless `naive`."""
+
+    def __init__(self, params: TrainParams, shape: PictureShape, categories: int, device: torch.device, *, naive: bool) -> None:
+        network = params.network
+        torch.manual_seed(params.seed)
+        generator = build_generator(network.name, network.generator_arguments, shape, categories, network.latent_dim)
+        discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories)
+        memory_format = torch.channels_last if params.channels_last and not naive else torch.contiguous_format
+        self.generator = generator.to(device).to(memory_format=memory_format)
+        self.discriminator = discriminator.to(device).to(memory_format=memory_format)
+        self.params, self.device, self.naive = params, device, naive
+        self.bf16 = not naive and chosen_precision(params.precision, device) == "bf16"
+        self.steps = 0
+        self.optimisers = [
+            torch.optim.Adam(part.parameters(), rate, (params.beta1, params.beta2), fused=None if naive else True)
+            for part, rate in ((generator, params.generator_rate), (discriminator, params.discriminator_rate))
+        ]
+
+    def _score(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.discriminator(pictures, labels).float()
+
+    def step(self, real: Tensor, labels: Tensor) -> None:
+        params, loss = self.params, LOSSES[self.params.loss]
+        latents = torch.randn(len(labels), params.network.latent_dim, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            fake = self.generator(latents, labels).float()
+        penalised = params.penalties.r1_gamma > 0 and self.steps % params.penalties.interval == 0
+        real = real.detach().requires_grad_(penalised)
+        real_scores, fake_scores = self._score(real, labels), self._score(fake.detach(), labels)
+        discriminator_loss = loss.discriminator(real_scores, fake_scores)
+        total = discriminator_loss
+        if penalised:
+            penalty = zero_centred_penalty(gradient_square_norms(real_scores, real), params.penalties.r1_gamma)
+            total = total + penalty * params.penalties.interval
+        self._optimise(1, total)
+        self.discriminator.requires_grad_(self.naive)
+        generator_loss = loss.generator(real_scores.detach(), self._score(fake, labels))
+        self._optimise(0, generator_loss)
+        self.discriminator.requires_grad_(True)
+        if self.naive:
+            self.told = f"{discriminator_loss.item():.4f} {generator_loss.item():.4f}"
+        self.steps += 1
+
+    def _optimise(self, which: int, loss: Tensor) -> None:
+        self.optimisers[which].zero_grad()
+        loss.backward()
+        self.optimisers[which].step()
+
+
+def _endless(loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        yield from loader
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int) -> dict[str, list[float]]:
+    """Images per second in each round, by loop."""
+    images, labels = read_split(train, "train")
+    categories, device = len(read_card(train).categories), chosen_device(params.device)
+    shape = PictureShape(*images.shape[1:])
+    steps = images_a_round // params.batch_size
+    trainer = Trainer(params, images, labels, categories, device)
+    naive = PlainLoop(params, shape, categories, device, naive=True)
+    bare = PlainLoop(params, shape, categories, device, naive=False)
+    loaded = _endless(DataLoader(PicturesThroughPil(images, labels), params.batch_size, shuffle=True, drop_last=True))
+    memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
+    random_pictures = torch.rand(params.batch_size, shape.channels, shape.height, shape.width, device=device) * 2 - 1
+    random_pictures = random_pictures.contiguous(memory_format=memory_format)
+    random_labels = torch.arange(params.batch_size, device=device) % categories
+    with tempfile.TemporaryDirectory() as folder:
+        track = Tracker(Path(folder) / "spool.jsonl")
+
+        def with_everything() -> None:
+            for _ in range(steps):
+                before = trainer.images_seen
+                trainer.step()
+                if passed(before, trainer.images_seen, params.log_every_kimg):
+                    track.metrics(trainer.new_history_row(), step=trainer.images_seen)
+
+        def sample() -> None:
+            save_png(Path(folder) / "sample.png", sample_sheet(trainer, categories, NORM_BATCHES_OF_A_SAMPLE))
+
+        def checkpoint() -> None:
+            save_checkpoint(Path(folder), trainer.images_seen, trainer.state())
+
+        def naively() -> None:
+            for _ in range(steps):
+                pictures, its_labels = next(loaded)
+                naive.step(pictures.to(device), its_labels.to(device))
+
+        def barely() -> None:
+            for _ in range(steps):
+                bare.step(random_pictures, random_labels)
+
+        found: dict[str, list[float]] = {"trainer": [], "naive": [], "bare": []}
+        for number in range(rounds + 1):
+            seconds = {"naive": _seconds(naively, device), "bare": _seconds(barely, device)}
+            rare = _seconds(sample, device) / (params.sample_every_kimg * 1000)
+            rare += _seconds(checkpoint, device) / (params.checkpoint_every_kimg * 1000)
+            seconds["trainer"] = _seconds(with_everything, device) + rare * steps * params.batch_size
+            if number:  # the first round warms up
+                for name, value in seconds.items():
+                    found[name].append(steps * params.batch_size / value)
+    return found
+
+
+def table(found: dict[str, list[float]]) -> str:
+    """The medians and their ratios as Markdown."""
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    spread = {name: f"{min(values):.0f} to {max(values):.0f}" for name, values in found.items()}
+    told = {"trainer": "this trainer, everything on", "naive": "naive loop", "bare": "bare loop, random tensors"}
+    rows = [f"| {told[name]} | {middle[name]:.0f} | {spread[name]} | {middle['trainer'] / middle[name]:.2f} |" for name in told]
+    return "\n".join(["| loop | images/s | rounds | trainer is so many times |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--train", type=Path, default=Path("data/train"))
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/training_speed.md"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=3200, help="images a loop and round")
+    options = parser.parse_args()
+    params = load_params(options.params).train
+    if chosen_device(params.device).type == "cpu":
+        torch.set_num_threads(params.threads)
+    text = table(rates(params, options.train, rounds=options.rounds, images_a_round=options.images))
+    device = chosen_device(params.device)
+    batch, precision = params.batch_size, chosen_precision(params.precision, device)
+    where = f"{device.type}, {torch.get_num_threads()} threads, batch {batch}, {precision}; the naive loop fp32"
+    content = f"# Training speed\n\n`python -m benchmarks.training_speed`; {where}.\n\n{text}"
+    write_text(options.output, content)
+    sys.stdout.write(content)
+
+
+if __name__ == "__main__":
+    main()

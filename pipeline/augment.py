@@ -1,0 +1,137 @@
+"""Pack the training array and the untouched reference sets."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.errors import InputError, ParamsError
+from pipeline.images.decoding import decoded
+from pipeline.images.sheets import contact_sheet, enlarged
+from pipeline.images.transforms import Change, Frame, Limits, changed, framed, pixels_of, random_change
+from pipeline.params import AugmentParams
+from pipeline.store.arrays import SPLITS, DatasetCard, new_split, split_sha256, write_card
+from pipeline.store.files import whole_folder
+from pipeline.store.shards import read_shard
+from pipeline.store.tables import CURATED, read_table
+from pipeline.store.tracking import Tracker
+
+ANY_SIZE = 2**31  # pixels; inspect has decoded each of these within its own limit
+PREVIEW_COLUMNS = 10
+PREVIEW_ROWS = 2
+PREVIEW_SIDE_PX = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture goes: its index among those of its split, sorted by key."""
+
+    split: str
+    index: int
+    key: str
+    flip: bool
+
+
+def frame_of(params: AugmentParams) -> Frame:
+    """How pictures come into the training frame."""
+    return Frame(params.width, params.height, params.fit, params.resize_filter, params.upscale, params.pad_value)
+
+
+def limits_of(params: AugmentParams) -> Limits:
+    """How far the random changes of copies may go."""
+    turn = (params.rotate_degrees, params.min_scale, params.max_scale, params.translate, params.crop)
+    return Limits(*turn, params.brightness, params.saturation)
+
+
+def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
+    """The random change of this copy: the same whatever the order, the other pictures or the number of cores."""
+    return random_change(limits_of(params), flip, np.random.default_rng([params.seed, int(key, 16), copy]))
+
+
+def places_of(kept: pd.DataFrame, flip_categories: list[str]) -> dict[str, list[Place]]:
+    """Where each picture goes, by the SHA-256 of its bytes; `kept` is sorted by key."""
+    flips = kept["category"].isin(flip_categories) | ("*" in flip_categories)
+    places: dict[str, list[Place]] = {}
+    for sha256, *place in zip(kept["sha256"], kept["split"], kept.groupby("split").cumcount(), kept["key"], flips, strict=True):
+        places.setdefault(sha256, []).append(Place(*place))
+    return places
+
+
+def fill(arrays: dict[str, NDArray[np.uint8]], image: Image.Image, place: Place, params: AugmentParams) -> None:
+    """Put `image` into the reference set of its split and, from train, with its changed copies into the training set."""
+    frame = frame_of(params)
+    untouched = pixels_of(framed(image, frame), params.channels)
+    arrays[f"reference_{place.split}"][place.index] = untouched
+    if place.split == "train":
+        changes = [change_of(place.key, copy, place.flip, params) for copy in range(1, params.copies)]
+        copies = [untouched, *(pixels_of(copy, params.channels) for copy in changed(image, frame, changes))]
+        first = place.index * params.copies
+        arrays["train"][first : first + params.copies] = copies
+
+
+def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
+    """Labels of each of arrays.SPLITS; `kept` is sorted by key."""
+    reference = {
+        split: kept.loc[kept["split"] == split, "label"].to_numpy(np.int64) for split in ("train", "validation", "test")
+    }
+    return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
+
+
+def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int) -> Image.Image:
+    """Some training pictures of each category, in rows; with copies, each row is a picture and what was made of it."""
+    columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
+    step, rows = (copies, PREVIEW_ROWS) if copies > 1 else (columns, 1)
+    starts = [start for label in np.unique(labels) for start in np.flatnonzero(labels == label)[: step * rows : step]]
+    cells = np.full((len(starts), columns, *images.shape[1:]), 255, dtype=np.uint8)
+    for row, start in enumerate(starts):
+        alike = np.flatnonzero(labels[start:] == labels[start])[:columns] + start
+        cells[row, : len(alike)] = images[alike]
+    sheet = contact_sheet(cells.reshape(-1, *images.shape[1:]), columns, gap_px=2)
+    return Image.fromarray(enlarged(sheet, max(1, PREVIEW_SIDE_PX // images.shape[2])).squeeze())
+
+
+def _kept_rows(curated: Path, params: AugmentParams) -> tuple[pd.DataFrame, list[str]]:
+    rows = read_table(curated, CURATED)
+    kept = rows[rows["kept"]].sort_values("key", ignore_index=True)
+    categories = list(kept.drop_duplicates("label").sort_values("label")["category"])
+    unknown = sorted(set(params.flip_categories) - {"*", *categories})
+    if unknown:
+        raise ParamsError(f"augment.flip_categories: no category {unknown[0]!r}; there are {', '.join(categories)}")
+    return kept, categories
+
+
+def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path, track: Tracker) -> None:
+    """Write the folder of arrays, its description and a preview."""
+    kept, categories = _kept_rows(curated, params)
+    if (params.copies > 1) != (limits_of(params).any or bool(params.flip_categories)):
+        log.warning("augment.copies is %d; only the second copy and those after it are changed at random", params.copies)
+    places = places_of(kept, params.flip_categories)
+    labels = labels_of(kept, params.copies)
+    with whole_folder(train) as folder:
+        shape = (params.height, params.width, params.channels)
+        arrays = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
+        with tqdm(total=len(places), desc="augment", unit=" pictures", mininterval=1.0) as bar:
+            for name, content in (member for shard in sorted(shards) for member in read_shard(shard)):
+                here = places.pop(Path(name).stem, [])
+                bar.update(bool(here))
+                for place in here:
+                    fill(arrays, decoded(content, ANY_SIZE).image, place, params)
+        if places:
+            raise InputError(f"data/raw lacks {len(places)} of the curated pictures, the first {min(places)}; run fetch again")
+        preview_of(arrays["train"], labels["train"], params.copies).save(folder / "preview.png")
+        counts = {split: len(labels[split]) for split in SPLITS}
+        hashes = {split: split_sha256(folder, split) for split in SPLITS}
+        write_card(
+            folder, DatasetCard(categories, params.height, params.width, params.channels, params.resize_filter, counts, hashes)
+        )
+    for split, count in counts.items():
+        log.info("%s: %d pictures", split, count)
+    track.metrics({"categories": len(categories), **{f"pictures_{split}": count for split, count in counts.items()}})
+    track.picture(train / "preview.png", "training pictures")

@@ -1,0 +1,364 @@
+"""Measure the GAN against the reference set."""
+
+import hashlib
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from pipeline.errors import InputError, ParamsError
+from pipeline.gan.checkpoints import GeneratorCard, load_generator
+from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.sampling import pictures_of
+from pipeline.gan.training import chosen_precision
+from pipeline.metrics import classifier as classifiers
+from pipeline.metrics import extractors, judging, sheets
+from pipeline.metrics.classifier import Classifier
+from pipeline.metrics.extractors import Extractor
+from pipeline.metrics.judging import Judged
+from pipeline.metrics.neighbours import nearest
+from pipeline.metrics.passport import library_versions
+from pipeline.metrics.scores import HIGHER_IS_BETTER, ScoreSettings, reference_of, score_name, scores_of
+from pipeline.params import EvaluateParams
+from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
+from pipeline.store.files import whole_file, whole_folder, write_json
+from pipeline.store.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+DRAWN_AT_ONCE = 250
+PLUS_MINUS = "standard deviation over the repeats, each drawn from its own seed"
+PLUS_MINUS_REAL = "standard error of a share of that many pictures"
+# Which parameters a kind of score depends on, beside the extractor and the pictures.
+SETTINGS = {
+    "kid": ("kid_subsets", "kid_subset_size"),
+    "precision": ("neighbours",),
+    "recall": ("neighbours",),
+    "density": ("neighbours",),
+    "coverage": ("neighbours",),
+    "near_copies": ("near_copy_quantile",),
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Real pictures (N, H, W, C), memory-mapped, and their labels (N,)."""
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    sha256: str  # of the images' file
+
+    def in_passport(self, pictures: int) -> dict[str, str | int]:
+        """How so many pictures of this split stand in a passport."""
+        return {"split": self.name, "sha256": self.sha256, "pictures": pictures}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score by one extractor: a value a repeat, and what real pictures score."""
+
+    kind: str
+    extractor: Extractor
+    values: list[float]
+    floor: float
+    floor_pictures: dict[str, str | int]
+
+    @property
+    def value(self) -> float:
+        """Mean over the repeats."""
+        return float(np.mean(self.values))
+
+    @property
+    def plus_minus(self) -> float:
+        """Standard deviation over the repeats."""
+        return float(np.std(self.values, ddof=1))
+
+    @property
+    def flag(self) -> str | None:
+        """What is suspicious about it, if anything."""
+        if self.kind == "near_copies":
+            copies = self.value - self.plus_minus > self.floor
+            return "more than among unseen real pictures: look for training pictures learnt by heart" if copies else None
+        better = self.value > self.floor if HIGHER_IS_BETTER[self.kind] else self.value < self.floor
+        return "better than real pictures: look for lost variety, or for copies of training pictures" if better else None
+
+
+def chosen_device(wanted: str) -> torch.device:
+    """The device of that name; for `auto` CUDA where there is one. Raises ParamsError."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ParamsError("evaluate.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def real_split(train: Path, name: str) -> Split:
+    """The split `name` of the data in `train`. Raises InputError when it has fewer than two pictures."""
+    images, labels = read_split(train, name)
+    if len(images) < 2:
+        raise InputError(f"{train}: split {name} has {len(images)} pictures, evaluating needs 2; set curate.test_share")
+    return Split(name, images, labels, split_sha256(train, name))
+
+
+def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
+    """Raise InputError when the generator is for other pictures, ParamsError when `samples` do not reach every category."""
+    ours, theirs = ((x.height, x.width, x.channels, x.categories) for x in (data, card))
+    if ours != theirs:
+        raise InputError(
+            f"the generator draws {theirs}, the data are {ours} (height, width, channels, categories); run train again"
+        )
+    if samples < 2 * len(data.categories):
+        raise ParamsError(f"evaluate.samples: {samples} are fewer than 2 for each of {len(data.categories)} categories")
+
+
+def drawn_samples(
+    path: Path, generator: nn.Module, card: GeneratorCard, labels: NDArray[np.int64], seed: int
+) -> NDArray[np.uint8]:
+    """Generated pictures (N, H, W, C) of `labels` (N,), memory-mapped at `path`."""
+    latents = draw_latents(seed, len(labels), card.latent_dim)
+    shape = (len(labels), card.height, card.width, card.channels)
+    pictures = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for start in tqdm(range(0, len(labels), DRAWN_AT_ONCE), desc="draw", unit_scale=DRAWN_AT_ONCE, unit="img", mininterval=1.0):
+        here = slice(start, start + DRAWN_AT_ONCE)
+        pictures[here] = pictures_of(generator, latents[here], labels[here], DRAWN_AT_ONCE)
+    return pictures
+
+
+def key_of(*parts: str) -> str:
+    """Sixteen hex digits that change with any of `parts`."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def trained_classifier(
+    params: EvaluateParams, real: Split, categories: int, device: torch.device, scratch: Path
+) -> tuple[Classifier, str]:
+    """The classifier of the `real` training pictures, from `scratch` where it was trained before, and its weights' SHA-256."""
+    code = Path(classifiers.__file__).read_text(encoding="utf-8")
+    labels_sha256 = hashlib.sha256(real.labels.tobytes()).hexdigest()
+    recipe = params.classifier.model_dump_json()
+    key = key_of(recipe, real.sha256, labels_sha256, torch.__version__, device.type, str(params.threads), code)
+    folder = scratch / f"classifier-{key}"
+    if not folder.exists():
+        trained = classifiers.train_classifier(
+            real.images,
+            real.labels,
+            categories,
+            **params.classifier.model_dump(),
+            threads=params.threads,
+            device=device,
+            precision=chosen_precision("auto", device),
+        )
+        with whole_folder(folder) as partial:
+            classifiers.save_classifier(partial, trained)
+    # Read back even when just trained, so that both ways give the same bytes.
+    return classifiers.load_classifier(folder, device), classifiers.classifier_sha256(folder)
+
+
+def features_of(extractor: Extractor, split: Split, rows: NDArray[np.int64] | None, scratch: Path) -> NDArray[np.float32]:
+    """Features of `split`, or of its `rows`, from `scratch` where they were computed before."""
+    key = key_of(
+        split.sha256,
+        extractor.name,
+        extractor.weights_sha256,
+        f"{extractor.height_px}x{extractor.width_px}",
+        extractor.resize_filter,
+        extractor.runtime,
+        str(library_versions()),
+        "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest(),
+    )
+    path = scratch / f"features-{key}.npy"
+    if not path.exists():
+        features = extractor.features(split.images if rows is None else split.images[rows])
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.save(file, features)
+    return np.load(path)
+
+
+def generative_scores(
+    extractor: Extractor,
+    test: Split,
+    real: Split,
+    floor_rows: NDArray[np.int64],
+    samples: list[NDArray[np.float32]],
+    scratch: Path,
+    settings: ScoreSettings,
+) -> tuple[list[Score], NDArray[np.floating]]:
+    """Scores of each repeat's features against `test`, beside those of `floor_rows` of `real`; realism of the first repeat."""
+    reference = reference_of(features_of(extractor, test, None, scratch), settings)
+    floors, _ = scores_of(reference, features_of(extractor, real, floor_rows, scratch), settings)
+    repeats = [scores_of(reference, features, settings) for features in samples]
+    pictures = real.in_passport(len(floor_rows))
+    scores = [Score(kind, extractor, [values[kind] for values, _ in repeats], floors[kind], pictures) for kind in floors]
+    return scores, repeats[0][1]
+
+
+def judged(
+    classifier: Classifier, labels: NDArray[np.int64], features: NDArray[np.float32], trained_on: NDArray[np.float32]
+) -> Judged:
+    """Pictures with these `labels` and `features` as the classifier sees them, beside the features it was `trained_on`."""
+    return Judged(labels, features, classifiers.probabilities_of(classifier.scores(features)), *nearest(features, trained_on))
+
+
+def judged_scores(
+    extractor: Extractor, repeats: list[Judged], real: Judged, test: Split, params: EvaluateParams
+) -> list[Score]:
+    """Scores by the classifier of each repeat's pictures, beside those of the `real` test pictures."""
+    floors, *values = (judging.judged_scores(pictures, real, params.near_copy_quantile) for pictures in (real, *repeats))
+    pictures = test.in_passport(len(test.images))
+    return [Score(kind, extractor, [of_repeat[kind] for of_repeat in values], floors[kind], pictures) for kind in floors]
+
+
+def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Path) -> tuple[list[Extractor], dict[str, str]]:
+    """The extractors trained on other pictures that are at hand, and the names of the scores that are not, with the reason."""
+    chosen = [extractors.efflite0(params.efflite0_px, exported=scratch, threads=params.threads, device=device)]
+    weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
+    if isinstance(weights, str):
+        return chosen, {"fid": weights}
+    return [*chosen, extractors.inception(weights, device=device)], {}
+
+
+def passport_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
+    """What `score` was measured with."""
+    extractor = score.extractor
+    return {
+        "extractor": {
+            "name": extractor.name,
+            "weights_sha256": extractor.weights_sha256,
+            "input_px": f"{extractor.height_px}×{extractor.width_px}",
+            "resize_filter": extractor.resize_filter,
+            "runtime": extractor.runtime,
+        },
+        "reference": reference.in_passport(len(reference.images)),
+        "floor": score.floor_pictures,
+        "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
+        "settings": {name: getattr(params, name) for name in SETTINGS.get(score.kind, ())},
+        "plus_minus": PLUS_MINUS,
+        "libraries": library_versions(),
+    }
+
+
+def entry_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
+    """How `score` stands in metrics.json."""
+    flag = {"flag": score.flag} if score.flag else {}
+    passport = passport_of(score, params, reference)
+    return {"value": score.value, "plus_minus": score.plus_minus, "floor": score.floor, **flag, "passport": passport}
+
+
+def accuracy_on_real(real: Judged, extractor: Extractor, reference: Split) -> dict[str, Any]:
+    """How the classifier's accuracy on real pictures stands in metrics.json."""
+    share, count = float(real.right.mean()), len(real.labels)
+    passport = {
+        "extractor": {"name": extractor.name, "weights_sha256": extractor.weights_sha256, "runtime": extractor.runtime},
+        "reference": reference.in_passport(count),
+        "plus_minus": PLUS_MINUS_REAL,
+        "libraries": library_versions(),
+    }
+    return {"value": share, "plus_minus": float(np.sqrt(share * (1 - share) / count)), "passport": passport}
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write `image` (H, W, 1 or 3) as PNG."""
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(path, format="PNG")
+
+
+def write_evaluation(
+    folder: Path,
+    images: NDArray[np.uint8],
+    pictures: Judged,
+    realism: NDArray[np.floating],
+    test: Judged,
+    real: Split,
+    categories: list[str],
+    params: EvaluateParams,
+) -> None:
+    """Fill `folder` with what is to be looked at: generated `images` in the order of `pictures`, and tables for plots."""
+    count, columns, labels = len(categories), params.pictures_per_category, pictures.labels
+    save_png(folder / "grid.png", sheets.first_of_each(images, labels, count, columns))
+    save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, realism))
+    closest = sheets.beside_their_nearest(
+        images, labels, count, columns, real.images, pictures.training_rows, pictures.training_distances
+    )
+    save_png(folder / "nearest.png", closest)
+    table = judging.by_category(pictures, test, categories, params.near_copy_quantile)
+    table.to_csv(folder / "per_category.csv", index=False, lineterminator="\n")
+    judging.confusion(pictures, categories).to_csv(folder / "confusion.csv", index=False, lineterminator="\n")
+
+
+def announce(entries: dict[str, dict[str, Any]], absent: dict[str, str], evaluation: Path, track: Tracker) -> None:
+    """Log and track what was found."""
+    for name, entry in entries.items():
+        beside = f" (real: {entry['floor']:.4g})" if "floor" in entry else ""
+        flag = f": {entry['flag']}" if "flag" in entry else ""
+        log.info("%s %.4g ± %.2g%s%s", name, entry["value"], entry["plus_minus"], beside, flag)
+    for name, reason in absent.items():
+        log.warning("%s is absent: %s", name, reason)
+    track.metrics({name: entry["value"] for name, entry in entries.items()})
+    track.metrics({f"floor_{name}": entry["floor"] for name, entry in entries.items() if "floor" in entry})
+    for picture in sorted(evaluation.glob("*.png")):
+        track.picture(picture, picture.stem)
+    track.artifact(evaluation)
+
+
+def run(
+    params: EvaluateParams,
+    *,
+    train: Path,
+    gan: Path,
+    metrics: Path,
+    scores: Path,
+    evaluation: Path,
+    scratch: Path,
+    track: Tracker,
+) -> None:
+    """Write the numbers with their passports, the bare numbers, and the folder of pictures and tables.
+
+    `scratch` keeps the classifier and the features of real pictures; the outputs are the same without it.
+    """
+    data, device = read_card(train), chosen_device(params.device)
+    generator, card = load_generator(gan, device)
+    check_same_data(card, data, params.samples)
+    torch.set_num_threads(params.threads)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    test, real = real_split(train, "reference_test"), real_split(train, "reference_train")
+    if len(test.images) < params.samples // 2:
+        log.warning("only %d reference pictures for %d samples: distances are biased", len(test.images), params.samples)
+    labels = labels_in_equal_shares(params.samples, len(data.categories))
+    floor_count = min(params.samples, len(real.images))
+    floor_rows = np.sort(np.random.default_rng(params.seed).choice(len(real.images), floor_count, replace=False))
+    settings = ScoreSettings(params.neighbours, params.kid_subsets, params.kid_subset_size, params.seed)
+    classifier, weights_sha256 = trained_classifier(params, real, len(data.categories), device, scratch)
+    log.info("classifier ready")
+    own = extractors.of_classifier(classifier, weights_sha256)
+    others, absent = chosen_extractors(params, device, scratch)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
+        samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
+        found: list[Score] = []
+        log.info("%d × %d samples drawn", params.repeats, params.samples)
+        for extractor in others:
+            features = [extractor.features(images) for images in samples]
+            found += generative_scores(extractor, test, real, floor_rows, features, scratch, settings)[0]
+            log.info("measured with %s", extractor.name)
+        features = [own.features(images) for images in samples]
+        generative, realism = generative_scores(own, test, real, floor_rows, features, scratch, settings)
+        trained_on = features_of(own, real, None, scratch)
+        repeats = [judged(classifier, labels, of_repeat, trained_on) for of_repeat in features]
+        of_test = judged(classifier, test.labels, features_of(own, test, None, scratch), trained_on)
+        found += generative + judged_scores(own, repeats, of_test, test, params)
+        with whole_folder(evaluation) as partial:
+            write_evaluation(partial, samples[0], repeats[0], realism, of_test, real, data.categories, params)
+    names = [score_name(score.kind, score.extractor.name) for score in found]
+    entries = {name: entry_of(score, params, test) for name, score in zip(names, found, strict=True)}
+    entries["class_accuracy_real"] = accuracy_on_real(of_test, own, test)
+    write_json(scores, {name: entry["value"] for name, entry in entries.items()})
+    write_json(metrics, entries | {name: {"absent": reason} for name, reason in absent.items()})
+    announce(entries, absent, evaluation, track)

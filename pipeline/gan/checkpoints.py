@@ -1,0 +1,58 @@
+"""A generator as files: weights as safetensors, and a card that says how to build the network and what it draws."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.errors import InputError
+from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.store.files import write_json
+
+WEIGHTS, CARD = "generator.safetensors", "generator.json"
+
+
+@dataclass(frozen=True)
+class GeneratorCard:
+    """What generator.json holds."""
+
+    network: str
+    arguments: dict[str, Any]  # of the network's class, beside shape, categories and latent_dim
+    categories: list[str]  # in label order
+    height: int
+    width: int
+    channels: int
+    latent_dim: int
+    images_seen: int
+
+
+def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> None:
+    """Write weights and card into `folder`."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    write_json(folder / CARD, asdict(card))
+
+
+def read_generator_card(folder: Path) -> GeneratorCard:
+    """The card of the generator in `folder`. Raises InputError."""
+    try:
+        return GeneratorCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder / CARD}: cannot be read ({error}); run train again") from error
+
+
+def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, GeneratorCard]:
+    """The generator in `folder`, ready to draw (`eval` mode, no gradients), and its card. Raises InputError."""
+    card = read_generator_card(folder)
+    shape = PictureShape(card.height, card.width, card.channels)
+    generator = build_generator(card.network, card.arguments, shape, len(card.categories), card.latent_dim)
+    try:
+        generator.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{folder / WEIGHTS}: not this generator's weights ({error}); run train again") from error
+    return generator.to(device).eval().requires_grad_(False), card

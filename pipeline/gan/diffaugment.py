@@ -1,0 +1,73 @@
+"""Differentiable augmentation of what the discriminator sees, real and generated alike; Zhao et al. 2020, section 3.3.
+
+Random numbers are drawn on the CPU from the generator given, so that every device sees the same augmentations.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+TRANSLATION_SHARE = 0.125  # of the side, up to
+CUTOUT_SHARE = 0.5  # of the side
+
+
+def _uniform(count: int, random: torch.Generator, like: Tensor) -> Tensor:
+    return torch.rand(count, 1, 1, 1, generator=random).to(like.device, like.dtype)
+
+
+def _whole_shifts(count: int, limit: int, random: torch.Generator, like: Tensor) -> Tensor:
+    return torch.randint(-limit, limit + 1, (count, 1), generator=random).to(like.device)
+
+
+def colour(x: Tensor, random: torch.Generator) -> Tensor:
+    """Brightness ±0.5, saturation ×0 to ×2, contrast ×0.5 to ×1.5; `x` NCHW in [-1, 1]."""
+    count = x.shape[0]
+    x = x + (_uniform(count, random, x) - 0.5)
+    grey = x.mean(dim=1, keepdim=True)
+    x = torch.lerp(grey, x, _uniform(count, random, x) * 2)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean, x, _uniform(count, random, x) + 0.5)
+
+
+def translation(x: Tensor, random: torch.Generator) -> Tensor:
+    """Moved by up to an eighth of the side, the uncovered edge zero."""
+    count, _, height, width = x.shape
+    down = _whole_shifts(count, round(height * TRANSLATION_SHARE), random, x)
+    right = _whole_shifts(count, round(width * TRANSLATION_SHARE), random, x)
+    rows = torch.arange(height, device=x.device) - down  # (N, H)
+    columns = torch.arange(width, device=x.device) - right  # (N, W)
+    inside = _inside(rows, height)[:, None, :, None] & _inside(columns, width)[:, None, None, :]
+    moved = x.gather(2, rows.clamp(0, height - 1)[:, None, :, None].expand_as(x))
+    moved = moved.gather(3, columns.clamp(0, width - 1)[:, None, None, :].expand_as(x))
+    return moved * inside
+
+
+def cutout(x: Tensor, random: torch.Generator) -> Tensor:
+    """A square of half the side set to zero, its centre anywhere in the picture."""
+    rows, columns = (_hole(x, side, random) for side in x.shape[2:])
+    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def _hole(x: Tensor, side: int, random: torch.Generator) -> Tensor:
+    """Which places along a side are cut, (N, side)."""
+    centres = torch.rand(x.shape[0], 1, generator=random).to(x.device) * side
+    return (torch.arange(side, device=x.device) + 0.5 - centres).abs() < side * CUTOUT_SHARE / 2
+
+
+def _inside(index: Tensor, size: int) -> Tensor:
+    return (index >= 0) & (index < size)
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    "colour": colour,
+    "translation": translation,
+    "cutout": cutout,
+}
+
+
+def augmented(x: Tensor, names: Iterable[str], random: torch.Generator) -> Tensor:
+    """`x`, NCHW, through the augmentations named, each picture on its own."""
+    for name in names:
+        x = AUGMENTATIONS[name](x, random)
+    return x

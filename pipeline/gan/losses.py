@@ -1,0 +1,66 @@
+"""Adversarial losses and gradient penalties, each as its paper writes it, for scores (N,) that are higher for more real."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """Two functions of the scores of real and of generated pictures, each a scalar to be minimised."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    pairs: bool = False  # whether the generator's loss looks at the real scores too
+
+
+def _minimax_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+LOSSES = {
+    # Goodfellow et al. 2014, equation 1: E log D(x) + E log(1 - D(G(z))) with D the logistic of the score.
+    "minimax": AdversarialLoss(_minimax_discriminator, lambda _, fake: -softplus(fake).mean()),
+    # Goodfellow et al. 2014, section 3: the generator maximises log D(G(z)) instead.
+    "non-saturating": AdversarialLoss(_minimax_discriminator, lambda _, fake: softplus(-fake).mean()),
+    # Arjovsky et al. 2017, equation 2; wants the gradient penalty.
+    "wgan": AdversarialLoss(lambda real, fake: fake.mean() - real.mean(), lambda _, fake: -fake.mean()),
+    # Lim & Ye 2017; Miyato et al. 2018, equations 16 and 17.
+    "hinge": AdversarialLoss(
+        lambda real, fake: relu(1 - real).mean() + relu(1 + fake).mean(),
+        lambda _, fake: -fake.mean(),
+    ),
+    # Jolicoeur-Martineau 2018, section 4.1 (paired); Huang et al. 2024, equation 2.
+    "relativistic": AdversarialLoss(
+        lambda real, fake: softplus(fake - real).mean(),
+        lambda real, fake: softplus(real - fake).mean(),
+        pairs=True,
+    ),
+}
+
+
+def gradient_square_norms(scores: Tensor, pictures: Tensor) -> Tensor:
+    """Squared norm (N,) of each score's gradient at its picture, itself differentiable.
+
+    A score that also depends on its neighbours in the batch counts with all of them.
+    """
+    (gradients,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
+    return gradients.float().square().sum(dim=(1, 2, 3))
+
+
+def zero_centred_penalty(square_norms: Tensor, gamma: float) -> Tensor:
+    """gamma/2 · E ‖∇D‖²: R1 at real pictures, R2 at generated ones; Mescheder et al. 2018, equation 9."""
+    return square_norms.mean() * (gamma / 2)
+
+
+def one_centred_penalty(square_norms: Tensor, weight: float) -> Tensor:
+    """weight · E (‖∇D‖ - 1)², at points between real and generated; Gulrajani et al. 2017, equation 3."""
+    return (torch.sqrt(square_norms + 1e-12) - 1).square().mean() * weight
+
+
+def between(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+    """Pictures on the lines from real to generated ones, at `shares` (N,) in [0, 1] of the way."""
+    return torch.lerp(real, fake, shares[:, None, None, None])

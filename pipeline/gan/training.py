@@ -1,0 +1,319 @@
+"""A GAN in training: everything that changes from step to step, one step, and the whole as a flat dict of tensors and back."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.errors import TrainingError
+from pipeline.gan.diffaugment import augmented
+from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
+from pipeline.gan.latents import draw_latents
+from pipeline.gan.losses import LOSSES, between, gradient_square_norms, one_centred_penalty, zero_centred_penalty
+from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.sampling import to_unit_range
+from pipeline.params import TrainParams
+
+# Averages since the last row of the history; the last two over the steps with a penalty only.
+EVERY_STEP = (
+    "loss_discriminator",
+    "loss_generator",
+    "score_real",
+    "score_fake",
+    "gradient_discriminator",
+    "gradient_generator",
+)
+PENALTY_STEPS = ("loss_penalty", "square_gradient_real")
+HISTORY_COLUMNS = ("images", *EVERY_STEP, *PENALTY_STEPS)
+
+NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Real pictures NCHW float32 in [-1, 1], labels (N,) in ascending order, latents (N, D)."""
+
+    pictures: Tensor
+    labels: Tensor
+    latents: Tensor
+
+
+def chosen_device(wanted: str) -> torch.device:
+    """The device of that name; for `auto` CUDA where there is one. Raises TrainingError."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("train.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def chosen_precision(wanted: str, device: torch.device) -> str:
+    """`fp32` or `bf16`; for `auto` by what the processor says it can, not by timing, so that a machine always chooses alike."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    can = torch.cpu.get_capabilities()
+    return "bf16" if can.get("avx512_bf16") or can.get("amx_bf16") else "fp32"
+
+
+def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float:
+    """Share of the full learning rate: 1, then linearly towards 0 over the last `decay_share` of training."""
+    left = 1 - images_seen / total_images
+    return min(1.0, left / decay_share) if decay_share else 1.0
+
+
+@lru_cache(maxsize=1)
+def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def batch_indices(step: int, count: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+    """Rows of the `step`-th batch: every epoch a new permutation of 0..count-1, its last incomplete batch left out.
+
+    With fewer rows than a batch, rows repeat.
+    """
+    epoch, within = divmod(step, max(count // batch_size, 1))
+    permutation = np.resize(_permutation(count, seed, epoch), max(count, batch_size))
+    return permutation[within * batch_size : (within + 1) * batch_size]
+
+
+class Trainer:
+    """Both networks, the moving average, both optimisers, the random state, and the history so far."""
+
+    def __init__(
+        self,
+        params: TrainParams,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        categories: int,
+        device: torch.device,
+    ) -> None:
+        self.params = params
+        self.images, self.labels = images, labels
+        self.device = device
+        self.precision = chosen_precision(params.precision, device)
+        self.memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
+        self.loss = LOSSES[params.loss]
+        self.random = torch.Generator().manual_seed(params.seed)
+        network = params.network
+        shape = PictureShape(*images.shape[1:])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(params.seed)
+            generator = build_generator(network.name, network.generator_arguments, shape, categories, network.latent_dim)
+            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories)
+        self.generator = generator.to(device).to(memory_format=self.memory_format)
+        self.discriminator = discriminator.to(device).to(memory_format=self.memory_format)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        betas = (params.beta1, params.beta2)
+        self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), params.generator_rate, betas, fused=True)
+        self.discriminator_optimiser = torch.optim.Adam(
+            self.discriminator.parameters(), params.discriminator_rate, betas, fused=True
+        )
+        self.images_seen = 0
+        self.history: list[list[float]] = []
+        self._forget_sums()
+
+    @property
+    def total_images(self) -> int:
+        """Images seen when training ends: whole batches, at least `total_kimg`."""
+        return math.ceil(self.params.total_kimg * 1000 / self.params.batch_size) * self.params.batch_size
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _scores(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        """Scores (N,) of what the discriminator sees of `pictures`."""
+        seen = augmented(pictures, self.params.diffaugment, self.random)
+        with self._autocast():
+            return self.discriminator(seen, labels).float()
+
+    def _next_batch(self) -> Batch:
+        size = self.params.batch_size
+        rows = batch_indices(self.images_seen // size, len(self.labels), size, self.params.seed)
+        # Sorted labels put pictures of one category into one group of the minibatch standard deviation.
+        rows = rows[np.argsort(self.labels[rows], kind="stable")]
+        pictures = torch.from_numpy(self.images[rows]).to(self.device).permute(0, 3, 1, 2)
+        latents = torch.randn(size, self.params.network.latent_dim, generator=self.random)
+        return Batch(
+            to_unit_range(pictures).contiguous(memory_format=self.memory_format),
+            torch.from_numpy(self.labels[rows]).to(self.device),
+            latents.to(self.device),
+        )
+
+    def _penalised_scores(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores of real and of generated pictures, and the penalties on the gradients there, weighed for a lazy interval."""
+        penalties = self.params.penalties
+        real = batch.pictures.detach().requires_grad_()
+        fake = fake.detach().requires_grad_(penalties.r2_gamma > 0)
+        real_scores, fake_scores = self._scores(real, batch.labels), self._scores(fake, batch.labels)
+        square_norms = gradient_square_norms(real_scores, real)
+        penalty = zero_centred_penalty(square_norms, penalties.r1_gamma)
+        if penalties.r2_gamma:
+            penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake), penalties.r2_gamma)
+        if penalties.gradient_penalty:
+            shares = torch.rand(len(real), generator=self.random).to(self.device)
+            middle = between(real.detach(), fake.detach(), shares).requires_grad_()
+            square = gradient_square_norms(self._scores(middle, batch.labels), middle)
+            penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
+        self._penalty_sums += torch.stack([penalty.detach(), square_norms.detach().mean()])
+        self._penalty_steps += 1
+        return real_scores, fake_scores, penalty * penalties.interval
+
+    def _discriminator_step(self, batch: Batch, fake: Tensor) -> Tensor:
+        """One step; loss, mean scores and gradient norm (4,)."""
+        penalties, step = self.params.penalties, self.images_seen // self.params.batch_size
+        if penalties.any and step % penalties.interval == 0:
+            real_scores, fake_scores, penalty = self._penalised_scores(batch, fake)
+        else:
+            both = self._scores(torch.cat([batch.pictures, fake.detach()]), batch.labels.repeat(2))
+            real_scores, fake_scores = both.chunk(2)
+            penalty = both.new_zeros(())
+        loss = self.loss.discriminator(real_scores, fake_scores)
+        self.discriminator_optimiser.zero_grad()
+        (loss + penalty).backward()
+        self.discriminator_optimiser.step()
+        norm = _gradient_norm(self.discriminator)
+        return torch.stack([loss.detach(), real_scores.detach().mean(), fake_scores.detach().mean(), norm])
+
+    def _generator_step(self, batch: Batch, fake: Tensor) -> Tensor:
+        """One step on the pictures the discriminator just learnt from; loss and gradient norm (2,)."""
+        self.discriminator.requires_grad_(False)
+        fake_scores = self._scores(fake, batch.labels)
+        real_scores = self._scores(batch.pictures, batch.labels) if self.loss.pairs else fake_scores.detach()
+        loss = self.loss.generator(real_scores, fake_scores)
+        self.generator_optimiser.zero_grad()
+        loss.backward()
+        self.generator_optimiser.step()
+        self.discriminator.requires_grad_(True)
+        return torch.stack([loss.detach(), _gradient_norm(self.generator)])
+
+    def step(self) -> None:
+        """Train both networks on one batch. Raises TrainingError when memory is short."""
+        params = self.params
+        scale = rate_scale(self.images_seen, self.total_images, params.decay_share)
+        _set_rate(self.generator_optimiser, params.generator_rate * scale)
+        _set_rate(self.discriminator_optimiser, params.discriminator_rate * scale)
+        try:
+            batch = self._next_batch()
+            with self._autocast():
+                fake = self.generator(batch.latents, batch.labels).float()
+            of_discriminator = self._discriminator_step(batch, fake)
+            of_generator = self._generator_step(batch, fake)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise _out_of_memory(params.batch_size) from error
+        except RuntimeError as error:  # what the CPU allocator raises
+            if "can't allocate memory" in str(error):
+                raise _out_of_memory(params.batch_size) from error
+            raise
+        decay = average_decay(self.images_seen, params.batch_size, params.ema_half_life_kimg)
+        move_average(self.average, self.generator, decay)
+        loss_discriminator, score_real, score_fake, norm_discriminator = of_discriminator
+        loss_generator, norm_generator = of_generator
+        self._sums += torch.stack(
+            [loss_discriminator, loss_generator, score_real, score_fake, norm_discriminator, norm_generator]
+        )
+        self._steps += 1
+        self.images_seen += params.batch_size
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Images seen before and after each step, until training is over."""
+        while self.images_seen < self.total_images:
+            before = self.images_seen
+            self.step()
+            yield before, self.images_seen
+
+    def _forget_sums(self) -> None:
+        self._sums = torch.zeros(len(EVERY_STEP), device=self.device)
+        self._penalty_sums = torch.zeros(len(PENALTY_STEPS), device=self.device)
+        self._steps = self._penalty_steps = 0
+
+    def check(self) -> None:
+        """Raise TrainingError when a loss, score or gradient since the last row was not a finite number."""
+        if not torch.isfinite(torch.cat([self._sums, self._penalty_sums])).all():
+            raise TrainingError(
+                f"training diverged before image {self.images_seen}: a loss is not a finite number; "
+                "lower train.generator_rate and train.discriminator_rate or raise train.penalties.r1_gamma"
+            )
+
+    def new_history_row(self) -> dict[str, float]:
+        """Averages since the last row, by HISTORY_COLUMNS; the row joins the history. Raises TrainingError on NaN."""
+        self.check()
+        of_steps = (self._sums / max(self._steps, 1)).tolist()
+        of_penalties = (self._penalty_sums / max(self._penalty_steps, 1)).tolist()
+        row = [float(self.images_seen), *of_steps, *of_penalties]
+        self.history.append(row)
+        self._forget_sums()
+        return dict(zip(HISTORY_COLUMNS, row, strict=True))
+
+    def measured_average(self, batches: int) -> nn.Module:
+        """The averaged generator with its batch norm measured over `batches` of NORM_BATCH pictures; always the same ones."""
+        seed, dim = self.params.seed, self.params.network.latent_dim
+        latents = torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, dim)).to(self.device)
+        labels = torch.from_numpy(np.random.default_rng(seed).choice(self.labels, batches * NORM_BATCH)).to(self.device)
+        measure_batch_norm(self.average, zip(latents.split(NORM_BATCH), labels.split(NORM_BATCH), strict=True))
+        return self.average
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, and the history."""
+        history = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(HISTORY_COLUMNS))
+        state = {
+            "images_seen": torch.tensor(self.images_seen),
+            "random": self.random.get_state(),
+            "history": history,
+            "sums": self._sums,
+            "penalty_sums": self._penalty_sums,
+            "steps": torch.tensor([self._steps, self._penalty_steps]),
+        }
+        for name, network in self._networks().items():
+            state |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
+        for name, optimiser in self._optimisers().items():
+            moments = optimiser.state_dict()["state"]
+            state |= {f"{name}.{index}.{key}": tensor for index, of in moments.items() for key, tensor in of.items()}
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state`, as if there had been no interruption."""
+        self.images_seen = int(state["images_seen"])
+        self.random.set_state(state["random"])
+        self.history = state["history"].tolist()
+        self._sums = state["sums"].to(self.device)
+        self._penalty_sums = state["penalty_sums"].to(self.device)
+        self._steps, self._penalty_steps = state["steps"].tolist()
+        for name, network in self._networks().items():
+            network.load_state_dict(_under(name, state))
+        for name, optimiser in self._optimisers().items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _under(name, state).items():
+                index, moment = key.split(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+            optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"generator_optimiser": self.generator_optimiser, "discriminator_optimiser": self.discriminator_optimiser}
+
+
+def _under(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of `state` whose keys begin with `name` and a dot, without it."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _gradient_norm(network: nn.Module) -> Tensor:
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _out_of_memory(batch_size: int) -> TrainingError:
+    return TrainingError(f"out of memory with train.batch_size {batch_size}; lower it")

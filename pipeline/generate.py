@@ -1,0 +1,105 @@
+"""New garments from an exported model, without torch: a contact sheet as PNG, or the pictures themselves as .npz."""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import InputError
+from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.images.marks import ai_marks
+from pipeline.images.sheets import contact_sheet, enlarged
+from pipeline.store.exported import ExportedCard, OnnxGenerator, as_images, read_exported
+from pipeline.store.files import whole_file
+
+MAX_COUNT = 10_000
+MAX_SEED = 2**32 - 1
+MAX_SHEET_PIXELS = 1 << 28
+SEEN_SIDE_PX = 128  # smaller pictures are enlarged on a sheet until they can be seen
+TARGETS = (".png", ".npz")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What brings a set of garments back from the model of this SHA-256. Raises InputError when a number is out of range."""
+
+    model_sha256: str
+    category: str | None  # None: all, in equal shares
+    count: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_COUNT:
+            raise InputError(f"--count {self.count}: must be 1 to {MAX_COUNT}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"--seed {self.seed}: must be 0 to {MAX_SEED}")
+
+
+def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
+    """Labels (N,) of a recipe's pictures, ascending. Raises InputError when the category is none of `categories`."""
+    if recipe.category is None:
+        return labels_in_equal_shares(recipe.count, len(categories))
+    if recipe.category not in categories:
+        raise InputError(f"--category {recipe.category}: unknown; the model draws {', '.join(categories)}")
+    return np.full(recipe.count, categories.index(recipe.category), dtype=np.int64)
+
+
+def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
+    latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
+    return as_images(generator.pictures(latents, recipe_labels(recipe, card.categories)))
+
+
+def sheet_columns(labels: NDArray[np.int64]) -> int:
+    """Columns of a sheet: a row for each category where the shares are equal and fit a row, else about square."""
+    shares = np.unique(labels, return_counts=True)[1]
+    in_rows = len(shares) > 1 and shares.min() == shares.max() <= 32
+    return int(shares[0]) if in_rows else math.ceil(math.sqrt(len(labels)))
+
+
+def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe) -> None:
+    """Write `images` (N, H, W, C) as one PNG that says that AI made it, and from which recipe."""
+    times = max(1, SEEN_SIDE_PX // max(images.shape[1:3]))
+    sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
+    with whole_file(path) as partial:
+        Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
+            partial, format="PNG", pnginfo=ai_marks(asdict(recipe))
+        )
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("--category", help="draw this category alone (default: all, in equal shares)")
+    command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
+    command.add_argument(
+        "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
+    )
+    command.add_argument(
+        "--model", type=Path, default=Path("models/export"), help="folder of an exported model (default: models/export)"
+    )
+    command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for `images` and `labels`")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write what `options` ask for, whole or not at all. Raises InputError."""
+    target: Path = options.target
+    if target.suffix not in TARGETS:
+        raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
+    card, generator = read_exported(options.model)
+    recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed)
+    labels = recipe_labels(recipe, card.categories)
+    if target.suffix == ".png" and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
+        raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
+    images = draw_garments(generator, card, recipe)
+    try:
+        if target.suffix == ".png":
+            write_sheet(target, images, labels, recipe)
+        else:
+            with whole_file(target) as partial, partial.open("wb") as file:
+                np.savez(file, images=images, labels=labels)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,24 @@
+"""What a generated PNG says of itself: that AI made it, and from which recipe."""
+
+import json
+from collections.abc import Mapping
+
+from PIL.PngImagePlugin import PngInfo
+
+# IPTC's word for a picture that a trained model made.
+XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>
+</rdf:RDF></x:xmpmeta><?xpacket end="r"?>"""
+
+
+def ai_marks(recipe: Mapping[str, object]) -> PngInfo:
+    """PNG text chunks for a generated picture; `recipe` is what brings it back."""
+    marks = PngInfo()
+    marks.add_text("Software", "Atelier")
+    marks.add_text("Comment", "AI-generated: drawn by a neural network, not photographed")
+    marks.add_text("ai_generated", "true")
+    marks.add_text("recipe", json.dumps(recipe, sort_keys=True))
+    marks.add_itxt("XML:com.adobe.xmp", XMP)
+    return marks

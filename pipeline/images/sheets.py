@@ -1,0 +1,20 @@
+"""Contact sheets: many pictures of one size on one."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, gap_value: int = 255) -> NDArray[np.uint8]:
+    """`images` (N, H, W, C) in rows of `columns`, as one (H', W', C), `gap_px` apart; gaps and empty cells are `gap_value`."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, height + gap_px, width + gap_px, channels), gap_value, dtype=np.uint8)
+    cells[:count, :height, :width] = images
+    sheet = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)  # (R, H, C, W, channels)
+    sheet = sheet.reshape(rows * (height + gap_px), columns * (width + gap_px), channels)
+    return sheet[: sheet.shape[0] - gap_px, : sheet.shape[1] - gap_px]
+
+
+def enlarged(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """`image` (H, W, C) with every pixel as a square of `times` × `times`."""
+    return image.repeat(times, axis=0).repeat(times, axis=1)

@@ -1,0 +1,75 @@
+"""Decode and measure one shard's pictures."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import ImageOps
+from tqdm import tqdm
+
+from pipeline.images.decoding import UndecodableError, decoded
+from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
+from pipeline.images.quality import quality_of, thumbnail
+from pipeline.params import InspectParams
+from pipeline.store.shards import read_shard
+from pipeline.store.tables import INSPECT, RAW, read_table, write_table
+from pipeline.store.tracking import Tracker
+
+BATCH = 1024
+
+log = logging.getLogger(__name__)
+
+
+def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
+    """What one picture tells, hashes not yet made: the columns of tables.INSPECT and the pixels each hash looks at."""
+    try:
+        picture = decoded(content, params.max_pixels)
+    except UndecodableError as error:
+        return {"decoded": False, "reason": str(error)}
+    grey = picture.image.convert("L")
+    return {
+        "decoded": True,
+        "format": picture.format,
+        "mode": picture.mode,
+        "width": picture.image.width,
+        "height": picture.image.height,
+        **asdict(quality_of(picture.image, params.background_tolerance)),
+        "phash": phash_pixels(grey),
+        "phash_mirrored": phash_pixels(ImageOps.mirror(grey)),
+        "dhash": dhash_pixels(grey),
+        "thumbnail": thumbnail(grey).tobytes(),
+    }
+
+
+def _with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    whole = [row for row in rows if row["decoded"]]
+    for column, hashes in (("phash", phashes), ("phash_mirrored", phashes), ("dhash", dhashes)):
+        if whole:
+            for row, value in zip(whole, hashes(np.stack([row[column] for row in whole])), strict=True):  # type: ignore[misc]
+                row[column] = value
+    return rows
+
+
+def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+    """A row of tables.INSPECT without its key for each (name, content), in their order."""
+    rows = ({"sha256": Path(name).stem} | inspected(content, params) for name, content in members)
+    while batch := list(itertools.islice(rows, BATCH)):
+        yield from _with_hashes(batch)
+
+
+def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, track: Tracker) -> None:
+    """Write a row for every picture that was fetched, in the order of `raw_table`."""
+    raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
+    members = tqdm(read_shard(shard), total=raw["sha256"].nunique(), desc=f"inspect {shard.stem}", mininterval=1.0)
+    measured = pd.DataFrame(rows_of(members, params), columns=[name for name in INSPECT.names if name != "key"])
+    rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
+    write_table(table, rows, INSPECT)
+    bad = rows[~rows["decoded"].astype(bool)]
+    log.info("%d pictures, %d undecodable", len(rows), len(bad))
+    for reason, count in bad["reason"].value_counts().items():
+        log.info("undecodable: %s: %d", reason, count)
+    track.metrics({"pictures": len(rows), "undecodable": len(bad)})

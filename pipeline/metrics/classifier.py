@@ -1,0 +1,201 @@
+"""A small classifier trained on the real pictures: judge of class accuracy, and an extractor of features made for this data."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.store.files import sha256_of_file, write_json
+
+WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
+WIDTHS = (32, 64, 128)  # channels of the first blocks; later ones are as wide as the last
+FEATURES = 128
+COARSEST_SIDE_PX = 4
+WARM_UP_SHARE = 0.25
+WEIGHT_DECAY = 0.01
+LABEL_SMOOTHING = 0.05
+INFERENCE_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ClassifierCard:
+    """How to build the network again, and how it was trained."""
+
+    n_categories: int
+    height: int
+    width: int
+    channels: int
+    epochs: int
+    batch_size: int
+    peak_rate: float
+    seed: int
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network in `eval` mode, with its card."""
+
+    network: nn.Sequential
+    card: ClassifierCard
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The penultimate layer's output (N, 128), after its ReLU, of `images` (N, H, W, C)."""
+        return _applied(self.network[:-1], images)
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (N, categories) of `features`."""
+        weight, bias = (parameter.detach().cpu().numpy() for parameter in self.network[-1].parameters())
+        return features @ weight.T + bias
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (N, categories) of `images` (N, H, W, C)."""
+        return probabilities_of(self.scores(self.features(images)))
+
+
+def probabilities_of(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax of each row of logits."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def halvings(height: int, width: int) -> int:
+    """How often the network halves a picture, so that about 4×4 cells are left."""
+    wanted = round(math.log2(math.sqrt(height * width) / COARSEST_SIDE_PX))
+    return max(1, min(wanted, int(math.log2(min(height, width)))))
+
+
+def build_network(height: int, width: int, channels: int, n_categories: int) -> nn.Sequential:
+    """Convolution blocks, each ending in a 2×2 maximum; a layer of FEATURES; scores. Maps NCHW in [-1, 1] to (N, n_categories).
+
+    The first block works at full size: on a CPU the backward pass of a strided first layer costs several times more.
+    """
+    layers: list[nn.Module] = []
+    before = channels
+    for level in range(halvings(height, width)):
+        after = WIDTHS[min(level, len(WIDTHS) - 1)]
+        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+        before, height, width = after, height // 2, width // 2
+    layers += [nn.Flatten(), nn.Linear(before * height * width, FEATURES, bias=False), nn.BatchNorm1d(FEATURES), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(FEATURES, n_categories)).to(memory_format=torch.channels_last)
+
+
+def _network_input(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """`images` (N, H, W, C) as NCHW in [-1, 1], channels last in memory."""
+    return (torch.tensor(images, device=device).float() / 127.5 - 1).permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def _applied(network: nn.Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    device = next(network.parameters()).device
+    batches = (images[start : start + INFERENCE_BATCH] for start in range(0, len(images), INFERENCE_BATCH))
+    return np.concatenate([network(_network_input(batch, device)).cpu().numpy() for batch in batches])
+
+
+@contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """Torch computes with `threads` threads in the block, then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _batches(count: int, batch_size: int, epochs: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Sorted row numbers of each batch; every epoch a new permutation, its last incomplete batch left out."""
+    generator = np.random.default_rng(seed)
+    for _ in range(epochs):
+        permutation = generator.permutation(count)
+        for start in range(0, count - batch_size + 1, batch_size):
+            yield np.sort(permutation[start : start + batch_size])  # ascending reads of a memory-mapped file
+
+
+def train_classifier(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    n_categories: int,
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int = 128,
+    peak_rate: float = 0.01,
+    threads: int = 2,
+    device: torch.device | None = None,
+    precision: str = "fp32",
+) -> Classifier:
+    """A classifier trained on `images` (N, H, W, C) and `labels` (N,); on a CPU equal arguments give equal weights.
+
+    One learning-rate cycle (Smith & Topin 2018) with AdamW. `precision` is that of the training alone, `fp32` or `bf16`.
+    Raises InputError when there are fewer than two pictures.
+    """
+    count, height, width, channels = images.shape
+    if count < 2:
+        raise InputError(f"train split: {count} pictures, the classifier needs 2 or more")
+    device = device or torch.device("cpu")
+    card = ClassifierCard(
+        n_categories, height, width, channels, epochs, batch_size, peak_rate, seed, device.type, precision, threads
+    )
+    batch_size = min(batch_size, count)
+    steps = epochs * (count // batch_size)
+    with torch.random.fork_rng(devices=[]), cpu_threads(threads):
+        torch.manual_seed(seed)
+        network = build_network(height, width, channels, n_categories).to(device).train()
+        optimiser = torch.optim.AdamW(network.parameters(), lr=peak_rate, weight_decay=WEIGHT_DECAY, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, peak_rate, total_steps=steps, pct_start=WARM_UP_SHARE, div_factor=10, final_div_factor=1000
+        )
+        progress = tqdm(_batches(count, batch_size, epochs, seed), total=steps, desc="classifier", mininterval=1.0)
+        for rows in progress:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                scores = network(_network_input(images[rows], device))
+            wanted = torch.from_numpy(labels[rows]).to(device)
+            loss = cross_entropy(scores.float(), wanted, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return Classifier(network.eval().requires_grad_(False), card)
+
+
+def accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Share of rows whose most probable category is the label."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def save_classifier(folder: Path, classifier: Classifier) -> None:
+    """Write weights and card into `folder`."""
+    weights = {name: tensor.cpu().contiguous() for name, tensor in classifier.network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    write_json(folder / CARD, asdict(classifier.card))
+
+
+def load_classifier(folder: Path, device: torch.device | None = None) -> Classifier:
+    """The classifier in `folder`. Raises InputError when it is not whole."""
+    try:
+        card = ClassifierCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+        network = build_network(card.height, card.width, card.channels, card.n_categories)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, ValueError, TypeError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{folder}: not a whole classifier ({error}); delete it and run evaluate again") from error
+    return Classifier(network.to(device or torch.device("cpu")).eval().requires_grad_(False), card)
+
+
+def classifier_sha256(folder: Path) -> str:
+    """SHA-256 of the weights in `folder`, which names the classifier in passports."""
+    return sha256_of_file(folder / WEIGHTS)

@@ -1,0 +1,131 @@
+"""Feature extractors by name: pictures in, a row of features a picture out."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from cleanfid.inception_torchscript import InceptionV3W
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.metrics.classifier import Classifier
+from pipeline.metrics.efflite0 import EfficientLite0, export_onnx, weights_path
+from pipeline.store.files import sha256_of_file
+
+RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
+BATCH = 64
+INCEPTION_PX = 299
+INCEPTION_FILE = "inception-2015-12-05.pt"  # the name clean-fid looks for
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+CLEAN_FID_FOLDER = Path("/tmp")  # where clean-fid keeps its download
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network by name. What it makes of a picture depends on nothing but the other fields."""
+
+    name: str
+    weights_sha256: str
+    height_px: int  # of its input
+    width_px: int
+    resize_filter: str
+    runtime: str
+    of_batch: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (N, D) of `images` (N, H, W, C), N at least 1."""
+        starts = tqdm(range(0, len(images), BATCH), desc=self.name, unit_scale=BATCH, unit="img", mininterval=1.0)
+        return np.concatenate([self.of_batch(images[start : start + BATCH]) for start in starts])
+
+
+def resized_rgb(images: NDArray[np.uint8], side_px: int, device: torch.device) -> Tensor:
+    """`images` (N, H, W, 1 or 3) as RGB (N, 3, side_px, side_px) float32 in [0, 255], stretched where they are not square.
+
+    Equal to clean-fid's `make_resizer("PIL", False, "bicubic", …)`, all pictures at once.
+    """
+    pictures = torch.tensor(images, device=device).permute(0, 3, 1, 2).float()
+    if pictures.shape[2:] != (side_px, side_px):
+        pictures = interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True).clamp(0, 255)
+    return pictures.expand(-1, 3, -1, -1).contiguous()
+
+
+def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """The ONNX file at `path`, ready to run on the CPU with `threads` threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device) -> Extractor:
+    """EfficientNet-Lite0's 1,280 pooled features of pictures resized to `side_px`: by onnxruntime on a CPU, by torch on CUDA.
+
+    `exported` is a folder that keeps the ONNX file from one run to the next.
+    """
+    weights_sha256 = sha256_of_file(weights_path())
+    if device.type == "cuda":
+        network = EfficientLite0(side_px).to(device)
+
+        @torch.inference_mode()
+        def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return network(resized_rgb(images, side_px, device)).cpu().numpy()
+
+    else:
+        path = exported / f"efflite0-{weights_sha256[:16]}-{side_px}px-torch{torch.__version__}.onnx"
+        if not path.exists():
+            export_onnx(path, side_px)
+        session = onnx_session(path, threads)
+
+        def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return session.run(None, {"pictures": resized_rgb(images, side_px, device).numpy()})[0]
+
+    runtime = f"torch on {device.type}" if device.type == "cuda" else "onnxruntime on cpu"
+    return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, of_batch)
+
+
+def inception_weights(path: Path | None) -> Path | str:
+    """The file of FID's Inception network, at `path` or where clean-fid keeps its download; or why there is none.
+
+    Raises InputError when the file at `path` is not that network.
+    """
+    found = path or CLEAN_FID_FOLDER / INCEPTION_FILE
+    if not found.is_file():
+        return f"no Inception weights where clean-fid keeps them; set evaluate.inception_weights to a copy of {INCEPTION_FILE}"
+    if sha256_of_file(found) == INCEPTION_SHA256:
+        return found
+    if path is not None:
+        raise InputError(
+            f"{path}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set evaluate.inception_weights to that file"
+        )
+    return (
+        f"clean-fid's {INCEPTION_FILE} is damaged (SHA-256 not {INCEPTION_SHA256}); delete it or set evaluate.inception_weights"
+    )
+
+
+def inception(weights: Path, *, device: torch.device) -> Extractor:
+    """The 2,048 features behind FID, by clean-fid's own module from the file `weights`, pictures resized to 299 px."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / INCEPTION_FILE).symlink_to(weights.resolve())  # clean-fid takes a folder and fixes the name
+        network = InceptionV3W(folder, download=False).to(device).eval()
+
+    @torch.inference_mode()
+    def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return network(resized_rgb(images, INCEPTION_PX, device)).cpu().numpy()
+
+    return Extractor(
+        "inception", INCEPTION_SHA256, INCEPTION_PX, INCEPTION_PX, RESIZE_FILTER, f"torch on {device.type}", of_batch
+    )
+
+
+def of_classifier(classifier: Classifier, weights_sha256: str) -> Extractor:
+    """The classifier's 128 penultimate features, at the pictures' own size."""
+    card = classifier.card
+    runtime = f"torch on {card.device}, trained in {card.precision}"
+    return Extractor("classifier", weights_sha256, card.height, card.width, "none", runtime, classifier.features)

@@ -1,0 +1,65 @@
+"""Precision, recall, density and coverage: how two sets of features lie among each other's nearest neighbours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.metrics.neighbours import squared_distances, squared_radii
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Features (N, D), each the centre of a ball that reaches to its k-th nearest neighbour."""
+
+    features: Tensor
+    squared_radii: Tensor  # (N,)
+    k: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How samples lie among real pictures."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    realism: NDArray[np.floating]  # of each sample; above 1 inside some real ball; Kynkäänniemi et al. 2019, equation 3
+
+
+def manifold_of(features: NDArray[np.floating], k: int) -> Manifold:
+    """Balls around `features` (N, D), N at least 2, to the `k`-th nearest neighbour, or the farthest where there are fewer."""
+    rows = torch.tensor(features)
+    k = min(k, len(rows) - 1)
+    return Manifold(rows, squared_radii(rows, k), k)
+
+
+def overlap(real: Manifold, samples: Manifold) -> Overlap:
+    """Precision, recall (Kynkäänniemi et al. 2019, equations 1, 2), density and coverage (Naeem et al. 2020, section 3).
+
+    A point on a ball's surface is inside. Realism leaves out the half of the real balls that are largest, as the paper does.
+    """
+    count, real_count = len(samples.features), len(real.features)
+    # Neighbours of each other have one radius, up to rounding: both are kept or neither.
+    small = real.squared_radii <= real.squared_radii.median() * (1 + 1e-5)
+    inside_any = torch.empty(count, dtype=torch.bool)
+    inside_times = torch.empty(count, dtype=torch.int64)
+    realism = torch.empty(count, dtype=real.features.dtype)
+    recalled = torch.zeros(real_count, dtype=torch.bool)
+    covered = torch.zeros(real_count, dtype=torch.bool)
+    for here, squared in squared_distances(samples.features, real.features):
+        inside = squared <= real.squared_radii
+        inside_any[here], inside_times[here] = inside.any(1), inside.sum(1)
+        covered |= inside.any(0)
+        recalled |= (squared <= samples.squared_radii[here, None]).any(0)
+        realism[here] = (real.squared_radii[small] / squared[:, small]).nan_to_num(nan=1.0).amax(1).sqrt()
+    return Overlap(
+        precision=float(inside_any.double().mean()),
+        recall=float(recalled.double().mean()),
+        density=float(inside_times.double().mean() / real.k),
+        coverage=float(covered.double().mean()),
+        realism=realism.numpy(),
+    )

@@ -1,0 +1,88 @@
+"""Pictures found by crawling: the pages, feeds and sitemaps of the sites named, each site within its limits.
+
+The crawl runs in a process of its own with a limit on its memory: what parses strangers' markup must not take the pipeline with
+it.
+"""
+
+import asyncio
+import resource
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import SourceError
+from pipeline.sources.web.listing import Found, categorised, distinct
+from pipeline.sources.web.params_draft import CrawlSource, WebParams
+from pipeline.sources.web.renditions import Rendition, asset, largest
+
+MEMORY_BYTES = 4 * 1024**3  # address space of the crawling process
+PAGES = "pages"  # folder of an unfinished crawl
+
+
+@dataclass(frozen=True)
+class Crawl:
+    """What a crawl brought in."""
+
+    pictures: list[Found]  # each picture once, in its largest rendition, then the pages that could not be read
+    pages: int  # asked for
+    unmapped: Counter[str]  # words of the sites for which collect.crawl.categories has nothing, by number of pictures
+
+
+def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> Crawl:
+    """The pictures on the sites of `source`. `scratch` keeps what must survive a killed crawl, which goes on where it stopped.
+
+    Raises SourceError when a start page is not on its site or the crawl dies, ParamsError without a contact.
+    """
+    _check(source)
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_limit_memory) as process:
+            harvests = process.submit(_crawl, source, web, scratch).result()
+    except BrokenProcessPool:
+        raise SourceError(f"collect.crawl: the crawler died, over {MEMORY_BYTES} bytes or killed; run again to go on") from None
+    shutil.rmtree(scratch / PAGES, ignore_errors=True)
+    found = [picture for pictures, _, _ in harvests for picture in largest_of_each(pictures)]
+    pictures = categorised(found, source.categories, source.licence)
+    unmapped = Counter(picture.site_category for picture in pictures if picture.category is None and picture.site_category)
+    lost = [page for _, pages, _ in harvests for page in pages]
+    return Crawl([*pictures, *lost], sum(asked for _, _, asked in harvests), Counter(dict(unmapped.most_common())))
+
+
+def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
+    """Each picture of a site once, at the largest address that any of its pages offers, sorted by page and address."""
+    ordered = sorted(pictures, key=lambda found: (found.page or "", found.url))
+    offered: dict[str, list[Rendition]] = {}
+    for picture in ordered:
+        offered.setdefault(asset(picture.url), []).append(Rendition(picture.url, None))
+    return [replace(picture, url=largest(offered[asset(picture.url)]).url) for picture in distinct(ordered, asset)]
+
+
+def _check(source: CrawlSource) -> None:
+    if not source.sites:
+        raise SourceError("collect.crawl.sites: name at least one site to crawl")
+    for number, site in enumerate(source.sites):
+        for url in site.start:
+            host = urlsplit(url).hostname or ""
+            if not any(host == domain or host.endswith(f".{domain}") for domain in site.domains):
+                raise SourceError(
+                    f"collect.crawl.sites.{number}: the start page {url} is not in domains ({', '.join(site.domains)})"
+                )
+
+
+def _limit_memory() -> None:
+    _, ceiling = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = MEMORY_BYTES if ceiling == resource.RLIM_INFINITY else min(MEMORY_BYTES, ceiling)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, ceiling))
+
+
+def _crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[tuple[list[Found], list[Found], int]]:
+    """Pictures, lost pages and number of pages asked for, of each site; in the crawling process."""
+    from pipeline.sources.web.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
+
+    harvests = asyncio.run(crawl_sites(source.sites, web, scratch, scratch / PAGES))
+    return [(harvest.pictures, harvest.lost_pages, harvest.pages) for harvest in harvests]

@@ -1,0 +1,230 @@
+"""The pictures of many rows, fetched many at once, each ending in a record: kept, refused or failed.
+
+Resumable: a record is written when its row is finished and is never written twice for one visit, so a run that was killed goes
+on where it stopped, and a run with nothing new asks nobody for anything.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp.abc import AbstractResolver
+
+from pipeline.sources.web.answers import Again, Answer, FailedError, NoAnswerError, RefusedError, Validators
+from pipeline.sources.web.client import checked_url
+from pipeline.sources.web.forgotten import Forgotten
+from pipeline.sources.web.kinds import looks_like, picture_extension
+from pipeline.sources.web.metadata import MetadataError, without_metadata
+from pipeline.sources.web.params_draft import WebParams
+from pipeline.sources.web.scratch import Bodies, Journal
+from pipeline.sources.web.visitor import Visitor
+
+# JPEG and PNG first: many servers convert to AVIF or WebP, with loss, for whoever accepts them.
+ACCEPT = "image/jpeg,image/png,image/webp;q=0.9,image/*;q=0.8,*/*;q=0.5"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One row of the manifest, as far as fetching goes."""
+
+    key: str
+    url: str
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which conditions pictures are taken."""
+
+    web: WebParams
+    max_bytes: int
+    strip_metadata: bool
+    licences: frozenset[str] | None
+    refresh: bool
+    forgotten: Forgotten
+
+    @property
+    def mark(self) -> str:
+        """What a finished row depends on: a record made under another mark is not used again."""
+        return f"{self.max_bytes} {self.strip_metadata} {self.web.allow_loopback}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a row ended; the columns that RAW adds to MANIFEST."""
+
+    status: str  # ok, refused or failed
+    reason: str | None
+    sha256: str | None
+    extension: str | None
+    size_bytes: int | None
+
+
+def refused_unasked(row: Wanted, terms: Terms) -> Outcome | None:
+    """Why `row` is not asked for at all, or none."""
+    if terms.forgotten.has_url(row.url):
+        return _nothing("refused", "forgotten on request")
+    if terms.licences is not None and row.licence not in terms.licences:
+        return _nothing("refused", f"licence {row.licence or 'unknown'} is not among those allowed")
+    return None
+
+
+def picture_in(answer: Answer, terms: Terms) -> tuple[bytes, str]:
+    """The picture to keep of a whole answer, and its extension. Raises RefusedError or FailedError."""
+    if not answer.body:
+        raise FailedError("an empty body", Again.NEXT_RUN)
+    extension = picture_extension(answer.body)
+    if extension is None:
+        raise RefusedError(f"{looks_like(answer.body)}, by its bytes")
+    if not terms.strip_metadata:
+        return answer.body, extension
+    try:
+        return without_metadata(answer.body, extension), extension
+    except MetadataError as error:
+        raise RefusedError(f"its metadata cannot be taken out: {error}") from None
+
+
+class _Run:
+    """One run over the rows of a shard."""
+
+    def __init__(self, terms: Terms, bodies: Bodies, journal: Journal, visitor: Visitor) -> None:
+        self._terms = terms
+        self._bodies = bodies
+        self._journal = journal
+        self._visitor = visitor
+
+    async def finish(self, row: Wanted, earlier: dict[str, Any] | None) -> Outcome:
+        """How `row` ends, on record. `earlier` is the record to ask about again."""
+        try:
+            return await self._visit(row, earlier)
+        except NoAnswerError as error:
+            record = {"key": row.key, "mark": self._terms.mark, "status": error.status, "reason": error.reason}
+            self._journal.append({**record, "again": error.again.value})
+            return _nothing(error.status, error.reason)
+
+    async def _visit(self, row: Wanted, earlier: dict[str, Any] | None) -> Outcome:
+        known = Validators(**earlier["validators"]) if earlier is not None else None
+        answer = await self._visitor.visit(row.url, accept=ACCEPT, max_bytes=self._terms.max_bytes, known=known)
+        if answer.status == 304 and earlier is not None:
+            return _kept(earlier)
+        content, extension = picture_in(answer, self._terms)
+        record = {
+            "key": row.key,
+            "mark": self._terms.mark,
+            "status": "ok",
+            "sha256": self._bodies.put(content),
+            "extension": extension,
+            "size_bytes": len(content),
+            "validators": {
+                "url": answer.url,
+                "etag": answer.headers.get("ETag"),
+                "last_modified": answer.headers.get("Last-Modified"),
+            },
+        }
+        self._journal.append(record)
+        return _kept(record)
+
+
+def fetch(
+    rows: Sequence[Wanted],
+    terms: Terms,
+    scratch: Path,
+    name: str,
+    *,
+    progress: Callable[[int], object],
+    resolver: AbstractResolver | None = None,
+) -> dict[str, Outcome]:
+    """How each of `rows` ended, by key; the bytes of those that are ok are in `Bodies(scratch / "bodies")`.
+
+    `name` is this process's own among all that share `scratch`. `progress` hears how many rows more are done.
+    Raises ParamsError without a contact, InputError when the disk is full; what is finished by then is kept.
+    """
+    bodies, journal = Bodies(scratch / "bodies"), Journal(scratch / "journal", name)
+    outcomes: dict[str, Outcome] = {}
+    waiting: list[tuple[Wanted, dict[str, Any] | None]] = []
+    try:
+        records = journal.latest({row.key for row in rows})
+        for row in rows:
+            record = records.get(row.key)
+            usable = record is not None and _usable(record, terms, bodies)
+            if (refused := refused_unasked(row, terms)) is not None:
+                outcomes[row.key] = refused
+            elif record is not None and usable and not terms.refresh:
+                outcomes[row.key] = _kept(record)
+            else:
+                waiting.append((row, record if usable and record is not None and record["status"] == "ok" else None))
+        progress(len(outcomes))
+        if waiting:
+            asyncio.run(_fetch_all(waiting, outcomes, terms, scratch, bodies, journal, progress, resolver))
+    finally:
+        journal.close()
+    return {row.key: _unless_forgotten(outcomes[row.key], terms) for row in rows}
+
+
+async def _fetch_all(
+    waiting: list[tuple[Wanted, dict[str, Any] | None]],
+    outcomes: dict[str, Outcome],
+    terms: Terms,
+    scratch: Path,
+    bodies: Bodies,
+    journal: Journal,
+    progress: Callable[[int], object],
+    resolver: AbstractResolver | None,
+) -> None:
+    queues: dict[str, deque[tuple[Wanted, dict[str, Any] | None]]] = {}
+    for row, earlier in waiting:
+        queues.setdefault(_host(row.url), deque()).append((row, earlier))
+    # A ticket is the right to one request in flight to a host; hosts take turns, so that a slow one holds up only itself.
+    tickets = deque(host for _ in range(terms.web.connections_per_host) for host in queues)
+
+    async def work(run: _Run) -> None:
+        while tickets:
+            host = tickets.popleft()
+            if not queues[host]:
+                continue
+            row, earlier = queues[host].popleft()
+            outcomes[row.key] = await run.finish(row, earlier)
+            progress(1)
+            tickets.append(host)
+
+    async with Visitor(terms.web, scratch, resolver=resolver) as visitor:
+        run = _Run(terms, bodies, journal, visitor)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(terms.web.connections, len(waiting))):
+                    group.create_task(work(run))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the first stopped all the others
+
+
+def _host(url: str) -> str:
+    try:
+        return checked_url(url).host or ""
+    except RefusedError:
+        return ""
+
+
+def _usable(record: dict[str, Any], terms: Terms, bodies: Bodies) -> bool:
+    """Whether a record of an earlier run still says how its row ends."""
+    if record["mark"] != terms.mark:
+        return False
+    if record["status"] == "ok":
+        return bodies.holds(record["sha256"], record["size_bytes"])
+    return record["again"] == Again.NEVER.value
+
+
+def _kept(record: dict[str, Any]) -> Outcome:
+    return Outcome(
+        record["status"], record.get("reason"), record.get("sha256"), record.get("extension"), record.get("size_bytes")
+    )
+
+
+def _nothing(status: str, reason: str) -> Outcome:
+    return Outcome(status, reason, None, None, None)
+
+
+def _unless_forgotten(outcome: Outcome, terms: Terms) -> Outcome:
+    return _nothing("refused", "forgotten on request") if terms.forgotten.has_content(outcome.sha256) else outcome

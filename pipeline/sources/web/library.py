@@ -1,0 +1,56 @@
+"""Pages as a crawl reads them: through the visitor, and kept until the crawl is over, so that a killed one goes on."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from pipeline.sources.web.answers import Answer
+from pipeline.sources.web.scratch import Bodies, Journal
+from pipeline.sources.web.visitor import Visitor, mind_nothing
+
+ACCEPT = "text/html,application/xhtml+xml,application/rss+xml,application/atom+xml,application/xml;q=0.9,*/*;q=0.5"
+MAX_PAGE_BYTES = 20_000_000
+KEPT_S = 86_400.0  # an older page tells of another shop
+
+
+class Library:
+    """Answers to single steps (redirects included), from `folder` where an interrupted crawl left them."""
+
+    def __init__(self, visitor: Visitor, folder: Path) -> None:
+        self._visitor = visitor
+        self._bodies = Bodies(folder / "bodies")
+        self._journal = Journal(folder / "journal", "pages")
+        self._records = {
+            key: record for key, record in self._journal.latest().items() if record["written"] > time.time() - KEPT_S
+        }
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    async def answer(self, url: str) -> Answer:
+        """The answer of one step to `url`. Raises RefusedError or FailedError."""
+        key = hashlib.sha256(url.encode()).hexdigest()
+        record = self._records.get(key)
+        if record is not None and self._bodies.holds(record["sha256"], record["size_bytes"]):
+            return _answer(record, self._bodies)
+        answer = await self._visitor.step(url, accept=ACCEPT, max_bytes=MAX_PAGE_BYTES, judge=mind_nothing)
+        self._journal.append(
+            {
+                "key": key,
+                "url": answer.url,
+                "status": answer.status,
+                "headers": list(answer.headers.items()),
+                "sha256": self._bodies.put(answer.body),
+                "size_bytes": len(answer.body),
+            }
+        )
+        return answer
+
+
+def _answer(record: dict[str, Any], bodies: Bodies) -> Answer:
+    headers = CIMultiDictProxy(CIMultiDict((name, value) for name, value in record["headers"]))
+    return Answer(record["url"], record["status"], headers, bodies.get(record["sha256"]))

@@ -1,0 +1,230 @@
+"""The pictures on a web page, each once and as large as offered, with what the page says about them; and its links."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urljoin, urlsplit
+
+from lxml import etree, html
+from lxml.html import HtmlElement
+
+from pipeline.sources.web import reservations
+from pipeline.sources.web.licences import creative_commons, licence_name
+from pipeline.sources.web.listing import Found
+from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, renditions_of
+from pipeline.sources.web.structured import (
+    Item,
+    OpenGraph,
+    Shown,
+    breadcrumbs,
+    iso_date,
+    items_on,
+    open_graph,
+    price_of,
+    things_on,
+)
+
+MAX_PICTURES = 500  # on one page
+MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
+FURNITURE = frozenset({"header", "nav", "footer", "aside", "template"})
+FURNITURE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
+FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml"})
+DATE_METAS = ("article:published_time", "og:published_time", "date", "dc.date", "dcterms.created", "datepublished", "pubdate")
+LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license", "copyright")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page gives."""
+
+    pictures: tuple[Found, ...]
+    links: tuple[str, ...]  # that may be followed, in their order
+    feeds: tuple[str, ...]
+
+
+@dataclass
+class _Group:
+    """All that one page says about one picture."""
+
+    renditions: list[Rendition]
+    item: Item | None = None
+    shown: Shown | None = None
+    alt: str | None = None
+    licence: str | None = None
+
+
+class _Gallery:
+    """The pictures of one page: addresses that differ in size alone are one picture."""
+
+    def __init__(self) -> None:
+        self.groups: list[_Group] = []
+        self._by_asset: dict[str, _Group] = {}
+
+    def group_of(self, renditions: list[Rendition]) -> _Group | None:
+        """The group that one of `renditions` belongs to, or none."""
+        return next((group for rendition in renditions if (group := self._by_asset.get(asset(rendition.url)))), None)
+
+    def add(self, renditions: list[Rendition]) -> _Group:
+        """The group that `renditions` belong to, with them added."""
+        group = self.group_of(renditions)
+        if group is None:
+            group = _Group([])
+            self.groups.append(group)
+        group.renditions.extend(renditions)
+        for rendition in renditions:
+            self._by_asset.setdefault(asset(rendition.url), group)
+        return group
+
+
+def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofollow: bool, now: datetime) -> Page:
+    """What the page `text`, got from `url`, gives; pictures of a reserved page come with the reason against them."""
+    try:
+        tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
+    except (etree.ParserError, ValueError):
+        return Page((), (), ())
+    base = _base(tree, url)
+    metas = [(meta.get("name") or meta.get("property") or "", meta.get("content") or "") for meta in tree.iter("meta")]
+    reserved = headers_reserve or reservations.meta_reservation(metas, now)
+    directives = [
+        rule for name, content in metas if name.lower() == "robots" for rule in reservations.robots_directives(content)
+    ]
+    nofollow = headers_nofollow or reservations.forbids_following(directives)
+    return Page(
+        tuple(_pictures(tree, base, url, {name.lower(): content for name, content in reversed(metas)}, reserved)),
+        () if nofollow else tuple(_links(tree, base)),
+        () if nofollow else tuple(_feeds(tree, base)),
+    )
+
+
+def _base(tree: HtmlElement, url: str) -> str:
+    element = next(tree.iter("base"), None)
+    return urljoin(url, element.get("href") or "") if element is not None else url
+
+
+def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], reserved: str | None) -> Iterator[Found]:
+    things, graph = things_on(tree, base), open_graph(tree, base)
+    items = items_on(things, base)
+    whole = [item for item in items if item.kind != "picture"]
+    main = whole[0] if len(whole) == 1 else None  # whose page this is
+    gallery = _Gallery()
+    for item in items:
+        for shown in item.shown:
+            group = gallery.add([shown.rendition])
+            group.item, group.shown = group.item or item, group.shown or shown
+    if main is not None or (not items and graph.properties.get("og:type", "").lower() != "website"):
+        for shown in graph.shown:
+            group = gallery.add([shown.rendition])
+            group.item, group.shown = group.item or main, group.shown or shown
+    for image in tree.iter("img"):
+        offered = renditions_of(image, base)
+        if offered and (gallery.group_of(offered) is not None or _is_content(image)):
+            group = gallery.add(offered)
+            group.item = group.item or main
+            group.alt = group.alt or _plain(image.get("alt"))
+            group.licence = group.licence or _figure_licence(image, base)
+    about = _About(tree, base, metas, graph, breadcrumbs(things))
+    for group in gallery.groups[:MAX_PICTURES]:
+        yield about.found(group, url, reserved)
+
+
+class _About:
+    """What a page says about all its pictures, where nothing nearer to a picture says otherwise."""
+
+    def __init__(self, tree: HtmlElement, base: str, metas: dict[str, str], graph: OpenGraph, trail: list[str]) -> None:
+        self._title = graph.properties.get("og:title") or _plain(tree.findtext(".//title"))
+        self._trail = trail
+        named = (graph.properties.get(name) for name in ("product:category", "article:section", "article:tag"))
+        self._words = [word for word in (*named, *metas.get("keywords", "").split(",")) if word and word.strip()]
+        self._published = next((day for name in DATE_METAS if (day := iso_date(metas.get(name)))), None)
+        self._licence = _page_licence(tree, base, metas)
+        self._price = price_of(graph.properties.get("product:price:amount") or graph.properties.get("og:price:amount"))
+        self._currency = graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency")
+
+    def found(self, group: _Group, url: str, reserved: str | None) -> Found:
+        """The picture of `group`."""
+        item, shown = group.item, group.shown
+        title = item.title if item is not None else None
+        trail = [level for level in reversed(self._trail) if level != title]
+        words = (*(item.words if item is not None else ()), *trail, *self._words)
+        return Found(
+            url=largest(group.renditions).url,
+            page=url,
+            title=title or self._title,
+            licence=_first(shown and shown.licence, group.licence, item and item.licence, self._licence),
+            published=_first(shown and shown.published, item and item.published, self._published),
+            alt=_first(group.alt, shown and shown.alt),
+            words=tuple(dict.fromkeys(_plain(word) or "" for word in words)),
+            price=item.price if item is not None and item.price is not None else self._price,
+            currency=_first(item and item.currency, self._currency),
+            status="listed" if reserved is None else "refused",
+            reason=reserved,
+        )
+
+
+def _first(*values: str | Shown | Item | None) -> str | None:
+    return next((value for value in values if isinstance(value, str)), None)
+
+
+def _plain(text: str | None) -> str | None:
+    return " ".join(text.split()) or None if text is not None else None
+
+
+def _is_content(image: HtmlElement) -> bool:
+    """Whether an `img` belongs to what the page is about: not to its furniture, not an icon, not a door to another page."""
+    if any(side.isdecimal() and int(side) < MIN_SIDE_PX for side in (image.get("width", ""), image.get("height", ""))):
+        return False
+    for above in image.iterancestors():
+        if above.tag in FURNITURE or above.get("role", "").lower() in FURNITURE_ROLES:
+            return False
+        # What leads to another page is shown there, larger.
+        if above.tag == "a" and not is_picture_link(above.get("href", "")) and not above.get("href", "#").startswith("#"):
+            return False
+    return True
+
+
+def _figure_licence(image: HtmlElement, base: str) -> str | None:
+    figure = next(image.iterancestors("figure"), None)
+    return _licence_link(figure, base) if figure is not None else None
+
+
+def _licence_link(element: HtmlElement, base: str) -> str | None:
+    """The licence that a link below `element` says is one, or the first Creative Commons licence linked there."""
+    for link in element.iter("a", "link"):
+        if "license" in (link.get("rel") or "").lower().split() and link.get("href"):
+            return licence_name(urljoin(base, link.get("href")))
+    return next((name for link in element.iter("a") if (name := creative_commons(link.get("href") or ""))), None)
+
+
+def _page_licence(tree: HtmlElement, base: str, metas: dict[str, str]) -> str | None:
+    """The licence of a page as a whole: linked as such, in its metadata, or the only Creative Commons licence it links to."""
+    outside = [link for link in tree.iter("a", "link") if link.get("href") and next(link.iterancestors("figure"), None) is None]
+    for link in outside:
+        if "license" in (link.get("rel") or "").lower().split():
+            return licence_name(urljoin(base, link.get("href")))
+    named = next((name for key in LICENCE_METAS if (name := creative_commons(metas.get(key, "")))), None)
+    linked = {name for link in outside if (name := creative_commons(link.get("href")))}
+    return named or (linked.pop() if len(linked) == 1 else None)
+
+
+def _links(tree: HtmlElement, base: str) -> Iterator[str]:
+    for link in tree.iter("a", "area", "link"):
+        rel = (link.get("rel") or "").lower().split()
+        if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or is_picture_link(link.get("href") or ""):
+            continue
+        if (url := _page_address(link.get("href"), base)) is not None:
+            yield url
+
+
+def _feeds(tree: HtmlElement, base: str) -> Iterator[str]:
+    for link in tree.iter("link"):
+        if (link.get("type") or "").lower() in FEED_TYPES and (url := _page_address(link.get("href"), base)) is not None:
+            yield url
+
+
+def _page_address(href: str | None, base: str) -> str | None:
+    try:
+        url = urljoin(base, (href or "").strip())
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts._replace(fragment="").geturl() if href and parts.scheme in ("http", "https") and parts.netloc else None

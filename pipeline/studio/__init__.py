@@ -1,0 +1,37 @@
+"""The designers' studio: a local web app on an exported generator.
+
+A `recipe` says what a picture is made of and is its address; `model` draws recipes. `directions`, `projection` and `taste` find
+latents; `patterns`, `fabric` and `painting` dress a garment in a style; `sheets` hands pictures out. `shelf` remembers, `jobs` and
+`children` do long work aside, `desk` puts all this together, `app` answers over HTTP behind `guard`, and `serve` opens the door.
+"""
+
+import argparse
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("--model", type=Path, default=Path("models/export"), help="folder of an exported model")
+    command.add_argument("--host", default=LOOPBACK, help=f"address to listen on; any but {LOOPBACK} needs a token")
+    command.add_argument("--port", type=int, default=8420, help="port to listen on, 0 for any that is free (default: 8420)")
+    command.add_argument("--token", help="what a browser must show, at least 16 letters or digits; `new` makes one up")
+    command.add_argument("--allowed-host", action="append", default=[], help="a further name under which the studio is reached")
+    command.add_argument("--state", type=Path, help="file that holds collections, names and votes")
+    command.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19, for whitening and colouring")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until interrupted. Raises InputError."""
+    from pipeline.studio.serve import serve  # fastapi and onnxruntime, which no other command needs
+
+    serve(
+        options.model,
+        host=options.host,
+        port=options.port,
+        token=options.token,
+        allowed_hosts=options.allowed_host,
+        state=options.state,
+        style_weights=options.style_weights,
+    )

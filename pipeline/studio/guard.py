@@ -1,0 +1,232 @@
+"""What stands before the app: who may ask, from where, how much and how slowly; and what every answer says about itself."""
+
+import asyncio
+import hmac
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 64 << 10
+UPLOAD_PATH = "/api/uploads"
+HEAD_TIMEOUT_S = 10.0
+MAX_WAITING_HEADS = 256
+BODY_TIMEOUT_S = 30.0
+SEND_TIMEOUT_S = 30.0
+COOKIE = "atelier-token"
+SAFE_METHODS = {"GET", "HEAD"}
+LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class BodyRefusedError(Exception):
+    """The body is too large or too slow; the guard answers for the app."""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def host_name(host: str) -> str:
+    """The name or address in a Host header, without the port, in lower case."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()
+
+
+class Guard:
+    """Refuses what does not come from the studio's own page on an address it is meant to have.
+
+    Without a token only this machine's own names are answered. With one, so are plain addresses, which no web site elsewhere can
+    stand behind, and the names given.
+    """
+
+    def __init__(self, app: App, *, token: str | None, names: frozenset[str] = frozenset(), max_upload_bytes: int) -> None:
+        self._app = app
+        self._token = token
+        self._names = frozenset(name.lower() for name in names) | LOCAL_NAMES
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._max_upload_bytes if scope["path"] == UPLOAD_PATH else MAX_BODY_BYTES
+        body = _BoundedBody(receive, limit)
+        refused = False
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal refused
+            if refused:
+                return
+            if message["type"] == "http.response.start":
+                if body.refusal is not None and message["status"] != body.refusal[0]:
+                    # The app took the cut for a mistake of its own or of the body's form.
+                    refused = True
+                    await _answer(send_marked, *body.refusal)
+                    return
+            await send_marked(message)
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in own)]
+            await asyncio.wait_for(send(message), SEND_TIMEOUT_S)
+
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = self._refusal(scope, headers)
+        if refusal:
+            await _answer(send_marked, *refusal)
+            return
+        if self._token is not None and scope["method"] == "GET" and "token" in _query(scope):
+            await self._remember_token(send_marked)
+            return
+        try:
+            await self._app(scope, body.receive, send_in_time)
+        except (BodyRefusedError, TimeoutError):
+            return  # answered already, or the client does not read its answer; uvicorn closes the connection
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        name = host_name(headers.get("host", ""))
+        if name not in self._names and not (self._token is not None and _is_address(name)):
+            return 421, "the studio does not answer under this name; use its own address, or start it with --allowed-host"
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            return 403, "this request comes from another site"
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and scope["path"].startswith("/api"):
+            return 403, "this request comes from another site"
+        if scope["method"] not in SAFE_METHODS and headers.get("content-length", "0").isdigit():
+            limit = self._max_upload_bytes if scope["path"] == UPLOAD_PATH else MAX_BODY_BYTES
+            if int(headers.get("content-length", "0")) > limit:
+                return 413, _too_large(limit)
+        if self._token is not None and not self._knows_token(scope, headers):
+            return 401, "open the address with ?token=… that the studio printed when it started"
+        return None
+
+    def _knows_token(self, scope: Scope, headers: dict[str, str]) -> bool:
+        offered = [*_query(scope).get("token", []), headers.get("authorization", "").removeprefix("Bearer ")]
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            cookie = None
+        if cookie is not None:
+            offered.append(cookie.value)
+        return any(hmac.compare_digest(one.encode(), (self._token or "").encode()) for one in offered)
+
+    async def _remember_token(self, send: Send) -> None:
+        cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope["query_string"].decode("latin-1"))
+
+
+class _BoundedBody:
+    """A request's body that ends in BodyRefusedError once it is larger than `max_bytes` or slower than BODY_TIMEOUT_S."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self.refusal: tuple[int, str] | None = None
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._got_bytes = 0
+        self._complete = False
+        self._deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+
+    async def receive(self) -> Message:
+        if self._complete:  # what comes now is the end of the connection, for which there is no hurry
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = 408, "the rest of the request did not arrive in time"
+            raise BodyRefusedError from None
+        if message["type"] == "http.request":
+            self._got_bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._got_bytes > self._max_bytes:
+                self.refusal = 413, _too_large(self._max_bytes)
+                raise BodyRefusedError
+        return message
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"this is larger than {max_bytes >> 10:,} KiB; send less"
+
+
+async def _answer(send: Send, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence}, ensure_ascii=False).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    # A body that was refused is not read: the connection cannot serve another request.
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 that does not wait for ever, nor for ever more clients, for the head of a request."""
+
+    _waiting: ClassVar[dict["PatientProtocol", asyncio.TimerHandle]] = {}  # in order of arrival
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def handle_events(self) -> None:
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
+        elif self.cycle is not None and self.cycle.response_complete:
+            # Part of the next head came on a kept connection, where the keep-alive timer no longer runs.
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self in self._waiting or self.transport.is_closing():
+            return
+        self._waiting[self] = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+        if len(self._waiting) > MAX_WAITING_HEADS:
+            # A client in good faith sends its head at once, so the oldest is the one to let go.
+            next(iter(self._waiting))._give_up()
+
+    def _stop_waiting(self) -> None:
+        timer = self._waiting.pop(self, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._stop_waiting()
+        self.transport.close()

@@ -1,0 +1,114 @@
+"""Numbers that describe garments in pictures, all (N,) float32 and made to be compared within one category."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+BACKDROP_TOLERANCE = 24  # grey levels from the backdrop that still are backdrop
+GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+MEASURES = {
+    "brightness": "Brightness",
+    "contrast": "Light and dark",
+    "texture": "Fine texture",
+    "size": "Size in the frame",
+    "width": "Width",
+    "length": "Length",
+    "hem": "Wide hem",
+    "sleeve": "Sleeve length",
+    "neckline": "Open neckline",
+    "asymmetry": "Asymmetry",
+    "saturation": "Strength of colour",
+    "warmth": "Warm colour",
+}
+COLOUR_MEASURES = ("saturation", "warmth")
+
+
+def grey(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luma (N, H, W) in 0..255 of pictures (N, H, W, C)."""
+    if pictures.shape[-1] == 1:
+        return pictures[..., 0].astype(np.float32)
+    return pictures.astype(np.float32) @ GREY_WEIGHTS
+
+
+def backdrops(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The backdrop's colour (N, C): the median along the border of pictures (N, H, W, C)."""
+    edges = (pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1])
+    return np.median(np.concatenate(edges, axis=1), axis=1).astype(np.float32)
+
+
+def garment_masks(pictures: NDArray[np.uint8], tolerance: float = BACKDROP_TOLERANCE) -> NDArray[np.bool_]:
+    """Where the garment is (N, H, W): what differs from the backdrop, its holes closed."""
+    difference = np.abs(pictures.astype(np.float32) - backdrops(pictures)[:, None, None]).max(axis=-1)
+    found = difference > tolerance
+    return np.stack([ndimage.binary_fill_holes(mask) for mask in found]) if len(found) else found
+
+
+def _mean_where(values: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return (values * masks).sum(axis=(1, 2)) / np.maximum(masks.sum(axis=(1, 2)), 1)
+
+
+def _spread_where(values: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    middle = _mean_where(values, masks)[:, None, None]
+    return np.sqrt(_mean_where((values - middle) ** 2, masks))
+
+
+def _torso_half_width(mask: NDArray[np.bool_]) -> float:
+    """Half the width of what hangs together around the middle column in the lower half, in pixels."""
+    height, width = mask.shape
+    rows = mask[height // 2 : height * 9 // 10]
+    middle = width // 2
+    left, right = rows[:, :middle][:, ::-1], rows[:, middle:]
+    runs = [np.logical_and.accumulate(side, axis=1).sum(axis=1) for side in (left, right)]
+    return float(np.median(np.minimum(*runs)))
+
+
+def _sleeve_share(mask: NDArray[np.bool_]) -> float:
+    """Share of the garment's rows with cloth on both sides beyond the torso."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0.0
+    cropped = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    middle = cropped.shape[1] // 2
+    beyond = int(_torso_half_width(cropped)) + 1
+    left, right = cropped[:, : max(middle - beyond, 0)], cropped[:, middle + beyond :]
+    return float((left.any(axis=1) & right.any(axis=1)).mean())
+
+
+def _outline(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Width, length, hem over waist and depth of the neckline, each a share of the frame or of the garment."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) < 4 or len(columns) < 4:
+        return 0.0, 0.0, 0.0, 0.0
+    top, length = rows[0], len(rows)
+    widths = mask.sum(axis=1)[rows].astype(np.float64)
+    waist, hem = widths[length // 3 : 2 * length // 3].mean(), widths[-max(length // 6, 1) :].mean()
+    centre = slice(columns.mean().astype(int) - 1, columns.mean().astype(int) + 2)
+    covered = np.flatnonzero(mask[:, centre].all(axis=1))
+    depth = (covered[0] - top) / length if len(covered) else 1.0
+    return len(columns) / mask.shape[1], length / mask.shape[0], hem / max(waist, 1.0), depth
+
+
+def measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Each of MEASURES (colour only for colour pictures) for pictures (N, H, W, C)."""
+    masks, luma = garment_masks(pictures), grey(pictures)
+    fine = luma - ndimage.uniform_filter(luma, size=(0, 3, 3))
+    mirrored = luma[:, :, ::-1]
+    outlines = np.array([_outline(mask) for mask in masks], np.float32).reshape(-1, 4)
+    found = {
+        "brightness": _mean_where(luma, masks),
+        "contrast": _spread_where(luma, masks),
+        "texture": _mean_where(np.abs(fine), masks),
+        "size": masks.mean(axis=(1, 2)),
+        "width": outlines[:, 0],
+        "length": outlines[:, 1],
+        "hem": outlines[:, 2],
+        "neckline": outlines[:, 3],
+        "sleeve": np.array([_sleeve_share(mask) for mask in masks]),
+        "asymmetry": np.abs(luma - mirrored).mean(axis=(1, 2)),
+    }
+    if pictures.shape[-1] == 3:
+        colour = pictures.astype(np.float32)
+        found["saturation"] = _mean_where(colour.max(axis=-1) - colour.min(axis=-1), masks)
+        found["warmth"] = _mean_where(colour[..., 0] - colour[..., 2], masks)
+    return {name: values.astype(np.float32) for name, values in found.items()}

@@ -1,0 +1,84 @@
+"""An exported generator, opened for the studio: it draws recipes, and mixes categories where its graph allows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.store.exported import MODEL_NAME, ExportedCard, as_images, read_card, read_model
+from pipeline.studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, with_category_mix
+from pipeline.studio.recipe import Recipe, latents_of, mixes_of
+
+BATCH = 32  # bounds the memory of a large draw
+MAX_MODEL_BYTES = 1 << 30
+VERSION_DIGITS = 12
+
+
+def session_of(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    """A CPU session on `model`, from its bytes, so that nothing beside it can be read."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # a warning for each unused initialiser says nothing to a designer
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator that draws from latents (N, D) and shares of categories (N, C)."""
+
+    card: ExportedCard
+    version: str  # first 12 hex digits of the ONNX file's SHA-256
+    graph: onnx.ModelProto  # takes `mix` if mixes_categories, else `labels`
+    mixes_categories: bool
+    session: onnxruntime.InferenceSession
+
+    def feeds(self, latents: NDArray[np.float32], mixes: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        """Inputs of the graph. A graph that cannot mix takes the category with the largest share."""
+        if self.mixes_categories:
+            return {LATENTS: latents, MIX: mixes}
+        return {LATENTS: latents, LABELS: mixes.argmax(axis=1)}
+
+    def draw(self, latents: NDArray[np.float32], mixes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pictures, NCHW in [-1, 1], of latents (N, D) and shares of categories (N, C)."""
+        batches = [slice(start, start + BATCH) for start in range(0, len(latents), BATCH)]
+        return np.concatenate([self.session.run([PICTURES], self.feeds(latents[rows], mixes[rows]))[0] for rows in batches])
+
+    def draw_category(self, latents: NDArray[np.float32], label: int) -> NDArray[np.float32]:
+        """Pictures, NCHW in [-1, 1], of latents (N, D), all of one category."""
+        return self.draw(latents, np.eye(len(self.card.categories), dtype=np.float32)[[label] * len(latents)])
+
+    def inputs_of(self, recipes: list[Recipe]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Latents (N, D) and shares of categories (N, C). Raises InputError when a recipe is another model's."""
+        strangers = {recipe.model for recipe in recipes} - {self.version}
+        if strangers:
+            raise InputError(
+                f"made by model {strangers.pop()}, and the studio has {self.version} open; open that one to see it"
+            )
+        return latents_of(recipes, self.card.latent_dim), mixes_of(recipes, len(self.card.categories))
+
+    def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
+        """Pictures (N, H, W, C) of `recipes`. Raises InputError when one is another model's."""
+        return as_images(self.draw(*self.inputs_of(recipes)))
+
+
+def open_generator(folder: Path, *, threads: int = 1) -> Generator:
+    """The exported generator in `folder`. Raises InputError when it is missing, damaged, unsafe or not what its card says."""
+    path = folder / MODEL_NAME
+    if path.exists() and path.stat().st_size > MAX_MODEL_BYTES:
+        raise InputError(f"{path}: larger than {MAX_MODEL_BYTES:,} bytes, which is no generator of this pipeline")
+    card = read_card(folder)
+    graph = read_graph(read_model(folder, card.onnx_sha256), str(path))
+    mixed = with_category_mix(graph)
+    opened = mixed or graph
+    generator = Generator(card, card.onnx_sha256[:VERSION_DIGITS], opened, mixed is not None, session_of(opened, threads))
+    try:
+        shape = generator.draw_category(np.zeros((2, card.latent_dim), np.float32), len(card.categories) - 1).shape
+    except Exception as error:  # onnxruntime raises many classes, all of which mean this
+        raise InputError(f"{folder}: does not run as its card says ({type(error).__name__}); run export again") from None
+    if shape != (2, card.channels, card.height, card.width):
+        raise InputError(f"{folder}: draws pictures of shape {shape[1:]}, its card says another; run export again")
+    return generator

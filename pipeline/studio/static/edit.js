@@ -1,0 +1,177 @@
+// Edit: sliders along directions, a mix of categories, and the way between two garments.
+
+import { ask, attempt, say } from "./api.js";
+import { askName, keep } from "./keeping.js";
+import { canvasOf, download, paint, pictureUrl, unpack } from "./pictures.js";
+import { fillCategories } from "./wall.js";
+
+const $ = (id) => document.getElementById(id);
+const MOST_EFFECTS = 3;
+const LEAST_EFFECT = 0.4; // standard deviations; less is not seen
+
+export function openEdit(studio, go) {
+  let base = null; // what the sliders start from
+  let shown = null;
+  let held = null;
+  let amounts = {};
+  let history = [];
+  let busy = false;
+  let again = false;
+  let directionsOf = null;
+
+  fillCategories($("mix-category"), studio.categories, "nothing");
+  if (!studio.mixes_categories) $("mix-share").step = "100";
+
+  const show = (picture) => {
+    shown = picture;
+    paint($("edit-canvas"), picture);
+    $("edit-canvas").setAttribute("aria-label", `The ${picture.category}`);
+    $("edit-caption").textContent = picture.category;
+  };
+
+  const mix = () => {
+    const other = $("mix-category").value;
+    const share = Number($("mix-share").value) / 100;
+    return other && share > 0 ? { [base.category]: 1 - share, [other]: share } : null;
+  };
+
+  // One question at a time: while one is out, only the latest wish is remembered.
+  const move = async () => {
+    if (busy) { again = true; return; }
+    busy = true;
+    do {
+      again = false;
+      const wish = { address: base.address, amounts: { ...amounts }, mix: mix() };
+      const answer = await attempt(() => ask("POST", "/api/move", wish));
+      if (answer && wish.address === base.address) show(unpack(answer)[0]);
+    } while (again);
+    busy = false;
+    performance.mark("moved");
+  };
+
+  const effectsOf = (direction) => {
+    const own = direction.id.replace("measured-", "");
+    const others = Object.entries(direction.effects)
+      .filter(([name, effect]) => name !== own && Math.abs(effect) >= LEAST_EFFECT)
+      .sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, MOST_EFFECTS)
+      .map(([name, effect]) => `${studio.measures[name].toLowerCase()} ${effect > 0 ? "+" : "−"}${Math.abs(effect).toFixed(1)}`);
+    const main = own in direction.effects ? `its own ${direction.effects[own] > 0 ? "+" : "−"}${Math.abs(direction.effects[own]).toFixed(1)} sd` : "";
+    const rest = others.length ? `${main ? "also " : "changes "}${others.join(", ")}` : main ? "little else" : "changes little that is measured";
+    return [main, rest].filter(Boolean).join("; ");
+  };
+
+  const slider = (direction) => {
+    const row = document.createElement("div");
+    row.className = "slider";
+    const top = document.createElement("div");
+    top.className = "top";
+    const label = document.createElement("label");
+    label.htmlFor = `slider-${direction.id}`;
+    const title = document.createElement("span");
+    title.textContent = direction.title;
+    const value = document.createElement("output");
+    value.textContent = "0.0";
+    label.append(title, value);
+    const input = document.createElement("input");
+    Object.assign(input, { type: "range", id: label.htmlFor, min: -direction.reach, max: direction.reach, step: 0.1, value: 0 });
+    input.addEventListener("input", () => {
+      value.textContent = Number(input.value).toFixed(1);
+      if (Number(input.value) === 0) delete amounts[direction.id];
+      else amounts[direction.id] = Number(input.value);
+      move();
+    });
+    const rename = document.createElement("button");
+    rename.type = "button";
+    rename.textContent = "Name";
+    rename.setAttribute("aria-label", `Name the direction ${direction.title}`);
+    rename.addEventListener("click", () => attempt(async () => {
+      const name = await askName("Call this direction", direction.named ? direction.title : "", true);
+      if (name === null) return;
+      await ask("PUT", `/api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
+      const category = directionsOf;
+      directionsOf = null;
+      await fillSliders(category);
+    }));
+    top.append(label, rename);
+    const effects = document.createElement("p");
+    effects.className = "effects";
+    effects.textContent = effectsOf(direction);
+    row.append(top, input, effects);
+    return row;
+  };
+
+  const fillSliders = async (category) => {
+    if (directionsOf === category) return;
+    $("sliders-measured").textContent = "Measuring what can be changed…";
+    $("sliders-found").replaceChildren();
+    const found = await ask("GET", `/api/directions?category=${encodeURIComponent(category)}`);
+    directionsOf = category;
+    const named = found.filter((one) => one.kind === "measured" || one.named);
+    $("sliders-measured").replaceChildren(...named.map(slider));
+    $("sliders-found").replaceChildren(...found.filter((one) => !named.includes(one)).map(slider));
+  };
+
+  const atRest = () => {
+    amounts = {};
+    $("mix-category").value = "";
+    $("mix-share").value = 0;
+    $("mix-shown").value = "0 %";
+    for (const input of document.querySelectorAll("#room-edit .slider input")) {
+      input.value = 0;
+      input.previousElementSibling.querySelector("output").textContent = "0.0";
+    }
+  };
+
+  const start = (picture) => {
+    base = picture;
+    atRest();
+    show(picture);
+    $("edit-empty").hidden = true;
+    $("edit-bench").hidden = false;
+    way();
+    attempt(() => fillSliders(picture.category));
+  };
+
+  const way = async () => {
+    const apart = held && held.address !== shown.address;
+    $("between-hint").textContent = held
+      ? (apart ? "From the one you held to this one. Choose a step to go on from there." : "Held. Choose another garment on the wall.")
+      : "Hold this garment, choose another, and see the way from one to the other.";
+    $("between-strip").replaceChildren();
+    if (!apart) return;
+    const steps = await attempt(() => ask("POST", "/api/between", { first: held.address, second: shown.address, count: 9 }));
+    if (!steps) return;
+    $("between-strip").replaceChildren(...unpack(steps).map((step, n) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("aria-label", `Step ${n + 1} of 9`);
+      button.append(canvasOf(step));
+      button.addEventListener("click", () => { history.push(base); go("edit", step.address); });
+      return button;
+    }));
+  };
+
+  for (const id of ["mix-category", "mix-share"]) $(id).addEventListener("input", () => {
+    if (id === "mix-category") $("mix-share").value = $("mix-category").value ? 50 : 0;
+    $("mix-shown").value = `${$("mix-share").value} %`;
+    move();
+  });
+  $("between-hold").addEventListener("click", () => { held = shown; way(); });
+  $("edit-undo").addEventListener("click", () => {
+    if (shown.address !== base.address) start(base);
+    else if (history.length) go("edit", history.pop().address);
+    else say("This is where you began.");
+  });
+  $("edit-keep").addEventListener("click", () => keep({ address: shown.address }, shown.category));
+  $("edit-download").addEventListener("click", () => download(pictureUrl(shown.address, 1024), `${shown.category}.png`));
+  $("edit-copy").addEventListener("click", () => attempt(async () => {
+    await navigator.clipboard.writeText(`${location.origin}/#edit/${shown.address}`);
+    say("Copied. This address brings the garment back exactly.");
+  }));
+  $("edit-fabric").addEventListener("click", () => go("fabric", shown.address));
+
+  return async (address) => {
+    if (!address || address === base?.address) return;
+    start(unpack(await ask("POST", "/api/pictures", { addresses: [address] }))[0]);
+  };
+}

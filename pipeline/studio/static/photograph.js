@@ -1,0 +1,52 @@
+// From a photograph to the nearest garment the model can draw.
+
+import { ask, attempt, say, watch } from "./api.js";
+import { fillCategories } from "./wall.js";
+
+const $ = (id) => document.getElementById(id);
+
+export async function upload(file, limitBytes) {
+  if (file.size > limitBytes) throw new Error(`This file is larger than ${limitBytes >> 20} MB; send a smaller one.`);
+  return ask("POST", "/api/uploads", file);
+}
+
+export function openPhotograph(studio, go) {
+  let nearest = null;
+  fillCategories($("photo-category"), studio.categories, "whichever is nearest");
+
+  const shown = (job) => {
+    $("photo-progress").value = job.share;
+    if (!job.has_picture) return;
+    const { result } = job;
+    $("photo-seen").src = `data:image/png;base64,${result.seen_as}`;
+    $("photo-nearest").src = `/api/jobs/${job.id}/picture?side=512&at=${job.share}`;
+    $("photo-distance").textContent =
+      `Nearest: ${result.category}. ${result.distance.toFixed(1)} grey levels apart on average; an empty frame would be ${result.distance_of_backdrop.toFixed(1)}.`;
+    nearest = result.address;
+  };
+
+  $("photo-controls").addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(async () => {
+      say("Reading the photograph…");
+      const sent = await upload($("photo-file").files[0], studio.max_upload_bytes);
+      $("photo-original").src = `/api/uploads/${sent.upload}`;
+      $("photo-result").hidden = false;
+      $("photo-progress").hidden = false;
+      const turned = $("photo-negative").value;
+      const job = await ask("POST", "/api/projections", {
+        upload: sent.upload,
+        category: $("photo-category").value || null,
+        negative: turned === "" ? null : turned === "true",
+      });
+      try {
+        await watch(job, shown);
+      } finally {
+        $("photo-progress").hidden = true;
+      }
+      $("photo-edit").hidden = false;
+    });
+  });
+  $("photo-edit").addEventListener("click", () => go("edit", nearest));
+  return async () => {};
+}

@@ -1,0 +1,63 @@
+// Taste: likes and dislikes on one wall lean the next.
+
+import { ask, attempt } from "./api.js";
+import { keep } from "./keeping.js";
+import { canvasOf, card, tool, unpack, walkByArrows } from "./pictures.js";
+import { fillCategories } from "./wall.js";
+
+const $ = (id) => document.getElementById(id);
+
+export function openTaste(studio, go) {
+  const grid = $("taste-grid");
+  let garments = [];
+  let round = 0;
+  fillCategories($("taste-category"), studio.categories);
+  walkByArrows(grid);
+
+  const draw = () => {
+    grid.replaceChildren(...garments.map((garment, n) => {
+      const label = `${garment.category} ${n + 1}`;
+      const vote = (value) => () => {
+        garment.vote = garment.vote === value ? 0 : value;
+        like.setAttribute("aria-pressed", String(garment.vote === 1));
+        dislike.setAttribute("aria-pressed", String(garment.vote === -1));
+        figure.classList.toggle("liked", garment.vote === 1);
+        figure.classList.toggle("disliked", garment.vote === -1);
+      };
+      const like = tool("like", `Like ${label}`, vote(1), false);
+      const dislike = tool("dislike", `Dislike ${label}`, vote(-1), false);
+      const tools = [
+        like,
+        dislike,
+        tool("keep", `Keep ${label}`, () => keep({ address: garment.address }, garment.category)),
+        tool("edit", `Edit ${label}`, () => go("edit", garment.address)),
+      ];
+      const figure = card(canvasOf(garment), `Like ${label}, shown large`, "", vote(1), tools);
+      return figure;
+    }));
+    $("taste-round").textContent = round > 1 ? `Wall ${round}, learned from your votes.` : "The first wall is drawn at random.";
+  };
+
+  const next = (votes) => attempt(async () => {
+    const answer = await ask("POST", "/api/taste", {
+      category: $("taste-category").value,
+      votes,
+      seed: Math.floor(Math.random() * 4294967296),
+    });
+    garments = unpack(answer).map((garment) => ({ ...garment, vote: 0 }));
+    round += 1;
+    draw();
+  });
+
+  $("taste-controls").addEventListener("submit", (event) => {
+    event.preventDefault();
+    next(garments.map(({ address, vote }) => ({ address, vote })));
+  });
+  $("taste-category").addEventListener("change", () => { round = 0; next([]); });
+  $("taste-restart").addEventListener("click", () => attempt(async () => {
+    await ask("DELETE", `/api/taste?category=${encodeURIComponent($("taste-category").value)}`);
+    round = 0;
+    await next([]);
+  }));
+  return async () => { if (!garments.length) await next([]); };
+}

@@ -1,0 +1,25 @@
+"""Fixtures of many tests."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.garments import draw_wardrobe
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def wardrobe(tmp_path: Path) -> Path:
+    """A folder of 5 categories with 8 drawn garments each."""
+    folder = tmp_path / "wardrobe"
+    draw_wardrobe(folder, ["shirt", "trousers", "dress", "hat", "shoe"], 8, seed=0)
+    return folder
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of photographs and weights that developers have beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no {SHARED_DATA}")
+    return SHARED_DATA

@@ -1,0 +1,271 @@
+"""The evaluate stage: its outputs, the same bytes again, a generator that copies, and what it says when it cannot measure."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from pipeline import evaluate
+from pipeline.errors import InputError, ParamsError
+from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.metrics import extractors
+from pipeline.metrics.passport import why_not_comparable
+from pipeline.params import EvaluateParams, parse_section
+from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.store.tracking import Tracker
+
+CATEGORIES = ["a", "b", "c"]
+SIDE = 16
+TINY: dict[str, Any] = {
+    "samples": 30,
+    "repeats": 2,
+    "seed": 0,
+    "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
+    "efflite0_px": 32,
+    "inception_weights": None,
+    "neighbours": 3,
+    "kid_subsets": 3,
+    "kid_subset_size": 10,
+    "near_copy_quantile": 0.1,
+    "pictures_per_category": 4,
+    "device": "cpu",
+    "threads": 1,
+}
+OUTPUTS = ["metrics.json", "scores.json", "evaluation"]
+
+
+def params_with(**changes: Any) -> EvaluateParams:
+    section = parse_section("evaluate", json.dumps({**TINY, **changes}))
+    assert isinstance(section, EvaluateParams)
+    return section
+
+
+def pictures(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Noise with a bright top, bottom or nothing."""
+    labels = np.arange(count, dtype=np.int64) % 3
+    images = np.random.default_rng(seed).integers(0, 120, (count, SIDE, SIDE, channels), dtype=np.uint8)
+    images[labels == 1, : SIDE // 2] += 90
+    images[labels == 2, SIDE // 2 :] += 90
+    return images, labels
+
+
+def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
+    folder.mkdir(parents=True)
+    counts = {"reference_train": 60, "reference_test": test_count}
+    for seed, (split, count) in enumerate(counts.items()):
+        write_split(folder, split, *pictures(count, seed, channels))
+    sha256 = {split: split_sha256(folder, split) for split in counts}
+    write_card(folder, DatasetCard(CATEGORIES, SIDE, SIDE, channels, "none", counts, sha256))
+    return folder
+
+
+def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES) -> Path:
+    folder.mkdir(parents=True)
+    arguments = {"width": 4, "max_width": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8)
+    save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000))
+    return folder
+
+
+def run(folder: Path, out: Path, params: EvaluateParams, scratch: Path) -> dict[str, Any]:
+    evaluate.run(
+        params,
+        train=folder / "train",
+        gan=folder / "gan",
+        metrics=out / "metrics.json",
+        scores=out / "scores.json",
+        evaluation=out / "evaluation",
+        scratch=scratch,
+        track=Tracker(),
+    )
+    return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_inception_and_the_same_threads(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractors, "CLEAN_FID_FOLDER", tmp_path_factory.mktemp("empty"))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a generator, scratch, and in `out` what one evaluation wrote."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    write_data(folder / "train")
+    write_generator(folder / "gan")
+    run(folder, folder / "out", params_with(), folder / "scratch")
+    return folder
+
+
+def test_every_number_has_its_passport(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics.pop("fid").keys() == {"absent"}
+    for name in ("efflite0", "classifier"):
+        assert {f"{kind}_{name}" for kind in ("fd", "kid", "precision", "recall", "density", "coverage")} <= metrics.keys()
+    for name, entry in metrics.items():
+        passport = entry["passport"]
+        assert np.isfinite(entry["value"]), name
+        assert entry["plus_minus"] >= 0, name
+        assert len(passport["extractor"]["weights_sha256"]) == 64, name
+        assert passport["reference"] == {
+            "split": "reference_test",
+            "sha256": split_sha256(evaluated / "train", "reference_test"),
+            "pictures": 24,
+        }
+    assert metrics["fd_efflite0"]["passport"]["extractor"]["input_px"] == "32×32"
+    assert metrics["precision_efflite0"]["passport"]["settings"] == {"neighbours": 3}
+    assert metrics["fd_efflite0"]["floor"] < metrics["fd_efflite0"]["value"]
+    assert metrics["class_accuracy_real"]["value"] == metrics["class_accuracy"]["floor"] > 0.9
+
+
+def test_scores_are_the_values_and_nothing_else(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    scores = json.loads((evaluated / "out" / "scores.json").read_text(encoding="utf-8"))
+    assert scores == {name: entry["value"] for name, entry in metrics.items() if "value" in entry}
+
+
+def test_pictures_and_tables(evaluated: Path) -> None:
+    folder = evaluated / "out" / "evaluation"
+    assert {path.name for path in folder.iterdir()} == {
+        "grid.png",
+        "nearest.png",
+        "best_worst.png",
+        "confusion.csv",
+        "per_category.csv",
+    }
+    assert Image.open(folder / "grid.png").size == (4 * SIDE, 3 * SIDE)
+    assert Image.open(folder / "nearest.png").size == (4 * (SIDE + 2) - 2, 3 * (SIDE + 2) - 2)
+    assert Image.open(folder / "best_worst.png").size == (4 * SIDE + SIDE // 2, 3 * SIDE)
+    confusion = list(csv.DictReader((folder / "confusion.csv").open(encoding="utf-8")))
+    assert [row["asked"] for row in confusion] == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
+    assert {row["seen"] for row in confusion} <= set(CATEGORIES)
+    table = list(csv.DictReader((folder / "per_category.csv").open(encoding="utf-8")))
+    assert [(row["category"], row["samples"], row["reference"]) for row in table] == [(name, "10", "8") for name in CATEGORIES]
+    right = np.mean([row["asked"] == row["seen"] for row in confusion])
+    assert np.mean([float(row["class_accuracy"]) for row in table]) == pytest.approx(right)
+
+
+def test_outputs_name_neither_clock_nor_machine(evaluated: Path) -> None:
+    for name, held in content(evaluated / "out").items():
+        assert str(evaluated).encode() not in held, name
+
+
+def test_a_second_run_takes_the_classifier_and_the_features_from_scratch(
+    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate.classifiers, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
+    run(evaluated, tmp_path, params_with(), evaluated / "scratch")
+    assert content(tmp_path) == content(evaluated / "out")
+
+
+def test_without_scratch_the_bytes_are_the_same(evaluated: Path, tmp_path: Path) -> None:
+    # The exported network alone is kept, for exporting takes seconds.
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for exported in (evaluated / "scratch").glob("*.onnx"):
+        (scratch / exported.name).write_bytes(exported.read_bytes())
+    run(evaluated, tmp_path / "out", params_with(), scratch)
+    assert content(tmp_path / "out") == content(evaluated / "out")
+
+
+def test_a_changed_metric_parameter_trains_nothing_and_changes_its_own_numbers(
+    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate.classifiers, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
+    before = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    after = run(evaluated, tmp_path, params_with(neighbours=5), evaluated / "scratch")
+    assert after["fd_efflite0"] == before["fd_efflite0"]
+    passports = (metrics["recall_efflite0"]["passport"] for metrics in (before, after))
+    assert why_not_comparable(*passports) == ["settings.neighbours: 3 here, 5 there"]
+
+
+def test_scratch_keeps_no_samples(evaluated: Path) -> None:
+    assert not [path for path in (evaluated / "scratch").iterdir() if path.is_dir() and not path.name.startswith("classifier-")]
+
+
+class Copier(nn.Module):
+    """Draws nothing but its training pictures, each of the category asked for."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.pictures = nn.Parameter(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1, requires_grad=False)
+        self.rows = [np.flatnonzero(labels == label) for label in range(3)]
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        numbers = (latents[:, 0].abs() * 1e4).long()
+        chosen = [int(self.rows[label][number % 20]) for number, label in zip(numbers.tolist(), labels.tolist(), strict=True)]
+        return self.pictures[chosen]
+
+
+def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copier = Copier(*pictures(60, 0, 1))
+    card = GeneratorCard("copier", {}, CATEGORIES, SIDE, SIDE, 1, 8, 0)
+    monkeypatch.setattr(evaluate, "load_generator", lambda *_: (copier, card))
+    metrics = run(evaluated, tmp_path, params_with(), evaluated / "scratch")
+    assert metrics["near_copies_classifier"]["value"] == 1
+    assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
+    assert metrics["class_accuracy"]["value"] > 0.9
+    # Each sample in nearest.png stands beside itself.
+    sheet = np.asarray(Image.open(tmp_path / "evaluation" / "nearest.png"))
+    np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2])
+
+
+def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: Path, tmp_path: Path) -> None:
+    write_data(tmp_path / "train", channels=3, test_count=2)
+    write_generator(tmp_path / "gan", channels=3)
+    scratch = evaluated / "scratch"
+    metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000), scratch)
+    assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
+    assert Image.open(tmp_path / "out" / "evaluation" / "grid.png").mode == "RGB"
+    table = list(csv.DictReader((tmp_path / "out" / "evaluation" / "per_category.csv").open(encoding="utf-8")))
+    assert [row["fd_classifier"] for row in table] == ["", "", ""]  # one picture or none of each to compare with
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_missing_test_set_is_told(tmp_path: Path, count: int) -> None:
+    write_data(tmp_path / "train", test_count=count)
+    write_generator(tmp_path / "gan")
+    with pytest.raises(InputError, match=rf"reference_test has {count} pictures.*curate\.test_share"):
+        run(tmp_path, tmp_path / "out", params_with(), tmp_path / "scratch")
+
+
+def test_a_generator_of_other_pictures_is_refused(tmp_path: Path) -> None:
+    write_data(tmp_path / "train")
+    write_generator(tmp_path / "gan", categories=["a", "b", "d"])
+    with pytest.raises(InputError, match="run train again"):
+        run(tmp_path, tmp_path / "out", params_with(), tmp_path / "scratch")
+
+
+def test_too_few_samples_for_every_category(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 are fewer than 2 for each of 3 categories"):
+        run(evaluated, tmp_path, params_with(samples=5), evaluated / "scratch")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_without_cuda_is_told(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.device: cuda"):
+        run(evaluated, tmp_path, params_with(device="cuda"), evaluated / "scratch")
+
+
+def test_wrong_inception_weights_are_refused_before_any_work(evaluated: Path, tmp_path: Path) -> None:
+    (tmp_path / "inception.pt").write_bytes(b"another network")
+    with pytest.raises(InputError, match="not inception-2015-12-05"):
+        run(evaluated, tmp_path / "out", params_with(inception_weights=str(tmp_path / "inception.pt")), tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").glob("classifier-*"))

@@ -1,0 +1,59 @@
+"""Losses and penalties against their closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from pipeline.gan.losses import LOSSES, between, gradient_square_norms, one_centred_penalty, zero_centred_penalty
+
+REAL, FAKE = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 0.25])
+
+
+def _log_one_plus_exp(values: list[float]) -> float:
+    return sum(math.log1p(math.exp(value)) for value in values) / len(values)
+
+
+EXPECTED = {
+    "minimax": (_log_one_plus_exp([-2.0, -0.5]) + _log_one_plus_exp([-1.0, 0.25]), -_log_one_plus_exp([-1.0, 0.25])),
+    "non-saturating": (_log_one_plus_exp([-2.0, -0.5]) + _log_one_plus_exp([-1.0, 0.25]), _log_one_plus_exp([1.0, -0.25])),
+    "wgan": (-0.375 - 1.25, 0.375),
+    "hinge": ((0 + 0.5) / 2 + (0 + 1.25) / 2, 0.375),
+    "relativistic": (_log_one_plus_exp([-3.0, -0.25]), _log_one_plus_exp([3.0, 0.25])),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_losses_are_their_papers_formulas(name: str) -> None:
+    loss = LOSSES[name]
+    discriminator, generator = EXPECTED[name]
+    assert loss.discriminator(REAL, FAKE).item() == pytest.approx(discriminator, rel=1e-6)
+    assert loss.generator(REAL, FAKE).item() == pytest.approx(generator, rel=1e-6)
+
+
+def test_only_losses_that_say_so_look_at_real_scores_in_the_generator() -> None:
+    for name, loss in LOSSES.items():
+        moved = loss.generator(REAL + 1, FAKE).item() != loss.generator(REAL, FAKE).item()
+        assert moved == loss.pairs, name
+
+
+def test_a_linear_score_has_its_weights_as_gradient() -> None:
+    weights = torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2)
+    pictures = torch.randn(5, 1, 1, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    square_norms = gradient_square_norms((pictures * weights).sum(dim=(1, 2, 3)), pictures)
+    assert square_norms.tolist() == pytest.approx([25.0] * 5)
+    assert zero_centred_penalty(square_norms, 0.1).item() == pytest.approx(0.1 / 2 * 25)
+    assert one_centred_penalty(square_norms, 10.0).item() == pytest.approx(10 * (5 - 1) ** 2)
+
+
+def test_the_penalty_reaches_the_weights() -> None:
+    weights = torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2).requires_grad_()
+    pictures = torch.zeros(2, 1, 1, 2, requires_grad=True)
+    zero_centred_penalty(gradient_square_norms((pictures * weights).sum(dim=(1, 2, 3)), pictures), 2.0).backward()
+    assert weights.grad is not None
+    assert weights.grad.flatten().tolist() == pytest.approx([6.0, 8.0])  # of γ/2 · ‖w‖² with γ = 2
+
+
+def test_between_lies_on_the_line() -> None:
+    real, fake = torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)
+    assert between(real, fake, torch.tensor([0.25, 1.0])).flatten().tolist() == [0.25, 1.0]

@@ -1,0 +1,59 @@
+"""The kernel distance: clean-fid's own function on the same subsets, and what an unbiased estimate must do."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import torch
+from cleanfid.fid import kernel_distance as clean_fid_distance
+from numpy.typing import NDArray
+
+from pipeline.metrics.kernel import kernel_distances, squared_discrepancy
+
+
+def _features(seed: int, count: int, dim: int, shift: float = 0.0) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).standard_normal((count, dim)) + shift
+
+
+@pytest.mark.parametrize("counts", [(300, 300), (120, 300), (300, 50)])
+def test_it_equals_clean_fid_on_the_same_subsets(counts: tuple[int, int]) -> None:
+    real, samples = _features(0, counts[0], 24), _features(1, counts[1], 24, 0.3)
+    np.random.seed(7)  # noqa: NPY002
+    expected = clean_fid_distance(real, samples, num_subsets=6, max_subset_size=100)
+    distances = kernel_distances(real, samples, subsets=6, subset_size=100, seed=7)
+    assert distances.shape == (6,)
+    assert distances.mean() == pytest.approx(expected, rel=1e-9)
+
+
+def test_single_precision_features_lose_no_more_than_six_digits() -> None:
+    real, samples = _features(0, 500, 64), _features(1, 500, 64, 0.3)
+    exact = kernel_distances(real, samples, subsets=3, subset_size=200, seed=0)
+    single = kernel_distances(real.astype(np.float32), samples.astype(np.float32), subsets=3, subset_size=200, seed=0)
+    np.testing.assert_allclose(single, exact, rtol=1e-5)
+
+
+def test_it_is_the_sum_over_pairs() -> None:
+    rows, others = _features(2, 4, 3), _features(3, 4, 3)
+
+    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        return float((x @ y / 3 + 1) ** 3)
+
+    within = sum(kernel(a, b) for rows_ in (rows, others) for a, b in permutations(rows_, 2)) / 12
+    across = sum(kernel(a, b) for a, b in product(rows, others)) / 16
+    distance = squared_discrepancy(torch.tensor(rows), torch.tensor(others))
+    assert distance == pytest.approx(within - 2 * across, rel=1e-12)
+
+
+def test_it_is_unbiased_around_zero_for_one_distribution() -> None:
+    distances = [squared_discrepancy(*(torch.tensor(_features(seed + k, 40, 8)) for k in (0, 1000))) for seed in range(200)]
+    error = np.std(distances) / np.sqrt(len(distances))
+    assert min(distances) < 0 < max(distances)
+    assert abs(np.mean(distances)) < 4 * error
+
+
+def test_global_random_state_is_left_alone() -> None:
+    np.random.seed(3)  # noqa: NPY002
+    expected = np.random.random()  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002
+    kernel_distances(_features(0, 30, 4), _features(1, 30, 4), subsets=2, subset_size=10, seed=0)
+    assert np.random.random() == expected  # noqa: NPY002

@@ -1,0 +1,105 @@
+"""Precision, recall, density, coverage and realism, against loops over all pairs and on cases with a known answer."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.metrics import neighbours
+from pipeline.metrics.manifold import Overlap, manifold_of, overlap
+
+
+def _measured(real: NDArray[np.float64], samples: NDArray[np.float64], k: int) -> Overlap:
+    return overlap(manifold_of(real, k), manifold_of(samples, k))
+
+
+def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(np.sqrt(((one - other) ** 2).sum()))
+
+
+def _radii(points: NDArray[np.float64], k: int) -> list[float]:
+    return [
+        sorted(_distance(point, other) for n, other in enumerate(points) if n != m)[k - 1] for m, point in enumerate(points)
+    ]
+
+
+def _by_loops(
+    real: NDArray[np.float64], samples: NDArray[np.float64], k: int
+) -> tuple[float, float, float, float, list[float]]:
+    radii, sample_radii = _radii(real, k), _radii(samples, k)
+    inside = [[_distance(sample, point) <= radius for point, radius in zip(real, radii, strict=True)] for sample in samples]
+    recalled = [any(_distance(p, s) <= r for s, r in zip(samples, sample_radii, strict=True)) for p in real]
+    middle = sorted(radii)[(len(radii) - 1) // 2]
+    realism = [max(r / _distance(s, p) for p, r in zip(real, radii, strict=True) if r <= middle * (1 + 1e-6)) for s in samples]
+    return (
+        sum(any(row) for row in inside) / len(samples),
+        sum(recalled) / len(real),
+        sum(sum(row) for row in inside) / (k * len(samples)),
+        sum(any(row[n] for row in inside) for n in range(len(real))) / len(real),
+        realism,
+    )
+
+
+@pytest.mark.parametrize(("k", "counts"), [(3, (60, 60)), (1, (50, 40)), (5, (30, 61))])
+def test_it_equals_loops_over_all_pairs(k: int, counts: tuple[int, int]) -> None:
+    numbers = np.random.default_rng(k)
+    real, samples = numbers.standard_normal((counts[0], 3)), numbers.standard_normal((counts[1], 3)) * 0.8 + 1.4
+    found = _measured(real, samples, k)
+    precision, recall, density, coverage, realism = _by_loops(real, samples, k)
+    assert (found.precision, found.recall, found.coverage) == (precision, recall, coverage)
+    assert found.density == pytest.approx(density)
+    np.testing.assert_allclose(found.realism, realism, rtol=1e-9)
+    assert 0 < precision < 1
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = np.random.default_rng(0)
+    real, samples = numbers.standard_normal((100, 4)), numbers.standard_normal((90, 4)) + 0.5
+    whole = _measured(real, samples, 3)
+    monkeypatch.setattr(neighbours, "BLOCK_ELEMENTS", 700)  # seven rows at a time, the last block shorter
+    blocks = _measured(real, samples, 3)
+    assert (blocks.precision, blocks.recall, blocks.density, blocks.coverage) == (
+        whole.precision,
+        whole.recall,
+        whole.density,
+        whole.coverage,
+    )
+    np.testing.assert_allclose(blocks.realism, whole.realism, rtol=1e-12)
+
+
+def test_the_order_of_pictures_does_not_matter() -> None:
+    numbers = np.random.default_rng(1)
+    real, samples = numbers.standard_normal((80, 4)), numbers.standard_normal((80, 4)) + 0.5
+    straight, shuffled = _measured(real, samples, 3), _measured(real[::-1].copy(), numbers.permutation(samples), 3)
+    assert (shuffled.precision, shuffled.recall, shuffled.density, shuffled.coverage) == (
+        straight.precision,
+        straight.recall,
+        straight.density,
+        straight.coverage,
+    )
+
+
+def test_identical_sets_overlap_wholly() -> None:
+    features = np.random.default_rng(2).standard_normal((200, 6)).astype(np.float32)
+    found = overlap(manifold_of(features, 3), manifold_of(features, 3))
+    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+
+
+def test_sets_far_apart_do_not_overlap() -> None:
+    features = np.random.default_rng(3).standard_normal((50, 6))
+    found = _measured(features, features + 100, 3)
+    assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
+    assert found.realism.max() < 1
+
+
+def test_one_picture_drawn_again_and_again_is_precise_and_recalls_nothing() -> None:
+    real = np.random.default_rng(4).standard_normal((200, 6))
+    found = _measured(real, real[:1] + np.random.default_rng(5).normal(0, 1e-3, (200, 6)), 3)
+    assert found.precision == 1
+    assert found.recall <= 2 / 200
+    assert found.coverage < 0.2
+
+
+def test_more_neighbours_than_there_are_means_all_of_them() -> None:
+    real, samples = np.arange(8.0).reshape(4, 2), np.arange(8.0).reshape(4, 2) + 0.5
+    assert manifold_of(real, 9).k == 3
+    assert _measured(real, samples, 9).precision == 1

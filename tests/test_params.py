@@ -1,0 +1,85 @@
+"""params.yaml is checked whole before any work, and every mistake names its key in one line."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ParamsError
+from pipeline.params import load_params, parse_params, parse_section
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def test_params_and_every_preset_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for path in [Path("params.yaml"), *sorted(Path("presets").glob("*.yaml"))]:
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("train.batch_sise", 64, "train.batch_sise: unknown key"),
+        ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 1 (it is -3)"),
+        ("train.batch_size", "64", "train.batch_size: Input should be a valid integer (it is '64')"),
+        ("curate.min_contrast", float("nan"), "curate.min_contrast: Input should be a finite number (it is nan)"),
+        ("collect.folder.path", "no/such/folder", "collect.folder.path: no such file or folder: no/such/folder"),
+        ("collect.source", "pinterest", "collect.source: "),
+        ("augment.height", 8, "augment.height: Input should be greater than or equal to 16 (it is 8)"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str, value: object, told: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    *sections, name = key.split(".")
+    section = content
+    for part in sections:
+        section = section[part]
+    section[name] = value
+    with pytest.raises(ParamsError) as caught:
+        parse_params(content)
+    assert str(caught.value).startswith(f"params.yaml: {told}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_and_a_missing_section_are_named(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lacking = copy.deepcopy(content)
+    del lacking["fetch"]["shards"]
+    with pytest.raises(ParamsError, match=r"fetch\.shards: missing"):
+        parse_params(lacking)
+    del content["dedup"]
+    with pytest.raises(ParamsError, match="dedup: missing"):
+        parse_params(content)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "a: [1", "\t- x", "- 1\n- 2"])
+def test_what_is_no_params_file_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_params_file_points_at_the_presets(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="presets/"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_section_survives_the_way_through_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = load_params(Path("params.yaml"))
+    for stage in type(params).model_fields:
+        section = getattr(params, stage)
+        assert parse_section(stage, section.model_dump_json()) == section

@@ -1,0 +1,298 @@
+"""The train stage: its outputs, the same bytes again, also after kill -9, and what it says when it cannot go on."""
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from pipeline.errors import ParamsError, TrainingError
+from pipeline.gan.checkpoints import load_generator
+from pipeline.gan.latents import draw_latents
+from pipeline.gan.sampling import pictures_of
+from pipeline.gan.training import HISTORY_COLUMNS, Trainer, batch_indices, chosen_precision, rate_scale
+from pipeline.params import TrainParams, parse_section
+from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.store.checkpoints import read_checkpoint
+from pipeline.store.files import sha256_of_file
+from pipeline.store.tracking import Tracker
+from pipeline.train import csv_of_history, passed, run, run_identity
+
+TINY: dict[str, Any] = {
+    "network": {
+        "name": "resnet",
+        "latent_dim": 8,
+        "generator_width": 4,
+        "discriminator_width": 4,
+        "max_width": 8,
+        "stddev_group": 2,
+    },
+    "loss": "non-saturating",
+    "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2},
+    "diffaugment": [],
+    "batch_size": 8,
+    "total_kimg": 0.4,
+    "generator_rate": 0.001,
+    "discriminator_rate": 0.001,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "decay_share": 0.4,
+    "ema_half_life_kimg": 0.1,
+    "device": "cpu",
+    "precision": "fp32",
+    "channels_last": True,
+    "threads": 1,
+    "log_every_kimg": 0.08,
+    "sample_every_kimg": 0.16,
+    "samples_per_category": 3,
+    "checkpoint_every_kimg": 0.08,
+    "seed": 0,
+}
+
+
+def _params(**changes: Any) -> TrainParams:
+    section = parse_section("train", json.dumps({**TINY, **changes}))
+    assert isinstance(section, TrainParams)
+    return section
+
+
+def _write_data(folder: Path, channels: int = 1) -> Path:
+    numbers = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    images = (numbers.integers(0, 60, (60, 16, 16, channels)) + labels[:, None, None, None] * 90).astype(np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_split(folder, "train", images, labels)
+    sha256 = {"train": split_sha256(folder, "train")}
+    write_card(folder, DatasetCard(["a", "b", "c"], 16, 16, channels, "none", {"train": 60}, sha256))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write_data(tmp_path_factory.mktemp("data") / "train")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(_params(), train=train, gan=folder / "gan", scratch=folder / "scratch", track=Tracker())
+    return folder
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_outputs_are_all_there_and_agree(undisturbed: Path) -> None:
+    gan = undisturbed / "gan"
+    assert sorted(_hashes(gan)) == [
+        "checkpoint.pt",
+        "generator.json",
+        "generator.safetensors",
+        "history.csv",
+        *(f"samples/{images_seen:08d}.png" for images_seen in (160, 320, 400)),
+    ]
+    assert not list((undisturbed / "scratch").rglob("*.pt"))
+
+    generator, card = load_generator(gan, torch.device("cpu"))
+    assert (card.categories, card.height, card.latent_dim, card.images_seen) == (["a", "b", "c"], 16, 8, 400)
+    sheet = np.asarray(Image.open(gan / "samples" / "00000400.png"))
+    assert sheet.shape == (3 * 16, 3 * 16)
+    drawn = pictures_of(generator, draw_latents(0, 9, 8), np.repeat(np.arange(3), 3))
+    assert np.array_equal(sheet[16:32, 32:48], drawn[5, :, :, 0])
+
+    state = read_checkpoint((gan / "checkpoint.pt").read_bytes())
+    weights = load_file(gan / "generator.safetensors")
+    assert all(torch.equal(state[f"average.{name}"], tensor) for name, tensor in weights.items())
+
+    rows = list(csv.DictReader((gan / "history.csv").read_text(encoding="utf-8").splitlines()))
+    assert list(rows[0]) == list(HISTORY_COLUMNS)
+    assert [int(row["images"]) for row in rows] == [80, 160, 240, 320, 400]
+    assert all(float(row["square_gradient_real"]) > 0 for row in rows)
+
+
+def test_the_same_parameters_give_the_same_bytes_and_another_seed_does_not(
+    train: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    for name, params in (("again", _params()), ("other", _params(seed=1))):
+        run(params, train=train, gan=tmp_path / name, scratch=tmp_path / "scratch", track=Tracker())
+    assert _hashes(tmp_path / "again") == _hashes(undisturbed / "gan")
+    assert _hashes(tmp_path / "other")["generator.safetensors"] != _hashes(undisturbed / "gan")["generator.safetensors"]
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "dcgan": {
+        "network": {"name": "dcgan", "latent_dim": 8, "generator_width": 4, "discriminator_width": 4, "max_width": 8},
+        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1},
+    },
+    "wgan-gp": {
+        "loss": "wgan",
+        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 10.0, "interval": 1},
+    },
+    "relativistic": {
+        "loss": "relativistic",
+        "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 3},
+    },
+    "hinge": {"loss": "hinge", "channels_last": False},
+    "minimax": {"loss": "minimax", "diffaugment": ["colour", "translation", "cutout"]},
+    "bf16": {"precision": "bf16", "threads": 2},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    params = _params(**VARIANTS[name])
+
+    def fresh() -> Trainer:
+        return Trainer(params, images, labels, 3, torch.device("cpu"))
+
+    whole, first, second = fresh(), fresh(), fresh()
+    for _ in range(9):
+        whole.step()
+    for _ in range(4):
+        first.step()
+    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
+    for _ in range(5):
+        second.step()
+    assert whole.new_history_row() == second.new_history_row()
+    expected, state = whole.state(), second.state()
+    assert list(expected) == list(state)
+    assert [key for key in expected if not torch.equal(expected[key], state[key])] == []
+
+
+def _command(params: TrainParams, train: Path, folder: Path) -> list[str]:
+    paths = ["--train", str(train), "--gan", str(folder / "gan"), "--scratch", str(folder / "scratch")]
+    return [sys.executable, "-m", "pipeline", "train", "--params", params.model_dump_json(), *paths]
+
+
+def _wait_for(pattern: str, count: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return when `count` files of `pattern` are in the scratch folder, or the process has ended."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and len(list((folder / "scratch").rglob(pattern))) < count:
+        assert time.monotonic() < deadline, "training did not get there in two minutes"
+        time.sleep(0.005)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(train: Path, undisturbed: Path, tmp_path: Path) -> None:
+    moments = random.Random(0)
+    command = _command(_params(), train, tmp_path)
+    kills = 0
+    for wanted in (1, 2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait_for("*.pt", wanted, tmp_path, process)
+        time.sleep(moments.uniform(0, 0.05))
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kills
+    run(_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert _hashes(tmp_path / "gan") == _hashes(undisturbed / "gan")
+
+
+def test_sigterm_saves_and_says_so(train: Path, tmp_path: Path) -> None:
+    params = _params(total_kimg=1000.0, checkpoint_every_kimg=500.0)
+    process = subprocess.Popen(_command(params, train, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _wait_for("*.png", 1, tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"stopped by SIGTERM" in told
+    assert b"Traceback" not in told
+    assert len(list((tmp_path / "scratch").rglob("*.pt"))) == 1
+    assert not (tmp_path / "gan").exists()
+
+
+def test_a_changed_parameter_or_dataset_never_goes_on_from_an_old_state(train: Path, tmp_path: Path) -> None:
+    colour = _write_data(tmp_path / "colour", channels=3)
+    identities = {run_identity(_params(), train), run_identity(_params(seed=1), train), run_identity(_params(), colour)}
+    assert len(identities) == 3
+
+
+def test_divergence_stops_with_one_line(train: Path, tmp_path: Path) -> None:
+    params = _params(generator_rate=1e30, discriminator_rate=1e30)
+    with pytest.raises(TrainingError, match=r"diverged before image 80.*train\.generator_rate"):
+        run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert not (tmp_path / "gan").exists()
+
+
+def test_short_memory_names_the_parameter_to_lower(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(
+        _params(), np.load(train / "train_images.npy"), np.load(train / "train_labels.npy"), 3, torch.device("cpu")
+    )
+
+    def short(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+
+    monkeypatch.setattr(trainer.discriminator, "forward", short)
+    with pytest.raises(TrainingError, match=r"train\.batch_size 8; lower it"):
+        trainer.step()
+
+
+def test_tracking_hears_of_losses_and_pictures(train: Path, tmp_path: Path) -> None:
+    track = Tracker(tmp_path / "spool.jsonl")
+    run(_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=track)
+    track.close("FINISHED")
+    events = [json.loads(line) for line in (tmp_path / "spool.jsonl").read_text(encoding="utf-8").splitlines()]
+    losses = [event for event in events if "loss_generator" in event.get("metrics", {})]
+    assert [event["step"] for event in losses] == [80, 160, 240, 320, 400]
+    pictures = [event for event in events if event["kind"] == "picture"]
+    assert [event["step"] for event in pictures] == [160, 320, 400]
+    assert all(Path(event["path"]).is_file() for event in pictures)
+
+
+def test_a_batch_that_groups_do_not_fill_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"batch_size: not a multiple of network\.stddev_group, 2 \(it is 9\)"):
+        _params(batch_size=9)
+
+
+def test_every_epoch_sees_every_row_once() -> None:
+    epochs = [np.concatenate([batch_indices(step, 12, 4, 7) for step in steps]) for steps in (range(3), range(3, 6))]
+    assert all(sorted(epoch.tolist()) == list(range(12)) for epoch in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+    assert len(batch_indices(5, 3, 8, 7)) == 8
+
+
+def test_the_rate_falls_to_nothing_over_the_last_part() -> None:
+    assert [rate_scale(seen, 100, 0.4) for seen in (0, 60, 80, 100)] == pytest.approx([1, 1, 0.5, 0])
+    assert rate_scale(99, 100, 0.0) == 1
+
+
+def test_passed_counts_multiples() -> None:
+    assert not passed(0, 8, 0.01)
+    assert passed(8, 16, 0.01)
+    assert passed(16, 48, 0.01)
+    assert not passed(24, 29, 0.01)
+
+
+def test_history_is_exact_text() -> None:
+    text = csv_of_history([[80.0, *([0.123456789] * (len(HISTORY_COLUMNS) - 1))]])
+    header, row, _ = text.split("\n")
+    assert header.startswith("images,loss_discriminator,")
+    assert row.startswith("80,0.1234568,")
+
+
+def test_automatic_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    for capabilities, expected in (({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx2": True}, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
+        assert chosen_precision("auto", device) == expected
+    assert chosen_precision("fp32", device) == "fp32"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_training_on_cuda(train: Path, tmp_path: Path) -> None:
+    run(_params(device="cuda"), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert (tmp_path / "gan" / "generator.safetensors").exists()
+    assert (tmp_path / "gan" / "samples" / "00000400.png").exists()
