@@ -103,7 +103,8 @@ def run(
     )
     rows = curated_of(pictures, params)
     if not rows["kept"].any():
-        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {rows['reason'].value_counts().to_dict()}")
+        told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
+        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
     write_table(curated, rows, CURATED)
     reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()
     log.info("%d of %d pictures kept in %d categories", rows["kept"].sum(), len(rows), rows["label"].max() + 1)

@@ -217,11 +217,11 @@ def judged_scores(
 
 def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Path) -> tuple[list[Extractor], dict[str, str]]:
     """The extractors trained on other pictures that are at hand, and the names of the scores that are not, with the reason."""
-    chosen = [extractors.efflite0(params.efflite0_px, exported=scratch, threads=params.threads, device=device)]
     weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
+    efflite0 = extractors.efflite0(params.efflite0_px, exported=scratch, threads=params.threads, device=device)
     if isinstance(weights, str):
-        return chosen, {"fid": weights}
-    return [*chosen, extractors.inception(weights, device=device)], {}
+        return [efflite0], {"fid": weights}
+    return [efflite0, extractors.inception(weights, device=device)], {}
 
 
 def passport_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
@@ -335,10 +335,10 @@ def run(
     floor_count = min(params.samples, len(real.images))
     floor_rows = np.sort(np.random.default_rng(params.seed).choice(len(real.images), floor_count, replace=False))
     settings = ScoreSettings(params.neighbours, params.kid_subsets, params.kid_subset_size, params.seed)
+    others, absent = chosen_extractors(params, device, scratch)
     classifier, weights_sha256 = trained_classifier(params, real, len(data.categories), device, scratch)
     log.info("classifier ready")
     own = extractors.of_classifier(classifier, weights_sha256)
-    others, absent = chosen_extractors(params, device, scratch)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
@@ -356,8 +356,13 @@ def run(
         found += generative + judged_scores(own, repeats, of_test, test, params)
         with whole_folder(evaluation) as partial:
             write_evaluation(partial, samples[0], repeats[0], realism, of_test, real, data.categories, params)
-    names = [score_name(score.kind, score.extractor.name) for score in found]
-    entries = {name: entry_of(score, params, test) for name, score in zip(names, found, strict=True)}
+    entries: dict[str, dict[str, Any]] = {}
+    for score in found:
+        name = score_name(score.kind, score.extractor.name)
+        if np.isfinite(score.floor):
+            entries[name] = entry_of(score, params, test)
+        else:
+            absent[name] = "too few reference pictures; raise curate.test_share"
     entries["class_accuracy_real"] = accuracy_on_real(of_test, own, test)
     write_json(scores, {name: entry["value"] for name, entry in entries.items()})
     write_json(metrics, entries | {name: {"absent": reason} for name, reason in absent.items()})

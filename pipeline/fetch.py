@@ -76,8 +76,8 @@ def run(params: FetchParams, *, manifest: Path, shard: Path, table: Path, track:
         raise InputError(f"{shard}: fetch.shards is {params.shards}, so there is no shard {number}")
     rows = read_table(manifest, MANIFEST)
     rows = rows[[shard_of(key, params.shards) == number for key in rows["key"]]].reset_index(drop=True)
-    schemes = rows["url"].str.partition(":")[0]
-    readers = {scheme: _reader(scheme, params, manifest.parent / "sources") for scheme in sorted(schemes.unique())}
+    schemes = [url.partition(":")[0] for url in rows["url"]]
+    readers = {scheme: _reader(scheme, params, manifest.parent / "sources") for scheme in sorted(set(schemes))}
     with Contents(shard.parent) as contents:
         asked = zip(rows["url"], rows["page"], schemes, strict=True)
         shown = tqdm(asked, total=len(rows), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)

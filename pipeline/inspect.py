@@ -65,7 +65,9 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, tra
     """Write a row for every picture that was fetched, in the order of `raw_table`."""
     raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
     members = tqdm(read_shard(shard), total=raw["sha256"].nunique(), desc=f"inspect {shard.stem}", mininterval=1.0)
-    measured = pd.DataFrame(rows_of(members, params), columns=[name for name in INSPECT.names if name != "key"])
+    columns = [name for name in INSPECT.names if name != "key"]
+    # As objects: a missing hash would make floats of the others, which hold only 53 of their 64 bits.
+    measured = pd.DataFrame(rows_of(members, params), columns=columns, dtype=object)
     rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
     bad = rows[~rows["decoded"].astype(bool)]

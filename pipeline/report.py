@@ -25,7 +25,7 @@ from pipeline.reporting.numbers import flattened, headlines_of, kinds_of
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.reporting.pictures import cells_of_sheet, framed
 from pipeline.store.arrays import DatasetCard, read_card
-from pipeline.store.files import sha256_of_file, write_text
+from pipeline.store.files import sha256_of_file, write_bytes, write_text
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, read_tables
 from pipeline.store.tracking import Tracker
@@ -127,7 +127,7 @@ def _data_story(
     steps, groups = story.funnel(rows, EXAMPLES), story.duplicate_groups(rows, GROUPS, GROUP_MEMBERS)
     examples = [example for step in steps for loss in step.losses for example in loss.examples]
     examples += [example for group in groups for example in (group.kept, *group.dropped)]
-    tiles = _thumbnails(shards, {example.sha256 for example in examples})
+    tiles = _thumbnails(shards, set(examples))
     return rows, composition.shown_funnel(steps, tiles, composition.shown_groups(groups, tiles, 1 + GROUP_MEMBERS), EXAMPLES)
 
 
@@ -200,22 +200,14 @@ def run(
         judgements=composition.table_of_judgements(pd.read_csv(evaluation / "per_category.csv")),
         licences=composition.table_of_licences(licences),
         settings=_settings(data, model),
-        card=model_card(
-            data.categories,
-            data.height,
-            data.width,
-            data.channels,
-            model["images_seen"],
-            data.counts["reference_train"],
-            sorted(set(licences["licence"])),
-        ),
+        card=model_card(data, model["images_seen"], sorted(set(licences["licence"]))),
         commands=COMMANDS.format(category=data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),
     )
-    html = as_html(content)
-    if len(html.encode()) > MAX_PAGE_BYTES:
-        log.warning("%s: %d bytes; lower report.pictures_per_category for a lighter page", page, len(html.encode()))
-    write_text(page, html)
+    html = as_html(content).encode()
+    if len(html) > MAX_PAGE_BYTES:
+        log.warning("%s: %d bytes; lower report.pictures_per_category for a lighter page", page, len(html))
+    write_bytes(page, html)
     write_text(summary, as_markdown(content))
     track.artifact(page)
-    track.metrics({"page_bytes": len(html.encode())})
+    track.metrics({"page_bytes": len(html)})

@@ -21,8 +21,8 @@ def _trousers(wide: float, long: float) -> list[Points]:
     low = 0.4 + 0.5 * long
     outer, inner = 0.2 * wide, 0.04
     waist = [(0.5 - outer, 0.12), (0.5 + outer, 0.12), (0.5 + outer, 0.34), (0.5 - outer, 0.34)]
-    legs = [[(0.5 + side * outer, 0.3), (0.5, 0.3), (0.5 + side * inner, low), (0.5 + side * 0.9 * outer, low)] for side in (-1, 1)]
-    return [waist, *legs]
+    leg = [(outer, 0.3), (0.0, 0.3), (inner, low), (0.9 * outer, low)]
+    return [waist, *([(0.5 + side * x, y) for x, y in leg] for side in (-1, 1))]
 
 
 def _dress(wide: float, long: float) -> list[Points]:
@@ -51,7 +51,8 @@ def draw_garment(silhouette: int, random: np.random.Generator, side_px: int) -> 
     side = side_px * OVERSIZE
     wide, long = random.uniform(0.6, 1.25, size=2)
     shift_x, shift_y = random.uniform(-0.08, 0.08, size=2)
-    paper, cloth, stripe = (tuple(int(level) for level in random.integers(*span, size=3)) for span in ((170, 256), (0, 150), (0, 256)))
+    levels = ((170, 256), (0, 150), (0, 256))
+    paper, cloth, stripe = (tuple(int(level) for level in random.integers(*span, size=3)) for span in levels)
     mask = Image.new("L", (side, side), 0)
     for polygon in SILHOUETTES[silhouette % len(SILHOUETTES)](wide, long):
         ImageDraw.Draw(mask).polygon([((x + shift_x) * side, (y + shift_y) * side) for x, y in polygon], fill=255)
@@ -60,7 +61,8 @@ def draw_garment(silhouette: int, random: np.random.Generator, side_px: int) -> 
     for start in range(0, side, every):
         across = (0, start, side, start + every // 3) if random.random() < 0.5 else (start, 0, start + every // 3, side)
         ImageDraw.Draw(fabric).rectangle(across, fill=stripe)
-    picture = Image.composite(fabric, Image.new("RGB", (side, side), paper), mask).resize((side_px, side_px), Image.Resampling.BOX)
+    picture = Image.composite(fabric, Image.new("RGB", (side, side), paper), mask)
+    picture = picture.resize((side_px, side_px), Image.Resampling.BOX)
     grain = random.normal(0, 4, size=(side_px, side_px, 1))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
 

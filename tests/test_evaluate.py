@@ -91,6 +91,10 @@ def run(folder: Path, out: Path, params: EvaluateParams, scratch: Path) -> dict[
     return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def content(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
@@ -153,10 +157,10 @@ def test_pictures_and_tables(evaluated: Path) -> None:
     assert Image.open(folder / "grid.png").size == (4 * SIDE, 3 * SIDE)
     assert Image.open(folder / "nearest.png").size == (4 * (SIDE + 2) - 2, 3 * (SIDE + 2) - 2)
     assert Image.open(folder / "best_worst.png").size == (4 * SIDE + SIDE // 2, 3 * SIDE)
-    confusion = list(csv.DictReader((folder / "confusion.csv").open(encoding="utf-8")))
+    confusion = rows_of(folder / "confusion.csv")
     assert [row["asked"] for row in confusion] == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     assert {row["seen"] for row in confusion} <= set(CATEGORIES)
-    table = list(csv.DictReader((folder / "per_category.csv").open(encoding="utf-8")))
+    table = rows_of(folder / "per_category.csv")
     assert [(row["category"], row["samples"], row["reference"]) for row in table] == [(name, "10", "8") for name in CATEGORIES]
     right = np.mean([row["asked"] == row["seen"] for row in confusion])
     assert np.mean([float(row["class_accuracy"]) for row in table]) == pytest.approx(right)
@@ -232,9 +236,10 @@ def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: P
     write_generator(tmp_path / "gan", channels=3)
     scratch = evaluated / "scratch"
     metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000), scratch)
+    assert metrics["diversity_classifier"] == {"absent": "too few reference pictures; raise curate.test_share"}
     assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
     assert Image.open(tmp_path / "out" / "evaluation" / "grid.png").mode == "RGB"
-    table = list(csv.DictReader((tmp_path / "out" / "evaluation" / "per_category.csv").open(encoding="utf-8")))
+    table = rows_of(tmp_path / "out" / "evaluation" / "per_category.csv")
     assert [row["fd_classifier"] for row in table] == ["", "", ""]  # one picture or none of each to compare with
 
 

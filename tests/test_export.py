@@ -115,18 +115,19 @@ def test_another_process_writes_the_same_bytes(exported: tuple[nn.Module, Path],
         assert (exported[1] / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+@pytest.mark.parametrize("exported", ["resnet"], indirect=True)
 @pytest.mark.parametrize(("error", "told"), [(2e-4, "0.0002"), (float("nan"), "nan")])
 def test_pictures_too_far_from_torch_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, told: str
+    exported: tuple[nn.Module, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, told: str
 ) -> None:
-    write_gan(tmp_path / "gan", "dcgan")
-    (tmp_path / "export").mkdir()
-    (tmp_path / "export" / MODEL_NAME).write_text("the one before")
+    model = (exported[1] / MODEL_NAME).read_bytes()
+    monkeypatch.setattr(export, "as_onnx", lambda *_: model)
     drawn = OnnxGenerator.pictures
     monkeypatch.setattr(OnnxGenerator, "pictures", lambda *given: drawn(*given) + np.float32(error))
+    (tmp_path / MODEL_NAME).write_text("the one before")
     with pytest.raises(ExportError, match=rf"differs from torch by {told}, over export.max_difference \(0.0001\)"):
-        export.run(PARAMS, gan=tmp_path / "gan", export=tmp_path / "export", track=Tracker())
-    assert (tmp_path / "export" / MODEL_NAME).read_text() == "the one before"
+        export.run(PARAMS, gan=exported[1].parent / "gan", export=tmp_path, track=Tracker())
+    assert (tmp_path / MODEL_NAME).read_text() == "the one before"
 
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:

@@ -115,7 +115,11 @@ REPORT_EXAMPLE = [
         (REPORT_EXAMPLE, "/directory-b/images/x.jpg", None),
         (REPORT_EXAMPLE, "/elsewhere", None),
         ([{"location": "/a/open$", "tdm-reservation": 0}, {"location": "/a/", "tdm-reservation": 1}], "/a/open", None),
-        ([{"location": "/a/open$", "tdm-reservation": 0}, {"location": "/a/", "tdm-reservation": 1}], "/a/opened", "tdmrep.json"),
+        (
+            [{"location": "/a/open$", "tdm-reservation": 0}, {"location": "/a/", "tdm-reservation": 1}],
+            "/a/opened",
+            "tdmrep.json",
+        ),
         ([{"location": "/", "tdm-reservation": "1"}], "/x", "tdmrep.json"),
         ([{"location": "/", "tdm-reservation": 7}], "/x", None),
         ([{"tdm-reservation": 1}], "/x", None),

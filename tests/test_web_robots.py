@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def test_rules_are_matched_as_rfc_9309_says(content: bytes, allowed: bool) -> No
     assert (parse(content).refusal(PICTURE) is None) is allowed
 
 
-@pytest.mark.parametrize(("status", "allowed"), [(404, True), (401, True), (403, True), (410, True), (500, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "allowed"), [(404, True), (401, True), (403, True), (410, True), (500, False), (503, False)]
+)
 def test_a_missing_file_allows_and_a_broken_server_disallows(status: int, allowed: bool) -> None:
     assert (by_status(status).refusal(PICTURE) is None) is allowed
 
@@ -121,7 +124,7 @@ def hops(count: int) -> dict[str, Route]:
     """A robots.txt that is `count` redirects away and disallows everything."""
     places = ["/robots.txt", *(f"/hop/{number}" for number in range(count))]
     routes: dict[str, Route] = {
-        place: Reply(status=301, headers={"Location": following}) for place, following in zip(places, places[1:], strict=False)
+        place: Reply(status=301, headers={"Location": following}) for place, following in pairwise(places)
     }
     return {**routes, places[-1]: Reply(b"User-agent: *\nDisallow: /")}
 

@@ -71,13 +71,9 @@ def decoded(content: bytes, max_pixels: int) -> Picture:
     """
     try:
         with _pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise UndecodableError(f"{image.width}×{image.height}, more than {max_pixels} pixels")
             kind, mode = image.format or "", image.mode
             image.load()
             return Picture(plain(image), kind, mode)
-    except UndecodableError:
-        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UndecodableError(f"more than {max_pixels} pixels") from None
     except Image.UnidentifiedImageError:

@@ -39,11 +39,16 @@ def diversity(labels: NDArray[np.int64], features: NDArray[np.float32], categori
 
 
 def judged_scores(pictures: Judged, real: Judged, near_copy_quantile: float) -> dict[str, float]:
-    """Scores of conditional `pictures` by kind; `real` are pictures the classifier was not trained on."""
+    """Scores of conditional `pictures` by kind; `real` are pictures the classifier was not trained on.
+
+    Diversity is NaN where no category has two pictures.
+    """
+    diversities = diversity(pictures.labels, pictures.features, pictures.probabilities.shape[1])
+    known = diversities[~np.isnan(diversities)]
     return {
         "class_accuracy": float(pictures.right.mean()),
         "is": inception_score(pictures.probabilities),
-        "diversity": float(np.nanmean(diversity(pictures.labels, pictures.features, pictures.probabilities.shape[1]))),
+        "diversity": float(known.mean()) if len(known) else np.nan,
         "near_copies": near_copy_share(pictures.training_distances, real.training_distances, near_copy_quantile),
     }
 

@@ -1,6 +1,7 @@
 """The words of the model card."""
 
 from pipeline.reporting.charts import short_number
+from pipeline.store.arrays import DatasetCard
 
 USE = [
     "A source of ideas for designers, and a baseline for research on generative models of garments.",
@@ -18,26 +19,25 @@ MISUSE = [
 SEAMS_SHOW_PX = 256
 
 
-def model_card(
-    categories: list[str], height: int, width: int, channels: int, images_seen: int, trained_on: int, licences: list[str]
-) -> list[tuple[str, list[str]]]:
+def model_card(data: DatasetCard, images_seen: int, licences: list[str]) -> list[tuple[str, list[str]]]:
     """(heading, paragraphs) of the card of a generator of such pictures."""
+    size = f"{data.height}×{data.width}"
     what = (
-        f"A class-conditional generative adversarial network that draws {height}×{width} pictures in "
-        f"{'grey' if channels == 1 else 'colour'} of {', '.join(categories)}. In training it was shown pictures "
+        f"A class-conditional generative adversarial network that draws {size} pictures in "
+        f"{'grey' if data.channels == 1 else 'colour'} of {', '.join(data.categories)}. In training it was shown pictures "
         f"{short_number(images_seen)} times."
     )
-    data = (
-        f"{trained_on:,} pictures under {', '.join(licences)}. Near-duplicates never lie on both sides of a split. "
-        "Whoever uses the model answers for what these licences ask."
+    learned_from = (
+        f"{data.counts['reference_train']:,} pictures under {', '.join(licences)}. Near-duplicates never lie on both sides "
+        "of a split. Whoever uses the model answers for what these licences ask."
     )
     limits = [LIMITS]
-    if max(height, width) < SEAMS_SHOW_PX:
-        limits.append(f"At {height}×{width} pixels no fabric, seam or print can be judged.")
+    if max(data.height, data.width) < SEAMS_SHOW_PX:
+        limits.append(f"At {size} pixels no fabric, seam or print can be judged.")
     return [
         ("What it is", [what]),
         ("Intended use", USE),
-        ("Data", [data]),
+        ("Data", [learned_from]),
         ("Limits", limits),
         ("Misuse", MISUSE),
     ]

@@ -59,10 +59,10 @@ def closest_pairs(cells: NDArray[np.uint8], categories: list[str]) -> list[Named
 
 
 def extremes(best: NDArray[np.uint8], worst: NDArray[np.uint8], categories: list[str]) -> list[WallRow]:
-    """For each category its `best` and its `worst` pictures, cells (rows, columns, H, W, C) each."""
+    """For each category its `best` pictures, best first, and its `worst`, worst last; cells (rows, columns, H, W, C) each."""
     rows = []
-    for name, *ends in zip(categories, best, worst, strict=True):
-        tiles = [_fitting(end[:STRIP_COLUMNS], WALL_PIXELS // (2 * len(categories))) for end in ends]
+    for name, *ends in zip(categories, best[:, :STRIP_COLUMNS], worst[:, -STRIP_COLUMNS:], strict=True):
+        tiles = [_fitting(end, WALL_PIXELS // (2 * len(categories))) for end in ends]
         words = ("most", "least")
         alts = [f"{len(end)} generated pictures {word} like real ones: {name}" for word, end in zip(words, tiles, strict=True)]
         rows.append(WallRow(name, [strip(end, STRIP_COLUMNS, alt) for end, alt in zip(tiles, alts, strict=True)]))
@@ -92,7 +92,7 @@ def shown_losses(step: Step, tiles: Mapping[str, NDArray[np.uint8]], columns: in
     """The losses of a step with their pictures, `tiles` by SHA-256, in rows of `columns`; rare reasons are counted together."""
     shown = []
     for loss in step.losses[:MAX_REASONS]:
-        there = [tiles[example.sha256] for example in loss.examples if example.sha256 in tiles]
+        there = [tiles[example] for example in loss.examples]
         alt = f"{len(there)} of the pictures dropped: {loss.reason}"
         shown.append(ShownLoss(f"{loss.count:,}", loss.reason, strip(np.stack(there), columns, alt) if there else None))
     rest = step.losses[MAX_REASONS:]
@@ -105,7 +105,7 @@ def shown_groups(groups: list[Group], tiles: Mapping[str, NDArray[np.uint8]], co
     """A strip for each group of near-duplicates, the kept picture first."""
     shown = []
     for group in groups:
-        members = np.stack([tiles[example.sha256] for example in (group.kept, *group.dropped)])
+        members = np.stack([tiles[member] for member in (group.kept, *group.dropped)])
         alt = f"The picture kept, then {len(group.dropped)} near-duplicates of it"
         shown.append(Named(f"{group.dropped_count} dropped", strip(members, columns, alt)))
     return shown

@@ -25,16 +25,15 @@ class Picture:
     pixelated: bool
 
 
-def data_uri(image: NDArray[np.uint8]) -> str:
-    """`image` (H, W, grey and alpha or RGBA): lossless PNG when grey, WebP in colour."""
+def data_uri(image: NDArray[np.uint8], *, lossless: bool) -> str:
+    """`image` (H, W, grey and alpha or RGBA) as PNG when `lossless`, else as WebP."""
     buffer = io.BytesIO()
     picture = Image.fromarray(image, MODES[image.shape[-1]])
-    if image.shape[-1] == 2:
-        kind = "png"
+    if lossless:
         picture.save(buffer, "PNG", optimize=True)
     else:
-        kind = "webp"
         picture.save(buffer, "WEBP", quality=88, method=4)
+    kind = "png" if lossless else "webp"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
@@ -77,4 +76,6 @@ def strip(images: NDArray[np.uint8], columns: int, alt: str) -> Picture:
     """`images` (N, H, W, 2 or 4, the last channel alpha) in rows of `columns`; gaps and empty cells are transparent."""
     side = max(images.shape[1:3])
     sheet = contact_sheet(images, columns, gap_px=max(1, side // 32), gap_value=0)
-    return Picture(data_uri(sheet), sheet.shape[1], sheet.shape[0], alt, pixelated=side < PIXELATED_BELOW_PX)
+    pixelated = side < PIXELATED_BELOW_PX
+    uri = data_uri(sheet, lossless=pixelated and images.shape[-1] == 2)  # small and grey: no larger than WebP, and exact
+    return Picture(uri, sheet.shape[1], sheet.shape[0], alt, pixelated)

@@ -17,20 +17,12 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Example:
-    """A picture in a shard."""
-
-    sha256: str
-    key: str
-
-
-@dataclass(frozen=True)
 class Loss:
     """Pictures lost in one step for one reason."""
 
     reason: str
     count: int
-    examples: list[Example]
+    examples: list[str]  # SHA-256 of some of them
 
 
 @dataclass(frozen=True)
@@ -45,10 +37,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Group:
-    """A kept picture and those dropped for being near-duplicates of it."""
+    """A kept picture and those dropped for being near-duplicates of it, by SHA-256."""
 
-    kept: Example
-    dropped: list[Example]
+    kept: str
+    dropped: list[str]
     dropped_count: int  # of which `dropped` are the first
 
 
@@ -73,11 +65,6 @@ def fates(raw: pd.DataFrame, inspected: pd.DataFrame, duplicates: pd.DataFrame, 
     return rows
 
 
-def _examples(rows: pd.DataFrame, limit: int) -> list[Example]:
-    """The first `limit` rows; keys are hashes, so the first are as good as drawn at random."""
-    return [Example(*row) for row in rows.head(limit)[["sha256", "key"]].itertuples(index=False)]
-
-
 def funnel(rows: pd.DataFrame, examples: int) -> list[Step]:
     """Steps from the manifest to what was kept, each loss with up to `examples` pictures where they can be shown."""
     kept = rows["split"].value_counts()
@@ -93,7 +80,8 @@ def funnel(rows: pd.DataFrame, examples: int) -> list[Step]:
     for stage, what in told.items():
         lost = rows[rows["lost_at"] == stage]
         shown = examples if stage in ("dedup", "curate") else 0  # earlier losses have no pixels
-        losses = [Loss(str(reason), len(part), _examples(part, shown)) for reason, part in lost.groupby("lost_to")]
+        # Rows are in the order of keys, which are hashes: the first are as good as drawn at random.
+        losses = [Loss(str(reason), len(part), list(part["sha256"][:shown])) for reason, part in lost.groupby("lost_to")]
         left -= len(lost)
         steps.append(Step(stage, what, left, sorted(losses, key=lambda loss: (-loss.count, loss.reason))))
     return steps
@@ -102,14 +90,10 @@ def funnel(rows: pd.DataFrame, examples: int) -> list[Step]:
 def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group]:
     """Up to `limit` groups of look-alikes whose bytes differ, with up to `members` dropped ones each."""
     alike = rows[(rows["lost_at"] == "dedup") & rows["link"].isin(["phash", "mirror"])]
-    kept = rows[rows["kept"] & rows["group"].isin(alike["group"])].set_index("group")
-    groups = []
-    for group, part in alike[alike["group"].isin(kept.index)].groupby("group"):
-        representative = kept.loc[[group]]
-        groups.append(Group(_examples(representative, 1)[0], _examples(part, members), len(part)))
-        if len(groups) == limit:
-            break
-    return groups
+    kept = rows[rows["kept"] & rows["group"].isin(alike["group"])]
+    kept_of_group = dict(zip(kept["group"], kept["sha256"], strict=True))
+    groups = [(str(group), list(part["sha256"])) for group, part in alike.groupby("group") if group in kept_of_group]
+    return [Group(kept_of_group[group], dropped[:members], len(dropped)) for group, dropped in groups[:limit]]
 
 
 def by_category(rows: pd.DataFrame) -> pd.DataFrame:

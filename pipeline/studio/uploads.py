@@ -2,22 +2,22 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterator
+from contextlib import closing
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.images.decoding import decoded
-from pipeline.studio.children import ChildError, results_of_child
+from pipeline.images.decoding import UndecodableError, decoded
+from pipeline.images.guarded import Limits, Lost, guarded
 
 MAX_UPLOAD_BYTES = 10 << 20
 MAX_PIXELS = 50_000_000
 KEPT_SIDE_PX = 512
 MAX_KEPT = 24
-DECODE_TIMEOUT_S = 20.0
-DECODE_MEMORY_BYTES = 2 << 30
+MIN_SIDE_PX = 8
+LIMITS = Limits(memory_bytes=1 << 30, timeout_s=20.0)
 
 KINDS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
@@ -35,22 +35,22 @@ def kind_of(content: bytes) -> str | None:
     return next((kind for start, kind in KINDS.items() if content.startswith(start)), None)
 
 
-def _decode(content: bytes) -> Iterator[NDArray[np.uint8]]:
-    picture = decoded(content, MAX_PIXELS).image.convert("RGB")
+def _decode(content: bytes) -> NDArray[np.uint8] | Lost:
+    try:
+        picture = decoded(content, MAX_PIXELS).image.convert("RGB")
+    except UndecodableError as error:
+        return Lost(str(error))
     picture.thumbnail((KEPT_SIDE_PX, KEPT_SIDE_PX), Image.Resampling.LANCZOS)
-    yield np.asarray(picture)
+    return np.asarray(picture)
 
 
 def decoded_upload(content: bytes) -> NDArray[np.uint8]:
     """The picture (H, W, 3) in `content`, its longer side at most KEPT_SIDE_PX. Raises UnreadableUploadError."""
-    child = results_of_child(_decode, content, timeout_s=DECODE_TIMEOUT_S, memory_bytes=DECODE_MEMORY_BYTES)
-    try:
-        picture: NDArray[np.uint8] = next(child)
-    except ChildError as error:
-        raise UnreadableUploadError(f"this picture cannot be read to its end ({error}); save it again as JPEG or PNG") from None
-    finally:
-        child.close()
-    if min(picture.shape[:2]) < 8:
+    with closing(guarded(_decode, [content], LIMITS, processes=1)) as results:
+        picture = next(results)
+    if isinstance(picture, Lost):
+        raise UnreadableUploadError(f"this picture cannot be read ({picture.reason}); save it again as JPEG or PNG")
+    if min(picture.shape[:2]) < MIN_SIDE_PX:
         raise UnreadableUploadError(f"{picture.shape[1]}×{picture.shape[0]} pixels are too few; send a larger picture")
     return picture
 

@@ -20,7 +20,8 @@ from pipeline.errors import InputError
 
 
 @contextmanager
-def _told_when_full(folder: Path) -> Iterator[None]:
+def told_when_full(folder: Path) -> Iterator[None]:
+    """A block in which a full disk is an InputError."""
     try:
         yield
     except OSError as error:
@@ -34,7 +35,7 @@ class Bodies:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with _told_when_full(folder):
+        with told_when_full(folder):
             for name in range(256):
                 (folder / f"{name:02x}").mkdir(parents=True, exist_ok=True)
 
@@ -45,7 +46,7 @@ class Bodies:
         if self.holds(digest, len(content)):
             return digest
         partial = f"{path}.{os.getpid()}.partial"
-        with _told_when_full(self._folder):
+        with told_when_full(self._folder):
             try:
                 with open(partial, "wb") as file:  # noqa: PTH123 (twice as fast as pathlib, once a picture)
                     file.write(content)
@@ -116,7 +117,7 @@ class Journal:
         return found
 
     def _write(self, line: bytes) -> None:
-        with _told_when_full(self._folder):
+        with told_when_full(self._folder):
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, "half a line was written")
 

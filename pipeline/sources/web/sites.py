@@ -1,6 +1,7 @@
 """What each site allows: its robots.txt and its tdmrep.json, read once and kept for a day."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -64,7 +65,8 @@ class Sites:
         if kept is None:
             kept = await self._ask_site(origin)
             if kept["robots_unreachable"] is None:
-                write_json(path, kept)
+                with contextlib.suppress(OSError):  # a full disk: then the next run asks again
+                    write_json(path, kept)
         return _site(kept)
 
     async def _ask_site(self, origin: URL) -> dict[str, Any]:

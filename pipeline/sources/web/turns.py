@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from pipeline.sources.web.answers import Again, FailedError
+from pipeline.sources.web.scratch import told_when_full
 
 FORGOTTEN_AFTER_S = 86_400.0  # a moment further off than this was written by a clock that has since been set back
 
@@ -77,7 +78,8 @@ class _State:
         self._descriptor = -1
 
     def __enter__(self) -> "_State":
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        with told_when_full(self._path.parent):
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         return self
 
@@ -93,4 +95,5 @@ class _State:
         return (next_free if next_free < horizon else 0.0), (pause if pause < horizon else 0.0)
 
     def write(self, next_free: float, pause: float) -> None:
-        os.pwrite(self._descriptor, f"{next_free:.6f} {pause:.6f}".ljust(64).encode(), 0)
+        with told_when_full(self._path.parent):
+            os.pwrite(self._descriptor, f"{next_free:.6f} {pause:.6f}".ljust(64).encode(), 0)

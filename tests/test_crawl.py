@@ -1,0 +1,167 @@
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ParamsError, SourceError
+from pipeline.sources.crawl import PAGES, Crawl, crawl, largest_of_each
+from pipeline.sources.web.listing import Found
+from pipeline.sources.web.params_draft import CrawlSite, CrawlSource
+from pipeline.sources.web.spider import crawl_sites
+from tests.web_params import web
+from tests.web_server import Reply, Server, serving
+
+
+def product(name: str, category: str, *images: str, links: str = "") -> Reply:
+    thing = {"@type": "Product", "name": name, "category": category, "image": images, "offers": {"price": "10"}}
+    return page(f'<script type="application/ld+json">{json.dumps(thing)}</script>{links}')
+
+
+def page(html: str, **headers: str) -> Reply:
+    return Reply(html.encode(), headers={"Content-Type": "text/html; charset=utf-8", **headers})
+
+
+def link(*paths: str) -> str:
+    return "".join(f'<a href="{path}">{path}</a>' for path in paths)
+
+
+@pytest.fixture
+def shop() -> Iterator[Server]:
+    """A shop of three products, a feed, sitemaps, and pages that are not for us."""
+    with serving({}) as server:
+        server.routes |= {
+            "/robots.txt": Reply(b"User-agent: *\nDisallow: /private\nSitemap: " + server.url.encode() + b"/sitemap.xml"),
+            "/": page(link("/dresses", "/private", "/broken", "/gone", "https://elsewhere.example/") + '<img src="/logo.svg">'),
+            "/dresses": page(link("/p/1", "/p/2?utm=1", "/p/1#reviews") + '<a href="/p/1"><img src="/i/1-300x400.jpg"></a>'),
+            "/p/1": product("Wrap dress", "Women > Dresses", "/i/1-300x400.jpg", "/i/1-900x1200.jpg", links=link("/p/3")),
+            "/p/2?utm=1": product("Shirt dress", "Dresses", "/i/2.jpg"),
+            "/p/3": product("Beret", "Headwear", "/i/3.jpg"),
+            "/p/4": product("Scarf", "Headwear", "/i/4.jpg"),
+            "/broken": Reply(
+                b"\x00\xff\xfe<html><script type='application/ld+json'>{{{", headers={"Content-Type": "text/html"}
+            ),
+            "/sitemap.xml": Reply(f"<sitemapindex><sitemap><loc>{server.url}/s.xml.gz</loc></sitemap></sitemapindex>".encode()),
+            "/s.xml.gz": Reply(gzip.compress(f"<urlset><url><loc>{server.url}/p/4</loc></url></urlset>".encode())),
+        }
+        yield server
+
+
+def crawled(server: Server, scratch: Path, **changes: Any) -> Crawl:
+    site = {
+        "start": [f"{server.url}/"],
+        "domains": ["127.0.0.1"],
+        "max_depth": 3,
+        "max_pages": 50,
+        "max_pictures": 50,
+        "follow": None,
+        "sitemaps": False,
+    }
+    categories = {"dresses": "dress"}
+    return crawl(CrawlSource(sites=[CrawlSite(**{**site, **changes})], categories=categories, licence="own"), web(), scratch)
+
+
+def test_a_shop_is_crawled_within_the_law(shop: Server, tmp_path: Path) -> None:
+    found = crawled(shop, tmp_path)
+    listed = {picture.url.removeprefix(shop.url): picture for picture in found.pictures}
+    assert {path: (found.status, found.reason) for path, found in listed.items()} == {
+        "/i/1-900x1200.jpg": ("listed", None),
+        "/i/2.jpg": ("listed", None),
+        "/i/3.jpg": ("listed", None),
+        "/private": ("refused", "page: robots.txt disallows it"),
+        "/gone": ("failed", "page: 404 Not Found"),
+    }
+    dress = listed["/i/1-900x1200.jpg"]
+    assert (dress.category, dress.title, dress.price, dress.licence) == ("dress", "Wrap dress", 10.0, "own")
+    assert dress.page == f"{shop.url}/p/1"
+    assert found.unmapped == {"Headwear": 1}
+    assert "/private" not in shop.paths()
+    assert shop.paths().count("/p/1") == 1
+    assert shop.paths().index("/gone") < shop.paths().index("/p/1")  # breadth first
+    assert not (tmp_path / PAGES).exists()
+
+
+def test_the_same_site_gives_the_same_pictures(shop: Server, tmp_path: Path) -> None:
+    assert crawled(shop, tmp_path / "one") == crawled(shop, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "pictures"),
+    [
+        ({"max_depth": 0}, set()),
+        ({"max_depth": 2}, {"/i/1-900x1200.jpg", "/i/2.jpg"}),
+        ({"max_pages": 6}, {"/i/1-900x1200.jpg"}),
+        ({"max_pictures": 1}, {"/i/1-900x1200.jpg"}),
+        ({"follow": "dresses|/p/[13]"}, {"/i/1-900x1200.jpg", "/i/3.jpg"}),
+        ({"max_depth": 0, "sitemaps": True}, {"/i/4.jpg"}),
+    ],
+)
+def test_limits_of_a_site(shop: Server, tmp_path: Path, changes: dict[str, Any], pictures: set[str]) -> None:
+    found = crawled(shop, tmp_path, **changes)
+    assert {picture.url.removeprefix(shop.url) for picture in found.pictures if picture.status == "listed"} == pictures
+
+
+def test_a_feed_is_a_start_like_any_other(shop: Server, tmp_path: Path) -> None:
+    feed = """<rss><channel><item><title>New</title><link>/p/3</link><category>Dresses</category>
+    <enclosure url="/i/9.jpg" type="image/jpeg"/></item></channel></rss>"""
+    shop.routes["/feed"] = Reply(feed.encode(), headers={"Content-Type": "application/rss+xml"})
+    found = crawled(shop, tmp_path, start=[f"{shop.url}/feed"], max_depth=1)
+    assert {picture.url.removeprefix(shop.url): picture.category for picture in found.pictures} == {
+        "/i/9.jpg": "dress",
+        "/i/3.jpg": None,
+    }
+
+
+def test_reserved_pages_are_recorded_with_the_reason(shop: Server, tmp_path: Path) -> None:
+    shop.routes["/"] = page('<img src="/i/5.jpg">' + link("/next"), **{"X-Robots-Tag": "noai"})
+    shop.routes["/next"] = page('<meta name="robots" content="noindex,nofollow"><img src="/i/6.jpg">' + link("/p/3"))
+    found = crawled(shop, tmp_path)
+    assert {picture.url.removeprefix(shop.url): picture.reason for picture in found.pictures} == {
+        "/i/5.jpg": "X-Robots-Tag: noai",
+        "/i/6.jpg": "robots meta tag: noindex",
+    }
+
+
+@pytest.mark.parametrize("target", ["https://elsewhere.example/", "file:///etc/passwd", "/"])
+def test_redirects_stay_on_the_site_and_end(shop: Server, tmp_path: Path, target: str) -> None:
+    shop.routes["/"] = Reply(status=302, headers={"Location": target})
+    found = crawled(shop, tmp_path)
+    assert [picture for picture in found.pictures if picture.status == "listed"] == []
+    assert "elsewhere.example" not in str(shop.paths())
+
+
+def test_an_interrupted_crawl_goes_on_where_it_stopped(shop: Server, tmp_path: Path) -> None:
+    whole = crawled(shop, tmp_path / "other")
+    # As if killed: the pages are still there.
+    shop.requests.clear()
+    site = CrawlSite(
+        start=[f"{shop.url}/"], domains=["127.0.0.1"], max_depth=1, max_pages=50, max_pictures=50, follow=None, sitemaps=False
+    )
+    asyncio.run(crawl_sites([site], web(), tmp_path, tmp_path / PAGES))
+    first = set(shop.paths())
+    shop.requests.clear()
+    assert crawled(shop, tmp_path) == whole
+    assert not first & set(shop.paths()) - {"/gone"}
+
+
+def test_a_start_off_its_site_and_a_missing_contact_are_one_line(shop: Server, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="not in domains"):
+        crawled(shop, tmp_path, domains=["shop.example"])
+    with pytest.raises(SourceError, match="at least one site"):
+        crawl(CrawlSource(sites=[], categories={}, licence=None), web(), tmp_path)
+    site = CrawlSite(
+        start=[shop.url], domains=["127.0.0.1"], max_depth=0, max_pages=1, max_pictures=1, follow=None, sitemaps=False
+    )
+    with pytest.raises(ParamsError, match=r"web\.contact"):
+        crawl(CrawlSource(sites=[site], categories={}, licence=None), web(contact=""), tmp_path)
+    assert shop.connections == 0
+
+
+def test_the_largest_address_of_any_page_wins() -> None:
+    small = Found(url="https://x.example/a-300x400.jpg", page="1", title="A", words=("coats",))
+    large = Found(url="https://x.example/a-900x1200.jpg", page="2")
+    [picture] = largest_of_each([small, large])
+    assert (picture.url, picture.title) == ("https://x.example/a-900x1200.jpg", "A")

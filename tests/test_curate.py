@@ -1,0 +1,211 @@
+"""Curate: every picture is kept or dropped for one reason, and no duplicate group crosses a split."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.curate import curated_of, faults, splits_of, with_reasons
+from pipeline.errors import InputError
+from pipeline.params import CurateParams
+from pipeline.store.tables import CURATED, DUPLICATES, MANIFEST, read_table
+from tests.garments import draw_wardrobe
+from tests.stages import DataStages, by_file, tiny_params
+
+SOUND = {
+    "status": "ok",
+    "decoded": True,
+    "category": "hat",
+    "width": 100,
+    "height": 100,
+    "sharpness": 50.0,
+    "brightness": 0.5,
+    "contrast": 0.2,
+    "entropy_bits": 6.0,
+    "representative": True,
+    "distance_bits": None,
+    "split": None,
+}
+MISSING = dict.fromkeys(SOUND.keys() - {"status", "category", "split"})
+# Each fault by one value that has it, in the order of precedence.
+FAULTS: dict[str, dict[str, Any]] = {
+    "fetch failed": MISSING | {"status": "failed"},
+    "fetch refused": MISSING | {"status": "refused"},
+    "undecodable": MISSING | {"decoded": False},
+    "no category": {"category": None},
+    "too small": {"width": 31},
+    "aspect": {"height": 301},
+    "dark": {"brightness": 0.04},
+    "bright": {"brightness": 0.96},
+    "flat": {"contrast": 0.01},
+    "low information": {"entropy_bits": 0.9},
+    "blurry": {"sharpness": 4.0},
+}
+
+
+def _params(**changes: Any) -> CurateParams:
+    limits: dict[str, Any] = {
+        "min_side_px": 32,
+        "max_aspect": 3.0,
+        "min_sharpness": 5.0,
+        "min_brightness": 0.05,
+        "max_brightness": 0.95,
+    }
+    limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_per_category": 1, "split": "hash"}
+    return CurateParams(**(limits | {"validation_share": 0.0, "test_share": 0.2, "seed": 0} | changes))
+
+
+def _pictures(*changes: dict[str, Any]) -> pd.DataFrame:
+    rows = [SOUND | {"key": f"{number:016x}", "group": f"{number:016x}"} | change for number, change in enumerate(changes)]
+    return pd.DataFrame(rows).astype(dict.fromkeys(("width", "height", "sharpness", "brightness", "contrast"), float))
+
+
+def test_each_fault_is_a_reason() -> None:
+    reasons = with_reasons(_pictures({}, *FAULTS.values()), _params())
+    assert reasons.tolist() == [None, *FAULTS]
+
+
+def test_the_precedence_is_as_documented() -> None:
+    assert list(faults(_pictures({}), _params())) == list(FAULTS)
+    own = list(FAULTS)[3:]
+    for first, second in pairwise(own):
+        if first != "dark":  # nothing is dark and bright
+            assert with_reasons(_pictures(FAULTS[second] | FAULTS[first]), _params()).tolist() == [first]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 32, "height": 32},
+        {"width": 300},
+        {"brightness": 0.05},
+        {"brightness": 0.95},
+        {"contrast": 0.02},
+        {"entropy_bits": 1.0},
+        {"sharpness": 5.0},
+    ],
+)
+def test_limits_are_inclusive(change: dict[str, Any]) -> None:
+    assert with_reasons(_pictures(change), _params()).tolist() == [None]
+
+
+def test_a_group_keeps_its_representative() -> None:
+    member = {"representative": False, "distance_bits": 2, "group": "0" * 16}
+    assert with_reasons(_pictures({}, member, member), _params()).tolist() == [None, "duplicate", "duplicate"]
+
+
+def test_a_group_whose_representative_has_a_fault_keeps_its_closest_member() -> None:
+    far = {"representative": False, "distance_bits": 4, "group": "0" * 16}
+    near = far | {"distance_bits": 1}
+    reasons = with_reasons(_pictures({"sharpness": 0.0}, far, near, near), _params())
+    assert reasons.tolist() == ["blurry", "duplicate", None, "duplicate"]
+
+
+def test_a_category_with_too_few_left_is_dropped_whole() -> None:
+    coats = [{"category": "coat"}] * 3 + [{"category": "coat", "sharpness": 0.0}]
+    pictures = _pictures(*[{}] * 4, *coats)
+    reasons = with_reasons(pictures, _params(min_per_category=4))
+    assert reasons.tolist() == [None] * 4 + ["category too small"] * 3 + ["blurry"]
+    rows = curated_of(pictures, _params(min_per_category=4))
+    assert rows["label"].tolist() == [0] * 4 + [-1] * 4
+
+
+def test_labels_follow_the_alphabet() -> None:
+    rows = curated_of(_pictures(*({"category": category} for category in ("shoe", "dress", "hat", "dress"))), _params())
+    assert rows["label"].tolist() == [2, 0, 1, 0]
+
+
+def test_shares_are_kept_and_stand_still_when_pictures_are_added() -> None:
+    many = _pictures(*[{}] * 4000)
+    params = _params(test_share=0.2, validation_share=0.1)
+    splits = splits_of(many, params)
+    assert splits.value_counts(normalize=True).to_dict() == pytest.approx(
+        {"train": 0.7, "test": 0.2, "validation": 0.1}, abs=0.02
+    )
+    assert splits_of(many[:100], params).tolist() == splits[:100].tolist()
+    assert splits_of(many, _params(test_share=0.2, validation_share=0.1, seed=1)).tolist() != splits.tolist()
+
+
+def test_the_sources_own_split_is_kept_where_it_has_one() -> None:
+    pictures = _pictures(*[{"split": split} for split in ("train", "test", "validation", None)] * 50)
+    splits = splits_of(pictures, _params(split="source", test_share=0.5, validation_share=0.2))
+    assert [splits[start::4].unique().tolist() for start in range(3)] == [["train"], ["test"], ["validation"]]
+    assert set(splits[3::4]) == {"train", "test", "validation"}
+
+
+def test_a_split_the_source_lacks_is_taken_from_its_training() -> None:
+    pictures = _pictures(*[{"split": split} for split in ("train", "train", "train", "test")] * 100)
+    splits = splits_of(pictures, _params(split="source", test_share=0.3, validation_share=0.3))
+    train = splits[pictures["split"] == "train"]
+    assert set(splits[pictures["split"] == "test"]) == {"test"}
+    assert set(train) == {"train", "validation"}
+    assert (train == "validation").mean() == pytest.approx(0.3, abs=0.06)
+
+
+def _planted(folder: Path) -> None:
+    """A wardrobe in which a third of the pictures come twice or thrice: as they are, and smaller, in other categories."""
+    draw_wardrobe(folder, ["shirt", "trousers", "dress"], 30, seed=1)
+    for number in range(0, 30, 3):
+        picture = folder / "shirt" / f"{number:03d}.png"
+        shutil.copy(picture, folder / "dress" / f"copy-{number}.png")
+        Image.open(picture).resize((40, 40), Image.Resampling.BOX).save(folder / "shirt" / f"small-{number}.png")
+
+
+@pytest.mark.parametrize("split", ["hash", "source"])
+def test_no_duplicate_group_crosses_a_split(tmp_path: Path, split: str) -> None:
+    for part in ("train", "test"):
+        _planted(tmp_path / "pictures" / part)  # the same pictures in both
+    changes = {"split": split, "test_share": 0.5, "validation_share": 0.2}
+    stages = DataStages(tiny_params(tmp_path / "pictures", curate=changes), tmp_path / "data").up_to("curate")
+    rows = read_table(stages.curated, CURATED)
+    groups = read_table(stages.duplicates, DUPLICATES)["group"].value_counts()
+    assert groups.max() >= 4
+    kept = rows[rows["kept"]]
+    assert len(kept) >= 80
+    assert kept.groupby("group")["split"].nunique().max() == 1
+    assert set(kept["split"]) == ({"train", "validation", "test"} if split == "hash" else {"test"})
+
+
+def test_every_row_of_the_manifest_has_a_row(wardrobe: Path, tmp_path: Path) -> None:
+    (wardrobe / "hat" / "empty.png").write_bytes(b"")
+    (wardrobe / "hat" / "text.png").write_text("no picture")
+    shutil.copy(wardrobe / "hat" / "000.png", wardrobe / "hat" / "again.png")
+    Image.new("RGB", (48, 48), "black").save(wardrobe / "hat" / "black.png")
+    Image.new("RGB", (48, 48), (120, 120, 120)).save(wardrobe / "hat" / "grey.png")
+    Image.new("RGB", (48, 8), "white").save(wardrobe / "hat" / "slip.png")
+    stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("curate")
+    rows = read_table(stages.curated, CURATED)
+    assert rows["key"].tolist() == sorted(read_table(stages.manifest, MANIFEST)["key"])
+    reasons = {name: row["reason"] for name, row in by_file(rows).items() if not row["kept"]}
+    duplicate = reasons.keys() & {"hat/000.png", "hat/again.png"}
+    assert len(duplicate) == 1
+    assert reasons == {
+        "hat/empty.png": "fetch failed",
+        "hat/text.png": "undecodable",
+        "hat/black.png": "dark",
+        "hat/grey.png": "flat",
+        "hat/slip.png": "too small",
+        duplicate.pop(): "duplicate",
+    }
+    assert rows.loc[rows["kept"], ["split", "sha256", "group"]].notna().all(axis=None)
+    assert rows.loc[~rows["kept"], "split"].isna().all()
+    assert np.array_equal(rows["kept"], rows["label"] >= 0)
+
+
+def test_curating_again_gives_the_same_bytes(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("curate")
+    before = stages.curated.read_bytes()
+    stages.raw_tables.reverse()
+    stages.curate()
+    assert stages.curated.read_bytes() == before
+
+
+def test_nothing_kept_is_one_clear_error(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe, curate={"min_side_px": 100}), tmp_path / "data").up_to("dedup")
+    with pytest.raises(InputError, match="none of 40 pictures is kept; reasons: too small 40"):
+        stages.curate()

@@ -1,0 +1,102 @@
+"""Inspect: a row of measures for every picture that was fetched, and a reason for every one that is none."""
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from pipeline.errors import InputError
+from pipeline.inspect import rows_of
+from pipeline.params import InspectParams
+from pipeline.store.shards import read_shard
+from pipeline.store.tables import INSPECT, RAW, read_table, read_tables
+from tests.stages import DataStages, by_file, tiny_params
+
+
+@pytest.fixture
+def inspected(wardrobe: Path, tmp_path: Path) -> DataStages:
+    """A wardrobe with odd files in it, inspected."""
+    hats = wardrobe / "hat"
+    whole = (hats / "000.png").read_bytes()
+    (hats / "half.png").write_bytes(whole[: len(whole) // 2])
+    (hats / "text.jpg").write_text("no picture")
+    (hats / "empty.png").write_bytes(b"")
+    shutil.copy(hats / "000.png", hats / "copy.png")
+    Image.open(hats / "001.png").resize((600, 300)).save(hats / "large.webp", lossless=True)
+    Image.open(hats / "001.png").convert("CMYK").save(hats / "print.jpg")
+    Image.open(hats / "001.png").resize((1100, 1000)).save(hats / "huge.png")
+    params = tiny_params(wardrobe, inspect={"max_pixels": 1_000_000})
+    return DataStages(params, tmp_path / "data").up_to("inspect")
+
+
+def _files(stages: DataStages) -> dict[str, dict[Any, Any]]:
+    raw = read_tables(stages.raw_tables, RAW, ["key", "url"]).drop(columns="shard")
+    return by_file(read_tables(stages.inspect_tables, INSPECT).merge(raw, on="key"))
+
+
+def test_every_fetched_picture_has_a_row_and_no_other(inspected: DataStages) -> None:
+    for raw_table, table in zip(inspected.raw_tables, inspected.inspect_tables, strict=True):
+        raw = read_table(raw_table, RAW).dropna(subset="sha256")
+        rows = read_table(table, INSPECT)
+        assert rows[["key", "sha256"]].to_numpy().tolist() == raw[["key", "sha256"]].to_numpy().tolist()
+
+
+def test_what_is_no_picture_has_a_reason_and_no_measures(inspected: DataStages) -> None:
+    rows = read_tables(inspected.inspect_tables, INSPECT)
+    measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason")]
+    assert rows.loc[~rows["decoded"], measures].isna().all(axis=None)
+    assert rows.loc[rows["decoded"], measures].notna().all(axis=None)
+    reasons = {name: row["reason"] for name, row in _files(inspected).items() if not row["decoded"]}
+    assert sorted(reasons) == ["hat/half.png", "hat/huge.png", "hat/text.jpg"]
+    assert reasons["hat/huge.png"] == "more than 1000000 pixels"
+    assert reasons["hat/text.jpg"] == "not a picture of a known format"
+
+
+def test_measures_are_those_of_the_picture(inspected: DataStages) -> None:
+    files = _files(inspected)
+    large, printed, copy = (files[name] for name in ("hat/large.webp", "hat/print.jpg", "hat/copy.png"))
+    assert (large["format"], large["mode"], large["width"], large["height"]) == ("WEBP", "RGB", 600, 300)
+    assert (printed["format"], printed["mode"]) == ("JPEG", "CMYK")
+    assert {**copy, "key": None, "url": None} == {**files["hat/000.png"], "key": None, "url": None, "shard": copy["shard"]}
+    rows = read_tables(inspected.inspect_tables, INSPECT)
+    limits = {"brightness": 1, "contrast": 0.5, "entropy_bits": 8, "background": 1}
+    assert all(rows[name].dropna().between(0, limit).all() for name, limit in limits.items())
+
+
+def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
+    contents = {name.partition(".")[0]: content for shard in inspected.shards for name, content in read_shard(shard)}
+    whole = [row for row in _files(inspected).values() if row["decoded"]]
+    for row in whole:
+        picture = Image.open(io.BytesIO(contents[row["sha256"]])).convert("RGB")
+        assert f"{row['phash']:016x}" == str(imagehash.phash(picture))
+        assert f"{row['phash_mirrored']:016x}" == str(imagehash.phash(ImageOps.mirror(picture)))
+        assert f"{row['dhash']:016x}" == str(imagehash.dhash(picture))
+        assert len(row["thumbnail"]) == 256
+    assert max(row["phash"] for row in whole) > 2**63  # all 64 bits survive the table
+
+
+def test_pictures_do_not_depend_on_their_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = [(path.name, path.read_bytes()) for path in sorted(wardrobe.rglob("*.png"))]
+    members.insert(5, ("bad.png", b""))
+    params = InspectParams(max_pixels=10_000, background_tolerance=12)
+    together = list(rows_of(members, params))
+    monkeypatch.setattr("pipeline.inspect.BATCH", 3)
+    assert list(rows_of(members, params)) == together
+    assert isinstance(together[0]["phash"], np.uint64)
+
+
+def test_inspecting_again_gives_the_same_bytes(inspected: DataStages) -> None:
+    before = [path.read_bytes() for path in inspected.inspect_tables]
+    inspected.inspect()
+    assert [path.read_bytes() for path in inspected.inspect_tables] == before
+
+
+def test_a_damaged_shard_is_one_clear_error(inspected: DataStages) -> None:
+    inspected.shards[0].write_bytes(inspected.shards[0].read_bytes()[:1000])
+    with pytest.raises(InputError, match="not a whole shard"):
+        inspected.inspect()

@@ -1,0 +1,109 @@
+"""Exported generators opened for the studio: mixed, and refused when they are not safe or not what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.errors import InputError
+from pipeline.gan.latents import draw_latents
+from pipeline.studio.graph import first_layers, read_graph, with_category_mix
+from pipeline.studio.model import open_generator
+from pipeline.studio.recipe import Drawn, Recipe, only
+from tests.studio_model import CATEGORIES, DIM, SIDE, generator_graph, write_stand_in
+
+
+def test_one_category_of_a_mix_draws_what_its_label_draws(tmp_path: Path) -> None:
+    generator = open_generator(write_stand_in(tmp_path))
+    plain = onnxruntime.InferenceSession(generator_graph().SerializeToString(), providers=["CPUExecutionProvider"])
+    latents, labels = draw_latents(0, 40, DIM), np.arange(40) % 3
+    (wanted,) = plain.run(None, {"latents": latents, "labels": labels})
+    assert generator.mixes_categories
+    assert np.array_equal(generator.draw(latents, np.eye(3, dtype=np.float32)[labels]), wanted)
+
+
+def test_half_a_mix_lies_between(tmp_path: Path) -> None:
+    generator = open_generator(write_stand_in(tmp_path))
+    latents = draw_latents(0, 1, DIM)
+    first, half, second = (
+        generator.draw(latents, np.array([mix], np.float32)) for mix in ([1, 0, 0], [0.5, 0.5, 0], [0, 1, 0])
+    )
+    # Before tanh the stand-in is linear in the mix.
+    assert np.allclose(np.arctanh(half), (np.arctanh(first) + np.arctanh(second)) / 2, atol=1e-4)
+
+
+def test_labels_that_enter_twice_are_not_mixed(tmp_path: Path) -> None:
+    graph = generator_graph()
+    graph.graph.node.insert(1, helper.make_node("Gather", ["embed.weight", "labels"], ["unused"]))
+    assert with_category_mix(graph) is None
+    generator = open_generator(write_stand_in(tmp_path, graph))
+    assert not generator.mixes_categories
+    assert generator.pictures([Recipe(generator.version, only(2), Drawn(0, 0, 1000))]).shape == (1, SIDE, SIDE, 1)
+
+
+def test_the_layer_that_latents_enter_and_its_activation_are_found() -> None:
+    assert first_layers(generator_graph().graph) == (["linear"], "active")
+
+
+def test_weights_outside_the_file_are_refused() -> None:
+    graph = generator_graph()
+    tensor = graph.graph.initializer[1]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    with pytest.raises(InputError, match="outside the file"):
+        read_graph(graph.SerializeToString(), "model")
+
+
+def test_weights_outside_the_file_are_refused_inside_a_branch_too() -> None:
+    graph = generator_graph()
+    outside = numpy_helper.from_array(np.zeros(2, np.float32), "hidden")
+    outside.data_location = TensorProto.EXTERNAL
+    branch = helper.make_graph([helper.make_node("Constant", [], ["out"], value=outside)], "branch", [], [])
+    graph.graph.node.append(helper.make_node("If", ["labels"], ["o"], then_branch=branch, else_branch=branch))
+    with pytest.raises(InputError, match="outside the file"):
+        read_graph(graph.SerializeToString(), "model")
+
+
+def test_operators_of_its_own_are_refused() -> None:
+    graph = generator_graph()
+    graph.graph.node[0].domain = "com.example"
+    with pytest.raises(InputError, match=r"com\.example"):
+        read_graph(graph.SerializeToString(), "model")
+
+
+def test_what_is_not_a_generator_is_refused() -> None:
+    graph = generator_graph()
+    graph.graph.output[0].name = "linear"
+    with pytest.raises(InputError, match="is no generator"):
+        read_graph(graph.SerializeToString(), "model")
+    with pytest.raises(InputError, match="not an ONNX file"):
+        read_graph(b"\x80\x04 a pickle", "model")
+
+
+def test_a_file_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
+    write_stand_in(tmp_path)
+    path = tmp_path / "generator.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="SHA-256"):
+        open_generator(tmp_path)
+
+
+def test_a_graph_that_does_not_draw_what_its_card_says_is_refused(tmp_path: Path) -> None:
+    graph = generator_graph()
+    for tensor in graph.graph.initializer:
+        if tensor.name == "shape":
+            tensor.CopyFrom(numpy_helper.from_array(np.array([-1, 1, SIDE // 2, SIDE * 2], np.int64), "shape"))
+    with pytest.raises(InputError, match="its card says another"):
+        open_generator(write_stand_in(tmp_path, graph))
+
+
+def test_a_recipe_of_another_model_is_refused(tmp_path: Path) -> None:
+    generator = open_generator(write_stand_in(tmp_path))
+    with pytest.raises(InputError, match="made by model 000000000000"):
+        generator.pictures([Recipe("0" * 12, only(0), Drawn(0, 0, 1000))])
+    assert generator.card.categories == CATEGORIES
+    assert isinstance(generator.graph, onnx.ModelProto)

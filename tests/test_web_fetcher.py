@@ -1,0 +1,233 @@
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.sources.web.forgotten import Forgotten, url_fingerprint
+from pipeline.sources.web.metadata import without_metadata
+from pipeline.sources.web.scratch import Bodies
+from pipeline.store.shards import read_shard
+from tests.web_fetch_run import fetch_shard, fetched, wanted
+from tests.web_pictures import SECRET, jpeg, telling
+from tests.web_server import Reply, Request, Server, serving
+
+PICTURE = jpeg(0)
+FORKS = multiprocessing.get_context("forkserver")  # a child in milliseconds, forked from a process that has no threads
+FORKS.set_forkserver_preload(["tests.web_fetch_run"])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving({}) as server:
+        yield server
+
+
+def test_every_row_ends_with_a_status_and_a_reason(server: Server, tmp_path: Path) -> None:
+    server.routes |= {
+        "/a.jpg": Reply(PICTURE, headers={"Content-Type": "text/html"}),
+        "/untyped": Reply(PICTURE),
+        "/page.jpg": Reply(b"<!DOCTYPE html><html>", headers={"Content-Type": "image/jpeg"}),
+        "/drawing.jpg": Reply(b"<?xml version='1.0'?><svg></svg>"),
+        "/empty.jpg": Reply(b""),
+        "/noise.jpg": Reply(b"\x01\x02\x03"),
+        "/away.jpg": Reply(status=302, headers={"Location": "/a.jpg"}),
+    }
+    names = ["a.jpg", "untyped", "page.jpg", "drawing.jpg", "empty.jpg", "noise.jpg", "away.jpg", "gone.jpg"]
+    urls = [f"{server.url}/{name}" for name in names] + ["file:///etc/passwd", "not a url", ""]
+    outcomes = fetched(urls, tmp_path)
+    assert [(outcome.status, outcome.extension, outcome.reason) for outcome in outcomes] == [
+        ("ok", "jpg", None),
+        ("ok", "jpg", None),
+        ("refused", None, "a web page, by its bytes"),
+        ("refused", None, "an SVG drawing, by its bytes"),
+        ("failed", None, "an empty body"),
+        ("refused", None, "no picture, by its bytes"),
+        ("ok", "jpg", None),
+        ("failed", None, "404 Not Found"),
+        ("refused", None, "not http or https but 'file'"),
+        ("refused", None, "the URL has blanks or control characters in it"),
+        ("refused", None, "not a whole URL: no scheme"),
+    ]
+    assert outcomes[0].sha256 == outcomes[6].sha256
+    assert Bodies(tmp_path / "bodies").get(outcomes[0].sha256 or "") == PICTURE
+
+
+def test_a_second_run_asks_for_nothing(server: Server, tmp_path: Path) -> None:
+    server.routes |= {"/a.jpg": Reply(PICTURE)}
+    urls = [f"{server.url}/a.jpg", f"{server.url}/gone.jpg"]
+    first = fetched(urls, tmp_path)
+    connections = server.connections
+    assert fetched(urls, tmp_path) == first
+    assert server.connections == connections
+
+
+def test_what_failed_for_the_moment_is_asked_for_again(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(status=500)
+    assert fetched([f"{server.url}/a.jpg"], tmp_path, retries=0)[0].status == "failed"
+    server.routes["/a.jpg"] = Reply(PICTURE)
+    assert fetched([f"{server.url}/a.jpg"], tmp_path)[0].status == "ok"
+
+
+def test_a_lost_body_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(PICTURE)
+    [outcome] = fetched([f"{server.url}/a.jpg"], tmp_path)
+    Bodies(tmp_path / "bodies").drop(outcome.sha256 or "")
+    assert fetched([f"{server.url}/a.jpg"], tmp_path) == [outcome]
+    assert server.paths() == ["/a.jpg"] * 2
+
+
+def test_a_refresh_asks_whether_anything_changed(server: Server, tmp_path: Path) -> None:
+    def answer(request: Request) -> Reply:
+        if request.headers.get("if-none-match") == '"one"' and request.headers.get("if-modified-since") == "yesterday":
+            return Reply(status=304)
+        return Reply(PICTURE, headers={"ETag": '"one"', "Last-Modified": "yesterday"})
+
+    server.routes |= {"/a.jpg": answer, "/b.jpg": Reply(PICTURE)}
+    urls = [f"{server.url}/a.jpg", f"{server.url}/b.jpg"]
+    first = fetched(urls, tmp_path)
+    assert fetched(urls, tmp_path, refresh=True) == first
+    server.routes["/a.jpg"] = Reply(jpeg(7), headers={"ETag": '"two"'})
+    second = fetched(urls, tmp_path, refresh=True)
+    assert second[0].sha256 != first[0].sha256
+    assert second[1] == first[1]
+    assert fetched(urls, tmp_path) == second
+
+
+def test_metadata_never_reaches_the_disk(server: Server, tmp_path: Path) -> None:
+    content = telling("JPEG", 6)
+    server.routes |= {"/a.jpg": Reply(content), "/a.tif": Reply(b"II*\x00" + SECRET)}
+    picture, unclean = fetched([f"{server.url}/a.jpg", f"{server.url}/a.tif"], tmp_path, strip_metadata=True)
+    assert Bodies(tmp_path / "bodies").get(picture.sha256 or "") == without_metadata(content, "jpg")
+    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be taken out: no lossless way for .tif")
+    assert not any(SECRET in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_other_terms_make_an_earlier_record_void(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(PICTURE)
+    assert fetched([f"{server.url}/a.jpg"], tmp_path, max_bytes=10)[0].reason == "larger than 10 bytes"
+    assert fetched([f"{server.url}/a.jpg"], tmp_path)[0].status == "ok"
+
+
+def test_only_licences_on_the_list_are_fetched(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(PICTURE)
+    [outcome] = fetched([f"{server.url}/a.jpg"], tmp_path, licences=frozenset({"CC0-1.0"}))
+    assert outcome.reason == "licence unknown is not among those allowed"
+    assert server.connections == 0
+
+
+def test_what_is_forgotten_is_not_asked_for_and_not_kept_from_elsewhere(server: Server, tmp_path: Path) -> None:
+    server.routes |= {"/a.jpg": Reply(PICTURE), "/same.jpg": Reply(PICTURE)}
+    urls = [f"{server.url}/a.jpg", f"{server.url}/same.jpg"]
+    first, _ = fetched(urls, tmp_path)
+    forgotten = Forgotten(frozenset({url_fingerprint(urls[0])}), frozenset({first.sha256 or ""}))
+    for outcome in fetched(urls, tmp_path, forgotten=forgotten):
+        assert (outcome.status, outcome.reason, outcome.sha256) == ("refused", "forgotten on request", None)
+
+
+def test_a_slow_host_holds_up_only_itself(server: Server, tmp_path: Path) -> None:
+    def slow(_: Request) -> Reply:
+        time.sleep(0.3)
+        return Reply(PICTURE)
+
+    server.routes |= {f"/{number}.jpg": slow for number in range(6)}
+    with serving({f"/{number}.jpg": Reply(PICTURE) for number in range(6)}, "127.0.0.2") as quick:
+        urls = [f"{host.url}/{number}.jpg" for host in (server, quick) for number in range(6)]
+        assert {outcome.status for outcome in fetched(urls, tmp_path, connections=4, connections_per_host=1)} == {"ok"}
+        assert quick.requests[-1].at_s < server.requests[-2].at_s
+
+
+PICTURES = [jpeg(seed) for seed in range(60)]
+CONNECTIONS = 4
+
+
+def gallery(server: Server, count: int) -> list[str]:
+    """URLs of `count` pictures, every tenth missing, some the same as others."""
+    for number in range(count):
+        content = PICTURES[number % len(PICTURES)]
+        server.routes[f"/{number}.jpg"] = Reply(status=404) if number % 10 == 9 else Reply(content)
+    return [f"{server.url}/{number}.jpg" for number in range(count)]
+
+
+def run_until(moment: float, server: Server, urls: list[str], scratch: Path, out: Path) -> bool:
+    """Whether a run got to its end before it was killed, `moment` requests after its start."""
+    goal = len(server.requests) + moment
+    arguments = (urls, scratch, out, {"connections": CONNECTIONS, "connections_per_host": CONNECTIONS})
+    process = FORKS.Process(target=fetch_shard, args=arguments)
+    process.start()
+    while len(server.requests) < goal and process.is_alive():
+        time.sleep(0.001)
+    time.sleep(0.01 * (moment % 1))
+    process.kill()
+    process.join()
+    return process.exitcode == 0
+
+
+def test_twenty_kills_lose_nothing_double_nothing_and_change_nothing(server: Server, tmp_path: Path) -> None:
+    urls = gallery(server, 300)
+    out, undisturbed = tmp_path / "killed.tar", tmp_path / "undisturbed.tar"
+    chance = random.Random(0)
+    for _ in range(20):
+        assert not run_until(chance.uniform(1, 20), server, urls, tmp_path / "scratch", out)
+        assert not out.exists()
+        assert not out.with_suffix(".json").exists()
+    assert run_until(float("inf"), server, urls, tmp_path / "scratch", out)
+    asked = Counter(server.paths())
+    assert run_until(float("inf"), server, urls, tmp_path / "other", undisturbed)
+    assert out.read_bytes() == undisturbed.read_bytes()
+    assert out.with_suffix(".json").read_bytes() == undisturbed.with_suffix(".json").read_bytes()
+    assert set(asked) == {f"/{number}.jpg" for number in range(300)}
+    assert asked.total() - 300 <= 20 * CONNECTIONS  # at most what was in flight is fetched again
+    assert len(list(read_shard(out))) == 54
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 300 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small tmpfs needs root")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this machine does not let us mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_in_a_line_and_costs_nothing_but_time(server: Server, small_disk: Path, tmp_path: Path) -> None:
+    for number in range(100):
+        server.routes[f"/{number}.jpg"] = Reply(jpeg(number, quality=95) + bytes(8000))
+    urls = [f"{server.url}/{number}.jpg" for number in range(100)]
+    with pytest.raises(InputError, match=r"no space left; free some and run again"):
+        fetched(urls, small_disk, connections=CONNECTIONS)
+    assert not list(small_disk.rglob("*.partial"))
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert fetched(urls, small_disk, connections=CONNECTIONS) == fetched(urls, tmp_path / "large")
+    asked = Counter(server.paths())
+    assert asked.total() <= 200 + CONNECTIONS
+    assert [row.key for row in wanted(urls)] == list(dict.fromkeys(row.key for row in wanted(urls)))
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(server: Server, tmp_path: Path) -> None:
+    def peak_bytes(count: int) -> int:
+        urls = [f"{server.url}/a.jpg?{number}" for number in range(count)]
+        server.routes |= {f"/a.jpg?{number}": Reply(PICTURE + bytes(30_000)) for number in range(count)}
+        tracemalloc.start()
+        fetched(urls, tmp_path / str(count))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(20)
+    assert peak_bytes(700) - peak_bytes(100) < 4_000_000  # what 600 rows need; their bodies would be 18 MB
