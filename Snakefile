@@ -64,14 +64,14 @@ rule collect:
         pictures=door.folder_pictures,
     output:
         manifest="data/manifest.parquet",
-    params:
-        section=SECTIONS["collect"],
     log:
         "logs/collect.log",
     benchmark:
         "logs/benchmarks/collect.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["collect"],
     shell:
         "python -m pipeline collect --params {params.section:q} --log {log} --manifest {output.manifest}"
 
@@ -85,15 +85,15 @@ rule fetch:
     output:
         shard="data/raw/{shard}.tar",
         table="data/raw/{shard}.parquet",
-    params:
-        section=SECTIONS["fetch"],
     log:
         "logs/fetch/{shard}.log",
     benchmark:
         "logs/benchmarks/fetch/{shard}.tsv"
+    retries: 2
     conda:
         "environment.yml"
-    retries: 2
+    params:
+        section=SECTIONS["fetch"],
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --shard {output.shard} --table {output.table}"
@@ -107,14 +107,14 @@ rule inspect:
         raw_table=rules.fetch.output.table,
     output:
         table="data/inspect/{shard}.parquet",
-    params:
-        section=SECTIONS["inspect"],
     log:
         "logs/inspect/{shard}.log",
     benchmark:
         "logs/benchmarks/inspect/{shard}.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["inspect"],
     shell:
         "python -m pipeline inspect --params {params.section:q} --log {log} --shard {input.shard}"
         " --raw-table {input.raw_table} --table {output.table}"
@@ -128,14 +128,14 @@ rule dedup:
         inspect_tables=INSPECTED,
     output:
         duplicates="data/duplicates.parquet",
-    params:
-        section=SECTIONS["dedup"],
     log:
         "logs/dedup.log",
     benchmark:
         "logs/benchmarks/dedup.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["dedup"],
     shell:
         "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
         " --inspect-tables {input.inspect_tables} --duplicates {output.duplicates}"
@@ -150,14 +150,14 @@ rule curate:
         duplicates=rules.dedup.output.duplicates,
     output:
         curated="data/curated.parquet",
-    params:
-        section=SECTIONS["curate"],
     log:
         "logs/curate.log",
     benchmark:
         "logs/benchmarks/curate.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["curate"],
     shell:
         "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
         " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --curated {output.curated}"
@@ -171,14 +171,14 @@ rule augment:
         shards=PICTURES,
     output:
         train=directory("data/train"),
-    params:
-        section=SECTIONS["augment"],
     log:
         "logs/augment.log",
     benchmark:
         "logs/benchmarks/augment.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["augment"],
     shell:
         "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
         " --shards {input.shards} --train {output.train}"
@@ -191,9 +191,6 @@ rule train:
         train=rules.augment.output.train,
     output:
         gan=directory("models/gan"),
-    params:
-        section=SECTIONS["train"],
-        scratch=".scratch/train",
     log:
         "logs/train.log",
     benchmark:
@@ -203,6 +200,9 @@ rule train:
     threads: PARAMS.train.threads
     resources:
         gpu=1,
+    params:
+        section=SECTIONS["train"],
+        scratch=".scratch/train",
     shell:
         "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
         " --gan {output.gan} --scratch {params.scratch}"
@@ -218,9 +218,6 @@ rule evaluate:
         metrics="reports/metrics.json",
         scores="reports/scores.json",
         evaluation=directory("reports/evaluation"),
-    params:
-        section=SECTIONS["evaluate"],
-        scratch=".scratch/evaluate",
     log:
         "logs/evaluate.log",
     benchmark:
@@ -230,6 +227,9 @@ rule evaluate:
     threads: PARAMS.evaluate.threads
     resources:
         gpu=1,
+    params:
+        section=SECTIONS["evaluate"],
+        scratch=".scratch/evaluate",
     shell:
         "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train} --gan {input.gan}"
         " --metrics {output.metrics} --scores {output.scores} --evaluation {output.evaluation} --scratch {params.scratch}"
@@ -250,16 +250,18 @@ rule report:
         metrics=rules.evaluate.output.metrics,
         evaluation=rules.evaluate.output.evaluation,
     output:
-        page=report("reports/index.html", category="Report", caption="docs/captions/report.rst"),
+        page=report(
+            "reports/index.html", category="Report", caption="docs/captions/report.rst"
+        ),
         summary="reports/summary.md",
-    params:
-        section=SECTIONS["report"],
     log:
         "logs/report.log",
     benchmark:
         "logs/benchmarks/report.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["report"],
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
@@ -274,13 +276,13 @@ rule export:
         gan=rules.train.output.gan,
     output:
         export=directory("models/export"),
-    params:
-        section=SECTIONS["export"],
     log:
         "logs/export.log",
     benchmark:
         "logs/benchmarks/export.tsv"
     conda:
         "environment.yml"
+    params:
+        section=SECTIONS["export"],
     shell:
         "python -m pipeline export --params {params.section:q} --log {log} --gan {input.gan} --export {output.export}"

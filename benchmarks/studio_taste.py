@@ -1,8 +1,8 @@
 """Rounds until simulated designers are satisfied: the taste model against random search, on an exported model.
 
-A designer has one garment in mind, or a leaning (a hidden weighting of the measured attributes). In each round of eight they like the two
-that please most and dislike the three that please least, and in one vote of twenty they err. They are satisfied when a garment
-on the wall would be among the most pleasing hundredth of random ones.
+A designer has one garment in mind, or a leaning (hidden weights of the measured attributes). In each round of eight they like
+the two that please most and dislike the three that please least, and in one vote of twenty they err. They are satisfied when a
+garment on the wall would be among the most pleasing hundredth of random ones.
 
     python -m benchmarks.studio_taste models/export
 """

@@ -78,9 +78,8 @@ def fill(arrays: dict[str, NDArray[np.uint8]], image: Image.Image, place: Place,
 
 def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
     """Labels of each of arrays.SPLITS; `kept` is sorted by key."""
-    reference = {
-        split: kept.loc[kept["split"] == split, "label"].to_numpy(np.int64) for split in ("train", "validation", "test")
-    }
+    splits = ("train", "validation", "test")
+    reference = {split: kept.loc[kept["split"] == split, "label"].to_numpy(np.int64) for split in splits}
     return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
 
 
@@ -128,9 +127,7 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
         preview_of(arrays["train"], labels["train"], params.copies).save(folder / "preview.png")
         counts = {split: len(labels[split]) for split in SPLITS}
         hashes = {split: split_sha256(folder, split) for split in SPLITS}
-        write_card(
-            folder, DatasetCard(categories, params.height, params.width, params.channels, params.resize_filter, counts, hashes)
-        )
+        write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes))
     for split, count in counts.items():
         log.info("%s: %d pictures", split, count)
     track.metrics({"categories": len(categories), **{f"pictures_{split}": count for split, count in counts.items()}})

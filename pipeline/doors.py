@@ -40,8 +40,8 @@ ROOMS = {
     "dedup": ("images",),
     "curate": (),
     "augment": ("images",),
-    "train": ("gan",),
-    "evaluate": ("gan", "metrics"),
+    "train": ("gan", "images"),
+    "evaluate": ("gan", "images", "metrics"),
     "report": ("images", "metrics", "reporting"),
     "export": ("gan",),
 }

@@ -20,7 +20,7 @@ from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import chosen_precision
 from pipeline.metrics import classifier as classifiers
-from pipeline.metrics import extractors, judging, sheets
+from pipeline.metrics import efflite0, extractors, judging, sheets
 from pipeline.metrics.classifier import Classifier
 from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.judging import Judged
@@ -60,6 +60,12 @@ class Split:
     def in_passport(self, pictures: int) -> dict[str, str | int]:
         """How so many pictures of this split stand in a passport."""
         return {"split": self.name, "sha256": self.sha256, "pictures": pictures}
+
+
+def code_of_extractors() -> str:
+    """SHA-256 of the code that decides what features are."""
+    sources = (classifiers.__file__, efflite0.__file__, extractors.__file__)
+    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -140,10 +146,9 @@ def trained_classifier(
     params: EvaluateParams, real: Split, categories: int, device: torch.device, scratch: Path
 ) -> tuple[Classifier, str]:
     """The classifier of the `real` training pictures, from `scratch` where it was trained before, and its weights' SHA-256."""
-    code = Path(classifiers.__file__).read_text(encoding="utf-8")
     labels_sha256 = hashlib.sha256(real.labels.tobytes()).hexdigest()
     recipe = params.classifier.model_dump_json()
-    key = key_of(recipe, real.sha256, labels_sha256, torch.__version__, device.type, str(params.threads), code)
+    key = key_of(recipe, real.sha256, labels_sha256, torch.__version__, device.type, str(params.threads), code_of_extractors())
     folder = scratch / f"classifier-{key}"
     if not folder.exists():
         trained = classifiers.train_classifier(
@@ -171,6 +176,7 @@ def features_of(extractor: Extractor, split: Split, rows: NDArray[np.int64] | No
         extractor.resize_filter,
         extractor.runtime,
         str(library_versions()),
+        code_of_extractors(),
         "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest(),
     )
     path = scratch / f"features-{key}.npy"
@@ -218,10 +224,11 @@ def judged_scores(
 def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Path) -> tuple[list[Extractor], dict[str, str]]:
     """The extractors trained on other pictures that are at hand, and the names of the scores that are not, with the reason."""
     weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
-    efflite0 = extractors.efflite0(params.efflite0_px, exported=scratch, threads=params.threads, device=device)
+    folder = scratch / f"exported-{code_of_extractors()[:16]}"
+    lite = extractors.efflite0(params.efflite0_px, exported=folder, threads=params.threads, device=device)
     if isinstance(weights, str):
-        return [efflite0], {"fid": weights}
-    return [efflite0, extractors.inception(weights, device=device)], {}
+        return [lite], {"fid": weights}
+    return [lite, extractors.inception(weights, device=device)], {}
 
 
 def passport_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
@@ -236,7 +243,6 @@ def passport_of(score: Score, params: EvaluateParams, reference: Split) -> dict[
             "runtime": extractor.runtime,
         },
         "reference": reference.in_passport(len(reference.images)),
-        "floor": score.floor_pictures,
         "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
         "settings": {name: getattr(params, name) for name in SETTINGS.get(score.kind, ())},
         "plus_minus": PLUS_MINUS,
@@ -248,7 +254,14 @@ def entry_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str
     """How `score` stands in metrics.json."""
     flag = {"flag": score.flag} if score.flag else {}
     passport = passport_of(score, params, reference)
-    return {"value": score.value, "plus_minus": score.plus_minus, "floor": score.floor, **flag, "passport": passport}
+    return {
+        "value": score.value,
+        "plus_minus": score.plus_minus,
+        "floor": score.floor,
+        "floor_pictures": score.floor_pictures,
+        **flag,
+        "passport": passport,
+    }
 
 
 def accuracy_on_real(real: Judged, extractor: Extractor, reference: Split) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import ImageOps
 from tqdm import tqdm
 
 from pipeline.images.decoding import UndecodableError, decoded
@@ -31,6 +30,7 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
     except UndecodableError as error:
         return {"decoded": False, "reason": str(error)}
     grey = picture.image.convert("L")
+    seen_by_phash = phash_pixels(grey)
     return {
         "decoded": True,
         "format": picture.format,
@@ -38,8 +38,8 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "width": picture.image.width,
         "height": picture.image.height,
         **asdict(quality_of(picture.image, params.background_tolerance)),
-        "phash": phash_pixels(grey),
-        "phash_mirrored": phash_pixels(ImageOps.mirror(grey)),
+        "phash": seen_by_phash,
+        "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
         "dhash": dhash_pixels(grey),
         "thumbnail": thumbnail(grey).tobytes(),
     }

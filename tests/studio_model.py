@@ -1,6 +1,6 @@
 """A small exported generator with known directions, for tests of the studio.
 
-Its pictures are tanh of a torso plus, for each latent, one smooth shape: latent 0 is the torso's own brightness, latent 1 its width.
+Its pictures are tanh of a torso plus, for each latent, a smooth shape: latent 0 is the torso's brightness, latent 1 its width.
 """
 
 import hashlib

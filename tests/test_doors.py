@@ -226,7 +226,7 @@ def test_wrong_params_stop_before_any_work(tmp_path: Path) -> None:
     checkout.change("train", lambda section: section.update(batch_size=-3))
     told = checkout.run(*SNAKEMAKE, expect=1)
     assert [line for line in told.splitlines() if "train.batch_size" in line] == [
-        "params.yaml: train.batch_size: Input should be greater than or equal to 1 (it is -3)"
+        "params.yaml: train.batch_size: Input should be greater than or equal to 2 (it is -3)"
     ]
     assert not (checkout.folder / "logs").exists()
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def run(folder: Path, out: Path, params: EvaluateParams, scratch: Path) -> dict[
     return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
 
 
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
@@ -154,9 +160,9 @@ def test_pictures_and_tables(evaluated: Path) -> None:
         "confusion.csv",
         "per_category.csv",
     }
-    assert Image.open(folder / "grid.png").size == (4 * SIDE, 3 * SIDE)
-    assert Image.open(folder / "nearest.png").size == (4 * (SIDE + 2) - 2, 3 * (SIDE + 2) - 2)
-    assert Image.open(folder / "best_worst.png").size == (4 * SIDE + SIDE // 2, 3 * SIDE)
+    assert pixels(folder / "grid.png").shape == (3 * SIDE, 4 * SIDE)
+    assert pixels(folder / "nearest.png").shape == (3 * (SIDE + 2) - 2, 4 * (SIDE + 2) - 2)
+    assert pixels(folder / "best_worst.png").shape == (3 * SIDE, 4 * SIDE + SIDE // 2)
     confusion = rows_of(folder / "confusion.csv")
     assert [row["asked"] for row in confusion] == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     assert {row["seen"] for row in confusion} <= set(CATEGORIES)
@@ -182,9 +188,8 @@ def test_a_second_run_takes_the_classifier_and_the_features_from_scratch(
 def test_without_scratch_the_bytes_are_the_same(evaluated: Path, tmp_path: Path) -> None:
     # The exported network alone is kept, for exporting takes seconds.
     scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    for exported in (evaluated / "scratch").glob("*.onnx"):
-        (scratch / exported.name).write_bytes(exported.read_bytes())
+    for exported in (evaluated / "scratch").glob("exported-*"):
+        shutil.copytree(exported, scratch / exported.name)
     run(evaluated, tmp_path / "out", params_with(), scratch)
     assert content(tmp_path / "out") == content(evaluated / "out")
 
@@ -201,7 +206,7 @@ def test_a_changed_metric_parameter_trains_nothing_and_changes_its_own_numbers(
 
 
 def test_scratch_keeps_no_samples(evaluated: Path) -> None:
-    assert not [path for path in (evaluated / "scratch").iterdir() if path.is_dir() and not path.name.startswith("classifier-")]
+    assert {path.name.split("-")[0] for path in (evaluated / "scratch").iterdir()} == {"classifier", "exported", "features"}
 
 
 class Copier(nn.Module):
@@ -227,7 +232,7 @@ def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, mon
     assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
     assert metrics["class_accuracy"]["value"] > 0.9
     # Each sample in nearest.png stands beside itself.
-    sheet = np.asarray(Image.open(tmp_path / "evaluation" / "nearest.png"))
+    sheet = pixels(tmp_path / "evaluation" / "nearest.png")
     np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2])
 
 
@@ -238,7 +243,7 @@ def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: P
     metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000), scratch)
     assert metrics["diversity_classifier"] == {"absent": "too few reference pictures; raise curate.test_share"}
     assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
-    assert Image.open(tmp_path / "out" / "evaluation" / "grid.png").mode == "RGB"
+    assert pixels(tmp_path / "out" / "evaluation" / "grid.png").shape == (3 * SIDE, 4 * SIDE, 3)
     table = rows_of(tmp_path / "out" / "evaluation" / "per_category.csv")
     assert [row["fd_classifier"] for row in table] == ["", "", ""]  # one picture or none of each to compare with
 

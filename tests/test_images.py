@@ -190,14 +190,20 @@ def _odd_pictures() -> list[Image.Image]:
 def test_hashes_are_imagehashs_bit_for_bit() -> None:
     pictures = _odd_pictures()
     greys = [picture.convert("L") for picture in pictures]
-    mirrored = np.stack([phash_pixels(ImageOps.mirror(grey)) for grey in greys])
-    assert phashes(np.stack([phash_pixels(grey) for grey in greys])).tolist() == [
-        _hash_number(imagehash.phash(picture)) for picture in pictures
-    ]
-    assert phashes(mirrored).tolist() == [_hash_number(imagehash.phash(ImageOps.mirror(picture))) for picture in pictures]
-    assert dhashes(np.stack([dhash_pixels(grey) for grey in greys])).tolist() == [
-        _hash_number(imagehash.dhash(picture)) for picture in pictures
-    ]
+    seen = np.stack([phash_pixels(grey) for grey in greys])
+    expected = [_hash_number(imagehash.phash(picture)) for picture in pictures]
+    assert phashes(seen).tolist() == expected
+    expected = [_hash_number(imagehash.phash(ImageOps.mirror(picture))) for picture in pictures]
+    assert phashes(seen[:, :, ::-1]).tolist() == expected
+    expected = [_hash_number(imagehash.dhash(picture)) for picture in pictures]
+    assert dhashes(np.stack([dhash_pixels(grey) for grey in greys])).tolist() == expected
+
+
+def test_what_phash_sees_of_a_mirrored_picture_is_mirrored_whatever_the_width() -> None:
+    generator = np.random.default_rng(0)
+    for width in [*range(1, 300), *range(300, 4000, 31)]:
+        grey = Image.fromarray(generator.integers(0, 256, (8, width), dtype=np.uint8))
+        assert np.array_equal(phash_pixels(ImageOps.mirror(grey)), phash_pixels(grey)[:, ::-1])
 
 
 def test_hashes_of_photographs_are_imagehashs(shared_data: Path) -> None:

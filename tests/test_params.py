@@ -28,7 +28,7 @@ def test_params_and_every_preset_are_valid(monkeypatch: pytest.MonkeyPatch) -> N
     ("key", "value", "told"),
     [
         ("train.batch_sise", 64, "train.batch_sise: unknown key"),
-        ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 1 (it is -3)"),
+        ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 2 (it is -3)"),
         ("train.batch_size", "64", "train.batch_size: Input should be a valid integer (it is '64')"),
         ("curate.min_contrast", float("nan"), "curate.min_contrast: Input should be a finite number (it is nan)"),
         ("collect.folder.path", "no/such/folder", "collect.folder.path: no such file or folder: no/such/folder"),

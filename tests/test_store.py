@@ -1,6 +1,9 @@
 """Files whole or not at all; tables and shards of equal content have equal bytes."""
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -41,6 +44,15 @@ def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
         (partial / "c").write_text("new")
     assert [file.name for file in folder.iterdir()] == ["c"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    left, living = tmp_path / f".t.json.{gone.stdout.strip()}.partial", tmp_path / f".t.json.{os.getppid()}.partial"
+    left.write_text("half")
+    living.write_text("half")
+    write_json(tmp_path / "t.json", {})
+    assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "t.json"]
 
 
 def test_json_that_means_the_same_is_the_same(tmp_path: Path) -> None:

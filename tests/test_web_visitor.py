@@ -86,7 +86,7 @@ def test_requests_to_a_host_keep_their_distance(tmp_path: Path) -> None:
 
         asyncio.run(run())
         assert len(server.requests) == 5
-        assert min(gaps_s(server)) > 0.25
+        assert min(gaps_s(server)) > 0.2
 
 
 def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
                 await asyncio.gather(*(visitor.visit(f"{server.url}/a", accept="*/*", max_bytes=9) for visitor in (one, other)))
 
         asyncio.run(run())
-        assert min(gaps_s(server)) > 0.25
+        assert min(gaps_s(server)) > 0.2
 
 
 def test_a_site_may_ask_for_more(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ BREAKS = "the body breaks off before its end"
         (lambda _: [], FailedError, "the connection broke"),
         (whole(b"X: " + b"y" * 100_000, b"hello"), FailedError, "not proper HTTP"),
         (whole(b"Content-Length: 100001", b"x"), RefusedError, "larger than 100000 bytes"),
-        (whole(b"Content-Length: 99999999999999999999", b"x"), RefusedError, "larger than 100000 bytes"),
+        (whole(b"Content-Length: 99999999999999999999", b"x"), FailedError, "not proper HTTP"),
         (whole(b"Server: endless", b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Transfer-Encoding: chunked", b"186A1\r\n" + b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Content-Encoding: gzip", BOMB), RefusedError, "larger than 100000 bytes"),

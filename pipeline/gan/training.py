@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from pipeline.gan.latents import draw_latents
 from pipeline.gan.losses import LOSSES, between, gradient_square_norms, one_centred_penalty, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.sampling import to_unit_range
-from pipeline.params import TrainParams
+from pipeline.params import ResnetParams, TrainParams
 
 # Averages since the last row of the history; the last two over the steps with a penalty only.
 EVERY_STEP = (
@@ -37,7 +36,7 @@ NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
 
 @dataclass(frozen=True)
 class Batch:
-    """Real pictures NCHW float32 in [-1, 1], labels (N,) in ascending order, latents (N, D)."""
+    """Real pictures NCHW float32 in [-1, 1], labels (N,), latents (N, D)."""
 
     pictures: Tensor
     labels: Tensor
@@ -67,19 +66,43 @@ def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float
     return min(1.0, left / decay_share) if decay_share else 1.0
 
 
-@lru_cache(maxsize=1)
-def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(count)
+def epoch_order(labels: NDArray[np.int64], group: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Rows in the order in which `epoch` sees them: shuffled, and where `group` is above 1, in runs of so many of one label.
 
-
-def batch_indices(step: int, count: int, batch_size: int, seed: int) -> NDArray[np.int64]:
-    """Rows of the `step`-th batch: every epoch a new permutation of 0..count-1, its last incomplete batch left out.
-
-    With fewer rows than a batch, rows repeat.
+    Rows that fill no run are left out, other ones every epoch; a label with fewer rows than a run repeats them.
     """
-    epoch, within = divmod(step, max(count // batch_size, 1))
-    permutation = np.resize(_permutation(count, seed, epoch), max(count, batch_size))
-    return permutation[within * batch_size : (within + 1) * batch_size]
+    numbers = np.random.default_rng((seed, epoch))
+    order = numbers.permutation(len(labels))
+    if group < 2:
+        return order
+    of_label = [order[labels[order] == label] for label in np.unique(labels)]
+    runs = [np.resize(rows, max(len(rows) // group, 1) * group).reshape(-1, group) for rows in of_label]
+    return numbers.permutation(np.concatenate(runs)).reshape(-1)
+
+
+class EpochSampler:
+    """The rows of every batch, each a function of the step alone."""
+
+    def __init__(self, labels: NDArray[np.int64], batch_size: int, group: int, seed: int) -> None:
+        self._labels, self._batch_size, self._group, self._seed = labels, batch_size, group, seed
+        self._epoch = -1
+        self._start_epoch(0)
+
+    def _start_epoch(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            order = epoch_order(self._labels, self._group, self._seed, epoch)
+            self._order = np.resize(order, max(len(order), self._batch_size))  # fewer rows than a batch are repeated
+            self._epoch = epoch
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Rows of the `step`-th batch; an epoch's last incomplete batch is left out."""
+        epoch, within = divmod(step, self._batches_an_epoch)
+        self._start_epoch(epoch)
+        return self._order[within * self._batch_size : (within + 1) * self._batch_size]
+
+    @property
+    def _batches_an_epoch(self) -> int:
+        return len(self._order) // self._batch_size
 
 
 class Trainer:
@@ -101,6 +124,9 @@ class Trainer:
         self.loss = LOSSES[params.loss]
         self.random = torch.Generator().manual_seed(params.seed)
         network = params.network
+        # The minibatch deviation compares pictures of one category, lest it see the categories differ.
+        group = network.stddev_group if isinstance(network, ResnetParams) else 0
+        self.sampler = EpochSampler(labels, params.batch_size, group, params.seed)
         shape = PictureShape(*images.shape[1:])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(params.seed)
@@ -134,9 +160,7 @@ class Trainer:
 
     def _next_batch(self) -> Batch:
         size = self.params.batch_size
-        rows = batch_indices(self.images_seen // size, len(self.labels), size, self.params.seed)
-        # Sorted labels put pictures of one category into one group of the minibatch standard deviation.
-        rows = rows[np.argsort(self.labels[rows], kind="stable")]
+        rows = self.sampler.rows(self.images_seen // size)
         pictures = torch.from_numpy(self.images[rows]).to(self.device).permute(0, 3, 1, 2)
         latents = torch.randn(size, self.params.network.latent_dim, generator=self.random)
         return Batch(

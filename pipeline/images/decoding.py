@@ -53,15 +53,13 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """`image` upright by its EXIF orientation, over white where transparent, as L (when it has no colour) or RGB."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in WIDE_MODES:
-        return _eight_bit(upright)
-    if upright.has_transparency_data:
-        return _over_white(upright)
-    if upright.mode in ("L", "RGB"):
-        return upright
-    return upright.convert("L" if upright.mode == "1" else "RGB")
+    """`image` turned upright by its EXIF orientation, over white where transparent, as L (when it has no colour) or RGB."""
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in WIDE_MODES:
+        return _eight_bit(image)
+    if image.has_transparency_data:
+        return _over_white(image)
+    return image.convert("L" if image.mode in ("L", "1") else "RGB")
 
 
 def decoded(content: bytes, max_pixels: int) -> Picture:

@@ -72,7 +72,9 @@ def border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def background_share(pixels: NDArray[np.uint8], tolerance: int) -> float:
     """Share of (H, W, C) that differs by at most `tolerance`, in its worst channel, from the border's median colour."""
     colour = np.median(border(pixels), axis=0)
-    return float(np.mean(np.all(np.abs(pixels - colour) <= tolerance, axis=-1)))
+    darkest, brightest = np.maximum(np.ceil(colour - tolerance), 0), np.minimum(np.floor(colour + tolerance), 255)
+    near = (pixels >= darkest.astype(np.uint8)) & (pixels <= brightest.astype(np.uint8))
+    return float(np.mean(np.logical_and.reduce([near[..., channel] for channel in range(near.shape[-1])])))
 
 
 def quality_of(image: Image.Image, background_tolerance: int) -> Quality:

@@ -50,7 +50,7 @@ def resized_rgb(images: NDArray[np.uint8], side_px: int, device: torch.device) -
 
     Equal to clean-fid's `make_resizer("PIL", False, "bicubic", …)`, all pictures at once.
     """
-    pictures = torch.tensor(images, device=device).permute(0, 3, 1, 2).float()
+    pictures = torch.tensor(np.ascontiguousarray(images), device=device).permute(0, 3, 1, 2).float()
     if pictures.shape[2:] != (side_px, side_px):
         pictures = interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True).clamp(0, 255)
     return pictures.expand(-1, 3, -1, -1).contiguous()

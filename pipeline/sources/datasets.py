@@ -64,6 +64,11 @@ def published_file(path: Path) -> bytes:
     return packed
 
 
+def _check_files(folder: Path) -> None:
+    for name in MD5:
+        published_file(folder / name)
+
+
 def _copy_files(origin: Path, folder: Path) -> None:
     for name in MD5:
         (folder / name).write_bytes(published_file(origin / name))
@@ -87,7 +92,7 @@ def _from_debian_files(folder: Path) -> None:
 
 def _from_debian_package(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".apt-") as name:
-        place = Path(name)
+        place = Path(name).resolve()
         try:
             _call(["apt-get", "download", DEBIAN_PACKAGE], place)
         except SourceError as error:
@@ -111,7 +116,7 @@ def _from_torchvision(folder: Path) -> None:
         try:
             FashionMNIST(name, download=True)
         except Exception as error:
-            raise SourceError(f"torchvision: {error}") from None
+            raise SourceError(f"torchvision: {' '.join(str(error).split())}") from None
         _copy_files(Path(name) / "FashionMNIST" / "raw", folder)
 
 
@@ -144,8 +149,7 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
     folder = downloads / SCHEME
     if given is not None:
         try:
-            for name in MD5:
-                published_file(given / name)
+            _check_files(given)
         except SourceError as error:
             raise SourceError(
                 f"collect.fashion_mnist.path: {error}; give the published files, or null to have them fetched"
@@ -154,8 +158,7 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
         tried = []
         if folder.exists():
             try:
-                for name in MD5:
-                    published_file(folder / name)
+                _check_files(folder)
                 return folder
             except SourceError as error:
                 tried.append(f"{folder} ({error}; set aside as {_set_aside(folder)})")

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import glob
 import hashlib
 import json
 import os
@@ -29,11 +30,38 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _partial_beside(path: Path) -> Path:
+    """Where this process writes what is to become `path`; what killed processes left there is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        owner = left.name.split(".")[-2]
+        if not (owner.isdecimal() and _is_alive(int(owner))):
+            remove(left)
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def remove(path: Path) -> None:
+    """Remove the file or the whole folder at `path`, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed onto `path` when the block ends well, removed when it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial_beside(path)
     try:
         yield partial
         _flush_to_disk(partial)
@@ -46,21 +74,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path` to fill; takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _partial_beside(path)
     partial.mkdir()
     try:
         yield partial
         for file in partial.rglob("*"):
             if file.is_file():
                 _flush_to_disk(file)
-        if path.exists():
-            shutil.rmtree(path)
+        remove(path)
         partial.replace(path)
         _flush_to_disk(path.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -105,8 +105,10 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     missing = [name for name in schema.names if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}")
+    # The meanings stay out of the file: better words for a column must not look like new content.
+    bare = pa.schema([field.remove_metadata() for field in schema])
     try:
-        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+        table = pa.Table.from_pandas(frame[schema.names], schema=bare, preserve_index=False)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error

@@ -1,8 +1,8 @@
 """The designers' studio: a local web app on an exported generator.
 
 A `recipe` says what a picture is made of and is its address; `model` draws recipes. `directions`, `projection` and `taste` find
-latents; `patterns`, `fabric` and `painting` dress a garment in a style; `sheets` hands pictures out. `shelf` remembers, `jobs` and
-`children` do long work aside, `desk` puts all this together, `app` answers over HTTP behind `guard`, and `serve` opens the door.
+latents; `patterns`, `fabric` and `painting` dress a garment in a style; `sheets` hands pictures out. `shelf` remembers, `jobs`
+and `children` do long work aside, `desk` puts it together, `app` answers over HTTP behind `guard`, and `serve` opens the door.
 """
 
 import argparse

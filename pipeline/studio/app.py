@@ -28,9 +28,9 @@ from pipeline.studio.asks import (
     JobAnswer,
     MoveAsk,
     NameAsk,
+    PicturesAsk,
     PieceAnswer,
     PieceAsk,
-    PicturesAsk,
     Problem,
     ProjectionAsk,
     SheetAsk,
@@ -308,7 +308,9 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         """A bundled pattern."""
         if name not in PATTERNS:
             raise HTTPException(404, "there is no such pattern")
-        return Response(await threads.decode(lambda: png_of(pattern(name, PATTERN_PX))), media_type="image/png", headers=FOR_EVER)
+        return Response(
+            await threads.decode(lambda: png_of(pattern(name, PATTERN_PX))), media_type="image/png", headers=FOR_EVER
+        )
 
     @app.post("/api/projections", status_code=202)
     async def projection(ask: ProjectionAsk) -> JobAnswer:
@@ -430,7 +432,9 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
     async def board_as_sheet(collection: Id, columns: Annotated[int, Query(ge=1, le=16)] = 5) -> Response:
         """A collection as a contact sheet."""
         _, kept = await board(collection)
-        return _download(await threads.patiently(contact_sheet_png, kept[:MAX_WALL], columns), "image/png", f"sheet-{collection}.png")
+        return _download(
+            await threads.patiently(contact_sheet_png, kept[:MAX_WALL], columns), "image/png", f"sheet-{collection}.png"
+        )
 
 
 def _still_drawn(desk: Desk, recipe: dict[str, object]) -> str | None:

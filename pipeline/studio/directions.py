@@ -1,7 +1,7 @@
 """Directions of latent space along which one thing about a garment changes, and what else changes with it.
 
-Found without labels: the closed form of SeFa (Shen & Zhou 2021, equation 5) from the first layers, and the principal directions of
-early activations, regressed on latents (GANSpace, Härkönen et al. 2020, section 3.2). Found with them: ridge regression of
+Found without labels: the closed form of SeFa (Shen & Zhou 2021, equation 5) from the first layers, and the principal directions
+of early activations, regressed on latents (GANSpace, Härkönen et al. 2020, section 3.2). Found with them: ridge regression of
 measured attributes on latents, within a category. All are unit vectors; an amount is in standard deviations of the latents.
 """
 
@@ -58,7 +58,7 @@ def draw_samples(generator: Generator, label: int, count: int = SAMPLES) -> Samp
 
 
 def closed_form(jacobian: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The `count` unit directions (K, D) that the layers `jacobian` (O, D) stretch most, and their shares of the whole stretch."""
+    """The `count` unit directions (K, D) that the layers `jacobian` (O, D) stretch most, and their shares of the stretch."""
     values, vectors = np.linalg.eigh(jacobian.T @ jacobian)
     order = np.argsort(values)[::-1][:count]
     return vectors[:, order].T, values[order] / max(values.sum(), 1e-12)
@@ -67,7 +67,7 @@ def closed_form(jacobian: NDArray[np.float64], count: int) -> tuple[NDArray[np.f
 def activation_directions(
     latents: NDArray[np.float32], activations: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit directions (K, D) of the first principal components of `activations` (N, F), and the components' shares of variance."""
+    """Unit directions (K, D) of the principal components of `activations` (N, F), and their shares of variance."""
     centred = activations - activations.mean(axis=0)
     variances, coordinates = np.linalg.eigh((centred @ centred.T).astype(np.float64))  # N is smaller than F
     order = np.argsort(variances)[::-1][:count]
@@ -77,7 +77,7 @@ def activation_directions(
 
 
 def regressed(latents: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Unit direction (D,) along which `values` (N,) grow, and the share of their variance it explains on the last quarter, not fitted."""
+    """Unit direction (D,) along which `values` (N,) grow, and the share of variance explained on a quarter not fitted."""
     fitted = len(latents) * 3 // 4
     z, target = latents[:fitted].astype(np.float64), values[:fitted].astype(np.float64)
     penalty = 0.01 * fitted * np.eye(latents.shape[1])
@@ -89,7 +89,7 @@ def regressed(latents: NDArray[np.float32], values: NDArray[np.float32]) -> tupl
 
 
 def apart_from(vector: NDArray[np.float64], others: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """`vector` (D,) less what it shares with `others`, at length 1: what they stand for stays while it moves (Shen et al. 2020, 3.3)."""
+    """`vector` (D,) less what it shares with `others`, at length 1, so that they stay as they are (Shen et al. 2020, 3.3)."""
     if not others:
         return vector
     span, _ = np.linalg.qr(np.stack(others, axis=1))
@@ -98,7 +98,7 @@ def apart_from(vector: NDArray[np.float64], others: list[NDArray[np.float64]]) -
 
 
 def slerp(first: NDArray[np.float32], second: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Latents (N, D) on the arc from `first` to `second` (D,), at `shares` (N,) of the way; Shoemake 1985, lengths interpolated.
+    """Latents (N, D) on the arc from `first` to `second` (D,), at `shares` (N,) of the way; Shoemake 1985, with lengths mixed.
 
     Between opposite or vanishing latents, where there is no arc, the straight line.
     """
@@ -134,7 +134,7 @@ def _first_layers_jacobian(generator: Generator, names: list[str], label: int) -
 def effects_of(
     generator: Generator, label: int, vector: NDArray[np.float32], spreads: dict[str, float]
 ) -> tuple[dict[str, float], float]:
-    """Change of each measure from -2 to +2 along `vector`, in `spreads`, and the mean absolute change of a pixel in grey levels."""
+    """Change of each measure from -2 to +2 along `vector`, in `spreads`, and the mean absolute change of a pixel."""
     latents = draw_latents(EFFECT_SEED, EFFECT_SAMPLES, generator.card.latent_dim)
     ends = [as_images(generator.draw_category(latents + side * EFFECT_AMOUNT * vector, label)) for side in (-1, 1)]
     before, after = (measure(end) for end in ends)
@@ -143,7 +143,7 @@ def effects_of(
 
 
 def find_directions(generator: Generator, label: int, samples: Samples) -> list[Direction]:
-    """Directions for garments of category `label`: measured ones by how well they hold, then activations', then the closed form's."""
+    """Directions for garments of category `label`: measured ones, the best first, then activations', then the closed form's."""
     spreads = {name: float(values.std()) for name, values in samples.measures.items()}
     found: list[tuple[Kind, str, str, NDArray[np.float64], float]] = []
     for name, values in samples.measures.items():

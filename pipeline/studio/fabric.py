@@ -61,7 +61,7 @@ def with_statistics(garment: Picture, fabric: Picture, mask: NDArray[np.float32]
     if inside.sum() < 16:
         inside = np.ones(mask.shape, np.bool_)
     bands, rest = _bands(garment)
-    fabric_bands, fabric_rest = _bands(fabric)
+    fabric_bands, _ = _bands(fabric)
     mixed = np.zeros(garment.shape, np.float64)
     for band, other in zip(bands, fabric_bands, strict=True):
         spread, wanted = band[inside].std(axis=0) + 1e-4, other.std(axis=(0, 1))

@@ -1,7 +1,7 @@
 """Feature networks for style transfer, on pictures (N, 3, H, W) in [0, 1]: each gives named layers, shallow to deep.
 
-`efflite0` comes with the installed packages. `vgg19` is torchvision's, where its weights already are in torch's cache: nothing is
-downloaded. `compressed-vgg19` (Wang et al. 2020) is read from a folder named when the studio starts, and can also decode.
+`efflite0` comes with the installed packages. `vgg19` is torchvision's, where its weights already are in torch's cache: nothing
+is downloaded. `compressed-vgg19` (Wang et al. 2020) is read from a folder named when the studio starts, and can also decode.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from pipeline.errors import InputError
 from pipeline.store.files import sha256_of_file
@@ -59,9 +59,9 @@ def _vgg19() -> FeatureNetwork:
     for layer in network.features.eval().requires_grad_(False)[:30]:
         match layer:
             case nn.ReLU():
-                steps.append((f"conv{next(names)}", F.relu))
+                steps.append((f"conv{next(names)}", functional.relu))
             case nn.MaxPool2d():
-                steps.append((None, lambda x: F.avg_pool2d(x, 2)))  # smoother gradients; Gatys et al. 2016, section 2
+                steps.append((None, lambda x: functional.avg_pool2d(x, 2)))  # smoother gradients; Gatys et al. 2016, section 2
             case _:
                 steps.append((None, layer))
     return _only(steps, "vgg19")
@@ -82,7 +82,7 @@ def _efflite0() -> FeatureNetwork:
     network.eval().requires_grad_(False)
     steps: list[Step] = [
         (None, lambda x: (x * 255 - 127) / 128),
-        ("stem", lambda x: F.relu6(network._bn0(network._conv_stem(x)))),
+        ("stem", lambda x: functional.relu6(network._bn0(network._conv_stem(x)))),
     ]
     steps += [(f"block{n}", block) for n, block in enumerate(network._blocks[:6])]
     return _only(steps, "efflite0")
@@ -99,7 +99,7 @@ def _weights(folder: Path, name: str) -> dict[str, Tensor]:
 def _convolution(weights: dict[str, Tensor], name: str) -> Callable[[Tensor], Tensor]:
     weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
     side = weight.shape[-1] // 2
-    return lambda x: F.conv2d(F.pad(x, (side,) * 4, mode="reflect") if side else x, weight, bias)
+    return lambda x: functional.conv2d(functional.pad(x, (side,) * 4, mode="reflect") if side else x, weight, bias)
 
 
 def _encoder_steps(weights: dict[str, Tensor], level: int) -> Iterator[Step]:
@@ -107,9 +107,9 @@ def _encoder_steps(weights: dict[str, Tensor], level: int) -> Iterator[Step]:
     for number, block in enumerate(VGG_BLOCKS[:level], start=1):
         for name in block[:1] if number == level else block:
             yield None, _convolution(weights, f"conv{name}")
-            yield f"conv{name}", F.relu
+            yield f"conv{name}", functional.relu
         if number < level:
-            yield None, lambda x: F.max_pool2d(x, 2)
+            yield None, lambda x: functional.max_pool2d(x, 2)
 
 
 def _compressed_vgg19(folder: Path) -> FeatureNetwork:
@@ -127,9 +127,9 @@ def autoencoder(folder: Path, level: int) -> tuple[Callable[[Tensor], Tensor], C
         for name in names:
             decoder.append(_convolution(weights, f"conv{name}"))
             if name != "11":
-                decoder.append(F.relu)
+                decoder.append(functional.relu)
         if number > 1:
-            decoder.append(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))
+            decoder.append(lambda x: functional.interpolate(x, scale_factor=2, mode="nearest"))
 
     def encode(x: Tensor) -> Tensor:
         for _, step in encoder:

@@ -37,7 +37,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 def read_graph(content: bytes, where: str) -> onnx.ModelProto:
     """The generator's graph in the bytes of an ONNX file.
 
-    Raises InputError when it is not ONNX, keeps data outside the file, uses operators that are not standard, or is no generator.
+    Raises InputError when it is not ONNX, keeps data outside the file, uses operators of its own, or is no generator.
     """
     try:
         model = onnx.load_model_from_string(content)
@@ -46,14 +46,10 @@ def read_graph(content: bytes, where: str) -> onnx.ModelProto:
     for graph in _graphs(model.graph):
         for tensor in _tensors(graph):
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-                raise InputError(
-                    f"{where}: keeps weights outside the file, which the studio does not follow; export it as one file"
-                )
-        strange = {node.domain for node in graph.node} - STANDARD_DOMAINS
-        if strange or model.functions:
-            raise InputError(
-                f"{where}: uses operators of its own ({', '.join(sorted(strange)) or 'functions'}); export it with standard ones"
-            )
+                raise InputError(f"{where}: keeps weights outside the file; export it as one file")
+        strange = {node.domain for node in [*graph.node, *model.functions]} - STANDARD_DOMAINS
+        if strange:
+            raise InputError(f"{where}: uses operators of its own ({', '.join(sorted(strange))}); export it with standard ones")
     names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
     if names != ({LATENTS, LABELS}, {PICTURES}):
         raise InputError(f"{where}: is no generator: it wants inputs `latents` and `labels` and the output `pictures`")

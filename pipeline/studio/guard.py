@@ -62,8 +62,8 @@ def host_name(host: str) -> str:
 class Guard:
     """Refuses what does not come from the studio's own page on an address it is meant to have.
 
-    Without a token only this machine's own names are answered. With one, so are plain addresses, which no web site elsewhere can
-    stand behind, and the names given.
+    Without a token only this machine's own names are answered. With one, so are plain addresses, which no web site elsewhere
+    can stand behind, and the names given.
     """
 
     def __init__(self, app: App, *, token: str | None, names: frozenset[str] = frozenset(), max_upload_bytes: int) -> None:
@@ -84,12 +84,11 @@ class Guard:
             nonlocal refused
             if refused:
                 return
-            if message["type"] == "http.response.start":
-                if body.refusal is not None and message["status"] != body.refusal[0]:
-                    # The app took the cut for a mistake of its own or of the body's form.
-                    refused = True
-                    await _answer(send_marked, *body.refusal)
-                    return
+            if message["type"] == "http.response.start" and body.refusal is not None:
+                # The app took the cut for a mistake of its own, or of the body's form.
+                refused = True
+                await _answer(send_marked, *body.refusal)
+                return
             await send_marked(message)
 
         async def send_marked(message: Message) -> None:
@@ -109,8 +108,11 @@ class Guard:
             return
         try:
             await self._app(scope, body.receive, send_in_time)
-        except (BodyRefusedError, TimeoutError):
-            return  # answered already, or the client does not read its answer; uvicorn closes the connection
+        except BodyRefusedError:
+            if body.refusal is not None and not refused:
+                await _answer(send_marked, *body.refusal)
+        except TimeoutError:
+            return  # the client does not read its answer; uvicorn closes the connection
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         name = host_name(headers.get("host", ""))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from pipeline.studio.dressing import Painting
 from pipeline.studio.features import FeatureNetwork, autoencoder, feature_network
@@ -103,5 +103,5 @@ def transformed(
             encode, decode = autoencoder(folder, level)
             features = encode(picture)
             mixed = features + strength * (_whitened_coloured(features, encode(wanted)) - features)
-            picture = F.interpolate(decode(mixed), size=content.shape[:2], mode="bilinear").clamp(0, 1)
+            picture = functional.interpolate(decode(mixed), size=content.shape[:2], mode="bilinear").clamp(0, 1)
             yield done / 5, _as_array(picture)

@@ -61,7 +61,7 @@ def only(label: int) -> Mix:
 
 
 def mix_of(shares: Mapping[int, float]) -> Mix:
-    """Shares of categories, of any positive sum, in whole thousandths that sum to 1000; the largest takes what rounding leaves."""
+    """Shares of categories, of any positive sum, in thousandths that sum to 1000; the largest takes what rounding leaves."""
     total = sum(shares.values())
     parts = {label: round(THOUSAND * share / total) for label, share in shares.items()}
     parts[max(parts, key=parts.__getitem__)] += THOUSAND - sum(parts.values())

@@ -57,8 +57,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.socket(family, kind)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
     except (OSError, OverflowError) as error:
         raise InputError(f"--host {host} --port {port}: cannot listen there ({error}); name another port") from None
     return bound
@@ -69,7 +73,9 @@ def server_of(
 ) -> uvicorn.Server:
     """A server of the studio on `model`, not yet running. Raises InputError."""
     if style_weights is not None and not (style_weights / "encoder_conv5_1.pth").is_file():
-        raise InputError(f"--style-weights {style_weights}: holds no encoder_conv5_1.pth; name the folder of a compressed VGG-19")
+        raise InputError(
+            f"--style-weights {style_weights}: holds no encoder_conv5_1.pth; name the folder of a compressed VGG-19"
+        )
     desk = Desk(open_generator(model), Shelf(state), style_weights)
     app = Guard(create_app(desk), token=token, names=frozenset(allowed_hosts), max_upload_bytes=MAX_UPLOAD_BYTES)
     config = uvicorn.Config(

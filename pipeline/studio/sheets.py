@@ -48,7 +48,9 @@ def marked_png(image: Image.Image, recipe: dict[str, object]) -> bytes:
     return file.getvalue()
 
 
-def _grid(pieces: Sequence[Piece], columns: int, cell_px: int, page: Image.Image, top_px: int, left_px: int, gap_px: int) -> None:
+def _grid(
+    pieces: Sequence[Piece], columns: int, cell_px: int, page: Image.Image, top_px: int, left_px: int, gap_px: int
+) -> None:
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=17)
     for place, piece in enumerate(pieces):
@@ -90,6 +92,13 @@ def board_pdf(title: str, pieces: Sequence[Piece]) -> bytes:
         pages.append(page)
     file = io.BytesIO()
     pages[0].save(
-        file, format="PDF", save_all=True, append_images=pages[1:], resolution=DPI, title=title, keywords=AI_NOTE, creator="Atelier"
+        file,
+        format="PDF",
+        save_all=True,
+        append_images=pages[1:],
+        resolution=DPI,
+        title=title,
+        keywords=AI_NOTE,
+        creator="Atelier",
     )
     return file.getvalue()

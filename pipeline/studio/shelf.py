@@ -85,9 +85,13 @@ class Shelf:
             if version == 0:
                 self._connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
             elif version != SCHEMA_VERSION:
-                raise InputError(f"{path}: written by another version of the studio ({version}); name another file with --state")
+                raise InputError(
+                    f"{path}: written by another version of the studio ({version}); name another file with --state"
+                )
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{path}: cannot be used as the studio's memory ({error}); name another file with --state") from None
+            raise InputError(
+                f"{path}: cannot be used as the studio's memory ({error}); name another file with --state"
+            ) from None
         self._lock = Lock()
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """A wall that leans to a person's taste, learned from a few likes and dislikes.
 
-The preference model is a Gaussian process over what garments look like, so over latents as the generator maps them. On each wall,
-what was liked beats what was not voted on, and that beats what was disliked: probit comparisons (Chu & Ghahramani 2005) seen through a
-Laplace approximation. Each place of the next wall is filled by one sample of the process (Thompson sampling) over fresh and bred
-candidates.
+The preference model is a Gaussian process over what garments look like, so over latents as the generator maps them. On each
+wall, what was liked beats what was not voted on, and that beats what was disliked: probit comparisons (Chu & Ghahramani 2005)
+seen through a Laplace approximation. Each place of the next wall is filled by one sample of the process (Thompson sampling)
+over fresh and bred candidates.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NEWTON_STEPS = 15
 
 @dataclass(frozen=True)
 class Eye:
-    """What is looked at in a picture: principal components of small pictures, scaled to the typical distance of two garments."""
+    """What is looked at in a picture: principal components, scaled to the typical distance of two garments."""
 
     middle: NDArray[np.float32]
     axes: NDArray[np.float32]  # (FEATURES, F)
@@ -72,7 +72,7 @@ def _kernel(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[
 def posterior(
     seen: NDArray[np.float64], compared: NDArray[np.float64], candidates: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean (N,) and covariance (N, N) of how much `candidates` (N, F) please, after the rows `compared` (K, M) on `seen` (M, F)."""
+    """Mean (N,) and covariance (N, N) of how much `candidates` (N, F) please, after `compared` (K, M) on `seen` (M, F)."""
     prior = _kernel(candidates, candidates)
     if not len(compared):
         return np.zeros(len(candidates)), prior
@@ -111,7 +111,7 @@ def chosen(
     count: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    """Indices of `count` different candidates, each the best under one sample of the preference model; any, before the first vote."""
+    """Indices of `count` candidates, each the best under one sample of the preference model; any, before the first vote."""
     if not len(compared):
         return list(range(count))
     mean, covariance = posterior(seen, compared, candidates)

@@ -9,11 +9,14 @@ import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.sources.web.answers import Again, FailedError
 from pipeline.sources.web.scratch import told_when_full
 
+RECORD_BYTES = 32
 FORGOTTEN_AFTER_S = 86_400.0  # a moment further off than this was written by a clock that has since been set back
 
 
@@ -24,7 +27,7 @@ class Turns:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._max_wait_s = max_wait_s
-        self._held: set[str] = set()  # hosts that told this process to wait, paced even where there is no delay
+        self._held: set[str] = set()  # hosts that told this process to wait, minded even where there is no delay
 
     async def wait(self, host: str, delay_s: float) -> None:
         """Return when a request may go to `host`, after which the next may go `delay_s` later.
@@ -35,65 +38,53 @@ class Turns:
             return
         if delay_s > self._max_wait_s:
             raise FailedError(f"the host asks for {delay_s:g} s between requests", Again.NEXT_RUN)
-        mine = self._book(host, delay_s)
-        while mine > (now := time.time()):
-            await asyncio.sleep(mine - now)
-            # Somebody may have been told to wait meanwhile: then this turn is void.
-            if self._pause(host) > time.time():
-                mine = self._book(host, delay_s)
+        while (left_s := self._take(host, delay_s)) > 0:
+            await asyncio.sleep(left_s)
 
     def hold(self, host: str, seconds: float) -> None:
         """Let nobody ask `host` for so many seconds, as it wished. Raises FailedError when that is too long to wait for."""
         self._held.add(host)
         until = time.time() + seconds
-        with self._state(host) as state:
-            next_free, pause = state.read()
-            state.write(max(next_free, until), max(pause, until))
+        with self._record(host) as record:
+            _write(record, max(_read(record), until))
         if seconds > self._max_wait_s:
-            raise FailedError(f"the host asks to come back in {seconds:.0f} s", Again.NEXT_RUN)
+            raise self._too_long(seconds)
 
-    def _book(self, host: str, delay_s: float) -> float:
-        now = time.time()
-        with self._state(host) as state:
-            next_free, pause = state.read()
-            if pause - now > self._max_wait_s:
-                raise FailedError(f"the host asks to come back in {pause - now:.0f} s", Again.NEXT_RUN)
-            mine = max(now, next_free)
-            state.write(mine + delay_s, pause)
-        return mine
+    def _take(self, host: str, delay_s: float) -> float:
+        """0 when the turn is taken, else the seconds after which to try again: nobody books ahead, so nobody comes too soon."""
+        with self._record(host) as record:
+            now = time.time()
+            left_s = _read(record) - now
+            if left_s <= 0:
+                _write(record, now + delay_s)
+        if left_s > self._max_wait_s:
+            raise self._too_long(left_s)
+        return max(0.0, left_s)
 
-    def _pause(self, host: str) -> float:
-        with self._state(host) as state:
-            return state.read()[1]
+    def _too_long(self, seconds: float) -> FailedError:
+        return FailedError(f"the host asks to come back in {seconds:.0f} s", Again.NEXT_RUN)
 
-    def _state(self, host: str) -> "_State":
-        return _State(self._folder / hashlib.sha256(host.encode()).hexdigest()[:32])
+    @contextmanager
+    def _record(self, host: str) -> Iterator[int]:
+        """The file of `host`, open and locked."""
+        path = self._folder / hashlib.sha256(host.encode()).hexdigest()[:32]
+        with told_when_full(self._folder):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
 
-class _State:
-    """The file of one host, locked while open: two moments, the next free one and the end of a pause."""
+def _read(record: int) -> float:
+    """The next free moment, in seconds since the epoch."""
+    try:
+        moment = float(os.pread(record, RECORD_BYTES, 0))
+    except ValueError:  # a new file
+        return 0.0
+    return moment if moment < time.time() + FORGOTTEN_AFTER_S else 0.0
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
 
-    def __enter__(self) -> "_State":
-        with told_when_full(self._path.parent):
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-    def read(self) -> tuple[float, float]:
-        try:
-            next_free, pause = (float(word) for word in os.pread(self._descriptor, 64, 0).split())
-        except ValueError:
-            return 0.0, 0.0
-        horizon = time.time() + FORGOTTEN_AFTER_S
-        return (next_free if next_free < horizon else 0.0), (pause if pause < horizon else 0.0)
-
-    def write(self, next_free: float, pause: float) -> None:
-        with told_when_full(self._path.parent):
-            os.pwrite(self._descriptor, f"{next_free:.6f} {pause:.6f}".ljust(64).encode(), 0)
+def _write(record: int, moment: float) -> None:
+    os.pwrite(record, f"{moment:.6f}".ljust(RECORD_BYTES).encode(), 0)

@@ -12,13 +12,19 @@ export async function upload(file, limitBytes) {
 
 export function openPhotograph(studio, go) {
   let nearest = null;
+  let seenAs = null;
   fillCategories($("photo-category"), studio.categories, "whichever is nearest");
 
   const shown = (job) => {
     $("photo-progress").value = job.share;
     if (!job.has_picture) return;
     const { result } = job;
-    $("photo-seen").src = `data:image/png;base64,${result.seen_as}`;
+    if (seenAs !== result.seen_as) {
+      seenAs = result.seen_as;
+      const bytes = Uint8Array.from(atob(seenAs), (letter) => letter.charCodeAt(0));
+      URL.revokeObjectURL($("photo-seen").src);
+      $("photo-seen").src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+    }
     $("photo-nearest").src = `/api/jobs/${job.id}/picture?side=512&at=${job.share}`;
     $("photo-distance").textContent =
       `Nearest: ${result.category}. ${result.distance.toFixed(1)} grey levels apart on average; an empty frame would be ${result.distance_of_backdrop.toFixed(1)}.`;

@@ -1,0 +1,176 @@
+"""The studio's guard: who is answered, under which name, with how much and how fast a body."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.studio import guard as rooms
+from pipeline.studio.guard import COOKIE, MAX_BODY_BYTES, Guard, host_name
+from pipeline.studio.serve import checked_token, is_loopback, listening_socket
+
+TOKEN = "0123456789abcdef"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+async def echo_length(_scope: Any, receive: Any, send: Any) -> None:
+    length = 0
+    while True:
+        message = await receive()
+        length += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(length).encode()})
+
+
+async def swallow_errors(scope: Any, receive: Any, send: Any) -> None:
+    """As frameworks do: whatever goes wrong with a body is the client's mistake."""
+    try:
+        await echo_length(scope, receive, send)
+    except Exception:
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b"mistake"})
+
+
+def asked(
+    app: Callable[..., Awaitable[None]] = echo_length,
+    *,
+    method: str = "GET",
+    path: str = "/api/studio",
+    headers: dict[str, str] | None = None,
+    query: str = "",
+    body: list[bytes] | None = None,
+    delay_s: float = 0,
+    **guard: Any,
+) -> Answer:
+    """Status, headers and body of the answer to one request through the guard."""
+    parts = body or [b""]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(delay_s)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    given = {"host": "127.0.0.1:8420"} | (headers or {})
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+    guarded = Guard(app, **({"token": None, "max_upload_bytes": 1000} | guard))
+    asyncio.run(guarded(scope, receive, send))  # type: ignore[arg-type]
+    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8420", "[::1]:8420", "LOCALHOST:1"])
+def test_this_machines_own_names_are_answered(host: str) -> None:
+    assert asked(headers={"host": host})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7:8420", "", "localhost.evil.example:80"]
+)
+def test_other_names_are_not(host: str) -> None:
+    status, _, body = asked(headers={"host": host})
+    assert status == 421
+    assert "name" in json.loads(body)["detail"]
+
+
+def test_with_a_token_plain_addresses_and_given_names_are_answered() -> None:
+    known = {"authorization": f"Bearer {TOKEN}"}
+    assert asked(headers={"host": "192.168.1.7:8420"} | known, token=TOKEN)[0] == 200
+    assert asked(headers={"host": "studio.lan"} | known, token=TOKEN)[0] == 421
+    assert asked(headers={"host": "studio.lan"} | known, token=TOKEN, names=frozenset({"Studio.lan"}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+def test_requests_from_other_sites_are_refused(headers: dict[str, str]) -> None:
+    assert asked(method="POST", headers=headers)[0] == 403
+
+
+def test_requests_from_its_own_page_are_not() -> None:
+    own = {"origin": "http://127.0.0.1:8420", "sec-fetch-site": "same-origin"}
+    assert asked(method="POST", headers=own)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer 0123456789abcdeX"}, {"cookie": f"{COOKIE}=x"}, {"cookie": "a=b; ;;\x01"}]
+)
+def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
+    assert asked(headers=headers, token=TOKEN)[0] == 401
+
+
+def test_the_token_in_the_address_becomes_a_cookie_out_of_reach_of_scripts() -> None:
+    status, headers, _ = asked(path="/", query=f"token={TOKEN}", token=TOKEN)
+    assert (status, headers["location"]) == (303, "/")
+    assert headers["set-cookie"] == f"{COOKIE}={TOKEN}; HttpOnly; SameSite=Strict; Path=/"
+    assert asked(headers={"cookie": f"{COOKIE}={TOKEN}"}, token=TOKEN)[0] == 200
+
+
+def test_every_answer_forbids_what_the_page_does_not_need() -> None:
+    for headers in (asked()[1], asked(headers={"host": "evil.example"})[1]):
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("app", [echo_length, swallow_errors])
+def test_a_body_is_cut_off_when_it_grows_too_large(app: Callable[..., Awaitable[None]]) -> None:
+    block = MAX_BODY_BYTES // 4
+    assert asked(app, method="POST", path="/api/wall", body=[b"x" * block] * 4)[2] == str(4 * block).encode()
+    status, _, body = asked(app, method="POST", path="/api/wall", body=[b"x" * block] * 5)
+    assert status == 413
+    assert "KiB" in json.loads(body)["detail"]
+
+
+def test_a_body_announced_too_large_is_not_read() -> None:
+    status, headers, _ = asked(method="POST", path="/api/uploads", headers={"content-length": "1001"}, body=[b"never read"])
+    assert (status, headers["connection"]) == (413, "close")
+    assert asked(method="POST", path="/api/uploads", headers={"content-length": "1000"}, body=[b"x" * 1000])[0] == 200
+
+
+@pytest.mark.parametrize("app", [echo_length, swallow_errors])
+def test_a_body_that_dawdles_is_given_up(app: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "BODY_TIMEOUT_S", 0.1)
+    assert asked(app, method="POST", path="/api/wall", body=[b"x"] * 50, delay_s=0.03)[0] == 408
+
+
+def test_host_names_lose_their_port() -> None:
+    assert [host_name(host) for host in ("a:1", "A", "[::1]:80", "[::1]")] == ["a", "a", "[::1]", "[::1]"]
+
+
+def test_an_address_that_others_reach_needs_a_token() -> None:
+    assert checked_token("127.0.0.1", None) is None
+    assert checked_token("0.0.0.0", TOKEN) == TOKEN
+    assert len(checked_token("0.0.0.0", "new") or "") >= 32
+    for host, token in (("0.0.0.0", None), ("127.0.0.1", "short"), ("127.0.0.1", "with spaces in the token")):
+        with pytest.raises(InputError, match=r"--token|--host"):
+            checked_token(host, token)
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.com")] == [True] * 3 + [
+        False
+    ] * 2
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(InputError, match="name another port"):
+            listening_socket("127.0.0.1", taken.getsockname()[1])
