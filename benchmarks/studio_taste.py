@@ -38,7 +38,8 @@ class Designer:
         """How much each of `pictures` pleases, higher for more."""
         if self._kind == "garment in mind":
             return -np.sqrt(((pictures.astype(np.float32) - self._wanted) ** 2).mean(axis=(1, 2, 3)).astype(np.float64))
-        return sum((self._weights[name] * v for name, v in measure(pictures).items()), np.zeros(len(pictures)))
+        weighed = [self._weights[name] * values for name, values in measure(pictures).items()]
+        return np.sum(weighed, axis=0, dtype=np.float64)
 
     def votes(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
         """1, -1 or 0 for each of `pictures`."""

@@ -13,7 +13,7 @@ def listed(path: Path, **columns: str) -> list[Found]:
     return list(list_pictures(path, columns))
 
 
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {
         "url": "https://x.example/1.jpg",
         "caption": "A red dress",

@@ -28,7 +28,7 @@ def test_stripes_and_gingham_are_what_their_formulas_say() -> None:
 
 
 def test_a_print_on_a_flat_garment_is_the_fabric() -> None:
-    fabric = pattern("tartan", 32).astype(np.float32) / 255
+    fabric = pattern("tartan", 32).astype(np.float32) / np.float32(255)
     flat = np.full((32, 32, 3), 0.6, np.float32)
     assert np.allclose(printed(flat, fabric, np.ones((32, 32), np.float32)), fabric, atol=1e-6)
 
@@ -44,7 +44,7 @@ def test_folds_show_through_a_print() -> None:
 def test_matched_statistics_are_the_fabrics_under_the_mask() -> None:
     rng = np.random.default_rng(0)
     garment = np.clip(0.5 + 0.1 * rng.standard_normal((64, 64, 3)), 0, 1).astype(np.float32)
-    fabric = pattern("ikat", 64).astype(np.float32) / 255
+    fabric = pattern("ikat", 64).astype(np.float32) / np.float32(255)
     mask = np.zeros((64, 64), np.float32)
     mask[8:56, 8:56] = 1
     inside = with_statistics(garment, fabric, mask)[mask > 0.5]

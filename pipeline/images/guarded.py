@@ -9,7 +9,7 @@ import itertools
 import resource
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -40,7 +40,9 @@ class Limits:
     timeout_s: float  # for one item
 
 
-def guarded(work: Callable[[Item], Result], items: Iterable[Item], limits: Limits, processes: int) -> Iterator[Result | Lost]:
+def guarded(
+    work: Callable[[Item], Result], items: Iterable[Item], limits: Limits, processes: int
+) -> Generator[Result | Lost, None, None]:
     """`work` of each of `items`, in their order, done in so many processes; Lost for an item that broke a limit.
 
     `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.

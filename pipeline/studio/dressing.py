@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +64,7 @@ def _as_floats(image: Image.Image) -> NDArray[np.float32]:
 def soft_mask(picture: NDArray[np.uint8], *, drawn: bool) -> NDArray[np.float32]:
     """How much of each pixel (H, W) in [0, 1] is garment."""
     mask = garment_masks(picture[None])[0] if drawn else photograph_mask(picture)
-    return ndimage.gaussian_filter(mask.astype(np.float32), SOFT_EDGE_PX)
+    return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), SOFT_EDGE_PX), np.float32)
 
 
 def _painted(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
@@ -81,16 +82,16 @@ def _transformed(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]
 def _results(
     order: Order, content: NDArray[np.float32], style: NDArray[np.float32], mask: NDArray[np.float32], weights: Path | None
 ) -> Generator[tuple[float, NDArray[np.float32]], None, None]:
-    limits = {"timeout_s": CHILD_TIMEOUT_S, "memory_bytes": CHILD_MEMORY_BYTES}
+    in_child = partial(results_of_child, timeout_s=CHILD_TIMEOUT_S, memory_bytes=CHILD_MEMORY_BYTES)
     match order.mode:
         case "print":
             yield 1.0, content + order.strength * (printed(content, style, mask) - content)
         case "statistics":
             yield 1.0, content + order.strength * (with_statistics(content, style, mask) - content)
         case "whiten":
-            yield from results_of_child(_transformed, content, style, order.strength, weights, **limits)
+            yield from in_child(_transformed, content, style, order.strength, weights)
         case "paint":
-            yield from results_of_child(_painted, content, style, order.painting, weights, **limits)
+            yield from in_child(_painted, content, style, order.painting, weights)
 
 
 def dressed(order: Order, weights: Path | None) -> Generator[Progress, None, None]:

@@ -88,7 +88,8 @@ def with_category_mix(model: onnx.ModelProto) -> onnx.ModelProto | None:
 def first_layers(graph: onnx.GraphProto) -> tuple[list[str], str | None]:
     """Names of the outputs of the layers that `latents` enter first, and of the first activation after one of them."""
     constants = {tensor.name for tensor in graph.initializer}
-    reached, layers, behind = {LATENTS}, [], set()
+    reached, behind = {LATENTS}, set[str]()
+    layers: list[str] = []
     activation = None
     for node in graph.node:
         if activation is None and node.op_type in ACTIVATIONS and behind & set(node.input):

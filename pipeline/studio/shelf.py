@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +191,7 @@ class Shelf:
         query = "SELECT wall, address, vote FROM vote WHERE model = ? AND category = ? ORDER BY id"
         return [Vote(*row) for row in self._rows(query, model, category)]
 
-    def add_wall_of_votes(self, model: str, category: str, votes: list[tuple[str, int]]) -> None:
+    def add_wall_of_votes(self, model: str, category: str, votes: Sequence[tuple[str, int]]) -> None:
         """Remember the votes (address, vote) on one wall."""
         with self._change() as db:
             query = "SELECT coalesce(max(wall), 0) + 1 FROM vote WHERE model = ? AND category = ?"

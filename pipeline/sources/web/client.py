@@ -1,6 +1,7 @@
 """One HTTP request under every limit: address, scheme, size, time, memory."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from pipeline.sources.web.compression import Gunzipper
 Judge = Callable[[CIMultiDictProxy[str]], None]  # sees headers, may raise NoAnswerError
 
 MAX_URL_CHARACTERS = 8192
+BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 BODIES_IN_FLIGHT_BYTES = 256_000_000  # of all requests together; a request waits for its share before it reads
 
 
@@ -25,7 +27,7 @@ def checked_url(text: str) -> URL:
     """`text` as a URL that may be asked for. Raises RefusedError: malformed, too long, not http(s), no host, a password."""
     if len(text) > MAX_URL_CHARACTERS:
         raise RefusedError(f"the URL has more than {MAX_URL_CHARACTERS} characters")
-    if any(ord(character) <= 32 or ord(character) == 127 for character in text):
+    if BLANK_OR_CONTROL.search(text):
         raise RefusedError("the URL has blanks or control characters in it")
     try:
         url = URL(text)

@@ -6,7 +6,7 @@ on where it stopped, and a run with nothing new asks nobody for anything.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,10 @@ class Outcome:
     size_bytes: int | None
 
 
+Record = dict[str, Any]  # of a finished row, in the journal
+_Waiting = tuple[Wanted, Record | None]  # a row, and the record of it to ask about again
+
+
 def refused_unasked(row: Wanted, terms: Terms) -> Outcome | None:
     """Why `row` is not asked for at all, or none."""
     if terms.forgotten.has_url(row.url):
@@ -96,7 +100,7 @@ class _Run:
         self._journal = journal
         self._visitor = visitor
 
-    async def finish(self, row: Wanted, earlier: dict[str, Any] | None) -> Outcome:
+    async def finish(self, row: Wanted, earlier: Record | None) -> Outcome:
         """How `row` ends, on record. `earlier` is the record to ask about again."""
         try:
             return await self._visit(row, earlier)
@@ -105,7 +109,7 @@ class _Run:
             self._journal.append({**record, "again": error.again.value})
             return _nothing(error.status, error.reason)
 
-    async def _visit(self, row: Wanted, earlier: dict[str, Any] | None) -> Outcome:
+    async def _visit(self, row: Wanted, earlier: Record | None) -> Outcome:
         known = Validators(**earlier["validators"]) if earlier is not None else None
         answer = await self._visitor.visit(row.url, accept=ACCEPT, max_bytes=self._terms.max_bytes, known=known)
         if answer.status == 304 and earlier is not None:
@@ -142,62 +146,61 @@ def fetch(
     `name` is this process's own among all that share `scratch`. `progress` hears how many rows more are done.
     Raises ParamsError without a contact, InputError when the disk is full; what is finished by then is kept.
     """
-    bodies, journal = Bodies(scratch / "bodies"), Journal(scratch / "journal", name)
+    bodies = Bodies(scratch / "bodies")
     outcomes: dict[str, Outcome] = {}
-    waiting: list[tuple[Wanted, dict[str, Any] | None]] = []
-    try:
+    waiting: list[_Waiting] = []
+    with Journal(scratch / "journal", name) as journal:
         records = journal.latest({row.key for row in rows})
         for row in rows:
             record = records.get(row.key)
-            usable = record is not None and _usable(record, terms, bodies)
+            if record is not None and not _usable(record, terms, bodies):
+                record = None
             if (refused := refused_unasked(row, terms)) is not None:
                 outcomes[row.key] = refused
-            elif record is not None and usable and not terms.refresh:
+            elif record is not None and not terms.refresh:
                 outcomes[row.key] = _kept(record)
             else:
-                waiting.append((row, record if usable and record is not None and record["status"] == "ok" else None))
+                waiting.append((row, record if record is not None and record["status"] == "ok" else None))
         progress(len(outcomes))
+
+        async def visit_all() -> None:
+            async with Visitor(terms.web, scratch, resolver=resolver) as visitor:
+                run = _Run(terms, bodies, journal, visitor)
+
+                async def finish(row: Wanted, earlier: Record | None) -> None:
+                    outcomes[row.key] = await run.finish(row, earlier)
+                    progress(1)
+
+                await _hosts_in_turn(waiting, finish, terms.web)
+
         if waiting:
-            asyncio.run(_fetch_all(waiting, outcomes, terms, scratch, bodies, journal, progress, resolver))
-    finally:
-        journal.close()
+            asyncio.run(visit_all())
     return {row.key: _unless_forgotten(outcomes[row.key], terms) for row in rows}
 
 
-async def _fetch_all(
-    waiting: list[tuple[Wanted, dict[str, Any] | None]],
-    outcomes: dict[str, Outcome],
-    terms: Terms,
-    scratch: Path,
-    bodies: Bodies,
-    journal: Journal,
-    progress: Callable[[int], object],
-    resolver: AbstractResolver | None,
+async def _hosts_in_turn(
+    waiting: list[_Waiting], finish: Callable[[Wanted, Record | None], Awaitable[None]], web: WebParams
 ) -> None:
-    queues: dict[str, deque[tuple[Wanted, dict[str, Any] | None]]] = {}
+    """Finish every row, many at once, few of them of one host: a slow host holds up only itself."""
+    queues: dict[str, deque[_Waiting]] = {}
     for row, earlier in waiting:
         queues.setdefault(_host(row.url), deque()).append((row, earlier))
-    # A ticket is the right to one request in flight to a host; hosts take turns, so that a slow one holds up only itself.
-    tickets = deque(host for _ in range(terms.web.connections_per_host) for host in queues)
+    # A ticket is the right to one request in flight to a host.
+    tickets = deque(host for _ in range(web.connections_per_host) for host in queues)
 
-    async def work(run: _Run) -> None:
+    async def work() -> None:
         while tickets:
             host = tickets.popleft()
-            if not queues[host]:
-                continue
-            row, earlier = queues[host].popleft()
-            outcomes[row.key] = await run.finish(row, earlier)
-            progress(1)
-            tickets.append(host)
+            if queues[host]:
+                await finish(*queues[host].popleft())
+                tickets.append(host)
 
-    async with Visitor(terms.web, scratch, resolver=resolver) as visitor:
-        run = _Run(terms, bodies, journal, visitor)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(terms.web.connections, len(waiting))):
-                    group.create_task(work(run))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # the first stopped all the others
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(web.connections, len(waiting))):
+                group.create_task(work())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # the first stopped all the others
 
 
 def _host(url: str) -> str:
@@ -207,7 +210,7 @@ def _host(url: str) -> str:
         return ""
 
 
-def _usable(record: dict[str, Any], terms: Terms, bodies: Bodies) -> bool:
+def _usable(record: Record, terms: Terms, bodies: Bodies) -> bool:
     """Whether a record of an earlier run still says how its row ends."""
     if record["mark"] != terms.mark:
         return False
@@ -216,7 +219,7 @@ def _usable(record: dict[str, Any], terms: Terms, bodies: Bodies) -> bool:
     return record["again"] == Again.NEVER.value
 
 
-def _kept(record: dict[str, Any]) -> Outcome:
+def _kept(record: Record) -> Outcome:
     return Outcome(
         record["status"], record.get("reason"), record.get("sha256"), record.get("extension"), record.get("size_bytes")
     )

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from pathlib import Path
 from typing import Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -17,19 +16,13 @@ KEPT_S = 86_400.0  # an older page tells of another shop
 
 
 class Library:
-    """Answers to single steps (redirects included), from `folder` where an interrupted crawl left them."""
+    """Answers to single steps (redirects included), from `journal` and `bodies` where an interrupted crawl left them."""
 
-    def __init__(self, visitor: Visitor, folder: Path) -> None:
+    def __init__(self, visitor: Visitor, bodies: Bodies, journal: Journal) -> None:
         self._visitor = visitor
-        self._bodies = Bodies(folder / "bodies")
-        self._journal = Journal(folder / "journal", "pages")
-        self._records = {
-            key: record for key, record in self._journal.latest().items() if record["written"] > time.time() - KEPT_S
-        }
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        self._journal.close()
+        self._bodies = bodies
+        self._journal = journal
+        self._records = {key: record for key, record in journal.latest().items() if record["written"] > time.time() - KEPT_S}
 
     async def answer(self, url: str) -> Answer:
         """The answer of one step to `url`. Raises RefusedError or FailedError."""

@@ -14,7 +14,8 @@ import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from pipeline.errors import InputError
 
@@ -97,8 +98,10 @@ class Journal:
         if torn:  # by a process killed in mid-line: end that line, so that the next one is whole
             self._write(b"\n")
 
-    def close(self) -> None:
-        """Let go of the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
     def append(self, record: dict[str, Any]) -> None:

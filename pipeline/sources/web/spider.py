@@ -32,6 +32,7 @@ from pipeline.sources.web.listing import Found
 from pipeline.sources.web.page import read_page
 from pipeline.sources.web.params_draft import CrawlSite, WebParams
 from pipeline.sources.web.renditions import asset
+from pipeline.sources.web.scratch import Bodies, Journal
 from pipeline.sources.web.visitor import Visitor
 
 SETTINGS: dict[str, Any] = {
@@ -200,12 +201,10 @@ class GarmentSpider(Spider):
 
 async def crawl_sites(sites: Sequence[CrawlSite], web: WebParams, shared: Path, pages: Path) -> list[Harvest]:
     """What was found on each of `sites`, side by side. `shared` is what all web processes share, `pages` this crawl's own."""
-    async with Visitor(web, shared) as visitor:
-        library = Library(visitor, pages)
-        try:
+    with Journal(pages / "journal", "pages") as journal:
+        async with Visitor(web, shared) as visitor:
+            library = Library(visitor, Bodies(pages / "bodies"), journal)
             return await asyncio.gather(*(_crawl_site(site, visitor, library) for site in sites))
-        finally:
-            library.close()
 
 
 async def _crawl_site(site: CrawlSite, visitor: Visitor, library: Library) -> Harvest:
