@@ -90,7 +90,9 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
     """A conditional DCGAN as its paper trains it, on the same device with the same precision and threads."""
     return recipe.model_copy(
         update={
-            "network": DcganParams(name="dcgan", latent_dim=100, generator_width=64, discriminator_width=64, max_width=256),
+            "network": DcganParams(
+                name="dcgan", latent_dim=100, generator_width=64, discriminator_width=64, max_width=256, truncation=1.0
+            ),
             "loss": "non-saturating",
             "penalties": PenaltyParams(r1_gamma=0.0, r2_gamma=0.0, gradient_penalty=0.0, interval=1),
             "diffaugment": [],

@@ -102,9 +102,8 @@ async def _measure(port: int, process_id: int, clients: int, seconds: int, slow:
         for _ in range(slow):
             group.create_task(_dawdler(port, until))
     print(_row(f"{clients} clients, {slow} slow ones, {seconds} s", took_ms))
-    print(
-        f"errors: {len(errors)} {sorted(set(errors))}; resident {before:.0f} MiB before, {_resident_mib(process_id):.0f} MiB after"
-    )
+    print(f"errors: {len(errors)} {sorted(set(errors))}")
+    print(f"resident: {before:.0f} MiB before, {_resident_mib(process_id):.0f} MiB after")
 
 
 def main() -> None:

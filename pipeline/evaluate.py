@@ -23,10 +23,11 @@ from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import efflite0, extractors, judging, sheets
 from pipeline.metrics.classifier import Classifier
 from pipeline.metrics.extractors import Extractor
+from pipeline.metrics.findings import Score, accuracy_on_real, entries_of
 from pipeline.metrics.judging import Judged
 from pipeline.metrics.neighbours import nearest
 from pipeline.metrics.passport import library_versions
-from pipeline.metrics.scores import HIGHER_IS_BETTER, ScoreSettings, reference_of, score_name, scores_of
+from pipeline.metrics.scores import ScoreSettings, reference_of, scores_of
 from pipeline.params import EvaluateParams
 from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
 from pipeline.store.files import whole_file, whole_folder, write_json
@@ -35,17 +36,6 @@ from pipeline.store.tracking import Tracker
 log = logging.getLogger(__name__)
 
 DRAWN_AT_ONCE = 250
-PLUS_MINUS = "standard deviation over the repeats, each drawn from its own seed"
-PLUS_MINUS_REAL = "standard error of a share of that many pictures"
-# Which parameters a kind of score depends on, beside the extractor and the pictures.
-SETTINGS = {
-    "kid": ("kid_subsets", "kid_subset_size"),
-    "precision": ("neighbours",),
-    "recall": ("neighbours",),
-    "density": ("neighbours",),
-    "coverage": ("neighbours",),
-    "near_copies": ("near_copy_quantile",),
-}
 
 
 @dataclass(frozen=True)
@@ -62,40 +52,19 @@ class Split:
         return {"split": self.name, "sha256": self.sha256, "pictures": pictures}
 
 
+@dataclass(frozen=True)
+class RealPictures:
+    """The reference, and the untouched training pictures, of which `floor_rows` stand in for samples."""
+
+    test: Split
+    train: Split
+    floor_rows: NDArray[np.int64]
+
+
 def code_of_extractors() -> str:
     """SHA-256 of the code that decides what features are."""
     sources = (classifiers.__file__, efflite0.__file__, extractors.__file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score by one extractor: a value a repeat, and what real pictures score."""
-
-    kind: str
-    extractor: Extractor
-    values: list[float]
-    floor: float
-    floor_pictures: dict[str, str | int]
-
-    @property
-    def value(self) -> float:
-        """Mean over the repeats."""
-        return float(np.mean(self.values))
-
-    @property
-    def plus_minus(self) -> float:
-        """Standard deviation over the repeats."""
-        return float(np.std(self.values, ddof=1))
-
-    @property
-    def flag(self) -> str | None:
-        """What is suspicious about it, if anything."""
-        if self.kind == "near_copies":
-            copies = self.value - self.plus_minus > self.floor
-            return "more than among unseen real pictures: look for training pictures learnt by heart" if copies else None
-        better = self.value > self.floor if HIGHER_IS_BETTER[self.kind] else self.value < self.floor
-        return "better than real pictures: look for lost variety, or for copies of training pictures" if better else None
 
 
 def chosen_device(wanted: str) -> torch.device:
@@ -111,6 +80,15 @@ def real_split(train: Path, name: str) -> Split:
     if len(images) < 2:
         raise InputError(f"{train}: split {name} has {len(images)} pictures, evaluating needs 2; set curate.test_share")
     return Split(name, images, labels, split_sha256(train, name))
+
+
+def real_pictures(train: Path, samples: int, seed: int) -> RealPictures:
+    """What `samples` generated pictures are measured against. Raises InputError when there is too little."""
+    test, real = real_split(train, "reference_test"), real_split(train, "reference_train")
+    if len(test.images) < samples // 2:
+        log.warning("only %d reference pictures for %d samples: distances are biased", len(test.images), samples)
+    count = min(samples, len(real.images))
+    return RealPictures(test, real, np.sort(np.random.default_rng(seed).choice(len(real.images), count, replace=False)))
 
 
 def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
@@ -187,38 +165,64 @@ def features_of(extractor: Extractor, split: Split, rows: NDArray[np.int64] | No
     return np.load(path)
 
 
+def settings_of(params: EvaluateParams) -> ScoreSettings:
+    """What `params` say of the scores that need nothing but features."""
+    return ScoreSettings(params.neighbours, params.kid_subsets, params.kid_subset_size, params.seed)
+
+
 def generative_scores(
     extractor: Extractor,
-    test: Split,
-    real: Split,
-    floor_rows: NDArray[np.int64],
+    of_test: NDArray[np.float32],
+    of_floor: NDArray[np.float32],
     samples: list[NDArray[np.float32]],
-    scratch: Path,
+    real: RealPictures,
     settings: ScoreSettings,
 ) -> tuple[list[Score], NDArray[np.floating]]:
-    """Scores of each repeat's features against `test`, beside those of `floor_rows` of `real`; realism of the first repeat."""
-    reference = reference_of(features_of(extractor, test, None, scratch), settings)
-    floors, _ = scores_of(reference, features_of(extractor, real, floor_rows, scratch), settings)
+    """Scores of each repeat's features against `of_test`, beside those of `of_floor`; realism of the first repeat."""
+    reference = reference_of(of_test, settings)
+    floors, _ = scores_of(reference, of_floor, settings)
     repeats = [scores_of(reference, features, settings) for features in samples]
-    pictures = real.in_passport(len(floor_rows))
+    pictures = real.train.in_passport(len(of_floor))
     scores = [Score(kind, extractor, [values[kind] for values, _ in repeats], floors[kind], pictures) for kind in floors]
     return scores, repeats[0][1]
 
 
-def judged(
-    classifier: Classifier, labels: NDArray[np.int64], features: NDArray[np.float32], trained_on: NDArray[np.float32]
-) -> Judged:
-    """Pictures with these `labels` and `features` as the classifier sees them, beside the features it was `trained_on`."""
-    return Judged(labels, features, classifiers.probabilities_of(classifier.scores(features)), *nearest(features, trained_on))
+@dataclass(frozen=True)
+class Verdict:
+    """What the classifier makes of the samples: scores over all repeats, and the first repeat and the test set one by one."""
+
+    scores: list[Score]
+    pictures: Judged
+    realism: NDArray[np.floating]  # of `pictures`
+    test: Judged
 
 
-def judged_scores(
-    extractor: Extractor, repeats: list[Judged], real: Judged, test: Split, params: EvaluateParams
-) -> list[Score]:
-    """Scores by the classifier of each repeat's pictures, beside those of the `real` test pictures."""
-    floors, *values = (judging.judged_scores(pictures, real, params.near_copy_quantile) for pictures in (real, *repeats))
-    pictures = test.in_passport(len(test.images))
-    return [Score(kind, extractor, [of_repeat[kind] for of_repeat in values], floors[kind], pictures) for kind in floors]
+def verdict_of(
+    classifier: Classifier,
+    extractor: Extractor,
+    samples: list[NDArray[np.uint8]],
+    labels: NDArray[np.int64],
+    real: RealPictures,
+    params: EvaluateParams,
+    scratch: Path,
+) -> Verdict:
+    """The verdict of `classifier`, which is also `extractor`, on each repeat's pictures with these `labels`."""
+    trained_on = features_of(extractor, real.train, None, scratch)
+    of_test = features_of(extractor, real.test, None, scratch)
+
+    def judged(labels: NDArray[np.int64], features: NDArray[np.float32]) -> Judged:
+        return Judged(
+            labels, features, classifiers.probabilities_of(classifier.scores(features)), *nearest(features, trained_on)
+        )
+
+    features = [extractor.features(images) for images in samples]
+    settings = settings_of(params)
+    generative, realism = generative_scores(extractor, of_test, trained_on[real.floor_rows], features, real, settings)
+    repeats, test = [judged(labels, of_repeat) for of_repeat in features], judged(real.test.labels, of_test)
+    floors, *values = (judging.judged_scores(pictures, test, params.near_copy_quantile) for pictures in (test, *repeats))
+    pictures = real.test.in_passport(len(of_test))
+    scores = [Score(kind, extractor, [of_repeat[kind] for of_repeat in values], floors[kind], pictures) for kind in floors]
+    return Verdict(generative + scores, repeats[0], realism, test)
 
 
 def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Path) -> tuple[list[Extractor], dict[str, str]]:
@@ -231,51 +235,6 @@ def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Pat
     return [lite, extractors.inception(weights, device=device)], {}
 
 
-def passport_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
-    """What `score` was measured with."""
-    extractor = score.extractor
-    return {
-        "extractor": {
-            "name": extractor.name,
-            "weights_sha256": extractor.weights_sha256,
-            "input_px": f"{extractor.height_px}×{extractor.width_px}",
-            "resize_filter": extractor.resize_filter,
-            "runtime": extractor.runtime,
-        },
-        "reference": reference.in_passport(len(reference.images)),
-        "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
-        "settings": {name: getattr(params, name) for name in SETTINGS.get(score.kind, ())},
-        "plus_minus": PLUS_MINUS,
-        "libraries": library_versions(),
-    }
-
-
-def entry_of(score: Score, params: EvaluateParams, reference: Split) -> dict[str, Any]:
-    """How `score` stands in metrics.json."""
-    flag = {"flag": score.flag} if score.flag else {}
-    passport = passport_of(score, params, reference)
-    return {
-        "value": score.value,
-        "plus_minus": score.plus_minus,
-        "floor": score.floor,
-        "floor_pictures": score.floor_pictures,
-        **flag,
-        "passport": passport,
-    }
-
-
-def accuracy_on_real(real: Judged, extractor: Extractor, reference: Split) -> dict[str, Any]:
-    """How the classifier's accuracy on real pictures stands in metrics.json."""
-    share, count = float(real.right.mean()), len(real.labels)
-    passport = {
-        "extractor": {"name": extractor.name, "weights_sha256": extractor.weights_sha256, "runtime": extractor.runtime},
-        "reference": reference.in_passport(count),
-        "plus_minus": PLUS_MINUS_REAL,
-        "libraries": library_versions(),
-    }
-    return {"value": share, "plus_minus": float(np.sqrt(share * (1 - share) / count)), "passport": passport}
-
-
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write `image` (H, W, 1 or 3) as PNG."""
     Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(path, format="PNG")
@@ -284,35 +243,35 @@ def save_png(path: Path, image: NDArray[np.uint8]) -> None:
 def write_evaluation(
     folder: Path,
     images: NDArray[np.uint8],
-    pictures: Judged,
-    realism: NDArray[np.floating],
-    test: Judged,
-    real: Split,
+    verdict: Verdict,
+    trained_on: NDArray[np.uint8],
     categories: list[str],
     params: EvaluateParams,
 ) -> None:
-    """Fill `folder` with what is to be looked at: generated `images` in the order of `pictures`, and tables for plots."""
+    """Fill `folder` with `images` of the first repeat, those `trained_on` that are nearest, and tables for plots."""
+    pictures = verdict.pictures
     count, columns, labels = len(categories), params.pictures_per_category, pictures.labels
     save_png(folder / "grid.png", sheets.first_of_each(images, labels, count, columns))
-    save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, realism))
+    save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, verdict.realism))
     closest = sheets.beside_their_nearest(
-        images, labels, count, columns, real.images, pictures.training_rows, pictures.training_distances
+        images, labels, count, columns, trained_on, pictures.training_rows, pictures.training_distances
     )
     save_png(folder / "nearest.png", closest)
-    table = judging.by_category(pictures, test, categories, params.near_copy_quantile)
+    table = judging.by_category(pictures, verdict.test, categories, params.near_copy_quantile)
     table.to_csv(folder / "per_category.csv", index=False, lineterminator="\n")
     judging.confusion(pictures, categories).to_csv(folder / "confusion.csv", index=False, lineterminator="\n")
 
 
-def announce(entries: dict[str, dict[str, Any]], absent: dict[str, str], evaluation: Path, track: Tracker) -> None:
+def announce(entries: dict[str, dict[str, Any]], evaluation: Path, track: Tracker) -> None:
     """Log and track what was found."""
     for name, entry in entries.items():
+        if "absent" in entry:
+            log.warning("%s is absent: %s", name, entry["absent"])
+            continue
         beside = f" (real: {entry['floor']:.4g})" if "floor" in entry else ""
         flag = f": {entry['flag']}" if "flag" in entry else ""
         log.info("%s %.4g ± %.2g%s%s", name, entry["value"], entry["plus_minus"], beside, flag)
-    for name, reason in absent.items():
-        log.warning("%s is absent: %s", name, reason)
-    track.metrics({name: entry["value"] for name, entry in entries.items()})
+    track.metrics({name: entry["value"] for name, entry in entries.items() if "value" in entry})
     track.metrics({f"floor_{name}": entry["floor"] for name, entry in entries.items() if "floor" in entry})
     for picture in sorted(evaluation.glob("*.png")):
         track.picture(picture, picture.stem)
@@ -341,42 +300,30 @@ def run(
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     scratch.mkdir(parents=True, exist_ok=True)
-    test, real = real_split(train, "reference_test"), real_split(train, "reference_train")
-    if len(test.images) < params.samples // 2:
-        log.warning("only %d reference pictures for %d samples: distances are biased", len(test.images), params.samples)
+    real = real_pictures(train, params.samples, params.seed)
     labels = labels_in_equal_shares(params.samples, len(data.categories))
-    floor_count = min(params.samples, len(real.images))
-    floor_rows = np.sort(np.random.default_rng(params.seed).choice(len(real.images), floor_count, replace=False))
-    settings = ScoreSettings(params.neighbours, params.kid_subsets, params.kid_subset_size, params.seed)
     others, absent = chosen_extractors(params, device, scratch)
-    classifier, weights_sha256 = trained_classifier(params, real, len(data.categories), device, scratch)
+    classifier, weights_sha256 = trained_classifier(params, real.train, len(data.categories), device, scratch)
     log.info("classifier ready")
     own = extractors.of_classifier(classifier, weights_sha256)
+    found: list[Score] = []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
-        found: list[Score] = []
         log.info("%d × %d samples drawn", params.repeats, params.samples)
         for extractor in others:
+            of_test = features_of(extractor, real.test, None, scratch)
+            of_floor = features_of(extractor, real.train, real.floor_rows, scratch)
             features = [extractor.features(images) for images in samples]
-            found += generative_scores(extractor, test, real, floor_rows, features, scratch, settings)[0]
+            found += generative_scores(extractor, of_test, of_floor, features, real, settings_of(params))[0]
             log.info("measured with %s", extractor.name)
-        features = [own.features(images) for images in samples]
-        generative, realism = generative_scores(own, test, real, floor_rows, features, scratch, settings)
-        trained_on = features_of(own, real, None, scratch)
-        repeats = [judged(classifier, labels, of_repeat, trained_on) for of_repeat in features]
-        of_test = judged(classifier, test.labels, features_of(own, test, None, scratch), trained_on)
-        found += generative + judged_scores(own, repeats, of_test, test, params)
+        verdict = verdict_of(classifier, own, samples, labels, real, params, scratch)
         with whole_folder(evaluation) as partial:
-            write_evaluation(partial, samples[0], repeats[0], realism, of_test, real, data.categories, params)
-    entries: dict[str, dict[str, Any]] = {}
-    for score in found:
-        name = score_name(score.kind, score.extractor.name)
-        if np.isfinite(score.floor):
-            entries[name] = entry_of(score, params, test)
-        else:
-            absent[name] = "too few reference pictures; raise curate.test_share"
-    entries["class_accuracy_real"] = accuracy_on_real(of_test, own, test)
-    write_json(scores, {name: entry["value"] for name, entry in entries.items()})
-    write_json(metrics, entries | {name: {"absent": reason} for name, reason in absent.items()})
-    announce(entries, absent, evaluation, track)
+            write_evaluation(partial, samples[0], verdict, real.train.images, data.categories, params)
+    reference = real.test.in_passport(len(real.test.images))
+    entries = entries_of(found + verdict.scores, params, reference)
+    entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, own, reference)
+    entries |= {name: {"absent": reason} for name, reason in absent.items()}
+    write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
+    write_json(metrics, entries)
+    announce(entries, evaluation, track)

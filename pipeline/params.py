@@ -114,10 +114,11 @@ class NetworkParams(Section):
     ]  # channels at half the picture's side; they double as the side halves …
     discriminator_width: Annotated[int, Field(ge=4, le=512)]
     max_width: Annotated[int, Field(ge=4, le=1024)]  # … up to this many
+    truncation: Annotated[float, Field(gt=0, le=1)]  # after training, latents are pulled towards their mean by this factor
 
     @property
-    def generator_arguments(self) -> dict[str, int]:
-        return {"width": self.generator_width, "max_width": self.max_width}
+    def generator_arguments(self) -> dict[str, int | float]:
+        return {"width": self.generator_width, "max_width": self.max_width, "truncation": self.truncation}
 
     @property
     def discriminator_arguments(self) -> dict[str, int]:

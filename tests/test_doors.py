@@ -199,6 +199,7 @@ def _kill_stage_when_it_runs(snakemake: "subprocess.Popen[str]", stage: str, del
     return False
 
 
+@pytest.mark.slow
 def test_a_stage_killed_at_any_moment_changes_nothing(finished: Checkout, tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
     moment = random.Random(0)
@@ -215,6 +216,7 @@ def test_a_stage_killed_at_any_moment_changes_nothing(finished: Checkout, tmp_pa
     assert not list(checkout.folder.rglob(".*.partial")), "something half-written is left"
 
 
+@pytest.mark.slow
 def test_same_bytes_with_other_cores_and_by_the_other_door(finished: Checkout, tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
     checkout.run("dvc", "repro")

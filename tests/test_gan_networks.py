@@ -66,3 +66,14 @@ def test_the_class_changes_picture_and_score(name: str) -> None:
     first, second = (generator(latents, torch.tensor([label])) for label in (0, 1))
     assert not torch.allclose(first, second)
     assert discriminator(first, torch.tensor([0])).item() != discriminator(first, torch.tensor([1])).item()
+
+
+@pytest.mark.parametrize("name", ["resnet", "dcgan"])
+def test_truncation_pulls_latents_only_outside_training(name: str) -> None:
+    torch.manual_seed(0)
+    shape, latents, labels = PictureShape(16, 16, 1), torch.randn(4, 8), torch.tensor([0, 1, 0, 1])
+    halved = build_generator(name, ARGUMENTS | {"truncation": 0.5}, shape, 2, 8)
+    plain = build_generator(name, ARGUMENTS, shape, 2, 8)
+    plain.load_state_dict(halved.state_dict())
+    assert torch.equal(halved.eval()(latents, labels), plain.eval()(latents * 0.5, labels))
+    assert torch.equal(halved.train()(latents, labels), plain.train()(latents, labels))

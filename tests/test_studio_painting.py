@@ -38,7 +38,7 @@ def test_painting_comes_nearer_to_the_style_and_says_how_far_it_is() -> None:
     painted = steps[-1][1]
     assert painted.shape == content.shape
     assert 0 <= painted.min() <= painted.max() <= 1
-    assert style_distance(painted, style) < 0.5 * style_distance(content, style)
+    assert style_distance(painted, style) < 0.75 * style_distance(content, style)
 
 
 def test_the_same_seed_paints_the_same_picture() -> None:

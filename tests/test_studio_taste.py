@@ -26,7 +26,7 @@ def test_before_any_vote_everything_pleases_alike() -> None:
 def test_what_looks_like_the_liked_pleases_more_and_is_doubted_less() -> None:
     seen = np.array([[0.0, 0.0], [3.0, 0.0]])
     mean, covariance = posterior(seen, comparisons(np.array([1, 1]), np.array([1, -1])), np.array([[0.1, 0], [2.9, 0], [0, 9]]))
-    assert mean[0] > 0.5 > 0 > -0.5 > mean[1]
+    assert mean[0] > 0.4 > -0.4 > mean[1]
     assert mean[2] == pytest.approx(0, abs=1e-6)
     doubts = np.diag(covariance)
     assert max(doubts[0], doubts[1]) < doubts[2] == pytest.approx(SPREAD**2)
@@ -49,8 +49,7 @@ def test_descendants_are_as_likely_as_their_parents() -> None:
 
 
 def test_simulated_designers_are_satisfied_sooner_than_by_chance(tmp_path: Path) -> None:
-    found = satisfied_shares(open_generator(write_stand_in(tmp_path)), designers=8)
+    found = satisfied_shares(open_generator(write_stand_in(tmp_path)), designers=12)
     for kind in ("garment in mind", "leaning"):
-        learned, chance = (np.array(found[kind, search]) for search in ("taste model", "random"))
-        assert (learned <= ROUNDS).mean() >= 0.75
-        assert (learned <= ROUNDS).mean() > (chance <= ROUNDS).mean()
+        learned, chance = (np.mean(np.array(found[kind, search]) <= ROUNDS) for search in ("taste model", "random"))
+        assert learned >= chance + 0.2

@@ -37,6 +37,7 @@ TINY: dict[str, Any] = {
         "generator_width": 4,
         "discriminator_width": 4,
         "max_width": 8,
+        "truncation": 0.9,
         "stddev_group": 2,
     },
     "loss": "non-saturating",
@@ -134,7 +135,14 @@ def test_the_same_parameters_give_the_same_bytes_and_another_seed_does_not(
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dcgan": {
-        "network": {"name": "dcgan", "latent_dim": 8, "generator_width": 4, "discriminator_width": 4, "max_width": 8},
+        "network": {
+            "name": "dcgan",
+            "latent_dim": 8,
+            "generator_width": 4,
+            "discriminator_width": 4,
+            "max_width": 8,
+            "truncation": 1.0,
+        },
         "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1},
     },
     "wgan-gp": {

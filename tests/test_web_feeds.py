@@ -78,7 +78,10 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;
 def test_entities_are_not_unfolded_and_no_file_is_read() -> None:
     found = read_listing(LAUGHS, "https://x.example/feed", NOW)
     assert found is not None
-    assert [picture.title for picture in found.pictures] == [None]
+    [picture] = found.pictures
+    assert picture.url == "https://x.example/1.jpg"
+    assert "ha" not in (picture.title or "")
+    assert "root" not in (picture.title or "")
 
 
 @pytest.mark.parametrize(

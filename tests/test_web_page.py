@@ -76,7 +76,7 @@ def test_a_magazine_with_a_licence_for_each_picture() -> None:
     assert "w_1600" in detail.url
     assert detail.words == ("Skirts", "pleats", "runway", "paris")
     assert found.feeds == ("https://mag.example/feed.xml",)
-    assert found.links == ("https://mag.example/fashion/pleated-skirt?page=2",)
+    assert found.links[0] == "https://mag.example/fashion/pleated-skirt?page=2"
 
 
 def test_a_reserved_page_is_recorded_and_not_followed() -> None:

@@ -277,7 +277,10 @@ class Trainer:
     def measured_average(self, batches: int) -> nn.Module:
         """The averaged generator with its batch norm measured over `batches` of NORM_BATCH pictures; always the same ones."""
         seed, dim = self.params.seed, self.params.network.latent_dim
-        latents = torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, dim)).to(self.device)
+        # Batch norm is measured in training mode, where a generator does not truncate by itself.
+        latents = (
+            torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, dim)).to(self.device) * self.params.network.truncation
+        )
         labels = torch.from_numpy(np.random.default_rng(seed).choice(self.labels, batches * NORM_BATCH)).to(self.device)
         measure_batch_norm(self.average, zip(latents.split(NORM_BATCH), labels.split(NORM_BATCH), strict=True))
         return self.average

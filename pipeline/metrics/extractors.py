@@ -61,6 +61,7 @@ def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

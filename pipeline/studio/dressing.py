@@ -20,7 +20,7 @@ from pipeline.studio.projection import photograph_mask
 
 SIDE_PX = 256
 SOFT_EDGE_PX = 1.2
-CHILD_TIMEOUT_S = 120.0  # for one step, on a machine that does other things
+CHILD_TIMEOUT_S = 300.0  # for one step, on a machine that does other things
 CHILD_MEMORY_BYTES = 16 << 30  # of addresses, which torch reserves freely
 
 Mode = Literal["print", "statistics", "whiten", "paint"]
@@ -68,14 +68,16 @@ def soft_mask(picture: NDArray[np.uint8], *, drawn: bool) -> NDArray[np.float32]
 
 
 def _painted(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    from pipeline.studio.painting import optimised  # torch, wanted in the child alone
+    from pipeline.studio.painting import on_one_thread, optimised  # torch, wanted in the child alone
 
+    on_one_thread()
     yield from optimised(*arguments)
 
 
 def _transformed(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    from pipeline.studio.painting import transformed
+    from pipeline.studio.painting import on_one_thread, transformed
 
+    on_one_thread()
     yield from transformed(*arguments)
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 BACKDROP_TOLERANCE = 24  # grey levels from the backdrop that still are backdrop
+MIN_SIDE_PX = 4  # of what has a shape to measure
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 MEASURES = {
@@ -66,7 +67,7 @@ def _torso_half_width(mask: NDArray[np.bool_]) -> float:
 def _sleeve_share(mask: NDArray[np.bool_]) -> float:
     """Share of the garment's rows with cloth on both sides beyond the torso."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
         return 0.0
     cropped = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     middle = cropped.shape[1] // 2
@@ -78,7 +79,7 @@ def _sleeve_share(mask: NDArray[np.bool_]) -> float:
 def _outline(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     """Width, length, hem over waist and depth of the neckline, each a share of the frame or of the garment."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) < 4 or len(columns) < 4:
+    if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
         return 0.0, 0.0, 0.0, 0.0
     top, length = rows[0], len(rows)
     widths = mask.sum(axis=1)[rows].astype(np.float64)

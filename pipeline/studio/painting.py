@@ -21,6 +21,11 @@ SMOOTHNESS = 2e-3
 PREVIEW_EVERY = 10
 
 
+def on_one_thread() -> None:
+    """Leave the other cores to whoever draws walls meanwhile; torch's threads would spin where there is no core for them."""
+    torch.set_num_threads(1)
+
+
 def gram(features: Tensor) -> Tensor:
     """Gram matrices (N, C, C) of features (N, C, H, W), per position."""
     flat = features.flatten(2)

@@ -6,7 +6,7 @@ CREATIVE_COMMONS = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licen[cs]es/([a-z-]+)|publicdomain/(zero|mark))/(\d\.\d)(?:/([a-z]{2,3})\b)?",
     re.IGNORECASE,
 )
-WRITTEN_OUT = re.compile(r"\bCC[ -](BY(?:[ -](?:NC|ND|SA)){0,2}|0)(?:[ -](\d\.\d))?\b", re.IGNORECASE)
+WRITTEN_OUT = re.compile(r"CC(?:[ -]?0|[ -](BY(?:[ -](?:NC|ND|SA)){0,2}))(?:[ -](\d\.\d))?", re.IGNORECASE)
 
 
 def creative_commons(text: str) -> str | None:
@@ -29,8 +29,10 @@ def licence_name(text: str | None) -> str | None:
     linked = creative_commons(plain)
     if linked is not None:
         return linked
-    if (match := WRITTEN_OUT.fullmatch(plain)) is not None:
-        elements, version = match.groups()
-        named = "CC0" if elements == "0" else f"CC-{re.sub(' ', '-', elements.upper())}"
-        return f"{named}-{version}" if version else ("CC0-1.0" if elements == "0" else plain)
-    return plain[:500]
+    match = WRITTEN_OUT.fullmatch(plain)
+    if match is None:
+        return plain[:500]
+    elements, version = match.groups()
+    if elements is None:
+        return f"CC0-{version or '1.0'}"
+    return f"CC-{elements.upper().replace(' ', '-')}-{version}" if version else plain

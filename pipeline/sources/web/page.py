@@ -98,7 +98,7 @@ def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofol
 
 def _base(tree: HtmlElement, url: str) -> str:
     element = next(tree.iter("base"), None)
-    return urljoin(url, element.get("href") or "") if element is not None else url
+    return url if element is None else _page_address(element.get("href"), url) or url
 
 
 def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], reserved: str | None) -> Iterator[Found]:

@@ -25,7 +25,7 @@ SIZE_IN_PATH = re.compile(
     r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
 )  # Cloudinary
 PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|webp|avif|gif)$", re.IGNORECASE)
-NEXT_ADDRESS = re.compile(r"[\s,]*([^\s]+)")
+NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
 WIDTH_IN_QUERY = ("w", "width", "imwidth", "sw", "wid")
 
 
@@ -132,15 +132,15 @@ def renditions_of(image: HtmlElement, base: str) -> list[Rendition]:
     """Every address an `img` offers: its own, those of a `picture` around it, and of a link around it to a picture."""
     found = list(_named(image, ZOOMED, base, zoomed=True))
     found.extend(_sets_of(image, base))
-    parent = image.getparent()
-    if parent is not None and parent.tag == "picture":
-        # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands.
-        for source in parent.iterchildren("source"):
+    # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands. (To libxml2 a
+    # `source` has an end tag, so what follows it stands inside it.)
+    for picture in image.iterancestors("picture"):
+        for source in picture.iter("source"):
             found.extend(_sets_of(source, base))
-        parent = parent.getparent()
     found.extend(_named(image, PLAIN, base, zoomed=False))
-    if parent is not None and parent.tag == "a" and is_picture_link(parent.get("href", "")):
-        found.extend(_named(parent, ("href",), base, zoomed=True))
+    for link in image.iterancestors("a"):
+        if is_picture_link(link.get("href", "")):
+            found.extend(_named(link, ("href",), base, zoomed=True))
     return found
 
 

@@ -1,5 +1,6 @@
 """What a page says about itself for machines: schema.org things (JSON-LD, microdata) and OpenGraph, read by extruct."""
 
+import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Item:
 def text_of(value: Any) -> str | None:
     """The first plain text in a schema.org value: a string, a number, a thing's name, or a list of these."""
     if isinstance(value, str):
-        return " ".join(value.split()) or None
+        return " ".join(html.unescape(value).split()) or None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, Mapping):
@@ -67,6 +68,13 @@ def many(value: Any) -> list[Any]:
     if isinstance(value, Mapping) and "@list" in value:
         value = value["@list"]
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def address_of(value: Any) -> str | None:
+    """The address in a schema.org value: a string, or what a thing says about where it is."""
+    if isinstance(value, Mapping):
+        return next((found for key in ("contentUrl", "url", "@id") if (found := address_of(value.get(key)))), None)
+    return value if isinstance(value, str) else None
 
 
 def price_of(text: str | None) -> float | None:
@@ -187,9 +195,7 @@ def _shown(thing: Thing, by_id: Mapping[str, Thing], url: str) -> Iterator[Shown
 
 
 def _picture(thing: Thing, url: str) -> Item:
-    address = next(
-        (found for key in ("contentUrl", "url", "@id") if (found := picture_address(text_of(thing.get(key)), url))), None
-    )
+    address = picture_address(address_of(thing), url)
     width = price_of(text_of(thing.get("width")))
     licence, published = licence_name(text_of(thing.get("license"))), _published(thing)
     alt = next((text for key in ("caption", "description", "name") if (text := text_of(thing.get(key)))), None)
@@ -214,9 +220,9 @@ def open_graph(tree: HtmlElement, url: str) -> OpenGraph:
         part = name.removeprefix("og:image").lstrip(":")
         if not name.startswith("og:image"):
             continue
-        if part in ("", "url") or not pictures:
+        if part in ("", "url"):
             pictures.append({"url": value})
-        else:
+        elif pictures:
             pictures[-1][part] = value
     shown: list[Shown] = []
     for picture in pictures:
