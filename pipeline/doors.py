@@ -97,7 +97,6 @@ def _commit(stages: list[str]) -> None:
     told = _nested("dvc", "commit", "--force", "--quiet", *stages)
     if told.returncode != 0:
         sys.stderr.write(f"versioning: dvc commit failed, the results are whole but not recorded: {told.stderr.strip()}\n")
-    _remember(agreed=_fingerprint())
 
 
 def _alive(process_id: object) -> bool:

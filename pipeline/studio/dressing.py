@@ -58,7 +58,7 @@ def _fitted(content: NDArray[np.uint8]) -> Image.Image:
 
 
 def _as_floats(image: Image.Image) -> NDArray[np.float32]:
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / 255  # type: ignore[return-value]
 
 
 def soft_mask(picture: NDArray[np.uint8], *, drawn: bool) -> NDArray[np.float32]:
