@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.sources.web.listing import Found, categorised, distinct
+from pipeline.sources.web.listing import Found, Harvest, categorised, distinct
 from pipeline.sources.web.params_draft import CrawlSource, WebParams
 from pipeline.sources.web.renditions import Rendition, asset, largest
 
@@ -39,18 +39,24 @@ def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> Crawl:
 
     Raises SourceError when a start page is not on its site or the crawl dies, ParamsError without a contact.
     """
-    _check(source)
+    check(source)
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_limit_memory) as process:
-            harvests = process.submit(_crawl, source, web, scratch).result()
-    except BrokenProcessPool:
+            harvests = process.submit(harvested, source, web, scratch).result()
+    except (BrokenProcessPool, MemoryError):
         raise SourceError(f"collect.crawl: the crawler died, over {MEMORY_BYTES} bytes or killed; run again to go on") from None
     shutil.rmtree(scratch / PAGES, ignore_errors=True)
-    found = [picture for pictures, _, _ in harvests for picture in largest_of_each(pictures)]
+    return gathered(source, harvests)
+
+
+def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> Crawl:
+    """What the harvests of the sites of `source` come to."""
+    harvests = list(harvests)
+    found = [picture for harvest in harvests for picture in largest_of_each(harvest.pictures)]
     pictures = categorised(found, source.categories, source.licence)
     unmapped = Counter(picture.site_category for picture in pictures if picture.category is None and picture.site_category)
-    lost = [page for _, pages, _ in harvests for page in pages]
-    return Crawl([*pictures, *lost], sum(asked for _, _, asked in harvests), Counter(dict(unmapped.most_common())))
+    lost = [page for harvest in harvests for page in harvest.lost_pages]
+    return Crawl([*pictures, *lost], sum(harvest.pages for harvest in harvests), unmapped)
 
 
 def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
@@ -62,7 +68,8 @@ def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
     return [replace(picture, url=largest(offered[asset(picture.url)]).url) for picture in distinct(ordered, asset)]
 
 
-def _check(source: CrawlSource) -> None:
+def check(source: CrawlSource) -> None:
+    """Raise SourceError when there is no site, or a start page is not on its site."""
     if not source.sites:
         raise SourceError("collect.crawl.sites: name at least one site to crawl")
     for number, site in enumerate(source.sites):
@@ -80,9 +87,8 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted, ceiling))
 
 
-def _crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[tuple[list[Found], list[Found], int]]:
-    """Pictures, lost pages and number of pages asked for, of each site; in the crawling process."""
+def harvested(source: CrawlSource, web: WebParams, scratch: Path) -> list[Harvest]:
+    """What was found on each site of `source`; in the crawling process."""
     from pipeline.sources.web.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
 
-    harvests = asyncio.run(crawl_sites(source.sites, web, scratch, scratch / PAGES))
-    return [(harvest.pictures, harvest.lost_pages, harvest.pages) for harvest in harvests]
+    return asyncio.run(crawl_sites(source.sites, web, scratch, scratch / PAGES))

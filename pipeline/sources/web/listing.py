@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.sources import Listed
 from pipeline.sources.web.categories import category_of
@@ -26,6 +26,15 @@ class Found(Listed):
     def site_category(self) -> str | None:
         """The site's most telling word."""
         return self.words[0] if self.words else None
+
+
+@dataclass
+class Harvest:
+    """What the crawl of one site brought in."""
+
+    pictures: list[Found] = field(default_factory=list)
+    lost_pages: list[Found] = field(default_factory=list)  # pages that could not be read, as rows with a reason
+    pages: int = 0
 
 
 def categorised(pictures: Iterable[Found], mapping: Mapping[str, str], licence: str | None) -> list[Found]:

@@ -7,7 +7,7 @@ Scrapy's own downloader, which fetches although robots.txt could not be read, kn
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +28,7 @@ from pipeline.sources.web.client import checked_url
 from pipeline.sources.web.compression import gunzipped
 from pipeline.sources.web.feeds import read_listing
 from pipeline.sources.web.library import MAX_PAGE_BYTES, Library
-from pipeline.sources.web.listing import Found
+from pipeline.sources.web.listing import Found, Harvest
 from pipeline.sources.web.page import read_page
 from pipeline.sources.web.params_draft import CrawlSite, WebParams
 from pipeline.sources.web.renditions import asset
@@ -60,15 +60,6 @@ SETTINGS: dict[str, Any] = {
     "STATS_DUMP": False,
     "URLLENGTH_LIMIT": 8192,
 }
-
-
-@dataclass
-class Harvest:
-    """What the crawl of one site brought in."""
-
-    pictures: list[Found] = field(default_factory=list)
-    lost_pages: list[Found] = field(default_factory=list)  # pages that could not be read, as rows with a reason
-    pages: int = 0
 
 
 class VisitorHandler:
