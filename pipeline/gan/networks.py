@@ -131,14 +131,14 @@ class ResnetGenerator(Generator):
         return torch.tanh(x)
 
 
-def minibatch_deviation(x: Tensor, group: int) -> Tensor:
-    """Standard deviation of each channel over `group` neighbours in the batch, averaged over places, (N, C).
+def minibatch_deviation(features: Tensor, group: int) -> Tensor:
+    """Standard deviation of each channel of (N, H, W, C) over `group` neighbours in the batch, averaged over places, (N, C).
 
     Karras et al. 2018 (progressive growing), section 3, kept apart by channel. N is a multiple of `group`.
     """
-    grouped = x.float().unflatten(0, (-1, group))  # (N / group, group, C, H, W)
+    grouped = features.float().unflatten(0, (-1, group))  # (N / group, group, H, W, C)
     centred = grouped - grouped.mean(dim=1, keepdim=True)
-    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(2, 3))  # var() takes five times as long
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2))  # var() takes five times as long
     return deviation.repeat_interleave(group, dim=0)
 
 
@@ -170,9 +170,10 @@ class ResnetDiscriminator(nn.Module):
         for down, residual in zip(self.downs, self.residuals, strict=True):
             x = functional.leaky_relu(down(x), SLOPE)
             x = x + functional.leaky_relu(residual(x), SLOPE)
-        features = x.permute(0, 2, 3, 1).flatten(1)  # as it lies in memory: backwards, too, nothing is reordered
+        places = x.permute(0, 2, 3, 1)  # (N, H, W, C), as it lies in memory: backwards, too, nothing is reordered
+        features = places.flatten(1)
         if self.stddev_group:
-            features = torch.cat([features.float(), minibatch_deviation(x, self.stddev_group)], dim=1)
+            features = torch.cat([features, minibatch_deviation(places, self.stddev_group).to(features.dtype)], dim=1)
         hidden = functional.leaky_relu(self.hidden(features), SLOPE).float()  # (N, HIDDEN_DIM)
         return self.score(hidden).squeeze(1) + (self.embedding(labels) * hidden).sum(dim=1)
 

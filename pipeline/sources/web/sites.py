@@ -80,8 +80,9 @@ class Sites:
         if answer is not None and answer.status == 200:
             found["robots"] = answer.body.decode("latin-1")
             delay_s = robots.parse(answer.body).delay_s
-        elif answer is not None:
-            found["robots_unreachable"] = robots.by_status(answer.status).unreachable
+        elif answer is not None and (reason := robots.by_status(answer.status).unreachable) is not None:
+            found["robots_unreachable"] = reason
+            return found
         try:
             answer = await self._followed(origin / ".well-known" / "tdmrep.json", delay_s)
         except NoAnswerError:
