@@ -1,9 +1,10 @@
 """Quality of the default recipe beside a plain conditional DCGAN given the same CPU time, over several seeds.
 
-    python -m benchmarks.quality --seeds 0 1 2
+    python -m benchmarks.quality --seeds 0 1 2 --jobs 2
 
-One classifier, trained on the real training split, judges both: Fréchet distance, precision and recall over its penultimate
-features, 10,000 generated pictures against the test split, and the share of them that it puts into the category asked for.
+One classifier, trained on the real training split as evaluate trains its own, judges both: Fréchet distance, precision and
+recall over its penultimate features, 10,000 generated pictures against the test split, and the share of them that it puts into
+the category asked for.
 """
 
 import argparse
@@ -11,7 +12,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -149,6 +153,13 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
     return runs
 
 
+def judged_seed(recipe: TrainParams, train: Path, judge: Judge, sheets: Path) -> list[Run]:
+    """The recipe and the DCGAN, each in turn with the process to itself."""
+    torch.set_num_threads(recipe.threads)
+    ours = judged_recipe(recipe, train, judge, sheets)
+    return [ours, *judged_dcgan(plain_dcgan(recipe), train, judge, sheets, ours.cpu_s)]
+
+
 def _row(name: str, seed: str, cpu: str, images: str, judged: Judgement) -> str:
     return (
         f"| {name} | {seed} | {cpu} | {images} | {judged.fd:.2f} | {judged.precision:.3f} | {judged.recall:.3f} "
@@ -192,27 +203,27 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/quality.md"))
     parser.add_argument("--sheets", type=Path, default=Path("reports/benchmarks"), help="folder for sample sheets to look at")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--judge-epochs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time; each takes train.threads cores")
     options = parser.parse_args()
-    recipe = load_params(options.params).train
-    torch.set_num_threads(recipe.threads)
+    params = load_params(options.params)
+    torch.set_num_threads(params.train.threads)
     images, labels = read_split(options.train, "reference_train")
     reference, reference_labels = read_split(options.train, "reference_test")
     categories = len(read_card(options.train).categories)
-    classifier = train_classifier(images, labels, categories, seed=0, epochs=options.judge_epochs, threads=recipe.threads)
+    classifier = train_classifier(
+        images, labels, categories, threads=params.evaluate.threads, **params.evaluate.classifier.model_dump()
+    )
     judge = Judge(classifier, reference)
     judge_accuracy = accuracy(classifier.probabilities(reference), reference_labels)
     some = np.sort(np.random.default_rng(0).choice(len(images), min(SAMPLES, len(images)), replace=False))
     floor = judge(images[some], labels[some])
-    runs: list[Run] = []
-    for seed in options.seeds:
-        params = recipe.model_copy(update={"seed": seed})
-        runs.append(judged_recipe(params, options.train, judge, options.sheets))
-        runs += judged_dcgan(plain_dcgan(params), options.train, judge, options.sheets, runs[-1].cpu_s)
-    content = (
-        f"# Quality\n\n`python -m benchmarks.quality --seeds {' '.join(map(str, options.seeds))}`; the judge is right about "
-        f"{judge_accuracy:.3f} of the real test pictures.\n\n{table(runs, floor)}"
-    )
+    recipes = [params.train.model_copy(update={"seed": seed}) for seed in options.seeds]
+    judged = partial(judged_seed, train=options.train, judge=judge, sheets=options.sheets)
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        runs = [one for of_seed in pool.map(judged, recipes) for one in of_seed]
+    command = f"python -m benchmarks.quality --seeds {' '.join(map(str, options.seeds))} --jobs {options.jobs}"
+    right = f"the judge is right about {judge_accuracy:.3f} of the real test pictures"
+    content = f"# Quality\n\n`{command}`; {right}.\n\n{table(runs, floor)}"
     write_text(options.output, content)
     write_json(
         options.output.with_suffix(".json"),

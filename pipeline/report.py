@@ -144,7 +144,8 @@ def _settings(data: DatasetCard, model: dict[str, Any]) -> list[tuple[str, Pairs
     versions = {"python": platform.python_version(), "atelier": __version__, **{name: version(name) for name in VERSIONS}}
     return [
         ("Training data", flattened({k: v for k, v in asdict(data).items() if k != "sha256"})),
-        ("Generator", flattened({k: v for k, v in model.items() if k != "categories"})),
+        ("Generator", flattened({k: v for k, v in model.items() if k not in ("categories", "recipe")})),
+        ("Training", flattened(model["recipe"])),
         ("Versions", flattened(versions)),
     ]
 

@@ -110,7 +110,14 @@ def card_of(trainer: Trainer, data: DatasetCard) -> GeneratorCard:
         channels=data.channels,
         latent_dim=network.latent_dim,
         images_seen=trainer.images_seen,
+        recipe=trainer.params.model_dump(mode="json"),
     )
+
+
+def _show_samples(trainer: Trainer, categories: int, folder: Path, norm_batches: int, track: Tracker) -> None:
+    sheet = folder / "samples" / f"{trainer.images_seen:08d}.png"
+    save_png(sheet, sample_sheet(trainer, categories, norm_batches))
+    track.picture(sheet, "samples", step=trainer.images_seen)
 
 
 def train_to_the_end(trainer: Trainer, categories: int, folder: Path, track: Tracker) -> None:
@@ -123,6 +130,8 @@ def train_to_the_end(trainer: Trainer, categories: int, folder: Path, track: Tra
     rate_images = trainer.images_seen
     bar = tqdm(total=trainer.total_images, initial=trainer.images_seen, unit="img", desc="train", mininterval=1.0)
     with bar, stop_requests() as request:
+        if trainer.images_seen == 0:
+            _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
         for before, after in trainer.steps():
             bar.update(after - before)
             if passed(before, after, params.log_every_kimg) or after == trainer.total_images:
@@ -138,9 +147,7 @@ def train_to_the_end(trainer: Trainer, categories: int, folder: Path, track: Tra
                 )
                 rate_clock, rate_images = time.perf_counter(), after
             if passed(before, after, params.sample_every_kimg) and after < trainer.total_images:
-                sheet = folder / "samples" / f"{after:08d}.png"
-                save_png(sheet, sample_sheet(trainer, categories, NORM_BATCHES_OF_A_SAMPLE))
-                track.picture(sheet, "samples", step=after)
+                _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
             if request.signal or passed(before, after, params.checkpoint_every_kimg):
                 trainer.check()
                 save_checkpoint(folder, after, trainer.state())
@@ -170,9 +177,7 @@ def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tr
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()
     train_to_the_end(trainer, len(data.categories), folder, track)
-    sheet = folder / "samples" / f"{trainer.images_seen:08d}.png"
-    save_png(sheet, sample_sheet(trainer, len(data.categories), NORM_BATCHES_AT_THE_END))
-    track.picture(sheet, "samples", step=trainer.images_seen)
+    _show_samples(trainer, len(data.categories), folder, NORM_BATCHES_AT_THE_END, track)
     track.metrics(
         {"train_seconds": time.perf_counter() - clock, "train_cpu_seconds": time.process_time() - cpu_clock},
         step=trainer.images_seen,

@@ -49,7 +49,7 @@ def test_channels_halve_as_the_side_doubles() -> None:
 
 
 def test_minibatch_deviation_is_that_of_neighbours() -> None:
-    x = torch.tensor([0.0, 2.0, 5.0, 5.0]).reshape(4, 1, 1, 1).expand(4, 3, 2, 2)
+    x = torch.tensor([0.0, 2.0, 5.0, 5.0]).reshape(4, 1, 1, 1).expand(4, 2, 2, 3)
     deviation = minibatch_deviation(x, 2)
     assert deviation.shape == (4, 3)
     assert deviation[:, 0].tolist() == pytest.approx([1.0, 1.0, 1e-4, 1e-4])

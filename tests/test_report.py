@@ -133,7 +133,7 @@ def write_model(folder: Path, side: int, channels: int) -> None:
     sheet = contact_sheet(drawn(3 * 16, side, channels), 16)
     for seen in (64, 1000, 19_000):
         Image.fromarray(sheet.squeeze()).save(gan / "samples" / f"{seen:08d}.png", compress_level=1)
-    card = {"network": "resnet", "arguments": {"width": 32}, "categories": CATEGORIES, "images_seen": 19_000}
+    card = {"network": "resnet", "arguments": {"width": 32}, "categories": CATEGORIES, "images_seen": 19_000, "recipe": {"loss": "hinge"}}
     write_json(gan / "generator.json", {**card, "height": side, "width": side, "channels": channels, "latent_dim": 64})
     (gan / "generator.safetensors").write_bytes(b"weights")
     rows = np.arange(1, 301) * 64

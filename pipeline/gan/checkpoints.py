@@ -1,13 +1,13 @@
 """A generator as files: weights as safetensors, and a card that says how to build the network and what it draws."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pipeline.errors import InputError
@@ -29,12 +29,13 @@ class GeneratorCard:
     channels: int
     latent_dim: int
     images_seen: int
+    recipe: dict[str, Any] = field(default_factory=dict)  # the parameters it was trained with
 
 
 def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> None:
     """Write weights and card into `folder`."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(weights))  # save_file would let nobody else read it
     write_json(folder / CARD, asdict(card))
 
 

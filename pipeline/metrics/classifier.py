@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
@@ -182,7 +182,7 @@ def accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 def save_classifier(folder: Path, classifier: Classifier) -> None:
     """Write weights and card into `folder`."""
     weights = {name: tensor.cpu().contiguous() for name, tensor in classifier.network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(weights))  # save_file would let nobody else read it
     write_json(folder / CARD, asdict(classifier.card))
 
 
