@@ -55,5 +55,6 @@ def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, Gener
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"{folder / WEIGHTS}: not this generator's weights ({error}); run train again") from error
+        what = str(error).splitlines()[0].rstrip(":")  # torch goes on with a line for every tensor
+        raise InputError(f"{folder / WEIGHTS}: not this generator's weights ({what}); run train again") from error
     return generator.to(device).eval().requires_grad_(False), card

@@ -193,7 +193,8 @@ def load_classifier(folder: Path, device: torch.device | None = None) -> Classif
         network = build_network(card.height, card.width, card.channels, card.n_categories)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, TypeError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"{folder}: not a whole classifier ({error}); delete it and run evaluate again") from error
+        what = str(error).splitlines()[0].rstrip(":")  # torch goes on with a line for every tensor
+        raise InputError(f"{folder}: not a whole classifier ({what}); delete it and run evaluate again") from error
     return Classifier(network.to(device or torch.device("cpu")).eval().requires_grad_(False), card)
 
 
