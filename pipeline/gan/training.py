@@ -69,9 +69,7 @@ def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float
 def epoch_order(labels: NDArray[np.int64], group: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Rows in the order in which `epoch` sees them: shuffled, and where `group` is above 1, in runs of so many of one label.
 
-    Runs of a label lie evenly over the epoch, so that every batch holds the labels in nearly the same shares: batch norm, whose
-    statistics differ from label to label, then sees in training what it sees afterwards. Rows that fill no run are left out,
-    other ones every epoch; a label with fewer rows than a run repeats them.
+    Rows that fill no run are left out, other ones every epoch; a label with fewer rows than a run repeats them.
     """
     numbers = np.random.default_rng((seed, epoch))
     order = numbers.permutation(len(labels))
@@ -79,8 +77,7 @@ def epoch_order(labels: NDArray[np.int64], group: int, seed: int, epoch: int) ->
         return order
     of_label = [order[labels[order] == label] for label in np.unique(labels)]
     runs = [np.resize(rows, max(len(rows) // group, 1) * group).reshape(-1, group) for rows in of_label]
-    places = [(np.arange(len(of)) + numbers.random(len(of))) / len(of) for of in runs]  # in [0, 1), one to an even step
-    return np.concatenate(runs)[np.argsort(np.concatenate(places), kind="stable")].reshape(-1)
+    return numbers.permutation(np.concatenate(runs)).reshape(-1)
 
 
 class EpochSampler:
