@@ -184,6 +184,29 @@ rule augment:
         " --shards {input.shards} --train {output.train}"
 
 
+rule reference:
+    """Prepare what generated pictures are measured against."""
+    input:
+        code=doors.code_of("reference"),
+        train=rules.augment.output.train,
+    output:
+        reference=directory("models/reference"),
+    log:
+        "logs/reference.log",
+    benchmark:
+        "logs/benchmarks/reference.tsv"
+    conda:
+        "environment.yml"
+    threads: PARAMS.reference.threads
+    resources:
+        gpu=int(doors.has_gpu()),  # without one, it runs beside the training
+    params:
+        section=SECTIONS["reference"],
+    shell:
+        "python -m pipeline reference --params {params.section:q} --log {log} --train {input.train}"
+        " --reference {output.reference}"
+
+
 rule train:
     """Train the GAN."""
     input:
@@ -213,6 +236,7 @@ rule evaluate:
     input:
         code=doors.code_of("evaluate"),
         train=rules.augment.output.train,
+        reference=rules.reference.output.reference,
         gan=rules.train.output.gan,
     output:
         metrics="reports/metrics.json",
@@ -229,10 +253,10 @@ rule evaluate:
         gpu=1,
     params:
         section=SECTIONS["evaluate"],
-        scratch=".scratch/evaluate",
     shell:
-        "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train} --gan {input.gan}"
-        " --metrics {output.metrics} --scores {output.scores} --evaluation {output.evaluation} --scratch {params.scratch}"
+        "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train}"
+        " --reference {input.reference} --gan {input.gan}"
+        " --metrics {output.metrics} --scores {output.scores} --evaluation {output.evaluation}"
 
 
 rule report:

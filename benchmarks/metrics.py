@@ -106,7 +106,7 @@ def extraction(sides_px: list[int], threads: int) -> None:
 
 def classifier(train: Path, threads: int) -> None:
     """Print what the classifier of `params.yaml` costs and how often it is right."""
-    recipe = load_params(Path("params.yaml")).evaluate.classifier
+    recipe = load_params(Path("params.yaml")).reference.classifier
     (images, labels), (unseen, wanted) = read_split(train, "reference_train"), read_split(train, "reference_test")
     categories = len(read_card(train).categories)
     cpu_start = time.process_time()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality --seeds 0 1 2 --jobs 2
 
-One classifier, trained on the real training split as evaluate trains its own, judges both: Fréchet distance, precision and
+One classifier, trained on the real training split as reference trains its own, judges both: Fréchet distance, precision and
 recall over its penultimate features, 10,000 generated pictures against the test split, and the share of them that it puts into
 the category asked for.
 """
@@ -211,7 +211,7 @@ def main() -> None:
     reference, reference_labels = read_split(options.train, "reference_test")
     categories = len(read_card(options.train).categories)
     classifier = train_classifier(
-        images, labels, categories, threads=params.evaluate.threads, **params.evaluate.classifier.model_dump()
+        images, labels, categories, threads=params.reference.threads, **params.reference.classifier.model_dump()
     )
     judge = Judge(classifier, reference)
     judge_accuracy = accuracy(classifier.probabilities(reference), reference_labels)

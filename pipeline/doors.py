@@ -40,6 +40,7 @@ ROOMS = {
     "dedup": ("images",),
     "curate": (),
     "augment": ("images",),
+    "reference": ("gan", "metrics"),
     "train": ("gan", "images"),
     "evaluate": ("gan", "images", "metrics"),
     "report": ("images", "metrics", "reporting"),
@@ -52,6 +53,11 @@ def code_of(stage: str) -> list[str]:
     rooms = [path for room in ROOMS[stage] for path in Path("pipeline", room).rglob("*") if path.is_file()]
     code = [path for path in rooms if "__pycache__" not in path.parts]
     return [f"pipeline/{stage}.py", *sorted(map(str, code))]
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is loaded; asked without torch, which takes seconds."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def versioning_off() -> str | None:

@@ -1,6 +1,5 @@
 """Measure the GAN against the reference set."""
 
-import hashlib
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -18,77 +17,23 @@ from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import chosen_precision
+from pipeline.gan.training import chosen_device
 from pipeline.metrics import classifier as classifiers
-from pipeline.metrics import efflite0, extractors, judging, sheets
-from pipeline.metrics.classifier import Classifier
+from pipeline.metrics import judging, sheets
 from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.findings import Score, accuracy_on_real, entries_of
 from pipeline.metrics.judging import Judged
 from pipeline.metrics.neighbours import nearest
-from pipeline.metrics.passport import library_versions
+from pipeline.metrics.real import RealPictures, Reference, load_reference, real_pictures
 from pipeline.metrics.scores import ScoreSettings, reference_of, scores_of
 from pipeline.params import EvaluateParams
-from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
-from pipeline.store.files import whole_file, whole_folder, write_json
+from pipeline.store.arrays import DatasetCard, read_card
+from pipeline.store.files import whole_folder, write_json
 from pipeline.store.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
 DRAWN_AT_ONCE = 250
-
-
-@dataclass(frozen=True)
-class Split:
-    """Real pictures (N, H, W, C), memory-mapped, and their labels (N,)."""
-
-    name: str
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    sha256: str  # of the images' file
-
-    def in_passport(self, pictures: int) -> dict[str, str | int]:
-        """How so many pictures of this split stand in a passport."""
-        return {"split": self.name, "sha256": self.sha256, "pictures": pictures}
-
-
-@dataclass(frozen=True)
-class RealPictures:
-    """The reference, and the untouched training pictures, of which `floor_rows` stand in for samples."""
-
-    test: Split
-    train: Split
-    floor_rows: NDArray[np.int64]
-
-
-def code_of_extractors() -> str:
-    """SHA-256 of the code that decides what features are."""
-    sources = (classifiers.__file__, efflite0.__file__, extractors.__file__)
-    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
-
-
-def chosen_device(wanted: str) -> torch.device:
-    """The device of that name; for `auto` CUDA where there is one. Raises ParamsError."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ParamsError("evaluate.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def real_split(train: Path, name: str) -> Split:
-    """The split `name` of the data in `train`. Raises InputError when it has fewer than two pictures."""
-    images, labels = read_split(train, name)
-    if len(images) < 2:
-        raise InputError(f"{train}: split {name} has {len(images)} pictures, evaluating needs 2; set curate.test_share")
-    return Split(name, images, labels, split_sha256(train, name))
-
-
-def real_pictures(train: Path, samples: int, seed: int) -> RealPictures:
-    """What `samples` generated pictures are measured against. Raises InputError when there is too little."""
-    test, real = real_split(train, "reference_test"), real_split(train, "reference_train")
-    if len(test.images) < samples // 2:
-        log.warning("only %d reference pictures for %d samples: distances are biased", len(test.images), samples)
-    count = min(samples, len(real.images))
-    return RealPictures(test, real, np.sort(np.random.default_rng(seed).choice(len(real.images), count, replace=False)))
 
 
 def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
@@ -113,56 +58,6 @@ def drawn_samples(
         here = slice(start, start + DRAWN_AT_ONCE)
         pictures[here] = pictures_of(generator, latents[here], labels[here], DRAWN_AT_ONCE)
     return pictures
-
-
-def key_of(*parts: str) -> str:
-    """Sixteen hex digits that change with any of `parts`."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def trained_classifier(
-    params: EvaluateParams, real: Split, categories: int, device: torch.device, scratch: Path
-) -> tuple[Classifier, str]:
-    """The classifier of the `real` training pictures, from `scratch` where it was trained before, and its weights' SHA-256."""
-    labels_sha256 = hashlib.sha256(real.labels.tobytes()).hexdigest()
-    recipe = params.classifier.model_dump_json()
-    key = key_of(recipe, real.sha256, labels_sha256, torch.__version__, device.type, str(params.threads), code_of_extractors())
-    folder = scratch / f"classifier-{key}"
-    if not folder.exists():
-        trained = classifiers.train_classifier(
-            real.images,
-            real.labels,
-            categories,
-            **params.classifier.model_dump(),
-            threads=params.threads,
-            device=device,
-            precision=chosen_precision("auto", device),
-        )
-        with whole_folder(folder) as partial:
-            classifiers.save_classifier(partial, trained)
-    # Read back even when just trained, so that both ways give the same bytes.
-    return classifiers.load_classifier(folder, device), classifiers.classifier_sha256(folder)
-
-
-def features_of(extractor: Extractor, split: Split, rows: NDArray[np.int64] | None, scratch: Path) -> NDArray[np.float32]:
-    """Features of `split`, or of its `rows`, from `scratch` where they were computed before."""
-    key = key_of(
-        split.sha256,
-        extractor.name,
-        extractor.weights_sha256,
-        f"{extractor.height_px}x{extractor.width_px}",
-        extractor.resize_filter,
-        extractor.runtime,
-        str(library_versions()),
-        code_of_extractors(),
-        "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest(),
-    )
-    path = scratch / f"features-{key}.npy"
-    if not path.exists():
-        features = extractor.features(split.images if rows is None else split.images[rows])
-        with whole_file(path) as partial, partial.open("wb") as file:
-            np.save(file, features)
-    return np.load(path)
 
 
 def settings_of(params: EvaluateParams) -> ScoreSettings:
@@ -198,17 +93,15 @@ class Verdict:
 
 
 def verdict_of(
-    classifier: Classifier,
-    extractor: Extractor,
+    reference: Reference,
     samples: list[NDArray[np.uint8]],
     labels: NDArray[np.int64],
     real: RealPictures,
     params: EvaluateParams,
-    scratch: Path,
 ) -> Verdict:
-    """The verdict of `classifier`, which is also `extractor`, on each repeat's pictures with these `labels`."""
-    trained_on = features_of(extractor, real.train, None, scratch)
-    of_test = features_of(extractor, real.test, None, scratch)
+    """The classifier's verdict on each repeat's pictures with these `labels`."""
+    classifier, extractor = reference.classifier, reference.own
+    trained_on, of_test = reference.features(extractor, "train"), reference.features(extractor, "test")
 
     def judged(labels: NDArray[np.int64], features: NDArray[np.float32]) -> Judged:
         return Judged(
@@ -217,22 +110,13 @@ def verdict_of(
 
     features = [extractor.features(images) for images in samples]
     settings = settings_of(params)
-    generative, realism = generative_scores(extractor, of_test, trained_on[real.floor_rows], features, real, settings)
+    of_floor = reference.features(extractor, "floor")[: len(labels)]
+    generative, realism = generative_scores(extractor, of_test, of_floor, features, real, settings)
     repeats, test = [judged(labels, of_repeat) for of_repeat in features], judged(real.test.labels, of_test)
     floors, *values = (judging.judged_scores(pictures, test, params.near_copy_quantile) for pictures in (test, *repeats))
     pictures = real.test.in_passport(len(of_test))
     scores = [Score(kind, extractor, [of_repeat[kind] for of_repeat in values], floors[kind], pictures) for kind in floors]
     return Verdict(generative + scores, repeats[0], realism, test)
-
-
-def chosen_extractors(params: EvaluateParams, device: torch.device, scratch: Path) -> tuple[list[Extractor], dict[str, str]]:
-    """The extractors trained on other pictures that are at hand, and the names of the scores that are not, with the reason."""
-    weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
-    folder = scratch / f"exported-{code_of_extractors()[:16]}"
-    lite = extractors.efflite0(params.efflite0_px, exported=folder, threads=params.threads, device=device)
-    if isinstance(weights, str):
-        return [lite], {"fid": weights}
-    return [lite, extractors.inception(weights, device=device)], {}
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -282,48 +166,42 @@ def run(
     params: EvaluateParams,
     *,
     train: Path,
+    reference: Path,
     gan: Path,
     metrics: Path,
     scores: Path,
     evaluation: Path,
-    scratch: Path,
     track: Tracker,
 ) -> None:
-    """Write the numbers with their passports, the bare numbers, and the folder of pictures and tables.
-
-    `scratch` keeps the classifier and the features of real pictures; the outputs are the same without it.
-    """
-    data, device = read_card(train), chosen_device(params.device)
+    """Write the numbers with their passports, the bare numbers, and the folder of pictures and tables. Raises InputError."""
+    data, device = read_card(train), chosen_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
     check_same_data(card, data, params.samples)
     torch.set_num_threads(params.threads)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
-    scratch.mkdir(parents=True, exist_ok=True)
-    real = real_pictures(train, params.samples, params.seed)
+    real = real_pictures(train)
+    if len(real.test.images) < params.samples // 2:
+        log.warning("only %d reference pictures for %d samples: distances are biased", len(real.test.images), params.samples)
+    known = load_reference(reference, real, params.threads, device)
     labels = labels_in_equal_shares(params.samples, len(data.categories))
-    others, absent = chosen_extractors(params, device, scratch)
-    classifier, weights_sha256 = trained_classifier(params, real.train, len(data.categories), device, scratch)
-    log.info("classifier ready")
-    own = extractors.of_classifier(classifier, weights_sha256)
     found: list[Score] = []
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
-        for extractor in others:
-            of_test = features_of(extractor, real.test, None, scratch)
-            of_floor = features_of(extractor, real.train, real.floor_rows, scratch)
+        for extractor in known.extractors[:-1]:
+            of_test, of_floor = known.features(extractor, "test"), known.features(extractor, "floor")[: params.samples]
             features = [extractor.features(images) for images in samples]
             found += generative_scores(extractor, of_test, of_floor, features, real, settings_of(params))[0]
             log.info("measured with %s", extractor.name)
-        verdict = verdict_of(classifier, own, samples, labels, real, params, scratch)
+        verdict = verdict_of(known, samples, labels, real, params)
         with whole_folder(evaluation) as partial:
             write_evaluation(partial, samples[0], verdict, real.train.images, data.categories, params)
-    reference = real.test.in_passport(len(real.test.images))
-    entries = entries_of(found + verdict.scores, params, reference)
-    entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, own, reference)
-    entries |= {name: {"absent": reason} for name, reason in absent.items()}
+    in_passport = real.test.in_passport(len(real.test.images))
+    entries = entries_of(found + verdict.scores, params, in_passport)
+    entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)
+    entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
     write_json(metrics, entries)
     announce(entries, evaluation, track)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pipeline.errors import ParamsError
 
-STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "train", "evaluate", "report", "export")
+STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
 
 
 class Section(BaseModel):
@@ -188,13 +188,20 @@ class ClassifierParams(Section):
     seed: Seed
 
 
-class EvaluateParams(Section):
-    samples: Annotated[int, Field(ge=2)]  # generated pictures a repeat, in equal shares of the categories
-    repeats: Annotated[int, Field(ge=2)]  # each from its own seed: seed, seed + 1, …; ± is their standard deviation
+class ReferenceParams(Section):
+    floor_pictures: Annotated[int, Field(ge=2)]  # training pictures that stand in for samples: what real pictures score
     seed: Seed
     classifier: ClassifierParams
     efflite0_px: Annotated[int, Field(ge=32, le=512)]  # side of the pictures EfficientNet-Lite0 is given
     inception_weights: ExistingPath | None  # inception-2015-12-05.pt; null: clean-fid's own download, where there is one
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+
+
+class EvaluateParams(Section):
+    samples: Annotated[int, Field(ge=2)]  # generated pictures a repeat, in equal shares of the categories
+    repeats: Annotated[int, Field(ge=2)]  # each from its own seed: seed, seed + 1, …; ± is their standard deviation
+    seed: Seed
     neighbours: Count  # k of precision, recall, density and coverage
     kid_subsets: Count
     kid_subset_size: Annotated[int, Field(ge=2)]
@@ -224,6 +231,7 @@ class Params(Section):
     dedup: DedupParams
     curate: CurateParams
     augment: AugmentParams
+    reference: ReferenceParams
     train: TrainParams
     evaluate: EvaluateParams
     report: ReportParams

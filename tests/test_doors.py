@@ -205,8 +205,10 @@ def test_a_stage_killed_at_any_moment_changes_nothing(finished: Checkout, tmp_pa
     moment = random.Random(0)
     killed = set()
     for stage in STAGES:
+        # Forced, for it may have finished beside the one that was killed before.
+        command = [*SNAKEMAKE, "--forcerun", stage]
         with subprocess.Popen(
-            SNAKEMAKE, cwd=checkout.folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, text=True
+            command, cwd=checkout.folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, text=True
         ) as snakemake:
             if _kill_stage_when_it_runs(snakemake, stage, moment.uniform(0.0, 0.5)):
                 killed.add(stage)

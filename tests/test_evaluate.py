@@ -1,4 +1,4 @@
-"""The evaluate stage: its outputs, the same bytes again, a generator that copies, and what it says when it cannot measure."""
+"""The reference and evaluate stages: their outputs, the same bytes again, a generator that copies, and what it says when it cannot measure."""
 
 import csv
 import json
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline import evaluate
+from pipeline import evaluate, reference
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.metrics import extractors
 from pipeline.metrics.passport import why_not_comparable
-from pipeline.params import EvaluateParams, parse_section
+from pipeline.params import EvaluateParams, ReferenceParams, parse_section
 from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
 from pipeline.store.tracking import Tracker
 
@@ -29,9 +29,6 @@ TINY: dict[str, Any] = {
     "samples": 30,
     "repeats": 2,
     "seed": 0,
-    "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
-    "efflite0_px": 32,
-    "inception_weights": None,
     "neighbours": 3,
     "kid_subsets": 3,
     "kid_subset_size": 10,
@@ -40,13 +37,27 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
 }
-OUTPUTS = ["metrics.json", "scores.json", "evaluation"]
+REFERENCE: dict[str, Any] = {
+    "floor_pictures": 30,
+    "seed": 0,
+    "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
+    "efflite0_px": 32,
+    "inception_weights": None,
+    "device": "cpu",
+    "threads": 1,
+}
 
 
 def params_with(**changes: Any) -> EvaluateParams:
     section = parse_section("evaluate", json.dumps({**TINY, **changes}))
     assert isinstance(section, EvaluateParams)
     return section
+
+
+def make_reference(folder: Path, **changes: Any) -> None:
+    section = parse_section("reference", json.dumps({**REFERENCE, **changes}))
+    assert isinstance(section, ReferenceParams)
+    reference.run(section, train=folder / "train", reference=folder / "reference", track=Tracker())
 
 
 def pictures(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -78,15 +89,15 @@ def write_generator(folder: Path, channels: int = 1, categories: list[str] = CAT
     return folder
 
 
-def run(folder: Path, out: Path, params: EvaluateParams, scratch: Path) -> dict[str, Any]:
+def run(folder: Path, out: Path, params: EvaluateParams) -> dict[str, Any]:
     evaluate.run(
         params,
         train=folder / "train",
+        reference=folder / "reference",
         gan=folder / "gan",
         metrics=out / "metrics.json",
         scores=out / "scores.json",
         evaluation=out / "evaluation",
-        scratch=scratch,
         track=Tracker(),
     )
     return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
@@ -116,11 +127,12 @@ def _no_inception_and_the_same_threads(tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, a generator, scratch, and in `out` what one evaluation wrote."""
+    """A folder with data, a reference, a generator, and in `out` what one evaluation wrote."""
     folder = tmp_path_factory.mktemp("evaluated")
     write_data(folder / "train")
+    make_reference(folder)
     write_generator(folder / "gan")
-    run(folder, folder / "out", params_with(), folder / "scratch")
+    run(folder, folder / "out", params_with())
     return folder
 
 
@@ -177,36 +189,64 @@ def test_outputs_name_neither_clock_nor_machine(evaluated: Path) -> None:
         assert str(evaluated).encode() not in held, name
 
 
-def test_a_second_run_takes_the_classifier_and_the_features_from_scratch(
-    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(evaluate.classifiers, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
-    run(evaluated, tmp_path, params_with(), evaluated / "scratch")
+def test_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+    run(evaluated, tmp_path, params_with())
     assert content(tmp_path) == content(evaluated / "out")
 
 
-def test_without_scratch_the_bytes_are_the_same(evaluated: Path, tmp_path: Path) -> None:
-    # The exported network alone is kept, for exporting takes seconds.
-    scratch = tmp_path / "scratch"
-    for exported in (evaluated / "scratch").glob("exported-*"):
-        shutil.copytree(exported, scratch / exported.name)
-    run(evaluated, tmp_path / "out", params_with(), scratch)
-    assert content(tmp_path / "out") == content(evaluated / "out")
+def test_the_reference_is_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluated / "train", tmp_path / "train")
+    make_reference(tmp_path)
+    assert content(tmp_path / "reference") == content(evaluated / "reference")
 
 
-def test_a_changed_metric_parameter_trains_nothing_and_changes_its_own_numbers(
+def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) -> None:
+    held = content(evaluated / "reference")
+    assert set(held) == {
+        "classifier.json",
+        "classifier.safetensors",
+        "classifier_floor.npy",
+        "classifier_test.npy",
+        "classifier_train.npy",
+        "efflite0.onnx",
+        "efflite0_floor.npy",
+        "efflite0_test.npy",
+        "floor_rows.npy",
+        "reference.json",
+    }
+    assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_]
+    rows, features = (np.load(evaluated / "reference" / f"{name}.npy") for name in ("floor_rows", "classifier_train"))
+    np.testing.assert_allclose(np.load(evaluated / "reference" / "classifier_floor.npy"), features[rows], atol=1e-5)
+
+
+def test_a_reference_of_other_pictures_or_libraries_is_refused(
     evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate.classifiers, "train_classifier", lambda *_, **__: pytest.fail("trained again"))
+    for name in ("gan", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    write_data(tmp_path / "train", test_count=21)
+    with pytest.raises(InputError, match="made with other pictures .* run reference again"):
+        run(tmp_path, tmp_path / "out", params_with())
+    monkeypatch.setattr("pipeline.metrics.real.library_versions", lambda: {"torch": "1.0"})
+    with pytest.raises(InputError, match="made with other libraries .* run reference again"):
+        run(evaluated, tmp_path / "out", params_with())
+
+
+def test_a_damaged_reference_is_told(evaluated: Path, tmp_path: Path) -> None:
+    for name in ("train", "gan", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    weights = tmp_path / "reference" / "classifier.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match="run reference again"):
+        run(tmp_path, tmp_path / "out", params_with())
+
+
+def test_a_changed_metric_parameter_changes_its_own_numbers(evaluated: Path, tmp_path: Path) -> None:
     before = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
-    after = run(evaluated, tmp_path, params_with(neighbours=5), evaluated / "scratch")
+    after = run(evaluated, tmp_path, params_with(neighbours=5))
     assert after["fd_efflite0"] == before["fd_efflite0"]
     passports = (metrics["recall_efflite0"]["passport"] for metrics in (before, after))
     assert why_not_comparable(*passports) == ["settings.neighbours: 3 here, 5 there"]
-
-
-def test_scratch_keeps_no_samples(evaluated: Path) -> None:
-    assert {path.name.split("-")[0] for path in (evaluated / "scratch").iterdir()} == {"classifier", "exported", "features"}
 
 
 class Copier(nn.Module):
@@ -227,7 +267,7 @@ def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, mon
     copier = Copier(*pictures(60, 0, 1))
     card = GeneratorCard("copier", {}, CATEGORIES, SIDE, SIDE, 1, 8, 0)
     monkeypatch.setattr(evaluate, "load_generator", lambda *_: (copier, card))
-    metrics = run(evaluated, tmp_path, params_with(), evaluated / "scratch")
+    metrics = run(evaluated, tmp_path, params_with())
     assert metrics["near_copies_classifier"]["value"] == 1
     assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
     assert metrics["class_accuracy"]["value"] > 0.9
@@ -239,8 +279,8 @@ def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, mon
 def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: Path, tmp_path: Path) -> None:
     write_data(tmp_path / "train", channels=3, test_count=2)
     write_generator(tmp_path / "gan", channels=3)
-    scratch = evaluated / "scratch"
-    metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000), scratch)
+    make_reference(tmp_path)
+    metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000))
     assert metrics["diversity_classifier"] == {"absent": "too few reference pictures; raise curate.test_share"}
     assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
     assert pixels(tmp_path / "out" / "evaluation" / "grid.png").shape == (3 * SIDE, 4 * SIDE, 3)
@@ -251,31 +291,35 @@ def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: P
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_missing_test_set_is_told(tmp_path: Path, count: int) -> None:
     write_data(tmp_path / "train", test_count=count)
-    write_generator(tmp_path / "gan")
     with pytest.raises(InputError, match=rf"reference_test has {count} pictures.*curate\.test_share"):
-        run(tmp_path, tmp_path / "out", params_with(), tmp_path / "scratch")
+        make_reference(tmp_path)
 
 
-def test_a_generator_of_other_pictures_is_refused(tmp_path: Path) -> None:
-    write_data(tmp_path / "train")
+def test_a_generator_of_other_pictures_is_refused(evaluated: Path, tmp_path: Path) -> None:
+    for name in ("train", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
     write_generator(tmp_path / "gan", categories=["a", "b", "d"])
     with pytest.raises(InputError, match="run train again"):
-        run(tmp_path, tmp_path / "out", params_with(), tmp_path / "scratch")
+        run(tmp_path, tmp_path / "out", params_with())
 
 
 def test_too_few_samples_for_every_category(evaluated: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 are fewer than 2 for each of 3 categories"):
-        run(evaluated, tmp_path, params_with(samples=5), evaluated / "scratch")
+        run(evaluated, tmp_path, params_with(samples=5))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_cuda_without_cuda_is_told(evaluated: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"evaluate\.device: cuda"):
-        run(evaluated, tmp_path, params_with(device="cuda"), evaluated / "scratch")
+        run(evaluated, tmp_path, params_with(device="cuda"))
+    shutil.copytree(evaluated / "train", tmp_path / "train")
+    with pytest.raises(ParamsError, match=r"reference\.device: cuda"):
+        make_reference(tmp_path, device="cuda")
 
 
 def test_wrong_inception_weights_are_refused_before_any_work(evaluated: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluated / "train", tmp_path / "train")
     (tmp_path / "inception.pt").write_bytes(b"another network")
     with pytest.raises(InputError, match="not inception-2015-12-05"):
-        run(evaluated, tmp_path / "out", params_with(inception_weights=str(tmp_path / "inception.pt")), tmp_path / "scratch")
-    assert not list((tmp_path / "scratch").glob("classifier-*"))
+        make_reference(tmp_path, inception_weights=str(tmp_path / "inception.pt"))
+    assert not (tmp_path / "reference").exists()

@@ -25,7 +25,7 @@ def _images(count: int, height: int = 32, width: int = 32, channels: int = 1) ->
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("exported")
+    return tmp_path_factory.mktemp("exported") / "efflite0.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_without_weights_there_is_a_reason(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(extractors, "CLEAN_FID_FOLDER", tmp_path)
     reason = inception_weights(None)
     assert isinstance(reason, str)
-    assert "evaluate.inception_weights" in reason
+    assert "reference.inception_weights" in reason
 
 
 def test_a_damaged_download_of_clean_fids_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_damaged_download_of_clean_fids_is_a_reason(tmp_path: Path, monkeypatc
 
 def test_weights_that_were_asked_for_must_be_the_real_ones(tmp_path: Path) -> None:
     (tmp_path / "inception.pt").write_bytes(b"another network")
-    with pytest.raises(InputError, match=r"inception\.pt: not inception-2015-12-05\.pt .* set evaluate\.inception_weights"):
+    with pytest.raises(InputError, match=r"inception\.pt: not inception-2015-12-05\.pt .* set reference\.inception_weights"):
         inception_weights(tmp_path / "inception.pt")
 
 

@@ -133,7 +133,13 @@ def write_model(folder: Path, side: int, channels: int) -> None:
     sheet = contact_sheet(drawn(3 * 16, side, channels), 16)
     for seen in (64, 1000, 19_000):
         Image.fromarray(sheet.squeeze()).save(gan / "samples" / f"{seen:08d}.png", compress_level=1)
-    card = {"network": "resnet", "arguments": {"width": 32}, "categories": CATEGORIES, "images_seen": 19_000, "recipe": {"loss": "hinge"}}
+    card = {
+        "network": "resnet",
+        "arguments": {"width": 32},
+        "categories": CATEGORIES,
+        "images_seen": 19_000,
+        "recipe": {"loss": "hinge"},
+    }
     write_json(gan / "generator.json", {**card, "height": side, "width": side, "channels": channels, "latent_dim": 64})
     (gan / "generator.safetensors").write_bytes(b"weights")
     rows = np.arange(1, 301) * 64
@@ -179,7 +185,7 @@ METRICS: dict[str, dict[str, object]] = {
             "samples": {"pictures": 10000, "repeats": 3},
         },
     },
-    "fid": {"absent": "no Inception weights here; set evaluate.inception_weights"},
+    "fid": {"absent": "no Inception weights here; set reference.inception_weights"},
     "precision_classifier": {
         "value": 0.8612,
         "plus_minus": 0.004,
@@ -313,7 +319,7 @@ def test_numbers_stand_beside_floor_and_passport(artefacts: Path) -> None:
     text = Reader(make(artefacts)).text
     assert "fd_efflite0 12.3 ± 0.2 1.5 real pictures Passport extractor name efflite0" in text
     assert "samples pictures 10000 samples repeats 3" in text
-    assert "fid absent no Inception weights here; set evaluate.inception_weights" in text
+    assert "fid absent no Inception weights here; set reference.inception_weights" in text
     assert "class_accuracy 0.931 ± 0.002 0.922 real pictures better than real" in text
     assert "Precision 0.861 real pictures: 0.88" in text
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.errors import TrainingError
+from pipeline.errors import ParamsError, TrainingError
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
 from pipeline.gan.latents import draw_latents
@@ -43,10 +43,10 @@ class Batch:
     latents: Tensor
 
 
-def chosen_device(wanted: str) -> torch.device:
-    """The device of that name; for `auto` CUDA where there is one. Raises TrainingError."""
+def chosen_device(wanted: str, section: str = "train") -> torch.device:
+    """The device of that name; for `auto` CUDA where there is one. Raises ParamsError, which names the section."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("train.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
+        raise ParamsError(f"{section}.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 

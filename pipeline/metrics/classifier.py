@@ -194,7 +194,7 @@ def load_classifier(folder: Path, device: torch.device | None = None) -> Classif
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, TypeError, SafetensorError, RuntimeError) as error:
         what = str(error).splitlines()[0].rstrip(":")  # torch goes on with a line for every tensor
-        raise InputError(f"{folder}: not a whole classifier ({what}); delete it and run evaluate again") from error
+        raise InputError(f"{folder}: not a whole classifier ({what}); run reference again") from error
     return Classifier(network.to(device or torch.device("cpu")).eval().requires_grad_(False), card)
 
 

@@ -39,6 +39,17 @@ class Extractor:
     runtime: str
     of_batch: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
+    @property
+    def in_passport(self) -> dict[str, str]:
+        """How it stands in a passport."""
+        return {
+            "name": self.name,
+            "weights_sha256": self.weights_sha256,
+            "input_px": f"{self.height_px}×{self.width_px}",
+            "resize_filter": self.resize_filter,
+            "runtime": self.runtime,
+        }
+
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) of `images` (N, H, W, C), N at least 1."""
         starts = tqdm(range(0, len(images), BATCH), desc=self.name, unit_scale=BATCH, unit="img", mininterval=1.0)
@@ -68,7 +79,7 @@ def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device) -> Extractor:
     """EfficientNet-Lite0's 1,280 pooled features of pictures resized to `side_px`: by onnxruntime on a CPU, by torch on CUDA.
 
-    `exported` is a folder that keeps the ONNX file from one run to the next.
+    `exported` is the ONNX file, written where it is missing.
     """
     weights_sha256 = sha256_of_file(weights_path())
     if device.type == "cuda":
@@ -79,10 +90,9 @@ def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device
             return network(resized_rgb(images, side_px, device)).cpu().numpy()
 
     else:
-        path = exported / f"efflite0-{weights_sha256[:16]}-{side_px}px-torch{torch.__version__}.onnx"
-        if not path.exists():
-            export_onnx(path, side_px)
-        session = onnx_session(path, threads)
+        if not exported.exists():
+            export_onnx(exported, side_px)
+        session = onnx_session(exported, threads)
 
         def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             return session.run(None, {"pictures": resized_rgb(images, side_px, device).numpy()})[0]
@@ -98,16 +108,14 @@ def inception_weights(path: Path | None) -> Path | str:
     """
     found = path or CLEAN_FID_FOLDER / INCEPTION_FILE
     if not found.is_file():
-        return f"no Inception weights where clean-fid keeps them; set evaluate.inception_weights to a copy of {INCEPTION_FILE}"
+        return f"no Inception weights where clean-fid keeps them; set reference.inception_weights to a copy of {INCEPTION_FILE}"
     if sha256_of_file(found) == INCEPTION_SHA256:
         return found
     if path is not None:
         raise InputError(
-            f"{path}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set evaluate.inception_weights to that file"
+            f"{path}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set reference.inception_weights to that file"
         )
-    return (
-        f"clean-fid's {INCEPTION_FILE} is damaged (SHA-256 not {INCEPTION_SHA256}); delete it or set evaluate.inception_weights"
-    )
+    return f"clean-fid's {INCEPTION_FILE} is damaged (its SHA-256 is another); delete it or set reference.inception_weights"
 
 
 def inception(weights: Path, *, device: torch.device) -> Extractor:

@@ -56,15 +56,8 @@ class Score:
 
 def passport_of(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
     """What `score` was measured with."""
-    extractor = score.extractor
     return {
-        "extractor": {
-            "name": extractor.name,
-            "weights_sha256": extractor.weights_sha256,
-            "input_px": f"{extractor.height_px}×{extractor.width_px}",
-            "resize_filter": extractor.resize_filter,
-            "runtime": extractor.runtime,
-        },
+        "extractor": score.extractor.in_passport,
         "reference": reference,
         "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
         "settings": {name: getattr(params, name) for name in SETTINGS.get(score.kind, ())},

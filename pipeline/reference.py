@@ -1,0 +1,57 @@
+"""Prepare what generated pictures are measured against: a classifier of the real ones, and their features."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.gan.training import chosen_device, chosen_precision
+from pipeline.metrics import classifier as classifiers
+from pipeline.metrics import extractors
+from pipeline.metrics.real import FLOOR_ROWS, extractors_in, features_path, real_pictures, write_reference_card
+from pipeline.params import ReferenceParams
+from pipeline.store.arrays import read_card
+from pipeline.store.files import whole_folder
+from pipeline.store.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker) -> None:
+    """Write the classifier, the other extractors' networks, and features of the real pictures into `reference`."""
+    categories, real = len(read_card(train).categories), real_pictures(train)
+    device = chosen_device(params.device, "reference")
+    weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
+    torch.set_num_threads(params.threads)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    floor_count = min(params.floor_pictures, len(real.train.images))
+    floor_rows = np.random.default_rng(params.seed).choice(len(real.train.images), floor_count, replace=False)
+    with whole_folder(reference) as folder:
+        trained = classifiers.train_classifier(
+            real.train.images,
+            real.train.labels,
+            categories,
+            **params.classifier.model_dump(),
+            threads=params.threads,
+            device=device,
+            precision=chosen_precision("auto", device),
+        )
+        classifiers.save_classifier(folder, trained)
+        if isinstance(weights, Path):
+            shutil.copyfile(weights, folder / extractors.INCEPTION_FILE)  # so that the reference is whole wherever it is pulled
+        used = extractors_in(folder, params.efflite0_px, params.threads, device)
+        for extractor in used:
+            np.save(features_path(folder, extractor, "test"), extractor.features(real.test.images))
+            np.save(features_path(folder, extractor, "floor"), extractor.features(real.train.images[floor_rows]))
+            log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
+        np.save(features_path(folder, used[-1], "train"), used[-1].features(real.train.images))
+        np.save(folder / FLOOR_ROWS, floor_rows)
+        absent = {"fid": weights} if isinstance(weights, str) else {}
+        write_reference_card(folder, used, real, params.efflite0_px, absent)
+    seen = trained.probabilities(real.test.images)
+    right = classifiers.accuracy(seen, real.test.labels)
+    log.info("the classifier is right about %.4f of the real test pictures", right)
+    track.metrics({"class_accuracy_real": right})
