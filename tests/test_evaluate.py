@@ -1,4 +1,4 @@
-"""The reference and evaluate stages: their outputs, the same bytes again, a generator that copies, and what it says when it cannot measure."""
+"""The reference and evaluate stages: outputs, the same bytes again, a generator that copies, and what cannot be measured."""
 
 import csv
 import json
@@ -225,10 +225,10 @@ def test_a_reference_of_other_pictures_or_libraries_is_refused(
     for name in ("gan", "reference"):
         shutil.copytree(evaluated / name, tmp_path / name)
     write_data(tmp_path / "train", test_count=21)
-    with pytest.raises(InputError, match="made with other pictures .* run reference again"):
+    with pytest.raises(InputError, match=r"made with other pictures .* run reference again"):
         run(tmp_path, tmp_path / "out", params_with())
     monkeypatch.setattr("pipeline.metrics.real.library_versions", lambda: {"torch": "1.0"})
-    with pytest.raises(InputError, match="made with other libraries .* run reference again"):
+    with pytest.raises(InputError, match=r"made with other libraries .* run reference again"):
         run(evaluated, tmp_path / "out", params_with())
 
 
@@ -276,7 +276,7 @@ def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, mon
     np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2])
 
 
-def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(evaluated: Path, tmp_path: Path) -> None:
+def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(tmp_path: Path) -> None:
     write_data(tmp_path / "train", channels=3, test_count=2)
     write_generator(tmp_path / "gan", channels=3)
     make_reference(tmp_path)
