@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PARAMS_FILE = Path("params.yaml")
 LOCK_FILE = Path("dvc.lock")
+FORGOTTEN_FILE = Path("forgotten.csv")
 STATE_FILE = Path(".scratch/doors.json")
 NESTED = "ATELIER_NESTED"  # set for the snakemake calls made here, which must not start over
 
@@ -197,9 +198,18 @@ class Door:
     @property
     def folder_pictures(self) -> list[str]:
         """The picture files of a folder source; Snakemake sees a change in a file, but not in a file of a folder."""
-        if self.params.collect.source != "folder":
+        if "folder" not in self.params.collect.source:
             return []
         return [str(path) for path in picture_paths(Path(self.params.collect.folder.path))]
+
+    @property
+    def lists(self) -> list[str]:
+        """The files of a manifest source."""
+        if "manifest" not in self.params.collect.source:
+            return []
+        from pipeline.sources.manifest import list_paths
+
+        return [str(path) for path in list_paths(Path(self.params.collect.manifest.path))]
 
     def _stages(self) -> dict[str, bool]:
         """Each stage in this run, and whether all its jobs are finished or were up to date."""
