@@ -15,7 +15,7 @@ from pipeline.sources import NotFetchedError, Outcome, datasets, folder
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.kinds import picture_extension
 from pipeline.sources.metadata import MetadataError, without_metadata
-from pipeline.sources.web.scratch import Bodies
+from pipeline.sources.web.scratch import Bodies, told_when_full
 from pipeline.store.contents import Contents
 from pipeline.store.shards import write_shard
 from pipeline.store.tables import MANIFEST, RAW, read_rows, write_table
@@ -111,7 +111,7 @@ def run(
     left = [row for row in rows if row["key"] not in outcomes]
     schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
     shown = tqdm(total=len(rows), initial=len(outcomes), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
-    with shown, Contents(shard.parent) as contents:
+    with told_when_full(shard.parent), shown, Contents(shard.parent) as contents:
         visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
         outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
         readers = {

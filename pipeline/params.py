@@ -156,6 +156,8 @@ class FetchParams(Section):
 
 class InspectParams(Section):
     max_pixels: Count  # a picture that unfolds to more is not decoded
+    max_memory_bytes: Count  # of decoding and measuring a picture; one that needs more is a row with a reason …
+    timeout_s: Positive  # … and so is one that takes longer
     background_tolerance: Grey  # difference from the border colour that still counts as background
 
 

@@ -1,6 +1,7 @@
 """params.yaml is checked whole before any work, and every mistake names its key in one line."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,24 @@ def test_a_crawl_says_who_crawls_and_where(content: dict[str, Any], monkeypatch:
     content["collect"]["crawl"]["sites"] = [{"start": ["https://shop.example/"], "domains": ["shop.example"], **limits}]
     with pytest.raises(ParamsError, match=r"collect\.crawl\.sites\.0\.follow: not a regular expression"):
         parse_params(content)
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return content | {
+        key: _merged(content[key], value) if isinstance(value, dict) and key != "categories" else value
+        for key, value in changes.items()
+    }
+
+
+def test_the_five_lines_of_the_readme_crawl_a_shop(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    [block] = re.findall(r"```yaml\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block in Path("docs/collecting.md").read_text(encoding="utf-8")
+    changes = yaml.safe_load(block)
+    changes["fetch"] = {"web": changes["collect"]["web"]}  # an anchor in the whole file
+    params = parse_params(_merged(content, changes))
+    assert (params.collect.source, params.fetch.web.contact) == (["crawl"], "you@shop.example")
+    assert params.collect.crawl.sites[0].domains == ["shop.example"]
 
 
 def test_a_missing_key_and_a_missing_section_are_named(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

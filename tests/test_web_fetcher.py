@@ -231,6 +231,20 @@ def test_a_full_disk_is_said_in_a_line_and_costs_nothing_but_time(server: Server
     assert asked.total() <= 200 + CONNECTIONS
 
 
+def test_a_disk_too_small_for_the_shard_is_said_in_a_line(server: Server, small_disk: Path, tmp_path: Path) -> None:
+    server.routes |= {f"/{number}.jpg": Reply(jpeg(number, quality=95) + bytes(40_000)) for number in range(20)}
+    manifest, shard = tmp_path / "manifest.parquet", small_disk / "00000.tar"
+    list_urls([f"{server.url}/{number}.jpg" for number in range(20)], manifest)
+    with pytest.raises(SystemExit):
+        fetch_shard(manifest, tmp_path / "scratch", shard, {})
+    assert list(small_disk.iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    asked = len(server.requests)
+    fetch_shard(manifest, tmp_path / "scratch", shard, {})
+    assert len(server.requests) == asked
+    assert len(list(read_shard(shard))) == 20
+
+
 def test_memory_does_not_grow_with_the_number_of_rows(server: Server, tmp_path: Path) -> None:
     def peak_bytes(count: int) -> int:
         urls = [f"{server.url}/a.jpg?{number}" for number in range(count)]
