@@ -10,6 +10,7 @@ nginx's log. Then ours runs again with nothing new, and with more rows (the same
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -72,6 +73,7 @@ class Run:
     rows: int
     kept: int
     wall_s: float
+    cpu_s: float  # of all its processes together, which a busy machine changes less than the time that passes
     warm_s: float  # between the first and the last picture asked for
     asked: int  # pictures, by nginx's log
     peak_mb: float  # of all its processes together
@@ -163,6 +165,12 @@ def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
     return [[*stage, "--shard", f"{name}.tar", "--table", f"{name}.parquet"] for name in names]
 
 
+def children_cpu_s() -> float:
+    """CPU time of every descendant that has ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def run_all(commands: list[list[str]]) -> None:
     """Run `commands`, PROCESSES at a time."""
     waiting = list(commands)
@@ -181,22 +189,23 @@ def measured(tool: str, rows: int, commands: list[list[str]], log: Path, tables:
     """What running `commands` takes; the tables in `tables` say how many pictures were kept."""
     offset = log.stat().st_size
     peaks: list[int] = []
-    started = time.perf_counter()
+    started, cpu_before_s = time.perf_counter(), children_cpu_s()
     with watched(peaks):
         run_all(commands)
-    wall_s = time.perf_counter() - started
+    wall_s, cpu_s = time.perf_counter() - started, children_cpu_s() - cpu_before_s
     moments = requests_in(log, offset)
     statuses = pd.concat([pd.read_parquet(path, columns=["status"]) for path in tables.glob("*.parquet")])["status"]
     kept = int(statuses.isin(["ok", "success"]).sum())
     warm_s = moments[-1] - moments[0] if moments else 0.0
-    return Run(tool, rows, kept, wall_s, warm_s, len(moments), max(peaks) / 1e6)
+    return Run(tool, rows, kept, wall_s, cpu_s, warm_s, len(moments), max(peaks) / 1e6)
 
 
 def row_of(run: Run) -> str:
     """One row of the table."""
     warm = f"{run.asked / run.warm_s:.0f}" if run.warm_s else "–"
     counts = f"{run.rows:,} | {run.kept:,} | {run.asked:,}"
-    return f"| {run.tool} | {counts} | {run.wall_s:.1f} | {run.kept / run.wall_s:.0f} | {warm} | {run.peak_mb:.0f} |\n"
+    times = f"{run.wall_s:.1f} | {run.cpu_s:.1f} | {run.kept / run.wall_s:.0f} | {warm}"
+    return f"| {run.tool} | {counts} | {times} | {run.peak_mb:.0f} |\n"
 
 
 def compare(img2dataset: Path | None, more_rows: int) -> None:
@@ -208,7 +217,7 @@ def compare(img2dataset: Path | None, more_rows: int) -> None:
         load = os.getloadavg()[0]
         sys.stdout.write(f"Load of the machine before the start: {load:.2f} on {os.cpu_count()} cores.\n\n")
         sys.stdout.write(
-            "| tool | rows | kept | asked for | s | pictures/s | warm, pictures/s | peak MB |\n" + "|---" * 8 + "|\n"
+            "| tool | rows | kept | asked for | s | CPU s | pictures/s | warm, pictures/s | peak MB |\n" + "|---" * 9 + "|\n"
         )
         with nginx(folder):
             base = f"http://127.0.0.1:{PORT}"
