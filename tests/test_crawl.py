@@ -11,9 +11,14 @@ import pytest
 
 from pipeline.errors import ParamsError, SourceError
 from pipeline.params import CrawlSite, CrawlSource
+from pipeline.reporting import story
+from pipeline.show import manifest_counts
 from pipeline.sources.crawl import check, crawl, gathered, harvested, largest_of_each
 from pipeline.sources.web.listing import Found
-from tests.web_params import web
+from pipeline.store.tables import MANIFEST, RAW, read_table, read_tables
+from tests.stages import DataStages, tiny_params
+from tests.web_params import QUICK, web
+from tests.web_pictures import jpeg
 from tests.web_server import Reply, Server, serving
 
 
@@ -95,6 +100,32 @@ def test_a_shop_is_crawled_within_the_law(shop: Server, tmp_path: Path) -> None:
     assert "/private" not in shop.paths()
     assert shop.paths().count("/p/1") == 1
     assert shop.paths().index("/gone") < shop.paths().index("/p/1")  # breadth first
+
+
+def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path: Path) -> None:
+    shop.routes |= {"/i/1-900x1200.jpg": Reply(jpeg(1)), "/i/2.jpg": Reply(jpeg(2), headers={"X-Robots-Tag": "noimageai"})}
+    sources = {"source": ["folder", "crawl"], "crawl": source_of(shop).model_dump(), "web": QUICK}
+    params = tiny_params(wardrobe, collect=sources, fetch={"web": QUICK})
+    stages = DataStages(params, tmp_path / "data").up_to("fetch")
+    manifest, raw = read_table(stages.manifest, MANIFEST), read_tables(stages.raw_tables, RAW)
+    assert manifest["source"].value_counts().to_dict() == {"folder": 40, "crawl": 5}
+    ends = {row.url.removeprefix(shop.url): (row.status, row.reason) for row in raw[raw["source"] == "crawl"].itertuples()}
+    assert ends.pop("/i/1-900x1200.jpg")[0] == "ok"
+    assert ends == {
+        "/i/2.jpg": ("refused", "X-Robots-Tag: noimageai"),
+        "/i/3.jpg": ("failed", "404 Not Found"),
+        "/private": ("refused", "page: robots.txt disallows it"),
+        "/gone": ("failed", "page: 404 Not Found"),
+    }
+    told = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
+    assert ["5", "crawl"] in told
+    assert ["41", "ok"] in told
+    assert story.by_unmapped_word(manifest).to_dict("records") == [{"word": "Headwear", "pictures": 1}]
+    before = [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)]
+    shop.requests.clear()
+    stages.up_to("fetch")
+    assert shop.paths() == ["/gone"]
+    assert [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)] == before
 
 
 def test_the_same_site_gives_the_same_pictures(shop: Server, tmp_path: Path) -> None:
