@@ -109,7 +109,8 @@ def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path:
     stages = DataStages(params, tmp_path / "data").up_to("fetch")
     manifest, raw = read_table(stages.manifest, MANIFEST), read_tables(stages.raw_tables, RAW)
     assert manifest["source"].value_counts().to_dict() == {"folder": 40, "crawl": 5}
-    ends = {row.url.removeprefix(shop.url): (row.status, row.reason) for row in raw[raw["source"] == "crawl"].itertuples()}
+    crawled_rows: list[dict[Any, Any]] = raw[raw["source"] == "crawl"].to_dict("records")
+    ends = {row["url"].removeprefix(shop.url): (row["status"], row["reason"]) for row in crawled_rows}
     assert ends.pop("/i/1-900x1200.jpg")[0] == "ok"
     assert ends == {
         "/i/2.jpg": ("refused", "X-Robots-Tag: noimageai"),
