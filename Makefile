@@ -43,7 +43,7 @@ test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
 .PHONY: test-in-work
-test-in-work: environment ## the rooms that are not finished: web, studio
+test-in-work: environment ## the room that is not finished: studio
 	python -m pytest -m "in_work"
 
 .PHONY: check

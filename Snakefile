@@ -58,10 +58,12 @@ rule inspect_all:
 
 
 rule collect:
-    """List the pictures of the source in a manifest."""
+    """List the pictures of the sources in a manifest."""
     input:
         code=doors.code_of("collect"),
         pictures=door.folder_pictures,
+        lists=door.lists,
+        forgotten=doors.FORGOTTEN_FILE,
     output:
         manifest="data/manifest.parquet",
     log:
@@ -72,8 +74,10 @@ rule collect:
         "environment.yml"
     params:
         section=SECTIONS["collect"],
+        scratch=".scratch/web",
     shell:
-        "python -m pipeline collect --params {params.section:q} --log {log} --manifest {output.manifest}"
+        "python -m pipeline collect --params {params.section:q} --log {log} --forgotten {input.forgotten}"
+        " --manifest {output.manifest} --scratch {params.scratch}"
 
 
 rule fetch:
@@ -81,6 +85,7 @@ rule fetch:
     input:
         code=doors.code_of("fetch"),
         pictures=door.folder_pictures,
+        forgotten=doors.FORGOTTEN_FILE,
         manifest=rules.collect.output.manifest,
     output:
         shard="data/raw/{shard}.tar",
@@ -94,9 +99,10 @@ rule fetch:
         "environment.yml"
     params:
         section=SECTIONS["fetch"],
+        scratch=".scratch/web",
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
-        " --shard {output.shard} --table {output.table}"
+        " --forgotten {input.forgotten} --shard {output.shard} --table {output.table} --scratch {params.scratch}"
 
 
 rule inspect:

@@ -1,23 +1,23 @@
 """Pictures a second and peak memory of fetching, beside img2dataset: both from one local nginx, politeness off.
 
-    python -m benchmarks.fetch_speed --img2dataset PYTHON
+    python -m benchmarks.fetch_speed --img2dataset PYTHON --rows 100000
 
 PYTHON is the interpreter of an environment of its own that has img2dataset; nginx must be installed. Both tools get the same
 URLs in shards of the same size, two processes and 64 connections each, and keep the bytes as they are (`resize_mode=no`). Ours
-runs a process a shard, as Snakemake does, and checks and writes what the stage checks and writes. Rates: whole run, and between
-the first and the last request in nginx's log. Then ours runs again with nothing new, and with ten times as many rows.
+is the stage fetch, a process a shard, as Snakemake runs it. Rates: whole run, and between the first and the last request in
+nginx's log. Then ours runs again with nothing new, and with more rows (the same pictures under other addresses).
 """
 
 import argparse
-import hashlib
 import os
+import resource
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.sources.web.fetcher import Terms, Wanted, fetch
-from pipeline.sources.web.forgotten import Forgotten
-from pipeline.sources.web.params_draft import WebParams
-from pipeline.sources.web.scratch import Bodies
-from pipeline.store.shards import write_shard
+from pipeline.collect import manifest_of
+from pipeline.params import FetchParams, WebParams
+from pipeline.sources import Listed
+from pipeline.sources.forgotten import Forgotten
+from pipeline.store.tables import MANIFEST, write_table
 
 PICTURES = 10_000
 PROCESSES, CONNECTIONS = 2, 64
@@ -73,6 +73,7 @@ class Run:
     rows: int
     kept: int
     wall_s: float
+    cpu_s: float  # of all its processes together, which a busy machine changes less than the time that passes
     warm_s: float  # between the first and the last picture asked for
     asked: int  # pictures, by nginx's log
     peak_mb: float  # of all its processes together
@@ -149,24 +150,25 @@ def requests_in(log: Path, offset: int) -> list[float]:
     return sorted(float(line.split()[0]) for line in lines if line.endswith(".jpg"))
 
 
-def fetch_one_shard(urls: Path, number: int, folder: Path) -> None:
-    """Fetch and write shard `number` of the list `urls`; a process of its own runs this."""
-    lines = urls.read_text(encoding="ascii").split()[number * SHARD_ROWS : (number + 1) * SHARD_ROWS]
-    rows = [Wanted(hashlib.sha256(url.encode()).hexdigest()[:16], url, None) for url in lines]
-    terms = Terms(EVERYTHING_OFF, 20_000_000, False, None, False, Forgotten())
-    outcomes = fetch(rows, terms, folder / "scratch", f"{number:05d}", progress=lambda _: None)
-    bodies = Bodies(folder / "scratch" / "bodies")
-    kept = {outcome.sha256: outcome.extension for outcome in outcomes.values() if outcome.sha256 is not None}
-    write_shard(folder / f"{number:05d}.tar", ((f"{sha}.{end}", bodies.get(sha)) for sha, end in sorted(kept.items())))
-    table = pd.DataFrame([{"key": row.key, "url": row.url, **asdict(outcomes[row.key])} for row in rows])
-    table.to_parquet(folder / f"{number:05d}.parquet")
-
-
-def our_commands(urls: Path, count: int, folder: Path) -> list[list[str]]:
-    """A command for each shard."""
+def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
+    """The stage fetch as Snakemake calls it, once for each shard of `urls`."""
     folder.mkdir(exist_ok=True)
-    me = [sys.executable, "-m", "benchmarks.fetch_speed", "--urls", os.fspath(urls), "--folder", os.fspath(folder), "--shard"]
-    return [[*me, str(number)] for number in range(-(-count // SHARD_ROWS))]
+    manifest = folder / "manifest.parquet"
+    write_table(manifest, manifest_of((Listed(url, "manifest") for url in urls), Forgotten()), MANIFEST)
+    shards = -(-len(urls) // SHARD_ROWS)
+    params = FetchParams(
+        shards=shards, max_bytes=20_000_000, strip_metadata=False, licences=None, refresh=False, web=EVERYTHING_OFF
+    )
+    stage = [sys.executable, "-m", "pipeline", "fetch", "--params", params.model_dump_json(), "--manifest", os.fspath(manifest)]
+    stage += ["--forgotten", os.fspath(folder / "forgotten.csv"), "--scratch", os.fspath(folder / "scratch")]
+    names = [os.fspath(folder / "raw" / f"{number:05d}") for number in range(shards)]
+    return [[*stage, "--shard", f"{name}.tar", "--table", f"{name}.parquet"] for name in names]
+
+
+def children_cpu_s() -> float:
+    """CPU time of every descendant that has ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def run_all(commands: list[list[str]]) -> None:
@@ -175,7 +177,7 @@ def run_all(commands: list[list[str]]) -> None:
     running: list[subprocess.Popen[bytes]] = []
     while waiting or running:
         while waiting and len(running) < PROCESSES:
-            running.append(subprocess.Popen(waiting.pop(0), stdout=subprocess.DEVNULL))
+            running.append(subprocess.Popen(waiting.pop(0), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         for process in [process for process in running if process.poll() is not None]:
             if process.returncode:
                 raise subprocess.CalledProcessError(process.returncode, process.args)
@@ -187,22 +189,23 @@ def measured(tool: str, rows: int, commands: list[list[str]], log: Path, tables:
     """What running `commands` takes; the tables in `tables` say how many pictures were kept."""
     offset = log.stat().st_size
     peaks: list[int] = []
-    started = time.perf_counter()
+    started, cpu_before_s = time.perf_counter(), children_cpu_s()
     with watched(peaks):
         run_all(commands)
-    wall_s = time.perf_counter() - started
+    wall_s, cpu_s = time.perf_counter() - started, children_cpu_s() - cpu_before_s
     moments = requests_in(log, offset)
     statuses = pd.concat([pd.read_parquet(path, columns=["status"]) for path in tables.glob("*.parquet")])["status"]
     kept = int(statuses.isin(["ok", "success"]).sum())
     warm_s = moments[-1] - moments[0] if moments else 0.0
-    return Run(tool, rows, kept, wall_s, warm_s, len(moments), max(peaks) / 1e6)
+    return Run(tool, rows, kept, wall_s, cpu_s, warm_s, len(moments), max(peaks) / 1e6)
 
 
 def row_of(run: Run) -> str:
     """One row of the table."""
     warm = f"{run.asked / run.warm_s:.0f}" if run.warm_s else "–"
     counts = f"{run.rows:,} | {run.kept:,} | {run.asked:,}"
-    return f"| {run.tool} | {counts} | {run.wall_s:.1f} | {run.kept / run.wall_s:.0f} | {warm} | {run.peak_mb:.0f} |\n"
+    times = f"{run.wall_s:.1f} | {run.cpu_s:.1f} | {run.kept / run.wall_s:.0f} | {warm}"
+    return f"| {run.tool} | {counts} | {times} | {run.peak_mb:.0f} |\n"
 
 
 def compare(img2dataset: Path | None, more_rows: int) -> None:
@@ -211,18 +214,21 @@ def compare(img2dataset: Path | None, more_rows: int) -> None:
         folder = Path(temporary)
         draw_pictures(folder / "www")
         log = folder / "access.log"
+        load = os.getloadavg()[0]
+        sys.stdout.write(f"Load of the machine before the start: {load:.2f} on {os.cpu_count()} cores.\n\n")
         sys.stdout.write(
-            "| tool | rows | kept | asked for | s | pictures/s | warm, pictures/s | peak MB |\n" + "|---" * 8 + "|\n"
+            "| tool | rows | kept | asked for | s | CPU s | pictures/s | warm, pictures/s | peak MB |\n" + "|---" * 9 + "|\n"
         )
         with nginx(folder):
-            urls = folder / "urls.txt"
             base = f"http://127.0.0.1:{PORT}"
-            urls.write_text("".join(f"{base}/{number:05d}.jpg\n" for number in range(PICTURES)), encoding="ascii")
+            urls = [f"{base}/{number:05d}.jpg" for number in range(PICTURES)]
+            url_list = folder / "urls.txt"
+            url_list.write_text("".join(f"{url}\n" for url in urls), encoding="ascii")
             if img2dataset is not None:
                 for untouched, name in ((False, "img2dataset"), (True, "img2dataset, disable_all_reencoding")):
                     out = folder / f"img2dataset-{untouched}"
                     code = IMG2DATASET.format(
-                        urls=os.fspath(urls),
+                        urls=os.fspath(url_list),
                         out=os.fspath(out),
                         processes=PROCESSES,
                         threads=CONNECTIONS,
@@ -231,28 +237,22 @@ def compare(img2dataset: Path | None, more_rows: int) -> None:
                     )
                     sys.stdout.write(row_of(measured(name, PICTURES, [[os.fspath(img2dataset), "-c", code]], log, out)))
             ours = folder / "ours"
-            sys.stdout.write(row_of(measured("atelier", PICTURES, our_commands(urls, PICTURES, ours), log, ours)))
-            sys.stdout.write(row_of(measured("atelier, again", PICTURES, our_commands(urls, PICTURES, ours), log, ours)))
+            for name in ("atelier", "atelier, again"):
+                commands = our_commands(urls, ours)
+                sys.stdout.write(row_of(measured(name, PICTURES, commands, log, ours / "raw")))
             if more_rows:
-                many = folder / "many.txt"
-                many.write_text("".join(f"{base}/{n % PICTURES:05d}.jpg?{n}\n" for n in range(more_rows)), encoding="ascii")
                 other = folder / "more"
-                sys.stdout.write(row_of(measured("atelier", more_rows, our_commands(many, more_rows, other), log, other)))
+                many = [f"{base}/{number % PICTURES:05d}.jpg?{number}" for number in range(more_rows)]
+                sys.stdout.write(row_of(measured("atelier", more_rows, our_commands(many, other), log, other / "raw")))
 
 
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--img2dataset", type=Path, help="interpreter of an environment that has img2dataset")
-    parser.add_argument("--more-rows", type=int, default=100_000, help="rows of the last run; 0: none")
-    parser.add_argument("--urls", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--shard", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, default=0, help="rows of one more run of ours, to see whether memory stays flat")
     options = parser.parse_args()
-    if options.shard is not None:
-        fetch_one_shard(options.urls, options.shard, options.folder)
-    else:
-        compare(options.img2dataset, options.more_rows)
+    compare(options.img2dataset, options.rows)
 
 
 if __name__ == "__main__":

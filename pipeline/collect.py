@@ -1,17 +1,17 @@
-"""List the pictures of the source in a manifest."""
+"""List the pictures of the sources in a manifest."""
 
-import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.errors import SourceError
 from pipeline.params import CollectParams
 from pipeline.sources import Listed, datasets, folder
+from pipeline.sources.forgotten import Forgotten, read_forgotten
+from pipeline.sources.web.listing import distinct
 from pipeline.store.tables import MANIFEST, write_table
 from pipeline.store.tracking import Tracker
 
@@ -23,33 +23,58 @@ def key_of(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def manifest_of(pictures: Iterable[Listed], source: str) -> pd.DataFrame:
-    """A row of tables.MANIFEST for each picture, in their order."""
-    rows = [dataclasses.asdict(picture) | {"key": key_of(picture.url), "source": source} for picture in pictures]
+def manifest_of(pictures: Iterable[Listed], forgotten: Forgotten) -> pd.DataFrame:
+    """A row of tables.MANIFEST for each picture, in their order; one found at several places is one row.
+
+    A forgotten picture has no row: its address must not be kept either.
+    """
+    kept = (picture for picture in pictures if not forgotten.has_url(picture.url))
+    rows = [vars(picture) | {"key": key_of(picture.url)} for picture in distinct(kept, lambda url: url)]
     return pd.DataFrame(rows, columns=MANIFEST.names, dtype=object)
 
 
-def _pictures(params: CollectParams, downloads: Path) -> Iterable[Listed]:
-    if params.source == "fashion-mnist":
-        given = params.fashion_mnist.path
-        files = datasets.fashion_mnist_folder(downloads, Path(given) if given else None)
-        return datasets.list_pictures(files, params.fashion_mnist.limit)
-    if params.folder.path is None:
-        raise SourceError("collect.folder.path: name the folder that holds the pictures, one sub-folder per category")
-    return folder.list_pictures(Path(params.folder.path), params.folder.licence)
+def _pictures(source: str, params: CollectParams, downloads: Path, scratch: Path) -> Iterable[Listed]:
+    match source:
+        case "folder":
+            return folder.list_pictures(Path(params.folder.path), params.folder.licence)
+        case "manifest":
+            from pipeline.sources import manifest
+
+            return manifest.list_pictures(Path(params.manifest.path), params.manifest.columns)
+        case "crawl":
+            from pipeline.sources import crawl
+
+            return crawl.crawl(params.crawl, params.web, scratch)
+        case _:
+            given = params.fashion_mnist.path
+            files = datasets.fashion_mnist_folder(downloads, Path(given) if given else None)
+            return datasets.list_pictures(files, params.fashion_mnist.limit)
 
 
-def run(params: CollectParams, *, manifest: Path, track: Tracker) -> None:
-    """Write the manifest; datasets are unpacked beside it, under sources/."""
-    pictures = _pictures(params, downloads=manifest.parent / "sources")
-    rows = manifest_of(tqdm(pictures, desc="collect", unit=" pictures", mininterval=1.0), params.source)
+def listed(params: CollectParams, downloads: Path, scratch: Path) -> Iterator[Listed]:
+    """The pictures of every source, one source after the other."""
+    for source in params.source:
+        yield from _pictures(source, params, downloads, scratch)
+
+
+def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
+    """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
+    pictures = listed(params, manifest.parent / "sources", scratch)
+    shown = tqdm(pictures, desc="collect", unit=" pictures", mininterval=1.0)
+    rows = manifest_of(shown, read_forgotten(forgotten))
     write_table(manifest, rows, MANIFEST)
     counts = {
         "pictures": len(rows),
         "categories": rows["category"].nunique(),
         "without_category": int(rows["category"].isna().sum()),
+        "refused": int((rows["status"] == "refused").sum()),
+        "failed": int((rows["status"] == "failed").sum()),
     }
     log.info("%(pictures)d pictures in %(categories)d categories, %(without_category)d without one", counts)
     for name, count in (rows["split"].fillna("") + " " + rows["category"]).value_counts(sort=False).items():
         log.info("%s: %d", str(name).strip(), count)
+    for word, count in rows.loc[rows["category"].isna(), "site_category"].value_counts().items():
+        log.info("no category for the word %s: %d", word, count)
+    for told, count in (rows["status"] + ": " + rows["reason"]).value_counts().items():
+        log.info("%s: %d", told, count)
     track.metrics(counts)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from pipeline.errors import ParamsError
-from pipeline.params import STAGES, load_params
+from pipeline.errors import ParamsError, SourceError
+from pipeline.params import STAGES, CollectParams, load_params
 from pipeline.sources.folder import picture_paths
 from pipeline.store.files import write_json
 from pipeline.store.tracking import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PARAMS_FILE = Path("params.yaml")
 LOCK_FILE = Path("dvc.lock")
+FORGOTTEN_FILE = Path("forgotten.csv")
 STATE_FILE = Path(".scratch/doors.json")
 NESTED = "ATELIER_NESTED"  # set for the snakemake calls made here, which must not start over
 
@@ -161,6 +162,20 @@ def _invocation_tags() -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
+def _folder_pictures(params: CollectParams) -> list[str]:
+    """The picture files of a folder source; Snakemake sees a change in a file, but not in a file of a folder."""
+    return [str(path) for path in picture_paths(Path(params.folder.path))] if "folder" in params.source else []
+
+
+def _lists(params: CollectParams) -> list[str]:
+    """The files of a manifest source."""
+    if "manifest" not in params.source:
+        return []
+    from pipeline.sources.manifest import list_paths  # with an HTTP client, which other sources do not need
+
+    return [str(path) for path in list_paths(Path(params.manifest.path))]
+
+
 class Door:
     """Snakemake's door: what the Snakefile needs to know, and what has to happen before and after its jobs."""
 
@@ -175,7 +190,9 @@ class Door:
         self._sender: subprocess.Popen[bytes] | None = None
         try:
             self.params = load_params(PARAMS_FILE)
-        except ParamsError as error:
+            self.folder_pictures = _folder_pictures(self.params.collect)
+            self.lists = _lists(self.params.collect)
+        except (ParamsError, SourceError) as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(1)  # a WorkflowError would print three lines of Snakefile around the one that matters
         if workflow.is_main_process and NESTED not in os.environ:
@@ -193,13 +210,6 @@ class Door:
     def shards(self) -> list[str]:
         """Names of the raw shards."""
         return [f"{shard:05d}" for shard in range(self.params.fetch.shards)]
-
-    @property
-    def folder_pictures(self) -> list[str]:
-        """The picture files of a folder source; Snakemake sees a change in a file, but not in a file of a folder."""
-        if self.params.collect.source != "folder":
-            return []
-        return [str(path) for path in picture_paths(Path(self.params.collect.folder.path))]
 
     def _stages(self) -> dict[str, bool]:
         """Each stage in this run, and whether all its jobs are finished or were up to date."""

@@ -1,33 +1,33 @@
 """Bring the bytes of one shard's pictures."""
 
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from pipeline.errors import InputError
 from pipeline.params import FetchParams
-from pipeline.sources import NotFetchedError, datasets, folder
+from pipeline.sources import NotFetchedError, Outcome, datasets, folder
+from pipeline.sources.forgotten import Forgotten, read_forgotten
+from pipeline.sources.kinds import picture_extension
+from pipeline.sources.metadata import MetadataError, without_metadata
+from pipeline.sources.web.scratch import Bodies, told_when_full
 from pipeline.store.contents import Contents
 from pipeline.store.shards import write_shard
-from pipeline.store.tables import MANIFEST, RAW, read_table, write_table
+from pipeline.store.tables import MANIFEST, RAW, read_rows, write_table
 from pipeline.store.tracking import Tracker
 
-# How each format begins, and the extension it is kept under; whether it is whole is for inspect to find out.
-BEGINNINGS = (
-    (b"\xff\xd8\xff", 0, "jpg"),
-    (b"\x89PNG\r\n\x1a\n", 0, "png"),
-    (b"GIF8", 0, "gif"),
-    (b"WEBP", 8, "webp"),
-    (b"BM", 0, "bmp"),
-    (b"II*\0", 0, "tif"),
-    (b"MM\0*", 0, "tif"),
-    (b"ftypavi", 4, "avif"),
-)
+WEB_SCHEMES = ("http", "https")
+UNKNOWN = "bin"  # extension of bytes that do not begin like a picture
+FORGOTTEN = Outcome("refused", "forgotten on request")
+OUTCOME = [field.name for field in dataclasses.fields(Outcome)]
 
-Reader = Callable[[str, str | None], bytes]
+Row = dict[Any, Any]  # of tables.MANIFEST, empty fields as None
+Reader = Callable[[Row], bytes]
 
 log = logging.getLogger(__name__)
 
@@ -37,56 +37,97 @@ def shard_of(key: str, shards: int) -> int:
     return int(key, 16) % shards
 
 
-def extension_of(content: bytes) -> str:
-    """The extension for bytes that begin like a picture, else `bin`."""
-    return next((extension for start, at, extension in BEGINNINGS if content.startswith(start, at)), "bin")
+def unasked(row: Row, params: FetchParams, forgotten: Forgotten) -> Outcome | None:
+    """How `row` ends before anybody is asked for its picture, or none."""
+    if row["status"] != "listed":
+        return Outcome(row["status"], row["reason"])
+    if forgotten.has_url(row["url"]):
+        return FORGOTTEN
+    if params.licences is not None and row["licence"] not in params.licences:
+        return Outcome("refused", f"licence {row['licence'] or 'unknown'} is not among those allowed")
+    return None
 
 
 def _reader(scheme: str, params: FetchParams, downloads: Path) -> Reader | None:
     match scheme:
         case folder.SCHEME:
-            return lambda url, page: folder.read_picture(url, page, params.max_bytes)
+            return lambda row: folder.read_picture(row["url"], row["page"], params.max_bytes)
         case datasets.SCHEME:
             pictures = datasets.FashionMnist(datasets.fashion_mnist_folder(downloads))
-            return lambda url, _: pictures.png_of(url)
+            return lambda row: pictures.png_of(row["url"])
         case _:
             return None
 
 
-def outcome_of(url: str, page: str | None, reader: Reader | None, contents: Contents) -> dict[str, object]:
-    """The columns that fetch adds to a row of the manifest; its bytes, when they came, are added to `contents`."""
-    missing = {"sha256": None, "extension": None, "size_bytes": None}
+def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents: Contents) -> Outcome:
+    """How reading `row` from this machine ends; its bytes, when they came, are put into `contents`."""
     if reader is None:
-        return missing | {"status": "refused", "reason": "no source reads such a url"}
+        return Outcome("refused", "no source reads such a url")
     try:
-        content = reader(url, page)
+        content = reader(row)
     except NotFetchedError as error:
-        return missing | {"status": error.status, "reason": error.reason}
+        return Outcome(error.status, error.reason)
     if not content:
-        return missing | {"status": "failed", "reason": "empty"}
-    extension = extension_of(content)
-    sha256 = contents.add(content, extension)
-    return {"status": "ok", "reason": None, "sha256": sha256, "extension": extension, "size_bytes": len(content)}
+        return Outcome("failed", "empty")
+    extension = picture_extension(content) or UNKNOWN
+    if strip_metadata and extension != UNKNOWN:
+        try:
+            content = without_metadata(content, extension)
+        except MetadataError as error:
+            return Outcome("refused", f"its metadata cannot be taken out: {error}")
+    return Outcome("ok", None, contents.put(content), extension, len(content))
 
 
-def run(params: FetchParams, *, manifest: Path, shard: Path, table: Path, track: Tracker) -> None:
-    """Write the shard's tar, and the table beside it."""
+def _visited(rows: list[Row], params: FetchParams, scratch: Path, shard: str, progress: Callable[[int], object]) -> Mapping:
+    """How fetching `rows` from the web ends, by key; their bytes are in the scratch folder."""
+    if not rows:
+        return {}
+    from pipeline.sources.web import fetcher  # with an HTTP client, which other sources do not need
+
+    terms = fetcher.Terms(params.web, params.max_bytes, params.strip_metadata, params.refresh)
+    wanted = [fetcher.Wanted(row["key"], row["url"]) for row in rows]
+    return fetcher.fetch(wanted, terms, scratch, shard, progress=progress)
+
+
+def _members(outcomes: Mapping[str, Outcome], contents: Contents, bodies: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every picture that came, sorted by name."""
+    kept = {outcome.sha256: outcome.extension for outcome in outcomes.values() if outcome.sha256 is not None}
+    fetched = Bodies(bodies) if any(sha256 not in contents for sha256 in kept) else None
+    for sha256, extension in sorted(kept.items()):
+        yield f"{sha256}.{extension}", fetched.get(sha256) if fetched and sha256 not in contents else contents.get(sha256)
+
+
+def run(
+    params: FetchParams, *, manifest: Path, forgotten: Path, shard: Path, table: Path, scratch: Path, track: Tracker
+) -> None:
+    """Write the shard's tar, and the table beside it. `scratch` keeps what the web gave, for this run and later ones."""
     number = int(shard.stem)
     if number >= params.shards:
         raise InputError(f"{shard}: fetch.shards is {params.shards}, so there is no shard {number}")
-    rows = read_table(manifest, MANIFEST)
-    rows = rows[[shard_of(key, params.shards) == number for key in rows["key"]]].reset_index(drop=True)
-    schemes = [url.partition(":")[0] for url in rows["url"]]
-    readers = {scheme: _reader(scheme, params, manifest.parent / "sources") for scheme in sorted(set(schemes))}
-    with Contents(shard.parent) as contents:
-        asked = zip(rows["url"], rows["page"], schemes, strict=True)
-        shown = tqdm(asked, total=len(rows), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
-        outcomes = [outcome_of(url, page, readers[scheme], contents) for url, page, scheme in shown]
-        write_shard(shard, contents.members())
-        distinct = len(contents)
-    columns = ["status", "reason", "sha256", "extension", "size_bytes"]
-    fetched = pd.concat([rows, pd.DataFrame(outcomes, columns=columns, dtype=object)], axis=1)
+    frame = read_rows(manifest, MANIFEST, lambda rows: [shard_of(key, params.shards) == number for key in rows["key"]])
+    gone = read_forgotten(forgotten)
+    rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    outcomes = {row["key"]: outcome for row in rows if (outcome := unasked(row, params, gone)) is not None}
+    left = [row for row in rows if row["key"] not in outcomes]
+    schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
+    shown = tqdm(total=len(rows), initial=len(outcomes), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
+    with told_when_full(shard.parent), shown, Contents(shard.parent) as contents:
+        visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
+        outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
+        readers = {
+            scheme: _reader(scheme, params, manifest.parent / "sources")
+            for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})
+        }
+        for row in left:
+            if row["key"] not in outcomes:
+                outcomes[row["key"]] = read_outcome(row, readers[schemes[row["key"]]], params.strip_metadata, contents)
+                shown.update(1)
+        outcomes = {key: FORGOTTEN if gone.has_content(outcome.sha256) else outcome for key, outcome in outcomes.items()}
+        write_shard(shard, _members(outcomes, contents, scratch / "bodies"))
+    columns = pd.DataFrame([vars(outcomes[row["key"]]) for row in rows], columns=OUTCOME, dtype=object)
+    fetched = pd.concat([frame.drop(columns=["status", "reason"]), columns], axis=1)
     write_table(table, fetched, RAW)
+    distinct = fetched["sha256"].nunique()
     log.info("%d rows, %d distinct pictures, %d bytes", len(fetched), distinct, fetched["size_bytes"].fillna(0).sum())
     missing = fetched[fetched["status"] != "ok"]
     for told, count in (missing["status"] + ": " + missing["reason"]).value_counts().items():

@@ -2,8 +2,11 @@
 
 import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.images.decoding import UndecodableError, decoded
+from pipeline.images.guarded import Limits, Lost, guarded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
 from pipeline.images.quality import quality_of, thumbnail
 from pipeline.params import InspectParams
@@ -54,9 +58,25 @@ def _with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
+def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+    """As `inspected`, each in a process that may die over it without taking the others along."""
+    names: deque[str] = deque()
+
+    def contents() -> Iterator[bytes]:
+        for name, content in members:
+            names.append(name)
+            yield content
+
+    limits = Limits(params.max_memory_bytes, params.timeout_s)
+    with closing(guarded(partial(inspected, params=params), contents(), limits, processes=1)) as results:
+        for result in results:
+            measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
+            yield {"sha256": Path(names.popleft()).stem} | measured
+
+
 def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """A row of tables.INSPECT without its key for each (name, content), in their order."""
-    rows = ({"sha256": Path(name).stem} | inspected(content, params) for name, content in members)
+    rows = _guardedly_inspected(members, params)
     while batch := list(itertools.islice(rows, BATCH)):
         yield from _with_hashes(batch)
 

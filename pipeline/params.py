@@ -4,11 +4,22 @@ A class per section; the classes nest as the file does. Units and limits are in 
 `load_params` and hands each job its own section, so a job never sees a file that changed meanwhile.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ParamsError
 
@@ -21,10 +32,37 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class _BelowError(ValueError):
+    """What is wrong with a key below the section that was checked."""
+
+    def __init__(self, key: str, told: str) -> None:
+        super().__init__(told)
+        self.key = key
+
+
 def _readable(path: str) -> str:
     if not Path(path).exists():
         raise ValueError(f"no such file or folder: {path}")
     return path
+
+
+def _regular_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+def _reachable(contact: str) -> str:
+    printable = contact.isprintable() and contact.isascii()
+    if contact and not (printable and ("@" in contact or contact.startswith(("http://", "https://")))):
+        raise ValueError("must be an e-mail address or a web page at which the owner of a site can reach you")
+    return contact
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 Count = Annotated[int, Field(ge=1)]
@@ -34,31 +72,92 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Grey = Annotated[int, Field(ge=0, le=255)]
 ExistingPath = Annotated[str, AfterValidator(_readable)]
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+Source = Literal["fashion-mnist", "folder", "manifest", "crawl"]
+
+
+class WebParams(Section):
+    """How to behave on the web."""
+
+    # E-mail address or web page, told to every host that is asked; empty: nothing is asked of the web.
+    contact: Annotated[str, AfterValidator(_reachable)]
+    delay_s: NotNegative  # between two requests to a host, from all processes together; a site may ask for more
+    connections: Annotated[int, Field(ge=1, le=512)]  # at once, a process
+    connections_per_host: Annotated[int, Field(ge=1, le=512)]
+    timeout_s: Positive  # for one request in all, to its last byte
+    max_wait_s: Annotated[float, Field(ge=0, le=3600)]  # a host that asks for a longer pause is left for another run
+    retries: Annotated[int, Field(ge=0, le=10)]
+    allow_loopback: bool  # for tests: servers on this machine may be asked
 
 
 class FashionMnistSource(Section):
-    path: ExistingPath | None  # folder with the four .gz files; null: look in the usual places, then download
+    path: str | None  # folder with the four .gz files; null: look in the usual places, then download
     limit: Count | None  # only the first so many of each of the two splits
 
 
 class FolderSource(Section):
-    path: ExistingPath  # one sub-folder per category
+    path: str  # one sub-folder per category
     licence: str | None  # of all the pictures in it
 
 
+class ManifestSource(Section):
+    path: str  # .csv, .tsv, .jsonl or .parquet, or a folder of them
+    columns: dict[str, str]  # our name: the file's name; img2dataset's names are known
+
+
+class CrawlSite(Section):
+    start: Annotated[list[Address], Field(min_length=1)]  # pages, feeds or sitemaps
+    domains: Annotated[list[str], Field(min_length=1)]  # and their subdomains; nothing else is visited
+    max_depth: Annotated[int, Field(ge=0)]  # links away from the start
+    max_pages: Count
+    max_pictures: Count
+    follow: Pattern | None  # only links whose URL this matches somewhere
+    sitemaps: bool  # also start from the sitemaps that robots.txt lists
+
+
+class CrawlSource(Section):
+    sites: list[CrawlSite]
+    categories: dict[str, str]  # the site's word: our category
+    licence: str | None  # of pictures whose page names none
+    max_age_days: Positive  # a page read longer ago is asked for again
+
+
 class CollectParams(Section):
-    source: Literal["fashion-mnist", "folder"]
+    source: Annotated[list[Source], BeforeValidator(_as_list), Field(min_length=1)]  # one name, or a list of them
     fashion_mnist: FashionMnistSource
     folder: FolderSource
+    manifest: ManifestSource
+    crawl: CrawlSource
+    web: WebParams
+
+    @model_validator(mode="after")
+    def _what_is_chosen_is_there(self) -> Self:
+        paths = {"fashion-mnist": self.fashion_mnist.path, "folder": self.folder.path, "manifest": self.manifest.path}
+        for source, path in paths.items():
+            if source in self.source and path is not None and not Path(path).exists():
+                raise _BelowError(f"{source.replace('-', '_')}.path", f"no such file or folder: {path}")
+        if "crawl" in self.source:
+            if not self.web.contact:
+                raise _BelowError("web.contact", "say who crawls: an e-mail address or a web page")
+            if not self.crawl.sites:
+                raise _BelowError("crawl.sites", "name at least one site to crawl")
+        return self
 
 
 class FetchParams(Section):
     shards: Annotated[int, Field(ge=1, le=99_999)]
     max_bytes: Count  # a larger file is refused
+    strip_metadata: bool  # EXIF, GPS, XMP and comments are taken out, losslessly, before anything is written
+    licences: list[str] | None  # only pictures under these; null: under any
+    refresh: bool  # ask again for pictures already here, by ETag and date
+    web: WebParams
 
 
 class InspectParams(Section):
     max_pixels: Count  # a picture that unfolds to more is not decoded
+    max_memory_bytes: Count  # of decoding and measuring a picture; one that needs more is a row with a reason …
+    timeout_s: Positive  # … and so is one that takes longer
     background_tolerance: Grey  # difference from the border colour that still counts as background
 
 
@@ -237,19 +336,29 @@ class Params(Section):
     report: ReportParams
     export: ExportParams
 
+    @model_validator(mode="after")
+    def _the_web_is_told_who_asks(self) -> Self:
+        if {"crawl", "manifest"} & set(self.collect.source) and not self.fetch.web.contact:
+            raise _BelowError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
+        return self
+
 
 def _one_line(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    keys = [str(part) for part in first["loc"]]
+    cause = first.get("ctx", {}).get("error")
     match first["type"]:
         case "extra_forbidden":
             told = "unknown key"
         case "missing":
             told = "missing"
+        case _ if isinstance(cause, _BelowError):
+            keys.append(cause.key)
+            told = str(cause)
         case _:
             told = f"{first['msg'].removeprefix('Value error, ')} (it is {first['input']!r})"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {key}: {told}{more}"
+    return f"{where}: {'.'.join(keys)}: {told}{more}"
 
 
 def parse_params(content: Any, where: str = "params.yaml") -> Params:

@@ -181,7 +181,8 @@ def run(
     """Write the report as HTML to `page` and in short as Markdown to `summary`. Raises InputError."""
     data, model = read_card(train), _json(gan / "generator.json")
     rows, funnel = _data_story(raw_tables, shards, inspect_tables, duplicates, curated)
-    licences = story.by_licence(rows, read_table(manifest, MANIFEST, ["key", "source", "licence"]))
+    listed = read_table(manifest, MANIFEST, ["key", "source", "licence", "category", "site_category"])
+    licences = story.by_licence(rows, listed)
     kinds = kinds_of(_json(metrics))
     grid = _cells(evaluation / "grid.png", data)
     content = Page(
@@ -196,6 +197,7 @@ def run(
         pairs=composition.closest_pairs(_cells(evaluation / "nearest.png", data, GAP_PX), data.categories),
         funnel=funnel,
         categories=composition.table_of_categories(story.by_category(rows)),
+        unmapped_words=composition.table_of_unmapped_words(story.by_unmapped_word(listed)),
         charts=composition.charts(pd.read_csv(gan / "history.csv")),
         numbers=kinds,
         judgements=composition.table_of_judgements(pd.read_csv(evaluation / "per_category.csv")),

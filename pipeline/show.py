@@ -36,11 +36,10 @@ def schemas_as_markdown() -> str:
 
 
 def manifest_counts(manifest: pd.DataFrame, raw: pd.DataFrame | None) -> str:
-    """Counts of a manifest's pictures by source, category and licence, and by status once they were fetched."""
+    """Counts of a manifest's pictures by source, category and licence, and by status: as listed, or as fetched."""
     blocks = [f"{len(manifest):,} pictures"]
     columns = [(manifest, "source"), (manifest, "category"), (manifest, "licence")]
-    if raw is not None:
-        columns.append((raw, "status"))
+    columns.append((manifest if raw is None else raw, "status"))
     for frame, column in columns:
         counts = frame[column].fillna("(none)").value_counts().sort_index()
         blocks.append("\n".join([column, *(f"  {count:>9,}  {name}" for name, count in counts.items())]))
@@ -59,5 +58,5 @@ def run(options: argparse.Namespace) -> None:
         return
     fetched = sorted(RAW.glob("*.parquet"))
     raw = tables.read_tables(fetched, tables.RAW, ["status"]) if fetched else None
-    manifest = tables.read_table(MANIFEST, tables.MANIFEST, ["source", "category", "licence"])
+    manifest = tables.read_table(MANIFEST, tables.MANIFEST, ["source", "category", "licence", "status"])
     sys.stdout.write(manifest_counts(manifest, raw))

@@ -25,7 +25,7 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-IN_WORK = ("test_crawl", "test_source_manifest", "test_studio_", "test_web_")
+IN_WORK = ("test_studio_",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

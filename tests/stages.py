@@ -33,6 +33,7 @@ class DataStages:
     def __init__(self, params: Params, data: Path) -> None:
         self.params = params
         self.manifest = data / "manifest.parquet"
+        self.forgotten, self.scratch = data / "forgotten.csv", data / "scratch"
         names = [f"{shard:05d}" for shard in range(params.fetch.shards)]
         self.shards = [data / "raw" / f"{name}.tar" for name in names]
         self.raw_tables = [shard.with_suffix(".parquet") for shard in self.shards]
@@ -41,11 +42,13 @@ class DataStages:
         self._track = Tracker()
 
     def collect(self) -> None:
-        collect.run(self.params.collect, manifest=self.manifest, track=self._track)
+        paths = {"manifest": self.manifest, "forgotten": self.forgotten, "scratch": self.scratch}
+        collect.run(self.params.collect, **paths, track=self._track)
 
     def fetch(self) -> None:
         for shard, table in zip(self.shards, self.raw_tables, strict=True):
-            fetch.run(self.params.fetch, manifest=self.manifest, shard=shard, table=table, track=self._track)
+            paths = {"manifest": self.manifest, "forgotten": self.forgotten, "shard": shard, "table": table}
+            fetch.run(self.params.fetch, **paths, scratch=self.scratch, track=self._track)
 
     def inspect(self) -> None:
         for shard, raw_table, table in zip(self.shards, self.raw_tables, self.inspect_tables, strict=True):

@@ -1,6 +1,7 @@
 """Collect: a row for every picture, the same rows every time."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from pipeline.collect import key_of, manifest_of
 from pipeline.errors import SourceError
 from pipeline.sources import Listed
+from pipeline.sources.forgotten import Forgotten
 from pipeline.store.tables import MANIFEST, read_table
 from tests.stages import DataStages, by_file, tiny_params
+from tests.web_params import QUICK
 
 
 def test_the_key_is_a_hash_of_the_url() -> None:
@@ -17,13 +20,14 @@ def test_the_key_is_a_hash_of_the_url() -> None:
 
 
 def test_what_a_source_does_not_know_stays_empty() -> None:
-    rows = manifest_of([Listed(url="file:a.png", category="dress")], "folder")
+    rows = manifest_of([Listed("file:a.png", "folder", category="dress")], Forgotten())
     assert list(rows.columns) == MANIFEST.names
     assert rows.iloc[0].dropna().to_dict() == {
         "key": key_of("file:a.png"),
         "url": "file:a.png",
         "source": "folder",
         "category": "dress",
+        "status": "listed",
     }
 
 
@@ -58,3 +62,32 @@ def test_pictures_above_the_categories_have_none(wardrobe: Path, tmp_path: Path)
     rows = read_table(stages.manifest, MANIFEST)
     assert set(rows["split"]) == {"train"}
     assert [name for name, row in by_file(rows).items() if not isinstance(row["category"], str)] == ["train/loose.png"]
+
+
+def test_the_same_address_from_two_sources_is_one_row_with_two_provenances() -> None:
+    url = "https://shop.example/hat.jpg"
+    bare = Listed(url, "manifest", title="Hat", extra='{"colour": "red"}')
+    rich = Listed(url, "crawl", page="https://shop.example/p/1", title="A felt hat", category="hat", licence="CC0-1.0")
+    for order in ([bare, rich], [rich, bare]):
+        [row] = manifest_of(order, Forgotten()).to_dict("records")
+        assert (row["source"], row["category"], row["extra"]) == ("crawl", "hat", '{"colour": "red"}')
+        assert json.loads(row["also"]) == [{"source": "manifest", "page": None, "title": "Hat"}]
+
+
+def test_several_sources_make_one_manifest(wardrobe: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("url,colour\nhttps://shop.example/1.jpg,red\nno url,blue\n", encoding="utf-8")
+    sources = {"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}}
+    params = tiny_params(wardrobe, collect=sources, fetch={"web": QUICK})
+    stages = DataStages(params, tmp_path / "data").up_to("collect")
+    rows = read_table(stages.manifest, MANIFEST)
+    assert rows["source"].value_counts().to_dict() == {"folder": 40, "manifest": 2}
+    listed, refused = rows[rows["source"] == "manifest"].to_dict("records")
+    assert (listed["status"], json.loads(listed["extra"])) == ("listed", {"colour": "red"})
+    assert (refused["url"], refused["status"]) == ("row:list.csv#2", "refused")
+
+
+def test_a_forgotten_address_has_no_row() -> None:
+    url = "https://shop.example/hat.jpg"
+    forgotten = Forgotten(urls=frozenset({hashlib.sha256(url.encode()).hexdigest()}))
+    rows = manifest_of([Listed(url, "crawl"), Listed("https://shop.example/coat.jpg", "crawl")], forgotten)
+    assert rows["url"].tolist() == ["https://shop.example/coat.jpg"]

@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ParamsError, SourceError
-from pipeline.sources.crawl import PAGES, Crawl, check, crawl, gathered, harvested, largest_of_each
+from pipeline.params import CrawlSite, CrawlSource
+from pipeline.reporting import story
+from pipeline.show import manifest_counts
+from pipeline.sources.crawl import check, crawl, gathered, harvested, largest_of_each
 from pipeline.sources.web.listing import Found
-from pipeline.sources.web.params_draft import CrawlSite, CrawlSource
-from tests.web_params import web
+from pipeline.store.tables import MANIFEST, RAW, read_table, read_tables
+from tests.stages import DataStages, tiny_params
+from tests.web_params import QUICK, web
+from tests.web_pictures import jpeg
 from tests.web_server import Reply, Server, serving
 
 
@@ -65,10 +71,12 @@ def source_of(server: Server, **changes: Any) -> CrawlSource:
         "follow": None,
         "sitemaps": False,
     }
-    return CrawlSource(sites=[CrawlSite(**{**site, **changes})], categories={"dresses": "dress"}, licence="own")
+    return CrawlSource(
+        sites=[CrawlSite(**{**site, **changes})], categories={"dresses": "dress"}, licence="own", max_age_days=1.0
+    )
 
 
-def crawled(server: Server, scratch: Path, **changes: Any) -> Crawl:
+def crawled(server: Server, scratch: Path, **changes: Any) -> list[Found]:
     """What `crawl` gives, crawled in this process: a new one takes seconds to import Scrapy."""
     source = source_of(server, **changes)
     check(source)
@@ -77,7 +85,7 @@ def crawled(server: Server, scratch: Path, **changes: Any) -> Crawl:
 
 def test_a_shop_is_crawled_within_the_law(shop: Server, tmp_path: Path) -> None:
     found = crawl(source_of(shop), web(), tmp_path)
-    listed = {picture.url.removeprefix(shop.url): picture for picture in found.pictures}
+    listed = {picture.url.removeprefix(shop.url): picture for picture in found}
     assert {path: (found.status, found.reason) for path, found in listed.items()} == {
         "/i/1-900x1200.jpg": ("listed", None),
         "/i/2.jpg": ("listed", None),
@@ -88,11 +96,37 @@ def test_a_shop_is_crawled_within_the_law(shop: Server, tmp_path: Path) -> None:
     dress = listed["/i/1-900x1200.jpg"]
     assert (dress.category, dress.title, dress.price, dress.licence) == ("dress", "Wrap dress", 10.0, "own")
     assert dress.page == f"{shop.url}/p/1"
-    assert found.unmapped == {"Headwear": 1}
+    assert (listed["/i/3.jpg"].category, listed["/i/3.jpg"].site_category) == (None, "Headwear")
     assert "/private" not in shop.paths()
     assert shop.paths().count("/p/1") == 1
     assert shop.paths().index("/gone") < shop.paths().index("/p/1")  # breadth first
-    assert not (tmp_path / PAGES).exists()
+
+
+def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path: Path) -> None:
+    shop.routes |= {"/i/1-900x1200.jpg": Reply(jpeg(1)), "/i/2.jpg": Reply(jpeg(2), headers={"X-Robots-Tag": "noimageai"})}
+    sources = {"source": ["folder", "crawl"], "crawl": source_of(shop).model_dump(), "web": QUICK}
+    params = tiny_params(wardrobe, collect=sources, fetch={"web": QUICK})
+    stages = DataStages(params, tmp_path / "data").up_to("fetch")
+    manifest, raw = read_table(stages.manifest, MANIFEST), read_tables(stages.raw_tables, RAW)
+    assert manifest["source"].value_counts().to_dict() == {"folder": 40, "crawl": 5}
+    crawled_rows: list[dict[Any, Any]] = raw[raw["source"] == "crawl"].to_dict("records")
+    ends = {row["url"].removeprefix(shop.url): (row["status"], row["reason"]) for row in crawled_rows}
+    assert ends.pop("/i/1-900x1200.jpg")[0] == "ok"
+    assert ends == {
+        "/i/2.jpg": ("refused", "X-Robots-Tag: noimageai"),
+        "/i/3.jpg": ("failed", "404 Not Found"),
+        "/private": ("refused", "page: robots.txt disallows it"),
+        "/gone": ("failed", "page: 404 Not Found"),
+    }
+    told = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
+    assert ["5", "crawl"] in told
+    assert ["41", "ok"] in told
+    assert story.by_unmapped_word(manifest).to_dict("records") == [{"word": "Headwear", "pictures": 1}]
+    before = [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)]
+    shop.requests.clear()
+    stages.up_to("fetch")
+    assert shop.paths() == ["/gone"]
+    assert [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)] == before
 
 
 def test_the_same_site_gives_the_same_pictures(shop: Server, tmp_path: Path) -> None:
@@ -112,7 +146,7 @@ def test_the_same_site_gives_the_same_pictures(shop: Server, tmp_path: Path) -> 
 )
 def test_limits_of_a_site(shop: Server, tmp_path: Path, changes: dict[str, Any], pictures: set[str]) -> None:
     found = crawled(shop, tmp_path, **changes)
-    assert {picture.url.removeprefix(shop.url) for picture in found.pictures if picture.status == "listed"} == pictures
+    assert {picture.url.removeprefix(shop.url) for picture in found if picture.status == "listed"} == pictures
 
 
 def test_a_feed_is_a_start_like_any_other(shop: Server, tmp_path: Path) -> None:
@@ -120,7 +154,7 @@ def test_a_feed_is_a_start_like_any_other(shop: Server, tmp_path: Path) -> None:
     <enclosure url="/i/9.jpg" type="image/jpeg"/></item></channel></rss>"""
     shop.routes["/feed"] = Reply(feed.encode(), headers={"Content-Type": "application/rss+xml"})
     found = crawled(shop, tmp_path, start=[f"{shop.url}/feed"], max_depth=1)
-    assert {picture.url.removeprefix(shop.url): picture.category for picture in found.pictures} == {
+    assert {picture.url.removeprefix(shop.url): picture.category for picture in found} == {
         "/i/9.jpg": "dress",
         "/i/3.jpg": None,
     }
@@ -130,7 +164,7 @@ def test_reserved_pages_are_recorded_with_the_reason(shop: Server, tmp_path: Pat
     shop.routes["/"] = page('<img src="/i/5.jpg">' + link("/next"), **{"X-Robots-Tag": "noai"})
     shop.routes["/next"] = page('<meta name="robots" content="noindex,nofollow"><img src="/i/6.jpg">' + link("/p/3"))
     found = crawled(shop, tmp_path)
-    assert {picture.url.removeprefix(shop.url): picture.reason for picture in found.pictures} == {
+    assert {picture.url.removeprefix(shop.url): picture.reason for picture in found} == {
         "/i/5.jpg": "X-Robots-Tag: noai",
         "/i/6.jpg": "robots meta tag: noindex",
     }
@@ -140,8 +174,24 @@ def test_reserved_pages_are_recorded_with_the_reason(shop: Server, tmp_path: Pat
 def test_redirects_stay_on_the_site_and_end(shop: Server, tmp_path: Path, target: str) -> None:
     shop.routes["/"] = Reply(status=302, headers={"Location": target})
     found = crawled(shop, tmp_path)
-    assert [picture for picture in found.pictures if picture.status == "listed"] == []
+    assert [picture for picture in found if picture.status == "listed"] == []
     assert "elsewhere.example" not in str(shop.paths())
+
+
+def test_a_crawl_repeated_asks_for_no_page_twice(shop: Server, tmp_path: Path) -> None:
+    first = crawled(shop, tmp_path)
+    shop.requests.clear()
+    assert crawled(shop, tmp_path) == first
+    assert shop.paths() == ["/gone"]
+
+
+def test_a_page_read_too_long_ago_is_asked_for_again(shop: Server, tmp_path: Path) -> None:
+    source = source_of(shop, max_depth=0).model_copy(update={"max_age_days": 1e-6})
+    harvested(source, web(), tmp_path)
+    shop.requests.clear()
+    time.sleep(0.1)
+    harvested(source, web(), tmp_path)
+    assert shop.paths() == ["/"]
 
 
 def test_an_interrupted_crawl_goes_on_where_it_stopped(shop: Server, tmp_path: Path) -> None:
@@ -163,13 +213,11 @@ def test_a_crawler_that_dies_is_said_in_a_line(shop: Server, tmp_path: Path, mon
 def test_a_start_off_its_site_and_a_missing_contact_are_one_line(shop: Server, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not in domains"):
         crawled(shop, tmp_path, domains=["shop.example"])
-    with pytest.raises(SourceError, match="at least one site"):
-        crawl(CrawlSource(sites=[], categories={}, licence=None), web(), tmp_path)
     site = CrawlSite(
         start=[shop.url], domains=["127.0.0.1"], max_depth=0, max_pages=1, max_pictures=1, follow=None, sitemaps=False
     )
     with pytest.raises(ParamsError, match=r"web\.contact"):
-        crawl(CrawlSource(sites=[site], categories={}, licence=None), web(contact=""), tmp_path)
+        crawl(CrawlSource(sites=[site], categories={}, licence=None, max_age_days=1.0), web(contact=""), tmp_path)
     assert shop.connections == 0
 
 

@@ -135,8 +135,10 @@ def test_snakefile_dvc_params_and_modules_agree(tmp_path: Path) -> None:
         assert (ROOT / f"pipeline/{stage}.py").is_file()
         entry = versioned[stage]
         assert entry["params"] == [stage]
-        folder = params["collect"]["folder"]["path"]
-        deps = [folder if dep == "${collect.folder.path}" else dep for dep in entry["deps"]]
+        deps = [dep for dep in entry["deps"] if not dep.startswith("${")]
+        chosen = f"${{collect.{params['collect']['source']}.path}}"
+        if chosen in entry["deps"]:
+            deps.append(params["collect"][params["collect"]["source"]]["path"])
         outs = entry["outs"] + entry.get("metrics", [])
         for declared, paths in ((deps, jobs[stage]["input"]), (outs, jobs[stage]["output"])):
             assert [path for path in paths if not any(_covers(one, path) for one in declared)] == []

@@ -2,17 +2,24 @@
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.collect import manifest_of
 from pipeline.errors import InputError
-from pipeline.fetch import extension_of, shard_of
+from pipeline.fetch import shard_of
 from pipeline.sources import Listed
+from pipeline.sources.forgotten import Forgotten, everything_of, write_forgotten
+from pipeline.sources.kinds import picture_extension
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import MANIFEST, RAW, read_table, read_tables, write_table
 from tests.stages import DataStages, by_file, tiny_params
+from tests.web_params import QUICK
+from tests.web_pictures import SECRET, jpeg, telling
+from tests.web_server import Reply, serving
 
 
 @pytest.fixture
@@ -79,10 +86,89 @@ def test_fetching_again_gives_the_same_bytes(fetched: DataStages) -> None:
 
 def test_a_url_that_no_source_reads_is_refused(wardrobe: Path, tmp_path: Path) -> None:
     stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
-    write_table(stages.manifest, manifest_of([Listed(url="gopher:hat.png")], "folder"), MANIFEST)
+    write_table(stages.manifest, manifest_of([Listed("gopher:hat.png", "folder")], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
     assert (row.status, row.reason) == ("refused", "no source reads such a url")
+
+
+def test_what_the_manifest_refuses_keeps_its_reason(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
+    lost = Listed("row:list.csv#2", "manifest", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
+    write_table(stages.manifest, manifest_of([lost], Forgotten()), MANIFEST)
+    stages.fetch()
+    [row] = read_table(stages.raw_tables[0], RAW).itertuples()
+    assert (row.status, row.reason, row.extra) == ("refused", "row 2: no url", '{"colour": "red"}')
+
+
+def test_only_licences_on_the_list_are_fetched(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe, fetch={"licences": ["CC0-1.0"]}), tmp_path / "data").up_to("fetch")
+    rows = read_tables(stages.raw_tables, RAW)
+    assert set(rows["reason"]) == {"licence unknown is not among those allowed"}
+    assert rows["sha256"].isna().all()
+
+
+def test_a_forgotten_picture_leaves_every_table_and_shard(wardrobe: Path, tmp_path: Path) -> None:
+    shutil.copy(wardrobe / "hat" / "000.png", wardrobe / "dress" / "again.png")
+    stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("fetch")
+    before = read_tables(stages.raw_tables, RAW)
+    hat = by_file(before)["hat/000.png"]
+    write_forgotten(stages.forgotten, everything_of(hat["url"], before))
+    shutil.copy(wardrobe / "hat" / "000.png", wardrobe / "shoe" / "new.png")  # it comes back under a new name
+    stages.up_to("fetch")
+    after = read_tables(stages.raw_tables, RAW)
+    assert set(before["url"]) - set(after["url"]) == {hat["url"], by_file(before)["dress/again.png"]["url"]}
+    assert by_file(after)["shoe/new.png"]["reason"] == "forgotten on request"
+    members = [name for shard in stages.shards for name, _ in read_shard(shard)]
+    assert not any(name.startswith(hat["sha256"]) for name in members)
+
+
+def test_metadata_is_taken_out_of_files_too(wardrobe: Path, tmp_path: Path) -> None:
+    (wardrobe / "hat" / "telling.jpg").write_bytes(telling("JPEG", 6))
+    (wardrobe / "hat" / "unclean.tif").write_bytes(b"II*\x00" + SECRET)
+    stages = DataStages(tiny_params(wardrobe, fetch={"strip_metadata": True}), tmp_path / "data").up_to("fetch")
+    files = by_file(read_tables(stages.raw_tables, RAW))
+    assert files["hat/telling.jpg"]["status"] == "ok"
+    assert files["hat/unclean.tif"]["reason"] == "its metadata cannot be taken out: no lossless way for .tif"
+    assert not any(SECRET in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+
+
+def test_the_web_and_a_folder_share_a_shard_and_one_content(wardrobe: Path, tmp_path: Path) -> None:
+    hat = wardrobe / "hat" / "000.png"
+    with serving({"/hat.png": Reply(hat.read_bytes()), "/new.jpg": Reply(jpeg(3))}) as server:
+        urls = [f"{server.url}/{name}" for name in ("hat.png", "new.jpg", "gone.png")]
+        (tmp_path / "list.csv").write_text("url,category\n" + "".join(f"{url},hat\n" for url in urls), encoding="utf-8")
+        params = tiny_params(
+            wardrobe,
+            collect={"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}},
+            fetch={"web": QUICK},
+        )
+        stages = DataStages(params, tmp_path / "data").up_to("fetch")
+        asked = len(server.requests)
+        before = [path.read_bytes() for path in (*stages.shards, *stages.raw_tables)]
+        stages.fetch()
+        assert len(server.requests) == asked
+    assert [path.read_bytes() for path in (*stages.shards, *stages.raw_tables)] == before
+    rows = read_tables(stages.raw_tables, RAW).set_index("url")
+    assert rows["source"].value_counts().to_dict() == {"folder": 40, "manifest": 3}
+    assert rows.loc[urls, "status"].tolist() == ["ok", "ok", "failed"]
+    same = rows[rows["sha256"] == rows.loc[urls[0], "sha256"]]
+    assert set(same["source"]) == {"folder", "manifest"}  # one picture, two provenances
+
+
+def test_fetching_files_needs_no_http_client(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("collect")
+    script = f"""
+import sys
+from pathlib import Path
+from tests.stages import DataStages, tiny_params
+stages = DataStages(tiny_params(Path({str(wardrobe)!r})), Path({str(stages.manifest.parent)!r}))
+stages.collect()
+stages.fetch()
+print(sorted({{"scrapy", "extruct", "aiohttp", "twisted"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_shard_may_be_empty(wardrobe: Path, tmp_path: Path) -> None:
@@ -109,9 +195,9 @@ def test_a_shard_of_another_configuration_is_refused(fetched: DataStages) -> Non
         (b"II*\x00", "tif"),
         (b"MM\x00*", "tif"),
         (b"BM", "bmp"),
-        (b"RIFF\x10\x00\x00\x00WAVE", "bin"),
-        (b"<html>", "bin"),
+        (b"RIFF\x10\x00\x00\x00WAVE", None),
+        (b"<html>", None),
     ],
 )
-def test_the_extension_goes_by_the_first_bytes(beginning: bytes, extension: str) -> None:
-    assert extension_of(beginning + bytes(20)) == extension
+def test_the_extension_goes_by_the_first_bytes(beginning: bytes, extension: str | None) -> None:
+    assert picture_extension(beginning + bytes(20)) == extension

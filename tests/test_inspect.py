@@ -83,7 +83,7 @@ def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
 def test_pictures_do_not_depend_on_their_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = [(path.name, path.read_bytes()) for path in sorted(wardrobe.rglob("*.png"))]
     members.insert(5, ("bad.png", b""))
-    params = InspectParams(max_pixels=10_000, background_tolerance=12)
+    params = InspectParams(max_pixels=10_000, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=12)
     together = list(rows_of(members, params))
     monkeypatch.setattr("pipeline.inspect.BATCH", 3)
     assert list(rows_of(members, params)) == together

@@ -1,6 +1,7 @@
 """params.yaml is checked whole before any work, and every mistake names its key in one line."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,13 @@ def test_params_and_every_preset_are_valid(monkeypatch: pytest.MonkeyPatch) -> N
         ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 2 (it is -3)"),
         ("train.batch_size", "64", "train.batch_size: Input should be a valid integer (it is '64')"),
         ("curate.min_contrast", float("nan"), "curate.min_contrast: Input should be a finite number (it is nan)"),
-        ("collect.folder.path", "no/such/folder", "collect.folder.path: no such file or folder: no/such/folder"),
-        ("collect.source", "pinterest", "collect.source: "),
+        ("collect.source", "pinterest", "collect.source.0: "),
+        ("collect.source", [], "collect.source: "),
+        ("collect.source", "crawl", "collect.web.contact: say who crawls"),
+        ("collect.source", "manifest", "fetch.web.contact: say who fetches"),
+        ("collect.web.contact", "me", "collect.web.contact: must be an e-mail address or a web page"),
+        ("collect.web.contact", "a@b\r\nX-Evil: 1", "collect.web.contact: must be an e-mail address or a web page"),
+        ("collect.fashion_mnist.path", "no/such", "collect.fashion_mnist.path: no such file or folder: no/such"),
         ("augment.height", 8, "augment.height: Input should be greater than or equal to 16 (it is 8)"),
     ],
 )
@@ -49,6 +55,44 @@ def test_a_mistake_is_one_line_that_names_the_key(
         parse_params(content)
     assert str(caught.value).startswith(f"params.yaml: {told}")
     assert "\n" not in str(caught.value)
+
+
+def test_only_a_chosen_source_is_looked_at(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    content["collect"]["folder"]["path"] = "no/such/folder"
+    assert parse_params(content).collect.source == ["fashion-mnist"]
+    content["collect"]["source"] = ["fashion-mnist", "folder"]
+    with pytest.raises(ParamsError, match=r"collect\.folder\.path: no such file or folder: no/such/folder$"):
+        parse_params(content)
+
+
+def test_a_crawl_says_who_crawls_and_where(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    content["collect"] |= {"source": "crawl", "web": {**content["collect"]["web"], "contact": "me@shop.example"}}
+    with pytest.raises(ParamsError, match=r"collect\.crawl\.sites: name at least one"):
+        parse_params(content)
+    limits = {"max_depth": 1, "max_pages": 9, "max_pictures": 9, "follow": "(", "sitemaps": True}
+    content["collect"]["crawl"]["sites"] = [{"start": ["https://shop.example/"], "domains": ["shop.example"], **limits}]
+    with pytest.raises(ParamsError, match=r"collect\.crawl\.sites\.0\.follow: not a regular expression"):
+        parse_params(content)
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return content | {
+        key: _merged(content[key], value) if isinstance(value, dict) and key != "categories" else value
+        for key, value in changes.items()
+    }
+
+
+def test_the_five_lines_of_the_readme_crawl_a_shop(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    [block] = re.findall(r"```yaml\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block in Path("docs/collecting.md").read_text(encoding="utf-8")
+    changes = yaml.safe_load(block)
+    changes["fetch"] = {"web": changes["collect"]["web"]}  # an anchor in the whole file
+    params = parse_params(_merged(content, changes))
+    assert (params.collect.source, params.fetch.web.contact) == (["crawl"], "you@shop.example")
+    assert params.collect.crawl.sites[0].domains == ["shop.example"]
 
 
 def test_a_missing_key_and_a_missing_section_are_named(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from pipeline.errors import InputError
 from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import sheets
 from pipeline.params import ReportParams
-from pipeline.reporting import charts
+from pipeline.reporting import charts, composition, story
 from pipeline.reporting.composition import chosen_moments, extremes
 from pipeline.reporting.numbers import in_digits
 from pipeline.reporting.pictures import cells_of_sheet
@@ -61,16 +61,13 @@ LOST = {1: "fetch failed", 2: "undecodable", 3: "bytes", 4: "phash", 5: "dark"}
 def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
     """Picture `n` as a row of each table it is in."""
     lost = LOST.get(n % 12)
-    listed: dict[str, object] = {
+    listed: dict[str, object] = dict.fromkeys(MANIFEST.names) | {
         "key": f"{n:016x}",
         "url": f"file:pictures/{n}.png",
         "source": "folder",
-        "page": None,
-        "title": None,
         "category": CATEGORIES[n % 3],
         "licence": "CC0-1.0" if n % 4 else None,
-        "published": None,
-        "split": None,
+        "status": "listed",
     }
     fetched, decoded, kept = lost != "fetch failed", lost not in ("fetch failed", "undecodable"), lost is None
     duplicate = lost in ("bytes", "phash")
@@ -276,6 +273,15 @@ def test_every_picture_and_table_is_told_in_words(artefacts: Path) -> None:
     assert all(image.get("alt") for image in page.images)
     assert [image["alt"] for image in page.images].count("8 generated pictures: dress") == 2
     assert page.tables == page.captions == 3
+
+
+def test_words_without_a_category_are_listed_most_pictures_first() -> None:
+    words = ["Headwear", "Scarves", "Headwear", "Dresses", None]
+    manifest = pd.DataFrame({"category": [None, None, None, "dress", None], "site_category": words})
+    table = composition.table_of_unmapped_words(story.by_unmapped_word(manifest))
+    assert table.cells == [["Headwear", "2"], ["Scarves", "1"]]
+    many = pd.DataFrame({"word": [f"word {n}" for n in range(60)], "pictures": range(60, 0, -1)})
+    assert composition.table_of_unmapped_words(many).cells[-1] == ["10 other words", "55"]
 
 
 def test_pictures_are_what_their_tags_say(artefacts: Path) -> None:

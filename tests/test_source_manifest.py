@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import SourceError
+from pipeline.sources import Listed
 from pipeline.sources.manifest import list_pictures
-from pipeline.sources.web.listing import Found
 
 
-def listed(path: Path, **columns: str) -> list[Found]:
+def listed(path: Path, **columns: str) -> list[Listed]:
     return list(list_pictures(path, columns))
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.sources.web.forgotten import Forgotten, url_fingerprint
-from pipeline.sources.web.metadata import without_metadata
+from pipeline.sources.metadata import without_metadata
 from pipeline.sources.web.scratch import Bodies
 from pipeline.store.shards import read_shard
-from tests.web_fetch_run import fetch_shard, fetched, wanted
+from pipeline.store.tables import RAW, read_table
+from tests.web_fetch_run import fetch_shard, fetched, list_urls
 from tests.web_pictures import SECRET, jpeg, telling
 from tests.web_server import Reply, Request, Server, serving
 
@@ -102,6 +102,22 @@ def test_a_refresh_asks_whether_anything_changed(server: Server, tmp_path: Path)
     assert fetched(urls, tmp_path) == second
 
 
+def test_a_refresh_keeps_what_there_is_until_its_host_says_otherwise(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(PICTURE)
+    first = fetched([f"{server.url}/a.jpg"], tmp_path)
+    server.routes["/a.jpg"] = Reply(status=500)
+    assert fetched([f"{server.url}/a.jpg"], tmp_path, refresh=True, retries=0) == first
+    server.routes["/a.jpg"] = Reply(PICTURE, headers={"X-Robots-Tag": "noai"})
+    assert fetched([f"{server.url}/a.jpg"], tmp_path, refresh=True)[0].reason == "X-Robots-Tag: noai"
+
+
+def test_a_reservation_that_came_since_counts_in_a_304(server: Server, tmp_path: Path) -> None:
+    server.routes["/a.jpg"] = Reply(PICTURE, headers={"ETag": '"one"'})
+    fetched([f"{server.url}/a.jpg"], tmp_path)
+    server.routes["/a.jpg"] = Reply(status=304, headers={"X-Robots-Tag": "noimageai"})
+    assert fetched([f"{server.url}/a.jpg"], tmp_path, refresh=True)[0].reason == "X-Robots-Tag: noimageai"
+
+
 def test_metadata_never_reaches_the_disk(server: Server, tmp_path: Path) -> None:
     content = telling("JPEG", 6)
     server.routes |= {"/a.jpg": Reply(content), "/a.tif": Reply(b"II*\x00" + SECRET)}
@@ -115,22 +131,6 @@ def test_other_terms_make_an_earlier_record_void(server: Server, tmp_path: Path)
     server.routes["/a.jpg"] = Reply(PICTURE)
     assert fetched([f"{server.url}/a.jpg"], tmp_path, max_bytes=10)[0].reason == "larger than 10 bytes"
     assert fetched([f"{server.url}/a.jpg"], tmp_path)[0].status == "ok"
-
-
-def test_only_licences_on_the_list_are_fetched(server: Server, tmp_path: Path) -> None:
-    server.routes["/a.jpg"] = Reply(PICTURE)
-    [outcome] = fetched([f"{server.url}/a.jpg"], tmp_path, licences=frozenset({"CC0-1.0"}))
-    assert outcome.reason == "licence unknown is not among those allowed"
-    assert server.connections == 0
-
-
-def test_what_is_forgotten_is_not_asked_for_and_not_kept_from_elsewhere(server: Server, tmp_path: Path) -> None:
-    server.routes |= {"/a.jpg": Reply(PICTURE), "/same.jpg": Reply(PICTURE)}
-    urls = [f"{server.url}/a.jpg", f"{server.url}/same.jpg"]
-    first, _ = fetched(urls, tmp_path)
-    forgotten = Forgotten(frozenset({url_fingerprint(urls[0])}), frozenset({first.sha256 or ""}))
-    for outcome in fetched(urls, tmp_path, forgotten=forgotten):
-        assert (outcome.status, outcome.reason, outcome.sha256) == ("refused", "forgotten on request", None)
 
 
 def test_a_slow_host_holds_up_only_itself(server: Server, tmp_path: Path) -> None:
@@ -157,11 +157,11 @@ def gallery(server: Server, count: int) -> list[str]:
     return [f"{server.url}/{number}.jpg" for number in range(count)]
 
 
-def run_until(moment: float, server: Server, urls: list[str], scratch: Path, out: Path) -> bool:
+def run_until(moment: float, server: Server, manifest: Path, scratch: Path, shard: Path) -> bool:
     """Whether a run got to its end before it was killed, `moment` requests after its start."""
     goal = len(server.requests) + moment
-    arguments = (urls, scratch, out, {"connections": CONNECTIONS, "connections_per_host": CONNECTIONS})
-    process = FORKS.Process(target=fetch_shard, args=arguments)
+    changes = {"connections": CONNECTIONS, "connections_per_host": CONNECTIONS}
+    process = FORKS.Process(target=fetch_shard, args=(manifest, scratch, shard, changes))
     process.start()
     while len(server.requests) < goal and process.is_alive():
         time.sleep(0.001)
@@ -171,22 +171,35 @@ def run_until(moment: float, server: Server, urls: list[str], scratch: Path, out
     return process.exitcode == 0
 
 
-def test_twenty_kills_lose_nothing_double_nothing_and_change_nothing(server: Server, tmp_path: Path) -> None:
-    urls = gallery(server, 300)
-    out, undisturbed = tmp_path / "killed.tar", tmp_path / "undisturbed.tar"
+def undisturbed_after(kills: int, pictures: int, server: Server, folder: Path) -> None:
+    """Fail unless a run killed so many times ends in the shard of one never killed, and asks for little twice."""
+    urls = gallery(server, pictures)
+    manifest, shard, other = folder / "manifest.parquet", folder / "killed" / "00000.tar", folder / "undisturbed" / "00000.tar"
+    list_urls(urls, manifest)
     chance = random.Random(0)
-    for _ in range(20):
-        assert not run_until(chance.uniform(1, 20), server, urls, tmp_path / "scratch", out)
-        assert not out.exists()
-        assert not out.with_suffix(".json").exists()
-    assert run_until(1e9, server, urls, tmp_path / "scratch", out)
+    for _ in range(kills):
+        assert not run_until(chance.uniform(1, 0.8 * pictures / kills), server, manifest, folder / "scratch", shard)
+        assert not shard.exists()
+        assert not shard.with_suffix(".parquet").exists()
+    assert run_until(1e9, server, manifest, folder / "scratch", shard)
     asked = Counter(server.paths())
-    assert run_until(1e9, server, urls, tmp_path / "other", undisturbed)
-    assert out.read_bytes() == undisturbed.read_bytes()
-    assert out.with_suffix(".json").read_bytes() == undisturbed.with_suffix(".json").read_bytes()
-    assert set(asked) == {f"/{number}.jpg" for number in range(300)}
-    assert asked.total() - 300 <= 20 * CONNECTIONS  # at most what was in flight is fetched again
-    assert len(list(read_shard(out))) == 54
+    assert run_until(1e9, server, manifest, folder / "other", other)
+    assert shard.read_bytes() == other.read_bytes()
+    assert shard.with_suffix(".parquet").read_bytes() == other.with_suffix(".parquet").read_bytes()
+    assert [path.name for path in sorted(shard.parent.iterdir())] == ["00000.parquet", "00000.tar"]
+    assert len(read_table(shard.with_suffix(".parquet"), RAW)) == pictures
+    assert set(asked) == {url.removeprefix(server.url) for url in urls}
+    assert asked.total() - pictures <= kills * CONNECTIONS  # at most what was in flight is fetched again
+
+
+def test_three_kills_lose_nothing_double_nothing_and_change_nothing(server: Server, tmp_path: Path) -> None:
+    undisturbed_after(3, 60, server, tmp_path)
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_nothing_double_nothing_and_change_nothing(server: Server, tmp_path: Path) -> None:
+    undisturbed_after(20, 300, server, tmp_path)
+    assert len(list(read_shard(tmp_path / "killed" / "00000.tar"))) == 54
 
 
 @pytest.fixture
@@ -216,7 +229,20 @@ def test_a_full_disk_is_said_in_a_line_and_costs_nothing_but_time(server: Server
     assert fetched(urls, small_disk, connections=CONNECTIONS) == fetched(urls, tmp_path / "large")
     asked = Counter(server.paths())
     assert asked.total() <= 200 + CONNECTIONS
-    assert [row.key for row in wanted(urls)] == list(dict.fromkeys(row.key for row in wanted(urls)))
+
+
+def test_a_disk_too_small_for_the_shard_is_said_in_a_line(server: Server, small_disk: Path, tmp_path: Path) -> None:
+    server.routes |= {f"/{number}.jpg": Reply(jpeg(number, quality=95) + bytes(40_000)) for number in range(20)}
+    manifest, shard = tmp_path / "manifest.parquet", small_disk / "00000.tar"
+    list_urls([f"{server.url}/{number}.jpg" for number in range(20)], manifest)
+    with pytest.raises(SystemExit):
+        fetch_shard(manifest, tmp_path / "scratch", shard, {})
+    assert list(small_disk.iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    asked = len(server.requests)
+    fetch_shard(manifest, tmp_path / "scratch", shard, {})
+    assert len(server.requests) == asked
+    assert len(list(read_shard(shard))) == 20
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from pipeline.sources.web.categories import category_of
 from pipeline.sources.web.licences import licence_name
 from pipeline.sources.web.listing import Found, categorised, distinct
-from pipeline.sources.web.structured import iso_date, price_of
+from pipeline.sources.web.values import iso_date, price_of
 
 WORDS = {"T-Shirts": "t-shirt", "Dresses": "dress", "women > tops": "shirt", "ankle boots": "ankle-boot"}
 

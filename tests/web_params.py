@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.sources.web.params_draft import WebParams
+from pipeline.params import FetchParams, WebParams
 
 QUICK = {
     "contact": "crawler@atelier.example",
@@ -14,6 +14,14 @@ QUICK = {
     "retries": 1,
     "allow_loopback": True,
 }
+
+
+def fetch_params(**changes: Any) -> FetchParams:
+    """Fetch parameters for tests; what is not theirs goes to the web parameters."""
+    ours = {name: value for name, value in changes.items() if name in FetchParams.model_fields}
+    rest = {name: value for name, value in changes.items() if name not in ours}
+    given = {"shards": 1, "max_bytes": 100_000, "strip_metadata": False, "licences": None, "refresh": False}
+    return FetchParams(**{**given, "web": web(**rest), **ours})
 
 
 def web(**changes: Any) -> WebParams:

@@ -11,6 +11,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,7 +23,8 @@ Result = TypeVar("Result")
 
 BATCH = 16  # items a process is given at once, to share the cost of handing over
 AHEAD = 4  # batches under way for each process: what is done early waits for what is late
-SPAWN = get_context("spawn")  # a fork of a large parent would start out with all its memory
+# A fork of a large parent would start out with all its memory; a fork of a server that has only imported the work does not.
+FORKS = get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,16 @@ def guarded(
 
     `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.
     """
+    FORKS.set_forkserver_preload([_module_of(work)])  # has an effect before the first process only
     pool = _Pool(work, limits, processes)
     try:
         yield from pool.results(items)
     finally:
         pool.stop()
+
+
+def _module_of(work: Callable[[Item], Result]) -> str:
+    return work.func.__module__ if isinstance(work, partial) else work.__module__
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,9 @@ class _Worker(Generic[Item, Result]):
 
     def __init__(self, work: Callable[[Item], Result], limits: Limits) -> None:
         self.batch: _Batch[Item] | None = None
-        self.pipe, theirs = SPAWN.Pipe()
+        self.pipe, theirs = FORKS.Pipe()
         self._limits = limits
-        self._process: BaseProcess = SPAWN.Process(target=_serve, args=(work, limits, theirs), daemon=True)
+        self._process: BaseProcess = FORKS.Process(target=_serve, args=(work, limits, theirs), daemon=True)
         self._process.start()
         theirs.close()  # so that the pipe ends when the process does
 

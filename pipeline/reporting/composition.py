@@ -19,6 +19,7 @@ PAIRS = 4  # of a generated picture and its nearest, a category
 FILM_PIXELS = 800_000
 FILM_MOMENTS = 8
 FILM_COLUMNS = 2
+MAX_WORDS = 50
 MAX_REASONS = 8  # a step; the rest is counted together
 CHART_TITLES = {
     "loss": "Losses",
@@ -149,6 +150,15 @@ def table_of_categories(counts: pd.DataFrame) -> Table:
     return Table(
         "Pictures per category: listed, and kept in each split", ["category", *counts.columns], [*cells, ["all", *total]]
     )
+
+
+def table_of_unmapped_words(counts: pd.DataFrame) -> Table:
+    """Words of sites for which there is no category."""
+    cells = [[str(word), f"{pictures:,}"] for word, pictures in counts.head(MAX_WORDS).to_numpy()]
+    rest = counts["pictures"][MAX_WORDS:]
+    if len(rest):
+        cells.append([f"{len(rest)} other words", f"{rest.sum():,}"])
+    return Table("Words that collect.crawl.categories does not know: their pictures are left out", list(counts.columns), cells)
 
 
 def table_of_judgements(judged: pd.DataFrame) -> Table:

@@ -83,6 +83,7 @@ class Page:
     extremes: list[WallRow]
     funnel: list[ShownStep]
     categories: Table
+    unmapped_words: Table
     charts: list[Chart]
     numbers: list[Kind]
     judgements: Table

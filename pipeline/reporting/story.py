@@ -105,6 +105,13 @@ def by_category(rows: pd.DataFrame) -> pd.DataFrame:
     return counts.fillna(0).astype(int).sort_index()
 
 
+def by_unmapped_word(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Pictures without a category for each word of their site, most first."""
+    words = manifest.loc[manifest["category"].isna(), "site_category"].dropna()
+    counts = words.groupby(words).size().rename_axis("word").reset_index(name="pictures")
+    return counts.sort_values(["pictures", "word"], ascending=[False, True], ignore_index=True)
+
+
 def by_licence(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Pictures listed and kept for each source and licence, most first."""
     joined = manifest[["key", "source", "licence"]].merge(rows[["key", "kept"]], on="key", how="left")

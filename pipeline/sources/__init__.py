@@ -6,15 +6,35 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Listed:
-    """One picture as its source lists it: the columns of tables.MANIFEST that a source knows."""
+    """One picture as its source lists it: the columns of tables.MANIFEST but its key."""
 
     url: str
+    source: str
     page: str | None = None
     title: str | None = None
+    alt: str | None = None
     category: str | None = None
+    site_category: str | None = None
     licence: str | None = None
     published: str | None = None
     split: str | None = None
+    price: float | None = None
+    currency: str | None = None
+    also: str | None = None
+    extra: str | None = None
+    status: Literal["listed", "refused", "failed"] = "listed"
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How fetching a picture ended: the columns that tables.RAW has beside those of tables.MANIFEST."""
+
+    status: Literal["ok", "refused", "failed"]
+    reason: str | None = None
+    sha256: str | None = None
+    extension: str | None = None
+    size_bytes: int | None = None
 
 
 class NotFetchedError(Exception):

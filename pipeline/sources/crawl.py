@@ -6,38 +6,28 @@ it.
 
 import asyncio
 import resource
-import shutil
-from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
+from pipeline.params import CrawlSource, WebParams
 from pipeline.sources.web.listing import Found, Harvest, categorised, distinct
-from pipeline.sources.web.params_draft import CrawlSource, WebParams
 from pipeline.sources.web.renditions import Rendition, asset, largest
 
 MEMORY_BYTES = 4 * 1024**3  # address space of the crawling process
-PAGES = "pages"  # folder of an unfinished crawl
+PAGES = "pages"  # folder of the pages read
 
 
-@dataclass(frozen=True)
-class Crawl:
-    """What a crawl brought in."""
+def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[Found]:
+    """Each picture on the sites of `source` once, then the pages that could not be read, as rows with a reason.
 
-    pictures: list[Found]  # each picture once, in its largest rendition, then the pages that could not be read
-    pages: int  # asked for
-    unmapped: Counter[str]  # words of the sites for which collect.crawl.categories has nothing, by number of pictures
-
-
-def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> Crawl:
-    """The pictures on the sites of `source`. `scratch` keeps what must survive a killed crawl, which goes on where it stopped.
-
-    Raises SourceError when a start page is not on its site or the crawl dies, ParamsError without a contact.
+    `scratch` keeps the pages read: a killed crawl goes on where it stopped.
+    Raises SourceError when a start page is not on its site or the crawl dies.
     """
     check(source)
     try:
@@ -45,18 +35,16 @@ def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> Crawl:
             harvests = process.submit(harvested, source, web, scratch).result()
     except (BrokenProcessPool, MemoryError):
         raise SourceError(f"collect.crawl: the crawler died, over {MEMORY_BYTES} bytes or killed; run again to go on") from None
-    shutil.rmtree(scratch / PAGES, ignore_errors=True)
     return gathered(source, harvests)
 
 
-def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> Crawl:
+def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> list[Found]:
     """What the harvests of the sites of `source` come to."""
     harvests = list(harvests)
     found = [picture for harvest in harvests for picture in largest_of_each(harvest.pictures)]
     pictures = categorised(found, source.categories, source.licence)
-    unmapped = Counter(picture.site_category for picture in pictures if picture.category is None and picture.site_category)
     lost = [page for harvest in harvests for page in harvest.lost_pages]
-    return Crawl([*pictures, *lost], sum(harvest.pages for harvest in harvests), unmapped)
+    return [*pictures, *lost]
 
 
 def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
@@ -69,9 +57,7 @@ def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
 
 
 def check(source: CrawlSource) -> None:
-    """Raise SourceError when there is no site, or a start page is not on its site."""
-    if not source.sites:
-        raise SourceError("collect.crawl.sites: name at least one site to crawl")
+    """Raise SourceError when a start page is not on its site."""
     for number, site in enumerate(source.sites):
         for url in site.start:
             host = urlsplit(url).hostname or ""
@@ -91,4 +77,4 @@ def harvested(source: CrawlSource, web: WebParams, scratch: Path) -> list[Harves
     """What was found on each site of `source`; in the crawling process."""
     from pipeline.sources.web.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
 
-    return asyncio.run(crawl_sites(source.sites, web, scratch, scratch / PAGES))
+    return asyncio.run(crawl_sites(source, web, scratch, scratch / PAGES))

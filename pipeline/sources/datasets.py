@@ -196,7 +196,8 @@ def list_pictures(folder: Path, limit: int | None) -> Iterator[Listed]:
     """The pictures of the four files in `folder`: the first `limit` of each split, or all."""
     for split in PREFIXES:
         for index, label in enumerate(_labels(folder, split)[:limit]):
-            yield Listed(f"{SCHEME}:{split}/{index:05d}", page=PAGE, category=CATEGORIES[label], licence=LICENCE, split=split)
+            url = f"{SCHEME}:{split}/{index:05d}"
+            yield Listed(url, SCHEME, page=PAGE, category=CATEGORIES[label], licence=LICENCE, split=split)
 
 
 class FashionMnist:

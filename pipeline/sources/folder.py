@@ -61,7 +61,7 @@ def list_pictures(folder: Path, licence: str | None) -> Iterator[Listed]:
         split = SPLITS[above[0].lower()] if has_splits else None
         names = above[1:] if has_splits else above
         category = os.fsencode(names[0]).decode("utf-8", "replace") if names else None
-        yield Listed(url=_url(path), page=_url(folder), category=category, licence=licence, split=split)
+        yield Listed(_url(path), "folder", page=_url(folder), category=category, licence=licence, split=split)
 
 
 def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import SourceError
+from pipeline.sources import Listed
 from pipeline.sources.web.answers import RefusedError
 from pipeline.sources.web.client import checked_url
 from pipeline.sources.web.licences import licence_name
-from pipeline.sources.web.listing import Found
-from pipeline.sources.web.structured import iso_date, price_of
+from pipeline.sources.web.values import iso_date, price_of
 
 BATCH_ROWS = 10_000
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -39,7 +39,7 @@ SPLITS = frozenset({"train", "validation", "test"})
 Row = tuple[int, Mapping[str, Any] | str]  # its number in the file; a string says why it cannot be read
 
 
-def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
+def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[Listed]:
     """The pictures in the file or folder at `path`, in its order, bad rows among them as refused with a reason.
 
     `columns` maps our names to the file's where they are not img2dataset's. Raises SourceError for an unreadable file.
@@ -47,16 +47,16 @@ def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[Found]:
     unknown = sorted(set(columns) - set(KNOWN))
     if unknown:
         raise SourceError(f"collect.manifest.columns: {unknown[0]} is no column of ours; they are {', '.join(KNOWN)}")
-    for file in _files(path):
+    for file in list_paths(path):
         for number, row in _rows(file):
             where = f"{file.name}#{number}"
             if isinstance(row, str):
-                yield Found(url=f"row:{where}", source="manifest", status="refused", reason=f"row {number}: {row}")
+                yield Listed(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
             else:
                 yield picture_of(row, columns, where, number)
 
 
-def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, number: int) -> Found:
+def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, number: int) -> Listed:
     """The picture that a row names; refused when its URL is missing or is none."""
     names = {name.lower(): name for name in row if isinstance(name, str)}
     ours = {
@@ -74,7 +74,7 @@ def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, n
         checked_url(url)
     except RefusedError as error:
         reason = f"row {number}: {error.reason}"
-    return Found(
+    return Listed(
         url=url if url is not None and reason is None else f"row:{where}",
         page=told["page"],
         title=told["title"],
@@ -97,7 +97,8 @@ def _text(value: Any) -> str | None:
     return None if missing else str(value).strip() or None
 
 
-def _files(path: Path) -> list[Path]:
+def list_paths(path: Path) -> list[Path]:
+    """The files of the list at `path`: itself, or those in the folder. Raises SourceError."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if not files:

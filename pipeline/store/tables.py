@@ -3,6 +3,8 @@
 The schemas are the contract between stages; docs/tables.md is printed from them.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -17,23 +19,37 @@ def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False
     return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
 
 
+PICTURE = [
+    _field("key", pa.string(), "first 16 hex digits of the SHA-256 of `url`; names the row in every later table"),
+    _field(
+        "url", pa.string(), "where the bytes are: https://…, file:RELATIVE, DATASET:SPLIT/INDEX, or row:FILE#NUMBER if nowhere"
+    ),
+    _field("source", pa.string(), "the source that listed the picture, as in collect.source"),
+    _field("page", pa.string(), "the page the picture was found on", nullable=True),
+    _field("title", pa.string(), "title of the product, the article or the page", nullable=True),
+    _field("alt", pa.string(), "the text that stands for the picture", nullable=True),
+    _field("category", pa.string(), "garment category", nullable=True),
+    _field("site_category", pa.string(), "the site's own word for it, the most telling one", nullable=True),
+    _field("licence", pa.string(), "licence as an SPDX identifier or a link", nullable=True),
+    _field("published", pa.string(), "ISO 8601 date of publication", nullable=True),
+    _field("split", pa.string(), "the source's own split (train, validation, test), where it has one", nullable=True),
+    _field("price", pa.float64(), "price asked on the page", nullable=True),
+    _field("currency", pa.string(), "of the price, ISO 4217", nullable=True),
+    _field("also", pa.string(), "where else it was found: a JSON list of {source, page, title}", nullable=True),
+    _field("extra", pa.string(), "columns of a list that are none of these, as a JSON object", nullable=True),
+]
+
 MANIFEST = pa.schema(
     [
-        _field("key", pa.string(), "first 16 hex digits of the SHA-256 of `url`; names the row in every later table"),
-        _field("url", pa.string(), "where the bytes are: https://…, file:RELATIVE, or DATASET:SPLIT/INDEX"),
-        _field("source", pa.string(), "the source that listed the picture, as in collect.source"),
-        _field("page", pa.string(), "the page the picture was found on", nullable=True),
-        _field("title", pa.string(), "title or alt text", nullable=True),
-        _field("category", pa.string(), "garment category", nullable=True),
-        _field("licence", pa.string(), "licence as an SPDX identifier or a link", nullable=True),
-        _field("published", pa.string(), "ISO 8601 date of publication", nullable=True),
-        _field("split", pa.string(), "the source's own split (train, validation, test), where it has one", nullable=True),
+        *PICTURE,
+        _field("status", pa.string(), "`listed`, or why it will not be fetched: `refused`, `failed`"),
+        _field("reason", pa.string(), "one sentence when status is not listed", nullable=True),
     ]
 )
 
 RAW = pa.schema(
     [
-        *MANIFEST,
+        *PICTURE,
         _field("status", pa.string(), "`ok`, or why there are no bytes: `failed`, `refused`"),
         _field("reason", pa.string(), "one sentence when status is not ok", nullable=True),
         _field("sha256", pa.string(), "SHA-256 of the bytes; names the tar member", nullable=True),
@@ -94,6 +110,7 @@ CURATED = pa.schema(
 
 
 # Hashes with an empty row among them would become floats, which hold only 53 of their 64 bits.
+BATCH_ROWS = 16_384
 EXACT = {pa.uint64(): pd.UInt64Dtype()}
 
 
@@ -125,12 +142,32 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises InputError when the file is missing, damaged, or lacks a column.
     """
     wanted = columns or schema.names
-    try:
+    with _told(path):
         return pq.read_table(path, columns=wanted).to_pandas(types_mapper=EXACT.get)[wanted]
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """A block in which a missing or damaged table at `path` is an InputError."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such table; run the stage that writes it") from error
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{path}: not a table of this version ({error}); delete it and run its stage again") from error
+
+
+def read_rows(path: Path, schema: pa.Schema, keep: Callable[[pd.DataFrame], list[bool]]) -> pd.DataFrame:
+    """The rows of the table at `path` that `keep` picks from each batch; no more than a batch is held beside them.
+
+    Raises InputError as read_table does.
+    """
+    frames = [pd.DataFrame(columns=schema.names)]
+    with _told(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
+            frame = batch.to_pandas(types_mapper=EXACT.get)[schema.names]
+            frames.append(frame[keep(frame)])
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def read_tables(paths: list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pipeline.sources.web.licences import creative_commons, licence_name
 from pipeline.sources.web.listing import Found
 from pipeline.sources.web.page import read_page
 from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, picture_address
-from pipeline.sources.web.structured import iso_date
+from pipeline.sources.web.values import iso_date
 
 MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
 EMBEDDED_HTML = ("encoded", "content", "description", "summary")
@@ -122,6 +122,7 @@ def _licence(element: etree._Element) -> str | None:
 def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[Found]:
     words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
     words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",")]
+    words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
     common = Found(
         url="",
         page=page,
@@ -130,7 +131,8 @@ def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: 
         published=next(
             (day for name in ("pubDate", "published", "date", "updated") if (day := iso_date(_text(entry, name)))), None
         ),
-        words=tuple(dict.fromkeys(word.strip() for word in words if word.strip())),
+        site_category=words[0] if words else None,
+        words=tuple(words),
     )
     unique: dict[str, Found] = {}
     for picture in (*_media(entry, page, common), *_embedded(entry, page, common, now)):

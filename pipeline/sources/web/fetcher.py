@@ -13,12 +13,12 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver
 
+from pipeline.params import WebParams
+from pipeline.sources import Outcome
+from pipeline.sources.kinds import looks_like, picture_extension
+from pipeline.sources.metadata import MetadataError, without_metadata
 from pipeline.sources.web.answers import Again, Answer, FailedError, NoAnswerError, RefusedError, Validators
 from pipeline.sources.web.client import checked_url
-from pipeline.sources.web.forgotten import Forgotten
-from pipeline.sources.web.kinds import looks_like, picture_extension
-from pipeline.sources.web.metadata import MetadataError, without_metadata
-from pipeline.sources.web.params_draft import WebParams
 from pipeline.sources.web.scratch import Bodies, Journal
 from pipeline.sources.web.visitor import Visitor
 
@@ -32,7 +32,6 @@ class Wanted:
 
     key: str
     url: str
-    licence: str | None
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,7 @@ class Terms:
     web: WebParams
     max_bytes: int
     strip_metadata: bool
-    licences: frozenset[str] | None
     refresh: bool
-    forgotten: Forgotten
 
     @property
     def mark(self) -> str:
@@ -52,28 +49,8 @@ class Terms:
         return f"{self.max_bytes} {self.strip_metadata} {self.web.allow_loopback}"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a row ended; the columns that RAW adds to MANIFEST."""
-
-    status: str  # ok, refused or failed
-    reason: str | None
-    sha256: str | None
-    extension: str | None
-    size_bytes: int | None
-
-
 Record = dict[str, Any]  # of a finished row, in the journal
 _Waiting = tuple[Wanted, Record | None]  # a row, and the record of it to ask about again
-
-
-def refused_unasked(row: Wanted, terms: Terms) -> Outcome | None:
-    """Why `row` is not asked for at all, or none."""
-    if terms.forgotten.has_url(row.url):
-        return _nothing("refused", "forgotten on request")
-    if terms.licences is not None and row.licence not in terms.licences:
-        return _nothing("refused", f"licence {row.licence or 'unknown'} is not among those allowed")
-    return None
 
 
 def picture_in(answer: Answer, terms: Terms) -> tuple[bytes, str]:
@@ -105,9 +82,11 @@ class _Run:
         try:
             return await self._visit(row, earlier)
         except NoAnswerError as error:
+            if earlier is not None and error.again is not Again.NEVER:
+                return _kept(earlier)  # what we have stays until its host says otherwise
             record = {"key": row.key, "mark": self._terms.mark, "status": error.status, "reason": error.reason}
             self._journal.append({**record, "again": error.again.value})
-            return _nothing(error.status, error.reason)
+            return Outcome(error.status, error.reason)
 
     async def _visit(self, row: Wanted, earlier: Record | None) -> Outcome:
         known = Validators(**earlier["validators"]) if earlier is not None else None
@@ -155,9 +134,7 @@ def fetch(
             record = records.get(row.key)
             if record is not None and not _usable(record, terms, bodies):
                 record = None
-            if (refused := refused_unasked(row, terms)) is not None:
-                outcomes[row.key] = refused
-            elif record is not None and not terms.refresh:
+            if record is not None and not terms.refresh:
                 outcomes[row.key] = _kept(record)
             else:
                 waiting.append((row, record if record is not None and record["status"] == "ok" else None))
@@ -175,7 +152,7 @@ def fetch(
 
         if waiting:
             asyncio.run(visit_all())
-    return {row.key: _unless_forgotten(outcomes[row.key], terms) for row in rows}
+    return outcomes
 
 
 async def _hosts_in_turn(
@@ -223,11 +200,3 @@ def _kept(record: Record) -> Outcome:
     return Outcome(
         record["status"], record.get("reason"), record.get("sha256"), record.get("extension"), record.get("size_bytes")
     )
-
-
-def _nothing(status: str, reason: str) -> Outcome:
-    return Outcome(status, reason, None, None, None)
-
-
-def _unless_forgotten(outcome: Outcome, terms: Terms) -> Outcome:
-    return _nothing("refused", "forgotten on request") if terms.forgotten.has_content(outcome.sha256) else outcome

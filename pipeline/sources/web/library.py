@@ -1,4 +1,4 @@
-"""Pages as a crawl reads them: through the visitor, and kept until the crawl is over, so that a killed one goes on."""
+"""Pages as a crawl reads them: through the visitor, and kept, so that a killed crawl goes on and a repeated one asks nobody."""
 
 import hashlib
 import time
@@ -12,17 +12,23 @@ from pipeline.sources.web.visitor import Visitor, mind_nothing
 
 ACCEPT = "text/html,application/xhtml+xml,application/rss+xml,application/atom+xml,application/xml;q=0.9,*/*;q=0.5"
 MAX_PAGE_BYTES = 20_000_000
-KEPT_S = 86_400.0  # an older page tells of another shop
 
 
 class Library:
-    """Answers to single steps (redirects included), from `journal` and `bodies` where an interrupted crawl left them."""
+    """Answers to single steps (redirects included), from `journal` and `bodies` where an earlier crawl left them.
 
-    def __init__(self, visitor: Visitor, bodies: Bodies, journal: Journal) -> None:
+    What is older than `max_age_s` is asked for again, and its body is removed.
+    """
+
+    def __init__(self, visitor: Visitor, bodies: Bodies, journal: Journal, max_age_s: float) -> None:
         self._visitor = visitor
         self._bodies = bodies
         self._journal = journal
-        self._records = {key: record for key, record in journal.latest().items() if record["written"] > time.time() - KEPT_S}
+        oldest = time.time() - max_age_s
+        known = journal.latest()
+        self._records = {key: record for key, record in known.items() if record["written"] > oldest}
+        for stale in {record["sha256"] for record in known.values()} - {record["sha256"] for record in self._records.values()}:
+            bodies.drop(stale)
 
     async def answer(self, url: str) -> Answer:
         """The answer of one step to `url`. Raises RefusedError or FailedError."""

@@ -1,31 +1,25 @@
-"""A picture as the web lists it, and the rows of the manifest that come of it."""
+"""Pictures as the web lists them: with the site's own words, and often at several places."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from pipeline.sources import Listed
 from pipeline.sources.web.categories import category_of
 
+Picture = TypeVar("Picture", bound=Listed)
+
+# What the place that tells most does not say is taken from the next; a price and its currency stay together.
+FILLED = ("title", "alt", "category", "site_category", "licence", "published", "split", "extra")
+
 
 @dataclass(frozen=True)
 class Found(Listed):
-    """One picture on the web: what Listed knows, and what only a page, a feed or a list of URLs tells."""
+    """One picture on a page or in a feed."""
 
     source: str = "crawl"
-    alt: str | None = None  # the text that stands for it
     words: tuple[str, ...] = ()  # the site's own words for what it shows, the most telling first
-    price: float | None = None
-    currency: str | None = None  # ISO 4217
-    extra: str | None = None  # columns of a list that are not ours, as JSON
-    also: str | None = None  # where else it was found, as JSON: a list of source, page and title
-    status: str = "listed"  # or `refused`, or `failed`
-    reason: str | None = None  # why it is not to be fetched
-
-    @property
-    def site_category(self) -> str | None:
-        """The site's most telling word."""
-        return self.words[0] if self.words else None
 
 
 @dataclass
@@ -49,26 +43,32 @@ def categorised(pictures: Iterable[Found], mapping: Mapping[str, str], licence: 
     ]
 
 
-def distinct(pictures: Iterable[Found], same: Callable[[str], str]) -> list[Found]:
+def distinct(pictures: Iterable[Picture], same: Callable[[str], str]) -> list[Picture]:
     """Each picture once, as the place that tells most about it has it; the other places stand in `also`.
 
     `same` names what two addresses of one picture share. A reservation at any of its places counts. Order: as first found.
     """
-    groups: dict[str, list[Found]] = {}
+    groups: dict[str, list[Picture]] = {}
     for picture in pictures:
         groups.setdefault(same(picture.url), []).append(picture)
     return [group[0] if len(group) == 1 else _together(group) for group in groups.values()]
 
 
-def _together(group: list[Found]) -> Found:
+def _together(group: list[Picture]) -> Picture:
     ranked = sorted(group, key=lambda found: (-_told(found), found.source, found.page or "", found.url))
     best = next((found for found in ranked if found.status != "listed"), ranked[0])
+    filled: dict[str, Any] = {name: _first(name, [best, *ranked]) for name in FILLED}
     places = {(found.source, found.page, found.title): None for found in ranked}
     others = [place for place in places if place != (best.source, best.page, best.title)]
-    also = [dict(zip(("source", "page", "title"), place, strict=True)) for place in others]
-    return replace(best, also=json.dumps(also, ensure_ascii=False) if also else None)
+    earlier = [place for found in ranked if found.also for place in json.loads(found.also)]
+    also = [dict(zip(("source", "page", "title"), place, strict=True)) for place in others] + earlier
+    return replace(best, **filled, also=json.dumps(also, ensure_ascii=False) if also else None)
 
 
-def _told(found: Found) -> int:
-    facts = (found.category, found.words, found.title, found.licence, found.published, found.price, found.alt)
-    return sum(fact not in (None, ()) for fact in facts)
+def _first(name: str, group: list[Picture]) -> Any:
+    return next((told for found in group if (told := getattr(found, name)) is not None), None)
+
+
+def _told(found: Listed) -> int:
+    facts = (found.category, found.site_category, found.title, found.licence, found.published, found.price, found.alt)
+    return sum(fact is not None for fact in facts)

@@ -17,12 +17,11 @@ from pipeline.sources.web.structured import (
     OpenGraph,
     Shown,
     breadcrumbs,
-    iso_date,
     items_on,
     open_graph,
-    price_of,
     things_on,
 )
+from pipeline.sources.web.values import iso_date, price_of
 
 MAX_PICTURES = 500  # on one page
 MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
@@ -145,7 +144,8 @@ class _About:
         item, shown = group.item, group.shown
         title = item.title if item is not None else None
         trail = [level for level in reversed(self._trail) if level != title]
-        words = (*(item.words if item is not None else ()), *trail, *self._words)
+        named = (*(item.words if item is not None else ()), *trail, *self._words)
+        words = tuple(dict.fromkeys(_plain(word) or "" for word in named))
         return Found(
             url=largest(group.renditions).url,
             page=url,
@@ -153,7 +153,8 @@ class _About:
             licence=_first(shown and shown.licence, group.licence, item and item.licence, self._licence),
             published=_first(shown and shown.published, item and item.published, self._published),
             alt=_first(group.alt, shown and shown.alt),
-            words=tuple(dict.fromkeys(_plain(word) or "" for word in words)),
+            site_category=words[0] if words else None,
+            words=words,
             price=item.price if item is not None and item.price is not None else self._price,
             currency=_first(item and item.currency, self._currency),
             status="listed" if reserved is None else "refused",

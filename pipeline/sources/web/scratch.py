@@ -18,6 +18,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import InputError
+from pipeline.store.files import write_text
+
+KEY_AT = len('{"key":"')  # where the key begins in a line of a journal
 
 
 @contextmanager
@@ -106,16 +109,15 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Keep `record`, which has a `key`. Raises InputError when the disk is full."""
-        line = json.dumps({**record, "written": time.time()}, ensure_ascii=False, separators=(",", ":"))
-        self._write(line.encode() + b"\n")
+        self._write(f"{_line({**record, 'written': time.time()})}\n".encode())
 
     def latest(self, wanted: Container[str] | None = None) -> dict[str, dict[str, Any]]:
         """The last record of each key, of those in `wanted` where given."""
         found: dict[str, dict[str, Any]] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
-            for record in _whole_records(path):
+            for record in _whole_records(path, wanted):
                 key = record["key"]
-                if (wanted is None or key in wanted) and (key not in found or found[key]["written"] <= record["written"]):
+                if key not in found or found[key]["written"] <= record["written"]:
                     found[key] = record
         return found
 
@@ -123,6 +125,18 @@ class Journal:
         with told_when_full(self._folder):
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, "half a line was written")
+
+
+def remove_records(folder: Path, keys: Container[str]) -> None:
+    """Take the records of `keys` out of the journals in `folder`, while nobody writes there."""
+    for path in sorted(folder.glob("*.jsonl")):
+        kept = [record for record in _whole_records(path, None) if record["key"] not in keys]
+        write_text(path, "".join(f"{_line(record)}\n" for record in kept))
+
+
+def _line(record: dict[str, Any]) -> str:
+    """`record` as a line, which begins with its key."""
+    return json.dumps({"key": record["key"], **record}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _torn(path: Path) -> bool:
@@ -133,9 +147,12 @@ def _torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _whole_records(path: Path) -> Iterator[dict[str, Any]]:
+def _whole_records(path: Path, wanted: Container[str] | None) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
+            # Every shard reads the journals of all: what is not its own is told by the key alone.
+            if wanted is not None and line[KEY_AT : line.find(b'"', KEY_AT)].decode("ascii", "replace") not in wanted:
+                continue
             try:
                 record = json.loads(line)
             except ValueError:

@@ -6,7 +6,7 @@ Scrapy's own downloader, which fetches although robots.txt could not be read, kn
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from scrapy.responsetypes import responsetypes
 from twisted.python.failure import Failure
 from w3lib.url import canonicalize_url
 
+from pipeline.params import CrawlSite, CrawlSource, WebParams
 from pipeline.sources import NotFetchedError
 from pipeline.sources.web import reservations
 from pipeline.sources.web.answers import FailedError, RefusedError
@@ -30,11 +31,11 @@ from pipeline.sources.web.feeds import read_listing
 from pipeline.sources.web.library import MAX_PAGE_BYTES, Library
 from pipeline.sources.web.listing import Found, Harvest
 from pipeline.sources.web.page import read_page
-from pipeline.sources.web.params_draft import CrawlSite, WebParams
 from pipeline.sources.web.renditions import asset
 from pipeline.sources.web.scratch import Bodies, Journal
 from pipeline.sources.web.visitor import Visitor
 
+DAY_S = 86_400.0
 SETTINGS: dict[str, Any] = {
     "TWISTED_REACTOR_ENABLED": False,  # asyncio alone: nothing global, so a process may crawl twice
     "DOWNLOAD_HANDLERS": {
@@ -190,12 +191,12 @@ class GarmentSpider(Spider):
         self._harvest.lost_pages.append(Found(url=url, page=url, status=error.status, reason=f"page: {error.reason}"))
 
 
-async def crawl_sites(sites: Sequence[CrawlSite], web: WebParams, shared: Path, pages: Path) -> list[Harvest]:
-    """What was found on each of `sites`, side by side. `shared` is what all web processes share, `pages` this crawl's own."""
+async def crawl_sites(source: CrawlSource, web: WebParams, shared: Path, pages: Path) -> list[Harvest]:
+    """What was found on each site of `source`. `shared` is what all web processes share, `pages` is the crawl's own."""
     with Journal(pages / "journal", "pages") as journal:
         async with Visitor(web, shared) as visitor:
-            library = Library(visitor, Bodies(pages / "bodies"), journal)
-            return await asyncio.gather(*(_crawl_site(site, visitor, library) for site in sites))
+            library = Library(visitor, Bodies(pages / "bodies"), journal, source.max_age_days * DAY_S)
+            return await asyncio.gather(*(_crawl_site(site, visitor, library) for site in source.sites))
 
 
 async def _crawl_site(site: CrawlSite, visitor: Visitor, library: Library) -> Harvest:

@@ -4,8 +4,6 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import extruct
@@ -13,6 +11,7 @@ from lxml.html import HtmlElement
 
 from pipeline.sources.web.licences import licence_name
 from pipeline.sources.web.renditions import Rendition, picture_address
+from pipeline.sources.web.values import iso_date, price_of
 
 MAX_THINGS = 10_000  # on one page; a page that says more is not believed
 PRODUCTS = frozenset({"Product", "ProductGroup", "ProductModel", "IndividualProduct", "SomeProducts"})
@@ -75,29 +74,6 @@ def address_of(value: Any) -> str | None:
     if isinstance(value, Mapping):
         return next((found for key in ("contentUrl", "url", "@id") if (found := address_of(value.get(key)))), None)
     return value if isinstance(value, str) else None
-
-
-def price_of(text: str | None) -> float | None:
-    """The number in a price, whichever of `1,299.00`, `1.299,00` and `49,95 €` it is written like, or none."""
-    digits = re.sub(r"[^\d.,]", "", text or "").strip(".,")
-    last = max(digits.rfind("."), digits.rfind(","))
-    if last >= 0:
-        # A single separator before three digits groups thousands; any other last one is the decimal sign.
-        grouping = len(digits) - last - 1 == 3 and len(set(re.findall(r"[.,]", digits))) == 1
-        whole, fraction = (digits, "") if grouping else (digits[:last], digits[last + 1 :])
-        digits = re.sub(r"[.,]", "", whole) + ("." + fraction if fraction else "")
-    return float(digits) if re.fullmatch(r"\d+(\.\d+)?", digits) else None
-
-
-def iso_date(text: str | None) -> str | None:
-    """`text`, a date as pages and feeds write it, in ISO 8601, or none when it cannot be read."""
-    plain = (text or "").strip()
-    for parse in (date.fromisoformat, datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            return parse(plain).isoformat()
-        except ValueError:
-            continue
-    return None
 
 
 def types_of(thing: Thing) -> set[str]:

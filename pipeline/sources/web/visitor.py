@@ -18,10 +18,10 @@ from yarl import URL
 
 from pipeline import __version__
 from pipeline.errors import ParamsError
+from pipeline.params import WebParams
 from pipeline.sources.web import reservations
 from pipeline.sources.web.answers import Again, Answer, FailedError, RefusedError, SilentError, Validators
 from pipeline.sources.web.client import Client, Judge, checked_url
-from pipeline.sources.web.params_draft import WebParams
 from pipeline.sources.web.robots import PRODUCT_TOKEN, READ_BYTES
 from pipeline.sources.web.sites import Site, Sites, redirect_target
 from pipeline.sources.web.turns import Turns
@@ -35,13 +35,9 @@ GIVEN_UP_AFTER = 10  # silences of a host in a row, for each connection to it
 
 
 def user_agent(contact: str) -> str:
-    """Our name, version and contact. Raises ParamsError when the contact is not an e-mail address or a web page."""
-    if (
-        not contact.isprintable()
-        or not contact.isascii()
-        or not ("@" in contact or contact.startswith(("http://", "https://")))
-    ):
-        raise ParamsError("web.contact: must be an e-mail address or a web page at which a site's owner can reach you")
+    """Our name, version and contact. Raises ParamsError when there is no contact."""
+    if not contact:
+        raise ParamsError("web.contact: nothing is asked of the web before you say who asks: an e-mail address or a web page")
     return f"{PRODUCT_TOKEN}/{__version__} (+{contact})"
 
 
@@ -128,7 +124,10 @@ class Visitor:
                 target, accept=accept, max_bytes=max_bytes, timeout_s=self._web.timeout_s, headers=headers, judge=judge
             ),
         )
-        if answer.status == 200 or answer.status in REDIRECTS or (answer.status == 304 and headers):
+        if answer.status == 304 and headers:
+            judge(answer.headers)  # a reservation may have come since
+            return answer
+        if answer.status == 200 or answer.status in REDIRECTS:
             return answer
         raise status_error(answer.status)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.sources.web.metadata import MetadataError, orientation, without_metadata
+from pipeline.sources.metadata import MetadataError, orientation, without_metadata
 from tests.web_pictures import SECRET, drawn, encoded, exif_of, jpeg, telling
 
 KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.sources.web.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
+from pipeline.sources.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
 
 DRESS, COAT = hashlib.sha256(b"dress").hexdigest(), hashlib.sha256(b"coat").hexdigest()
 RAW = pd.DataFrame(

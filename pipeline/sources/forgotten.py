@@ -16,7 +16,6 @@ import pandas as pd
 from pipeline.errors import InputError
 from pipeline.store.files import write_text
 
-NAME = "forgotten.csv"
 HEADER = ["kind", "sha256"]
 KINDS = ("url", "bytes")
 SHA256 = re.compile(r"[0-9a-f]{64}")
