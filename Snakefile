@@ -61,7 +61,7 @@ rule collect:
     """List the pictures of the sources in a manifest."""
     input:
         code=doors.code_of("collect"),
-        pictures=door.folder_pictures,
+        folders=door.folders,
         lists=door.lists,
         forgotten=doors.FORGOTTEN_FILE,
     output:
@@ -74,6 +74,7 @@ rule collect:
         "environment.yml"
     params:
         section=SECTIONS["collect"],
+        pictures=door.state_of_pictures,
         scratch=".scratch/web",
     shell:
         "python -m pipeline collect --params {params.section:q} --log {log} --forgotten {input.forgotten}"
@@ -84,7 +85,7 @@ rule fetch:
     """Bring the bytes of one shard's pictures."""
     input:
         code=doors.code_of("fetch"),
-        pictures=door.folder_pictures,
+        folders=door.folders,
         forgotten=doors.FORGOTTEN_FILE,
         manifest=rules.collect.output.manifest,
     output:
@@ -99,6 +100,7 @@ rule fetch:
         "environment.yml"
     params:
         section=SECTIONS["fetch"],
+        pictures=door.state_of_pictures,
         scratch=".scratch/web",
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"

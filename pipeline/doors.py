@@ -162,9 +162,17 @@ def _invocation_tags() -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _folder_pictures(params: CollectParams) -> list[str]:
-    """The picture files of a folder source; Snakemake sees a change in a file, but not in a file of a folder."""
-    return [str(path) for path in picture_paths(Path(params.folder.path))] if "folder" in params.source else []
+def _state_of_pictures(params: CollectParams) -> str:
+    """A digest of the names, sizes and times of a folder source's pictures.
+
+    Snakemake sees no change below a folder; and its time for a job grows with the square of its inputs, so that ten thousand
+    pictures cannot be listed one by one.
+    """
+    digest = hashlib.sha256()
+    for path in picture_paths(Path(params.folder.path)) if "folder" in params.source else []:
+        state = path.stat()
+        digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def _lists(params: CollectParams) -> list[str]:
@@ -190,7 +198,8 @@ class Door:
         self._sender: subprocess.Popen[bytes] | None = None
         try:
             self.params = load_params(PARAMS_FILE)
-            self.folder_pictures = _folder_pictures(self.params.collect)
+            self.folders = [self.params.collect.folder.path] if "folder" in self.params.collect.source else []
+            self.state_of_pictures = _state_of_pictures(self.params.collect)
             self.lists = _lists(self.params.collect)
         except (ParamsError, SourceError) as error:
             sys.stderr.write(f"{error}\n")
