@@ -42,8 +42,9 @@ SETTINGS: dict[str, Any] = {
         **dict.fromkeys(("http", "https"), f"{__name__}.VisitorHandler"),
         **dict.fromkeys(("data", "file", "ftp", "s3")),
     },
-    # One request at a time to a domain, breadth first: the pages within the limits are the same ones every time.
-    "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
+    # One request at a time, none before the last page is read, breadth first: within the limits lie the same pages every time.
+    "CONCURRENT_REQUESTS": 1,
+    "SCRAPER_SLOT_MAX_ACTIVE_SIZE": 1,
     "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
     "REDIRECT_MAX_TIMES": 5,
     "REDIRECT_PRIORITY_ADJUST": 0,
