@@ -154,10 +154,17 @@ rule curate:
     input:
         code=doors.code_of("curate"),
         raw_tables=RAW,
+        shards=PICTURES,
         inspect_tables=INSPECTED,
         duplicates=rules.dedup.output.duplicates,
+        overrides="overrides.csv",
     output:
         curated="data/curated.parquet",
+        page=report(
+            "reports/curation.html",
+            category="Report",
+            caption="docs/captions/curation.rst",
+        ),
     log:
         "logs/curate.log",
     benchmark:
@@ -167,8 +174,9 @@ rule curate:
     params:
         section=SECTIONS["curate"],
     shell:
-        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
-        " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --curated {output.curated}"
+        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables} --shards {input.shards}"
+        " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
+        " --curated {output.curated} --page {output.page}"
 
 
 rule augment:

@@ -2,56 +2,113 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.params import CurateParams
+from pipeline.params import CurateParams, Quantile
+from pipeline.reporting import decisions
+from pipeline.reporting.tiles import tiles_of
+from pipeline.store.files import write_text
+from pipeline.store.overrides import read_overrides
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, RAW, read_table, read_tables, write_table
 from pipeline.store.tracking import Tracker
 
-MEASURES = ["key", "decoded", "width", "height", "sharpness", "brightness", "contrast", "entropy_bits"]
+PICTURE = ["key", "decoded", "width", "height"]
+# Reason, column and parameter of each measure, in the order of precedence: what a picture shows, from coarse to fine.
+LIMITS = (
+    ("too small", "side", "min_side_px"),
+    ("aspect", "aspect", "max_aspect"),
+    ("dark", "brightness", "min_brightness"),
+    ("bright", "brightness", "max_brightness"),
+    ("flat", "contrast", "min_contrast"),
+    ("low information", "entropy_bits", "min_entropy_bits"),
+    ("grey", "colourfulness", "min_colourfulness"),
+    ("garment too small", "background", "max_background"),
+    ("cut off", "cut_off", "max_cut_off"),
+    ("more than one", "second", "max_second"),
+    ("blurry", "sharpness", "min_sharpness"),
+)
+MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - {"side", "aspect"})]
+BY_HAND = "by hand"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a measure may be at the least, or at the most."""
+
+    reason: str  # for dropping a picture beyond it
+    values: pd.Series
+    limit: float
+    upper: bool
+
+    @property
+    def beyond(self) -> pd.Series:
+        """Which pictures are beyond it; none that was not measured."""
+        return self.values > self.limit if self.upper else self.values < self.limit
+
+
+def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
+    """The measured limits in their order; a quantile is taken of all `pictures` that could be decoded."""
+    short, long = pictures[["width", "height"]].min(axis=1), pictures[["width", "height"]].max(axis=1)
+    measured = pictures.assign(side=short, aspect=long / short)
+    limits = []
+    for reason, column, name in LIMITS:
+        values = measured[column].astype(np.float64)
+        limit, upper = getattr(params, name), name.startswith("max_")
+        if isinstance(limit, Quantile):
+            limit = float(values.quantile(limit.quantile))
+        # Measures are stored in 32 bits, so the limit is compared as one.
+        limits.append(Limit(reason, values.astype(np.float32), float(np.float32(limit)), upper))
+    return limits
 
 
 def faults(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
     """Which of `pictures` has each fault of its own, in the order of precedence: the first one is the reason for dropping it.
 
-    First what stops a picture from being looked at, then what it shows, from coarse to fine.
+    First what stops a picture from being looked at, then what it shows.
     """
-    short, long = pictures[["width", "height"]].min(axis=1), pictures[["width", "height"]].max(axis=1)
     return {
         "fetch failed": pictures["status"] == "failed",
         "fetch refused": pictures["status"] == "refused",
         "undecodable": pictures["decoded"].ne(True),
         "no category": pictures["category"].isna(),
-        "too small": short < params.min_side_px,
-        "aspect": long > params.max_aspect * short,
-        "dark": pictures["brightness"] < params.min_brightness,
-        "bright": pictures["brightness"] > params.max_brightness,
-        "flat": pictures["contrast"] < params.min_contrast,
-        "low information": pictures["entropy_bits"] < params.min_entropy_bits,
-        "blurry": pictures["sharpness"] < params.min_sharpness,
-    }
+        BY_HAND: pictures["decision"].eq("drop"),
+    } | {limit.reason: limit.beyond & pictures["decision"].ne("keep") for limit in limits_of(pictures, params)}
 
 
 def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
     """Why each of `pictures` is dropped, one reason each, None where it is kept.
 
     After its own faults: a duplicate of a better picture (a group keeps its representative, or its closest member without a
-    fault), and then a category with too few left.
+    fault, unless people keep more), and then a category with too few left.
     """
     found = faults(pictures, params)
     reasons = pd.Series(np.select(list(found.values()), list(found), ""), index=pictures.index, dtype=object)
-    sound = pictures[reasons == ""].sort_values(["representative", "distance_bits", "key"], ascending=[False, True, True])
-    reasons[sound.index[sound.duplicated("group")]] = "duplicate"
+    sound = pictures.assign(wanted=pictures["decision"].eq("keep"))[reasons == ""]
+    sound = sound.sort_values(["wanted", "representative", "difference", "key"], ascending=[False, False, True, True])
+    reasons[sound.index[sound.duplicated("group") & ~sound["wanted"]]] = "duplicate"
     counts = pictures.loc[reasons == "", "category"].value_counts()
     small = pictures["category"].isin(counts.index[counts < params.min_per_category])
     reasons[(reasons == "") & small] = "category too small"
     return reasons.replace("", None)
+
+
+def decided(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+    """`pictures` with the column `decision`, and the categories that people gave them; for those of `overrides` there are."""
+    decisions_of = dict(zip(overrides["sha256"], overrides["decision"], strict=True))
+    renamed = overrides[overrides["decision"] == "category"]
+    category_of = dict(zip(renamed["sha256"], renamed["category"], strict=True))
+    rows = list(zip(pictures["sha256"], pictures["category"], strict=True))
+    return pictures.assign(
+        decision=pd.Series([decisions_of.get(sha256) for sha256, _ in rows], index=pictures.index, dtype=object),
+        category=pd.Series([category_of.get(sha256, own) for sha256, own in rows], index=pictures.index, dtype=object),
+    )
 
 
 def _share_of(group: str, seed: int) -> float:
@@ -88,11 +145,29 @@ def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
     )
 
 
+def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
+    calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
+    groups = decisions.groups(rows)
+    shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
+    tiles = tiles_of(shards, decisions.wanted(shown, calls), decisions.TILE_SIDE_PX)
+    return decisions.page_of(rows, shown, len(groups) - len(shown), calls, tiles)
+
+
 def run(
-    params: CurateParams, *, raw_tables: list[Path], inspect_tables: list[Path], duplicates: Path, curated: Path, track: Tracker
+    params: CurateParams,
+    *,
+    raw_tables: list[Path],
+    shards: list[Path],
+    inspect_tables: list[Path],
+    duplicates: Path,
+    overrides: Path,
+    curated: Path,
+    page: Path,
+    track: Tracker,
 ) -> None:
-    """Write a row for every row of the manifest, sorted by key."""
+    """Write a row for every row of the manifest, sorted by key, and a page for people to look at."""
     groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
+    by_hand = read_overrides(overrides)
     pictures = (
         read_tables(raw_tables, RAW)
         .merge(
@@ -100,16 +175,23 @@ def run(
         )
         .merge(groups, on="key", how="left", validate="one_to_one")
         .sort_values("key", ignore_index=True)
+        .pipe(decided, by_hand)
     )
+    unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))
+    if unknown:
+        log.warning("%s: %d of its %d pictures are not among those fetched", overrides, unknown, len(by_hand))
     rows = curated_of(pictures, params)
     if not rows["kept"].any():
         told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
         raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
     write_table(curated, rows, CURATED)
+    write_text(page, _page(rows, limits_of(pictures, params), shards))
     reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()
     log.info("%d of %d pictures kept in %d categories", rows["kept"].sum(), len(rows), rows["label"].max() + 1)
     for name, count in [*reasons.items(), *splits.items()]:
         log.info("%s: %d", name, count)
+    track.artifact(page)
     track.metrics({"pictures": len(rows), "kept": rows["kept"].sum(), "categories": rows["label"].max() + 1})
     track.metrics({f"dropped_{str(name).replace(' ', '_')}": count for name, count in reasons.items()})
     track.metrics({f"split_{name}": count for name, count in splits.items()})
+    track.metrics({"by_hand": pictures["decision"].notna().sum()})

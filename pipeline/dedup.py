@@ -11,97 +11,121 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.images.neighbours import PAIRS, Limits, Watch, look_alikes
+from pipeline.images import edited
+from pipeline.images.neighbours import Limits, Watch, look_alikes
 from pipeline.images.quality import THUMBNAIL_SIDE_PX
+from pipeline.images.sketches import SKETCH_SIDE_PX
 from pipeline.params import DedupParams
 from pipeline.store.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
 from pipeline.store.tracking import Tracker
 
 # Then train and none: a look-alike of a test picture must leave training, not the test.
 SPLIT_RANK = {"test": 0, "validation": 1}
-MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail"]
+MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
+PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
 
 log = logging.getLogger(__name__)
 
 
-def best_first(pictures: pd.DataFrame) -> pd.DataFrame:
-    """`pictures` in the order in which they may stand for a group: test, then validation split; largest; sharpest; by key."""
+def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.DataFrame:
+    """`pictures` in the order in which they may stand for a group.
+
+    Test, then validation split; largest; sharpest; least compressed, as its bytes tell; licence, an unknown one last; key.
+    """
+    licence_rank = {licence: rank for rank, licence in enumerate(preferred_licences)}
+    some_licence = pictures["licence"].notna().map({True: len(licence_rank), False: len(licence_rank) + 1})
     ranks = pd.DataFrame(
         {
             "split": pictures["split"].map(SPLIT_RANK).fillna(len(SPLIT_RANK)),
             "area": -pictures["width"].fillna(0).astype(np.int64) * pictures["height"].fillna(0).astype(np.int64),
             "sharpness": -pictures["sharpness"].fillna(0),
+            "size_bytes": -pictures["size_bytes"],
+            "licence": pictures["licence"].map(licence_rank).fillna(some_licence),
             "key": pictures["key"],
         }
     )
-    return pictures.loc[ranks.sort_values(["split", "area", "sharpness", "key"]).index].reset_index(drop=True)
+    return pictures.loc[ranks.sort_values(list(ranks.columns)).index].reset_index(drop=True)
 
 
-def sketches_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
+def likenesses_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
     """(N,) the same number for pictures that no measure of likeness can tell apart, rising in order of appearance.
 
     Such pictures share their group, so thousands of blank ones cost no more than one.
     """
     hashes = pictures[["phash", "phash_mirrored"]].fillna(0).astype(np.uint64).to_numpy()
-    sketches = [
-        first.tobytes() + thumbnail if decoded else sha256.encode()
-        for decoded, first, thumbnail, sha256 in zip(
-            pictures["decoded"], hashes, pictures["thumbnail"], pictures["sha256"], strict=True
-        )
+    seen = pictures["sketch"].where(pictures["sketch"].notna(), pictures["thumbnail"])
+    likenesses = [
+        first.tobytes() + pixels if decoded else sha256.encode()
+        for decoded, first, pixels, sha256 in zip(pictures["decoded"], hashes, seen, pictures["sha256"], strict=True)
     ]
-    return pd.factorize(pd.Series(sketches, dtype=object))[0]
+    return pd.factorize(pd.Series(likenesses, dtype=object))[0]
 
 
 def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
-    """The `representative` of each of `count` items, best first, and `distance_bits` and `mirrored` of the link to it.
+    """The `representative` of each of `count` items, best first, and `difference` and `link` to it.
 
-    `pairs` are sorted and have the columns neighbours.PAIRS. The best item takes all that look like it, then the best of those
+    `pairs` are sorted and have the columns PAIRS. The best item takes all that look like it, then the best of those
     left, and so on. So every member is within the limits of its own representative, never only of a neighbour's, and no two
     representatives look alike. Of more than `max_group`, the closest stay; the others go on as if they were not alike.
     """
-    first, second, bits, difference, mirror = (pairs[name].to_numpy() for name in PAIRS)
+    first, second, difference, link = (pairs[name].to_numpy() for name in PAIRS)
     representative = np.arange(count)
-    distance_bits, mirrored, taken = np.zeros(count, dtype=np.int16), np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    differences, links, taken = np.zeros(count, dtype=np.float32), np.full(count, "", dtype=object), np.zeros(count, dtype=bool)
     starts = np.flatnonzero(np.diff(first, prepend=-1))
     for start, end in pairwise([*starts, len(first)]):
         if taken[first[start]]:
             continue
         free = np.arange(start, end)[~taken[second[start:end]]]
-        closest = free[np.lexsort((second[free], bits[free], difference[free]))][: max_group - 1]
+        closest = free[np.lexsort((second[free], difference[free]))][: max_group - 1]
         members = second[closest]
         taken[members] = True
         representative[members] = first[start]
-        distance_bits[members], mirrored[members] = bits[closest], mirror[closest]
-    return pd.DataFrame({"representative": representative, "distance_bits": distance_bits, "mirrored": mirrored})
+        differences[members], links[members] = difference[closest], link[closest]
+    return pd.DataFrame({"representative": representative, "difference": differences, "link": links})
+
+
+def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(column), dtype=np.uint8).reshape(-1, side_px, side_px)
+
+
+def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter) -> pd.DataFrame:
+    """Pairs of `pictures`, which are decoded and come best first, that look alike; sorted, columns PAIRS."""
+    hashes, mirrored_hashes = (pictures[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
+    alike = look_alikes(
+        hashes,
+        mirrored_hashes if params.mirrored else None,
+        _pixels(pictures["thumbnail"], THUMBNAIL_SIDE_PX),
+        Limits(params.max_distance_bits, params.max_thumbnail_difference),
+        watch=watch,
+    )
+    pairs = alike.assign(link=np.where(alike["mirrored"], "mirror", "phash"))[PAIRS]
+    if params.edited is not None:
+        limits = edited.Limits(**params.edited.model_dump(), mirrored=params.mirrored)
+        found = edited.edited_pairs(_pixels(pictures["sketch"], SKETCH_SIDE_PX), limits, watch)
+        found["difference"] = np.sqrt(2 - 2 * found["agreement"])
+        found["link"] = edited.links_of(found["orientation"].to_numpy())
+        pairs = pd.concat([pairs, found[PAIRS]]).drop_duplicates(["first", "second"])
+    return pairs.sort_values(["first", "second"], ignore_index=True)
 
 
 def duplicates_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter) -> pd.DataFrame:
     """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES."""
-    pictures = best_first(pictures)
-    sketch = sketches_of(pictures)
+    pictures = best_first(pictures, params.preferred_licences)
+    likeness = likenesses_of(pictures)
     decoded = pictures["decoded"].to_numpy(dtype=bool)
-    _, leads = np.unique(sketch, return_index=True)  # row of the best picture of each sketch
+    _, leads = np.unique(likeness, return_index=True)  # row of the best picture of each likeness
     seen = leads[decoded[leads]]
-    thumbnails = np.frombuffer(b"".join(pictures["thumbnail"].iloc[seen]), dtype=np.uint8)
-    hashes, mirrored_hashes = (pictures[name].iloc[seen].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
-    pairs = look_alikes(
-        hashes,
-        mirrored_hashes if params.mirrored else None,
-        thumbnails.reshape(-1, THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX),
-        Limits(params.max_distance_bits, params.max_thumbnail_difference),
-        watch=watch,
-    )
-    pairs["first"], pairs["second"] = sketch[seen[pairs["first"]]], sketch[seen[pairs["second"]]]
-    groups = groups_of(len(leads), pairs, params.max_group).iloc[sketch].reset_index(drop=True)
+    pairs = pairs_of(pictures.iloc[seen], params, watch)
+    pairs["first"], pairs["second"] = likeness[seen[pairs["first"]]], likeness[seen[pairs["second"]]]
+    groups = groups_of(len(leads), pairs, params.max_group).iloc[likeness].reset_index(drop=True)
     head = pictures.iloc[leads[groups["representative"]]].reset_index(drop=True)
     same_bytes = pictures["sha256"] == head["sha256"]
     representative = pictures["key"] == head["key"]
     size = head.groupby("key")["key"].transform("size")
-    link = np.select(
-        [representative & (size == 1), representative, same_bytes, groups["mirrored"]],
-        ["alone", "representative", "bytes", "mirror"],
-        "phash",
-    )
+    own = [representative & (size == 1), representative, same_bytes, groups["link"] != ""]
+    link = np.select(own, ["alone", "representative", "bytes", groups["link"]], "phash")
+    hashes = [frame["phash"].fillna(0).to_numpy(dtype=np.uint64) for frame in (pictures, head)]
+    distance_bits = pd.Series(np.bitwise_count(hashes[0] ^ hashes[1]).astype(np.int16))
     return pd.DataFrame(
         {
             "key": pictures["key"],
@@ -109,14 +133,15 @@ def duplicates_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = it
             "group": head["key"],
             "representative": representative,
             "link": link,
-            "distance_bits": groups["distance_bits"].astype(object).where(~representative, None),
+            "distance_bits": distance_bits.astype(object).where(~representative, None),
+            "difference": groups["difference"].astype(object).where(~representative, None),
         }
     )
 
 
 def run(params: DedupParams, *, raw_tables: list[Path], inspect_tables: list[Path], duplicates: Path, track: Tracker) -> None:
     """Write a row for every picture that was fetched, sorted by key."""
-    raw = read_tables(raw_tables, RAW, ["key", "sha256", "split"]).dropna(subset="sha256")
+    raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
     pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
     if pictures.empty:
         raise InputError("data/raw: not one picture was fetched; the column reason of its tables says why")

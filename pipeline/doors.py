@@ -39,7 +39,7 @@ ROOMS = {
     "fetch": ("sources",),
     "inspect": ("images",),
     "dedup": ("images",),
-    "curate": (),
+    "curate": ("images", "reporting"),
     "augment": ("images",),
     "reference": ("gan", "metrics"),
     "train": ("gan", "images"),

@@ -17,6 +17,7 @@ from pipeline.images.decoding import UndecodableError, decoded
 from pipeline.images.guarded import Limits, Lost, guarded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
 from pipeline.images.quality import quality_of, thumbnail
+from pipeline.images.sketches import sketch
 from pipeline.params import InspectParams
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import INSPECT, RAW, read_table, write_table
@@ -46,6 +47,7 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
         "dhash": dhash_pixels(grey),
         "thumbnail": thumbnail(grey).tobytes(),
+        "sketch": sketch(grey).tobytes() if params.sketch else None,
     }
 
 

@@ -6,7 +6,7 @@ A class per section; the classes nest as the file does. Units and limits are in 
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -14,7 +14,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -159,6 +161,15 @@ class InspectParams(Section):
     max_memory_bytes: Count  # of decoding and measuring a picture; one that needs more is a row with a reason …
     timeout_s: Positive  # … and so is one that takes longer
     background_tolerance: Grey  # difference from the border colour that still counts as background
+    sketch: bool  # whether to keep a 64×64 sketch, by which dedup.edited compares pictures
+
+
+class EditedParams(Section):
+    """When a picture is taken for an edit of another: cut, framed, flipped, turned, squeezed, recoloured, covered in part."""
+
+    neighbours: Annotated[int, Field(ge=1, le=256)]  # candidates of a picture in each of its views
+    min_similarity: Annotated[float, Field(ge=-1, le=1)]  # of candidates' descriptors
+    min_agreement: Annotated[float, Field(gt=0, le=1)]  # of the detail of the two, one laid over the other
 
 
 class DedupParams(Section):
@@ -166,17 +177,39 @@ class DedupParams(Section):
     # Confirms a candidate: √(2 - 2 correlation) of the two 16×16 thumbnails, 0 for equal, inclusive.
     max_thumbnail_difference: Annotated[float, Field(ge=0, le=2)]
     mirrored: bool  # whether a mirror image is a duplicate
+    edited: EditedParams | None  # edits are looked for; null: only what the hashes find
+    preferred_licences: list[str]  # of pictures alike in size and sharpness, one with the first of these stands for the group
     max_group: Count  # a larger group is cut down to those close to its representative
 
 
+class Quantile(Section):
+    """A limit that the pictures themselves set: this share of them lies below it."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)]
+
+
+Number = TypeVar("Number")
+AS_NUMBER, AS_QUANTILE = "as a number", "as a quantile"  # which of the two a mistake is in; no keys of the file
+Limit = Annotated[
+    Annotated[Number, Tag(AS_NUMBER)] | Annotated[Quantile, Tag(AS_QUANTILE)],
+    Discriminator(lambda limit: AS_QUANTILE if isinstance(limit, dict | Quantile) else AS_NUMBER),
+]
+
+
 class CurateParams(Section):
-    min_side_px: Count
-    max_aspect: Annotated[float, Field(ge=1)]  # long side over short side
-    min_sharpness: NotNegative
-    min_brightness: Share
-    max_brightness: Share
-    min_contrast: NotNegative
-    min_entropy_bits: NotNegative
+    """Limits of measures, inclusive; each is a number or a quantile of the pictures that could be decoded."""
+
+    min_side_px: Limit[Count]
+    max_aspect: Limit[Annotated[float, Field(ge=1)]]  # long side over short side
+    min_sharpness: Limit[NotNegative]
+    min_brightness: Limit[Share]
+    max_brightness: Limit[Share]
+    min_contrast: Limit[NotNegative]
+    min_entropy_bits: Limit[NotNegative]
+    min_colourfulness: Limit[NotNegative]  # over 0 drops grey pictures
+    max_background: Limit[Share]  # over it the garment is too small
+    max_cut_off: Limit[Share]  # share of the frame's edge that is not background
+    max_second: Limit[Share]  # size of the second piece in the foreground, of the largest's
     min_per_category: Count  # a smaller category is dropped whole
     split: Literal["source", "hash"]  # the source's own split where it has one, or by hash of the duplicate group
     validation_share: Share
@@ -342,10 +375,16 @@ class Params(Section):
             raise _BelowError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
         return self
 
+    @model_validator(mode="after")
+    def _edits_have_sketches(self) -> Self:
+        if self.dedup.edited is not None and not self.inspect.sketch:
+            raise _BelowError("inspect.sketch", "must be true where dedup.edited is set")
+        return self
+
 
 def _one_line(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
-    keys = [str(part) for part in first["loc"]]
+    keys = [str(part) for part in first["loc"] if part not in (AS_NUMBER, AS_QUANTILE)]
     cause = first.get("ctx", {}).get("error")
     match first["type"]:
         case "extra_forbidden":

@@ -12,21 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from pipeline import __version__
 from pipeline.errors import InputError
-from pipeline.images.decoding import decoded
 from pipeline.metrics.sheets import GAP_PX
 from pipeline.params import ReportParams
 from pipeline.reporting import composition, story
 from pipeline.reporting.card import model_card
 from pipeline.reporting.numbers import flattened, headlines_of, kinds_of
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
-from pipeline.reporting.pictures import cells_of_sheet, framed
+from pipeline.reporting.pictures import cells_of_sheet
+from pipeline.reporting.tiles import tiles_of
 from pipeline.store.arrays import DatasetCard, read_card
 from pipeline.store.files import sha256_of_file, write_bytes, write_text
-from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, read_tables
 from pipeline.store.tracking import Tracker
 
@@ -36,7 +34,6 @@ EXAMPLES = 6  # pictures shown of each loss
 GROUPS = 8  # groups of near-duplicates shown
 GROUP_MEMBERS = 3  # dropped pictures shown of each
 EXAMPLE_SIDE_PX = 64
-MAX_PIXELS = 1 << 28  # shown pictures have passed `inspect`, which has a limit of its own
 MAX_PAGE_BYTES = 5_000_000
 VERSIONS = (
     "torch",
@@ -103,17 +100,6 @@ def _best_and_worst(path: Path, data: DatasetCard) -> tuple[NDArray[np.uint8], N
     return cells_of_sheet(sheet[:, :half], data.height, data.width), cells_of_sheet(sheet[:, -half:], data.height, data.width)
 
 
-def _thumbnails(shards: list[Path], wanted: set[str]) -> dict[str, NDArray[np.uint8]]:
-    """Small pictures (H, W, 4) of those `wanted` by SHA-256."""
-    found: dict[str, NDArray[np.uint8]] = {}
-    for shard in tqdm(sorted(shards), desc="look for examples", unit="shard", mininterval=1.0):
-        for name, content in read_shard(shard):
-            sha256 = Path(name).stem
-            if sha256 in wanted:
-                found[sha256] = framed(decoded(content, MAX_PIXELS).image, EXAMPLE_SIDE_PX)
-    return found
-
-
 def _data_story(
     raw_tables: list[Path], shards: list[Path], inspect_tables: list[Path], duplicates: Path, curated: Path
 ) -> tuple[pd.DataFrame, list[ShownStep]]:
@@ -127,7 +113,7 @@ def _data_story(
     steps, groups = story.funnel(rows, EXAMPLES), story.duplicate_groups(rows, GROUPS, GROUP_MEMBERS)
     examples = [example for step in steps for loss in step.losses for example in loss.examples]
     examples += [example for group in groups for example in (group.kept, *group.dropped)]
-    tiles = _thumbnails(shards, set(examples))
+    tiles = tiles_of(shards, set(examples), EXAMPLE_SIDE_PX)
     return rows, composition.shown_funnel(steps, tiles, composition.shown_groups(groups, tiles, 1 + GROUP_MEMBERS), EXAMPLES)
 
 

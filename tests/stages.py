@@ -8,6 +8,7 @@ import yaml
 
 from pipeline import augment, collect, curate, dedup, fetch, inspect
 from pipeline.params import Params, parse_params
+from pipeline.store.overrides import COLUMNS as OVERRIDES
 from pipeline.store.tracking import Tracker
 
 TINY = Path(__file__).parents[1] / "presets" / "tiny.yaml"
@@ -39,6 +40,9 @@ class DataStages:
         self.raw_tables = [shard.with_suffix(".parquet") for shard in self.shards]
         self.inspect_tables = [data / "inspect" / f"{name}.parquet" for name in names]
         self.duplicates, self.curated, self.train = data / "duplicates.parquet", data / "curated.parquet", data / "train"
+        self.overrides, self.page = data / "overrides.csv", data / "curation.html"
+        self.overrides.parent.mkdir(parents=True, exist_ok=True)
+        self.overrides.write_text(",".join(OVERRIDES) + "\n")
         self._track = Tracker()
 
     def collect(self) -> None:
@@ -60,7 +64,16 @@ class DataStages:
 
     def curate(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}
-        curate.run(self.params.curate, **inputs, duplicates=self.duplicates, curated=self.curated, track=self._track)
+        curate.run(
+            self.params.curate,
+            **inputs,
+            shards=self.shards,
+            duplicates=self.duplicates,
+            overrides=self.overrides,
+            curated=self.curated,
+            page=self.page,
+            track=self._track,
+        )
 
     def augment(self) -> None:
         augment.run(self.params.augment, curated=self.curated, shards=self.shards, train=self.train, track=self._track)

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.curate import curated_of, faults, splits_of, with_reasons
+from pipeline.curate import curated_of, decided, faults, splits_of, with_reasons
 from pipeline.errors import InputError
-from pipeline.params import CurateParams
+from pipeline.params import CurateParams, Quantile
+from pipeline.store.overrides import read_overrides
 from pipeline.store.tables import CURATED, DUPLICATES, MANIFEST, read_table
 from tests.garments import draw_wardrobe
 from tests.stages import DataStages, by_file, tiny_params
@@ -27,25 +28,39 @@ SOUND = {
     "brightness": 0.5,
     "contrast": 0.2,
     "entropy_bits": 6.0,
+    "colourfulness": 20.0,
+    "background": 0.4,
+    "cut_off": 0.1,
+    "second": 0.0,
+    "decision": None,
     "representative": True,
-    "distance_bits": None,
+    "difference": None,
     "split": None,
 }
-MISSING = dict.fromkeys(SOUND.keys() - {"status", "category", "split"})
+MISSING = dict.fromkeys(SOUND.keys() - {"status", "category", "split", "decision"})
 # Each fault by one value that has it, in the order of precedence.
 FAULTS: dict[str, dict[str, Any]] = {
     "fetch failed": MISSING | {"status": "failed"},
     "fetch refused": MISSING | {"status": "refused"},
     "undecodable": MISSING | {"decoded": False},
     "no category": {"category": None},
+    "by hand": {"decision": "drop"},
     "too small": {"width": 31},
     "aspect": {"height": 301},
     "dark": {"brightness": 0.04},
     "bright": {"brightness": 0.96},
     "flat": {"contrast": 0.01},
     "low information": {"entropy_bits": 0.9},
+    "grey": {"colourfulness": 1.0},
+    "garment too small": {"background": 0.96},
+    "cut off": {"cut_off": 0.91},
+    "more than one": {"second": 0.81},
     "blurry": {"sharpness": 4.0},
 }
+
+
+MEASURES = ["width", "height", "sharpness", "brightness", "contrast", "entropy_bits", "colourfulness", "background"]
+MEASURES += ["cut_off", "second", "difference"]
 
 
 def _params(**changes: Any) -> CurateParams:
@@ -56,13 +71,14 @@ def _params(**changes: Any) -> CurateParams:
         "min_brightness": 0.05,
         "max_brightness": 0.95,
     }
+    limits |= {"min_colourfulness": 2.0, "max_background": 0.95, "max_cut_off": 0.9, "max_second": 0.8}
     limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_per_category": 1, "split": "hash"}
     return CurateParams(**(limits | {"validation_share": 0.0, "test_share": 0.2, "seed": 0} | changes))
 
 
 def _pictures(*changes: dict[str, Any]) -> pd.DataFrame:
     rows = [SOUND | {"key": f"{number:016x}", "group": f"{number:016x}"} | change for number, change in enumerate(changes)]
-    return pd.DataFrame(rows).astype(dict.fromkeys(("width", "height", "sharpness", "brightness", "contrast"), float))
+    return pd.DataFrame(rows).astype(dict.fromkeys(MEASURES, float))
 
 
 def test_each_fault_is_a_reason() -> None:
@@ -95,13 +111,13 @@ def test_limits_are_inclusive(change: dict[str, Any]) -> None:
 
 
 def test_a_group_keeps_its_representative() -> None:
-    member = {"representative": False, "distance_bits": 2, "group": "0" * 16}
+    member = {"representative": False, "difference": 0.2, "group": "0" * 16}
     assert with_reasons(_pictures({}, member, member), _params()).tolist() == [None, "duplicate", "duplicate"]
 
 
 def test_a_group_whose_representative_has_a_fault_keeps_its_closest_member() -> None:
-    far = {"representative": False, "distance_bits": 4, "group": "0" * 16}
-    near = far | {"distance_bits": 1}
+    far = {"representative": False, "difference": 0.4, "group": "0" * 16}
+    near = far | {"difference": 0.1}
     reasons = with_reasons(_pictures({"sharpness": 0.0}, far, near, near), _params())
     assert reasons.tolist() == ["blurry", "duplicate", None, "duplicate"]
 
@@ -209,3 +225,63 @@ def test_nothing_kept_is_one_clear_error(wardrobe: Path, tmp_path: Path) -> None
     stages = DataStages(tiny_params(wardrobe, curate={"min_side_px": 100}), tmp_path / "data").up_to("dedup")
     with pytest.raises(InputError, match="none of 40 pictures is kept; reasons: too small 40"):
         stages.curate()
+
+
+def test_a_limit_can_be_a_quantile_of_what_was_decoded() -> None:
+    pictures = _pictures(*({"sharpness": float(value)} for value in range(100)), MISSING | {"decoded": False})
+    reasons = with_reasons(pictures, _params(min_sharpness=Quantile(quantile=0.1)))
+    assert (reasons == "blurry").sum() == 10
+    assert set(pictures.loc[reasons == "blurry", "sharpness"]) == set(range(10))
+
+
+def _overrides(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame([(*row, "seen") for row in rows], columns=["sha256", "decision", "category", "reason"])
+
+
+def test_people_decide_last() -> None:
+    hashes = {"sha256": "a"}, {"sha256": "b", "sharpness": 0.0}, {"sha256": "c"}, {"sha256": "d"}
+    by_hand = _overrides(("a", "drop", ""), ("b", "keep", ""), ("c", "category", "shoe"), ("z", "drop", ""))
+    rows = curated_of(decided(_pictures(*hashes).drop(columns="decision"), by_hand), _params())
+    assert rows["reason"].tolist() == ["by hand", None, None, None]
+    assert rows["category"].tolist() == ["hat", "hat", "shoe", "hat"]
+
+
+def test_people_may_keep_more_than_one_of_a_group() -> None:
+    member = {"representative": False, "difference": 0.2, "group": "0" * 16}
+    reasons = with_reasons(_pictures({}, member | {"decision": "keep"}, member), _params())
+    assert reasons.tolist() == ["duplicate", None, "duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("abc,keep,,", "line 2: sha256 is not 64 hex digits"),
+        (f"{'a' * 64},maybe,,", "line 2: decision is 'maybe'"),
+        (f"{'a' * 64},category,,", "a category belongs to"),
+        (f"{'a' * 64},keep,hat,", "a category belongs to"),
+        (f"{'a' * 64},keep,,\n{'a' * 64},drop,,", "line 3: aaaaaaaaaaaa… stands here twice"),
+    ],
+)
+def test_a_mistake_in_the_overrides_is_named(tmp_path: Path, line: str, told: str) -> None:
+    path = tmp_path / "overrides.csv"
+    path.write_text(f"sha256,decision,category,reason\n{line}\n")
+    with pytest.raises(InputError, match=told):
+        read_overrides(path)
+
+
+def test_overrides_survive_and_the_page_shows_groups_and_close_calls(tmp_path: Path) -> None:
+    _planted(tmp_path / "pictures")
+    stages = DataStages(tiny_params(tmp_path / "pictures", curate={"min_contrast": {"quantile": 0.2}}), tmp_path / "data")
+    stages.up_to("curate")
+    before, page = read_table(stages.curated, CURATED), stages.page.read_bytes()
+    stages.curate()
+    assert stages.page.read_bytes() == page
+    dropped = before.loc[before["reason"] == "flat", "sha256"].iloc[0]
+    stages.overrides.write_text(f"sha256,decision,category,reason\n{dropped},keep,,a fine one\n")
+    stages.curate()
+    after = read_table(stages.curated, CURATED)
+    assert after.loc[after["sha256"] == dropped, "reason"].ne("flat").all()
+    html = page.decode()
+    assert html.count('class="group"') == (before[before["sha256"].notna()].groupby("group").size() > 1).sum()
+    assert f'data-sha="{dropped}"' in html
+    assert "http" not in html.replace("http-equiv", "")

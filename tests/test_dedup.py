@@ -12,16 +12,21 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.dedup import duplicates_of, groups_of
+from benchmarks.edits import EDITS, jpeg
+from pipeline.dedup import PAIRS, best_first, duplicates_of, groups_of
 from pipeline.errors import InputError
-from pipeline.images.neighbours import PAIRS
 from pipeline.inspect import rows_of
-from pipeline.params import DedupParams, InspectParams
+from pipeline.params import DedupParams, EditedParams, InspectParams
 from pipeline.store.tables import DUPLICATES, read_table
 from tests.garments import draw_garment
 from tests.stages import DataStages, tiny_params
 
-PARAMS = DedupParams(max_distance_bits=4, max_thumbnail_difference=0.1, mirrored=False, max_group=50)
+PARAMS = DedupParams(
+    max_distance_bits=4, max_thumbnail_difference=0.1, mirrored=False, edited=None, preferred_licences=["CC0-1.0"], max_group=50
+)
+EDITED = PARAMS.model_copy(
+    update={"edited": EditedParams(neighbours=16, min_similarity=0.75, min_agreement=0.85), "mirrored": True}
+)
 
 
 def _png(image: Image.Image) -> bytes:
@@ -36,11 +41,12 @@ def _garment(seed: int, side_px: int = 96) -> Image.Image:
 
 def _pictures(contents: dict[str, bytes], splits: dict[str, str] | None = None) -> pd.DataFrame:
     """What dedup reads of pictures with these keys and bytes."""
-    params = InspectParams(max_pixels=10**6, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=9)
+    params = InspectParams(max_pixels=10**6, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=9, sketch=True)
     rows = rows_of([(f"{key}.png", content) for key, content in contents.items()], params)
     frame = pd.DataFrame(rows, dtype=object).assign(key=list(contents))
     frame["sha256"] = [hashlib.sha256(content).hexdigest() for content in contents.values()]
-    return frame.assign(split=pd.Series(list(contents)).map(splits or {}))
+    frame["size_bytes"] = [len(content) for content in contents.values()]
+    return frame.assign(split=pd.Series(list(contents)).map(splits or {}), licence=None)
 
 
 def _groups(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -106,8 +112,15 @@ def test_the_best_picture_stands_for_its_group(contents: dict[str, bytes], split
         assert set(duplicates_of(pictures.iloc[order], PARAMS)["group"]) == {best}
 
 
+def test_between_equals_the_less_compressed_stands_and_then_the_licence() -> None:
+    same: dict[str, object] = {"width": 64, "height": 64, "sharpness": 9.0, "split": None}
+    rows = [("a", 900, None), ("b", 900, "CC-BY-4.0"), ("c", 900, "CC0-1.0"), ("d", 500, "CC0-1.0"), ("e", 950, None)]
+    pictures = pd.DataFrame([same | {"key": key, "size_bytes": size, "licence": licence} for key, size, licence in rows])
+    assert best_first(pictures, ["CC0-1.0"])["key"].tolist() == ["e", "c", "b", "a", "d"]
+
+
 def _pairs(edges: list[tuple[int, int, int]]) -> pd.DataFrame:
-    rows = [(first, second, bits, bits / 100, False) for first, second, bits in sorted(edges)]
+    rows = [(first, second, bits / 100, "phash") for first, second, bits in sorted(edges)]
     return pd.DataFrame(rows, columns=PAIRS)
 
 
@@ -119,7 +132,7 @@ def test_strangers_are_not_chained_through_a_neighbour() -> None:
 def test_of_a_large_group_the_closest_stay() -> None:
     groups = groups_of(6, _pairs([(0, second, 6 - second) for second in range(1, 6)]), max_group=3)
     assert groups["representative"].tolist() == [0, 1, 2, 3, 0, 0]
-    assert groups["distance_bits"].tolist() == [0, 0, 0, 0, 2, 1]
+    assert groups["difference"].tolist() == pytest.approx([0, 0, 0, 0, 0.02, 0.01])
 
 
 def test_members_are_close_to_their_own_and_representatives_apart() -> None:
@@ -176,3 +189,24 @@ def test_real_photographs_hold_one_pair_and_no_false_one(shared_data: Path) -> N
     Image.open(folder / f"{name}.jpg").reduce(2).save(half, "JPEG", quality=30)
     rows = duplicates_of(_pictures(files | {"half": half.getvalue()}), PARAMS)
     assert [members for members in _groups(rows).values() if len(members) > 1] == [sorted([name, "half"])]
+
+
+def test_edits_of_a_photograph_join_it_and_strangers_do_not(shared_data: Path) -> None:
+    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:12]
+    first = Image.open(files[0]).convert("RGB")
+    edits = {name.replace(" ", "_"): jpeg(edit(first), 90) for name, edit in EDITS.items()}
+    contents = {path.stem: path.read_bytes() for path in files} | edits
+    rows = duplicates_of(_pictures(contents), EDITED)
+    [together] = [members for members in _groups(rows).values() if len(members) > 1]
+    assert together[0] == files[0].stem
+    assert set(edits) - set(together) <= {"watermarked"}, "this photograph is nearly white, as is the watermark"
+    assert {_row(rows, key)["link"] for key in ("mirrored", "turned_90°", "crop_12_%")} == {"mirror", "turned", "edited"}
+
+
+def test_edits_are_found_in_any_order(shared_data: Path) -> None:
+    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:4]
+    edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
+    pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
+    rows = [duplicates_of(pictures.iloc[order], EDITED) for order in (np.arange(8), np.arange(8)[::-1])]
+    assert _groups(rows[0]) == _groups(rows[1])
+    assert sorted(map(len, _groups(rows[0]).values())) == [2, 2, 2, 2]

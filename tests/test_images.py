@@ -11,6 +11,7 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pytest
+import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -19,13 +20,17 @@ from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
 from pipeline.images.neighbours import Limits, Thumbnails, look_alikes, pairs_within
 from pipeline.images.quality import (
     at_measuring_size,
-    background_share,
+    background_of,
     colourfulness,
+    cut_off_share,
     entropy_bits,
     laplacian_variance,
     quality_of,
+    second_piece,
     thumbnail,
 )
+from pipeline.images.registration import Sketches, composed, fits, inverse
+from pipeline.images.sketches import ORIENTATIONS, content_box, descriptors, views
 from pipeline.images.transforms import Change, Frame, changed, fill_colour, framed, pixels_of, random_change
 from pipeline.images.transforms import Limits as ChangeLimits
 from tests.garments import draw_garment
@@ -243,7 +248,7 @@ def test_background_is_what_is_close_to_the_borders_median() -> None:
     pixels[2:7, 2:6] = 10
     pixels[8, 8] = 228  # just within
     pixels[8, 7] = 227
-    assert background_share(pixels, tolerance=12) == pytest.approx((100 - 20 - 1) / 100)
+    assert background_of(pixels, tolerance=12).mean() == pytest.approx((100 - 20 - 1) / 100)
 
 
 def test_measures_are_in_their_ranges_and_on_a_common_scale() -> None:
@@ -479,3 +484,53 @@ def test_without_limits_nothing_changes() -> None:
     none = ChangeLimits(rotate_degrees=0, min_scale=1, max_scale=1, translate=0, crop=0, brightness=0, saturation=0)
     assert not none.any
     assert random_change(none, False, np.random.default_rng(0)) == Change(**STILL)  # type: ignore[arg-type]
+
+
+def test_a_garment_that_touches_the_edge_is_cut_off() -> None:
+    background = np.ones((40, 40), dtype=bool)
+    background[10:30, 10:30] = False
+    assert cut_off_share(background) == 0
+    background[:, 10:30] = False
+    assert cut_off_share(background) == pytest.approx(40 / 160)
+
+
+def test_the_second_piece_is_measured_by_the_first() -> None:
+    background = np.ones((40, 40), dtype=bool)
+    background[4:24, 4:14] = False
+    assert second_piece(background) == 0
+    background[4:14, 24:34] = False
+    assert second_piece(background) == pytest.approx(0.5, abs=0.02)
+    background[38, 38] = False  # a speck
+    assert second_piece(background) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_frame_is_taken_off_and_a_plain_margin_is_not() -> None:
+    photograph = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
+    framed_photograph = np.pad(photograph, ((5, 7), (4, 0)), constant_values=255)
+    assert content_box(framed_photograph) == (0, 5, 84, 65)
+    assert content_box(photograph) == (0, 0, 80, 60)
+    assert content_box(np.full((20, 20), 9, dtype=np.uint8)) == (0, 0, 20, 20)
+
+
+def test_views_are_the_descriptors_of_flipped_and_turned_pictures() -> None:
+    pixels = np.asarray(_garment().convert("L"))[None]
+    at = (np.arange(64) + 0.5) / 32 - 1
+    points = np.stack(np.meshgrid(at, at)).reshape(2, -1)
+    for orientation, share, seen in views(pixels, mirrored=True):
+        if share == 1:
+            column, row = np.rint((ORIENTATIONS[orientation] @ points + 1) * 32 - 0.5).astype(int)
+            assert descriptors(pixels[:, row, column].reshape(1, 64, 64)) == pytest.approx(seen, abs=1e-4)
+
+
+def test_a_moved_picture_is_laid_over_the_other() -> None:
+    large = np.random.default_rng(1).normal(size=(160, 160))
+    large = scipy.ndimage.gaussian_filter(large, 3)
+    large = (255 * (large - large.min()) / np.ptp(large)).astype(np.uint8)
+    moved = [large[40:104, 40:104], large[37:101, 43:107], large[90:154, 90:154]]  # 3 px up and right; another place
+    guess = np.eye(2, 3, dtype=np.float32)[None, None].repeat(2, axis=0)
+    fit = fits(Sketches(np.stack(moved)), np.array([0, 0]), np.array([1, 2]), guess)
+    assert fit.maps[0] == pytest.approx(np.array([[1, 0, -6 / 64], [0, 1, 6 / 64]]), abs=0.01)
+    assert fit.agreement[0] > 0.95
+    assert fit.agreement[1] < 0.7
+    there_and_back = composed(inverse(fit.maps), fit.maps)
+    assert there_and_back == pytest.approx(np.eye(2, 3)[None].repeat(2, axis=0), abs=1e-4)

@@ -48,7 +48,7 @@ def test_every_fetched_picture_has_a_row_and_no_other(inspected: DataStages) -> 
 
 def test_what_is_no_picture_has_a_reason_and_no_measures(inspected: DataStages) -> None:
     rows = read_tables(inspected.inspect_tables, INSPECT)
-    measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason")]
+    measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason", "sketch")]
     assert rows.loc[~rows["decoded"], measures].isna().all(axis=None)
     assert rows.loc[rows["decoded"], measures].notna().all(axis=None)
     reasons = {name: row["reason"] for name, row in _files(inspected).items() if not row["decoded"]}
@@ -83,7 +83,7 @@ def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
 def test_pictures_do_not_depend_on_their_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = [(path.name, path.read_bytes()) for path in sorted(wardrobe.rglob("*.png"))]
     members.insert(5, ("bad.png", b""))
-    params = InspectParams(max_pixels=10_000, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=12)
+    params = InspectParams(max_pixels=10_000, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=12, sketch=True)
     together = list(rows_of(members, params))
     monkeypatch.setattr("pipeline.inspect.BATCH", 3)
     assert list(rows_of(members, params)) == together

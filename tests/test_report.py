@@ -91,7 +91,12 @@ def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
         measured = dict.fromkeys(INSPECT.names) | {"reason": None if decoded else "truncated", "decoded": decoded}
         rows["inspect"] = measured | {"key": listed["key"], "sha256": bytes_of["sha256"]}
     if decoded:
-        link = {"link": lost if duplicate else "representative", "representative": not duplicate, "distance_bits": None}
+        link = {
+            "link": lost if duplicate else "representative",
+            "representative": not duplicate,
+            "distance_bits": None,
+            "difference": None,
+        }
         rows["duplicates"] = {"key": listed["key"], "sha256": bytes_of["sha256"], "group": group} | link
     return rows
 

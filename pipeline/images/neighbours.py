@@ -5,6 +5,7 @@ Hashes alone are not enough: in Fashion-MNIST every picture has about four stran
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -19,7 +20,7 @@ COST_OF_BANDS = 20  # comparing one candidate pair costs about as much as 20 in 
 Indices = NDArray[np.int64]
 Candidates = tuple[Indices, Indices]
 Near = tuple[Indices, Indices, NDArray[np.uint8]]
-Watch = Callable[[Iterable[Near]], Iterable[Near]]
+Watch = Callable[[Iterable[Any]], Iterable[Any]]
 
 # first < second: indices; distance_bits between hashes; difference between thumbnails.
 PAIRS = ["first", "second", "distance_bits", "difference", "mirrored"]

@@ -1,13 +1,17 @@
 """What can be measured on a picture to tell a good one from a bad one."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image
 
 MEASURING_SIDE_PX = 256
 THUMBNAIL_SIDE_PX = 16
+Pixel = TypeVar("Pixel", bound=np.generic)
+PIECES_SIDE_PX = 32  # of the shorter side, at least, when pieces are counted
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Quality:
     colourfulness: float
     entropy_bits: float
     background: float
+    cut_off: float
+    second: float
 
 
 def at_measuring_size(image: Image.Image) -> Image.Image:
@@ -64,17 +70,36 @@ def colourfulness(rgb: NDArray[np.uint8]) -> float:
     return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
 
 
-def border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def border(pixels: NDArray[Pixel]) -> NDArray[Pixel]:
     """The outermost pixels of (H, W, C), as (N, C); corners twice."""
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
-def background_share(pixels: NDArray[np.uint8], tolerance: int) -> float:
-    """Share of (H, W, C) that differs by at most `tolerance`, in its worst channel, from the border's median colour."""
+def background_of(pixels: NDArray[np.uint8], tolerance: int) -> NDArray[np.bool_]:
+    """Where (H, W, C) differs by at most `tolerance`, in its worst channel, from the border's median colour."""
     colour = np.median(border(pixels), axis=0)
     darkest, brightest = np.maximum(np.ceil(colour - tolerance), 0), np.minimum(np.floor(colour + tolerance), 255)
     near = (pixels >= darkest.astype(np.uint8)) & (pixels <= brightest.astype(np.uint8))
-    return float(np.mean(np.logical_and.reduce([near[..., channel] for channel in range(near.shape[-1])])))
+    return np.logical_and.reduce([near[..., channel] for channel in range(near.shape[-1])])
+
+
+def cut_off_share(background: NDArray[np.bool_]) -> float:
+    """Share of the outermost pixels of (H, W) that are not background: what is seen there goes on outside the picture."""
+    return float(1 - border(background[..., None]).mean())
+
+
+def second_piece(background: NDArray[np.bool_]) -> float:
+    """Area of the second largest connected piece of what is not background, of the largest's; 0 where there is one or none.
+
+    Pieces are looked for on a coarse grid of a large picture, and specks do not count.
+    """
+    step = max(1, min(background.shape) // PIECES_SIDE_PX)
+    foreground = scipy.ndimage.binary_opening(~background[::step, ::step])
+    labels, count = scipy.ndimage.label(foreground)
+    if count < 2:
+        return 0.0
+    areas = np.sort(np.bincount(labels.ravel())[1:])
+    return float(areas[-2] / areas[-1])
 
 
 def quality_of(image: Image.Image, background_tolerance: int) -> Quality:
@@ -82,11 +107,14 @@ def quality_of(image: Image.Image, background_tolerance: int) -> Quality:
     small = at_measuring_size(image)
     luma = np.asarray(small.convert("L"))
     pixels = np.asarray(small).reshape(small.height, small.width, -1)
+    background = background_of(pixels, background_tolerance)
     return Quality(
         sharpness=laplacian_variance(luma),
         brightness=float(luma.mean()) / 255,
         contrast=float(luma.std()) / 255,
         colourfulness=colourfulness(pixels) if image.mode == "RGB" else 0.0,
         entropy_bits=entropy_bits(luma),
-        background=background_share(pixels, background_tolerance),
+        background=float(background.mean()),
+        cut_off=cut_off_share(background),
+        second=second_piece(background),
     )

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 # The tables' words for a reader who has not seen the tables.
-LINKS = {"bytes": "copies of a file", "phash": "look-alikes", "mirror": "mirror images"}
+LINKS = {
+    "bytes": "copies of a file",
+    "phash": "look-alikes",
+    "mirror": "mirror images",
+    "turned": "turned copies",
+    "edited": "edited copies",
+}
 REASONS = {
     "aspect": "too long or too wide",
     "dark": "too dark",
@@ -13,6 +19,10 @@ REASONS = {
     "flat": "too little contrast",
     "low information": "next to nothing to see",
     "blurry": "blurred",
+    "grey": "without colour",
+    "cut off": "cut off at the frame",
+    "more than one": "more than one garment",
+    "by hand": "dropped by hand",
 }
 
 
@@ -89,7 +99,7 @@ def funnel(rows: pd.DataFrame, examples: int) -> list[Step]:
 
 def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group]:
     """Up to `limit` groups of look-alikes whose bytes differ, with up to `members` dropped ones each."""
-    alike = rows[(rows["lost_at"] == "dedup") & rows["link"].isin(["phash", "mirror"])]
+    alike = rows[(rows["lost_at"] == "dedup") & rows["link"].isin(LINKS.keys() - {"bytes"})]
     kept = rows[rows["kept"] & rows["group"].isin(alike["group"])]
     kept_of_group = dict(zip(kept["group"], kept["sha256"], strict=True))
     groups = [(str(group), list(part["sha256"])) for group, part in alike.groupby("group") if group in kept_of_group]

@@ -74,10 +74,13 @@ INSPECT = pa.schema(
         _field("colourfulness", pa.float32(), "Hasler & Süsstrunk 2003, 0 for grey", nullable=True),
         _field("entropy_bits", pa.float32(), "entropy of the luma histogram, 0 to 8", nullable=True),
         _field("background", pa.float32(), "share of pixels close to the border's median colour, in [0, 1]", nullable=True),
+        _field("cut_off", pa.float32(), "share of the edge of the picture that is not background, in [0, 1]", nullable=True),
+        _field("second", pa.float32(), "area of the second largest piece of foreground, of the largest's", nullable=True),
         _field("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
         _field("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
         _field("dhash", pa.uint64(), "imagehash.dhash, 64 bits", nullable=True),
         _field("thumbnail", pa.binary(256), "16×16 luma, box filter, row by row", nullable=True),
+        _field("sketch", pa.binary(4096), "64×64 luma without its frame, box filter, with inspect.sketch", nullable=True),
     ]
 )
 
@@ -87,8 +90,13 @@ DUPLICATES = pa.schema(
         _field("sha256", pa.string(), "bytes of the picture"),
         _field("group", pa.string(), "key of the group's representative"),
         _field("representative", pa.bool_(), "whether this picture stands for its group"),
-        _field("link", pa.string(), "why it is in the group: `alone`, `representative`, `bytes`, `phash`, `mirror`"),
-        _field("distance_bits", pa.int16(), "Hamming distance between its hash and its representative's", nullable=True),
+        _field(
+            "link",
+            pa.string(),
+            "why it is in the group: `alone`, `representative`, `bytes`, `phash`, `mirror`, `turned`, `edited`",
+        ),
+        _field("distance_bits", pa.int16(), "Hamming distance between its pHash and its representative's", nullable=True),
+        _field("difference", pa.float32(), "√(2 - 2 correlation) to its representative, one over the other", nullable=True),
     ]
 )
 

@@ -1,0 +1,253 @@
+"""Near-duplicates found among photographs and their edits, beside imagehash and imagededup.
+
+    python -m benchmarks.duplicates FOLDER --pictures 372 --rival PYTHON --page docs/benchmarks/duplicates.md
+
+Every picture comes as it is, with each of fifteen edits, and with some pairs of them. One third of the pictures chooses
+`min_agreement`; the others, which it has not seen, judge. Pictures that are true repeats of each other by eye (a CSV of
+pairs of SHA-256, benchmarks/true_repeats.csv) count neither for nor against.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import random
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import combinations, product
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
+from pipeline.dedup import duplicates_of
+from pipeline.inspect import rows_of
+from pipeline.params import DedupParams, InspectParams, load_params
+from pipeline.store.files import write_text
+
+ORIGINAL = "original"
+AGREEMENTS = (0.8, 0.85, 0.9)
+MIN_PRECISION = 0.99
+TRUE_REPEATS = Path(__file__).parent / "true_repeats.csv"
+PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
+
+Pairs = set[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A picture of the benchmark."""
+
+    origin: str  # SHA-256 of the picture it was made from
+    edit: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def plant(files: list[Path], folder: Path, pairs_each: int) -> list[Planted]:
+    """Write every picture and its edits to `folder`."""
+    folder.mkdir()
+    planted = []
+    for number, file in enumerate(files):
+        content = file.read_bytes()
+        origin, image = hashlib.sha256(content).hexdigest(), Image.open(file).convert("RGB")
+        drawn = random.Random(origin).sample(list(combinations(EDITS, 2)), pairs_each)
+        versions = {ORIGINAL: content} | {name: jpeg(edit(image), SAVED_QUALITY) for name, edit in EDITS.items()}
+        versions |= {f"{one} + {other}": jpeg(EDITS[other](EDITS[one](image)), SAVED_QUALITY) for one, other in drawn}
+        for version, (edit, edited) in enumerate(versions.items()):
+            planted.append(Planted(origin, edit, folder / f"{number:05d}-{version:02d}.jpg"))
+            planted[-1].path.write_bytes(edited)
+    return planted
+
+
+def _pairs_within(groups: Iterable[Iterable[str]]) -> Pairs:
+    return {pair for group in groups for pair in combinations(sorted(group), 2)}
+
+
+class Ours:
+    """This pipeline's stages over planted pictures."""
+
+    def __init__(self, planted: list[Planted]) -> None:
+        start = time.process_time()
+        members = [(file.name, file.path.read_bytes()) for file in planted]
+        rows = rows_of(members, InspectParams.model_validate(load_params(PRESET).inspect.model_dump()))
+        self._pictures = pd.DataFrame(rows, dtype=object).assign(
+            key=[file.name for file in planted],
+            sha256=[hashlib.sha256(content).hexdigest() for _, content in members],
+            size_bytes=[len(content) for _, content in members],
+            split=None,
+            licence=None,
+        )
+        self.inspect_cpu_s = time.process_time() - start
+
+    def pairs(self, params: DedupParams) -> Pairs:
+        """Every pair of pictures in one group."""
+        groups = duplicates_of(self._pictures, params).groupby("group")["key"]
+        return _pairs_within(list(members) for _, members in groups)
+
+
+def by_imagehash(planted: list[Planted]) -> Pairs:
+    """Pairs of pictures within 10 bits of imagehash.phash."""
+    hashes = [int(str(imagehash.phash(Image.open(file.path))), 16) for file in planted]
+    values = np.array(hashes, dtype=np.uint64)
+    names = [file.name for file in planted]
+    near: Pairs = set()
+    for place, value in enumerate(values):
+        others = np.flatnonzero(np.bitwise_count(values[place + 1 :] ^ value) <= 10) + place + 1
+        near |= {(names[place], names[other]) for other in others}
+    return near
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a method did."""
+
+    recall: float  # of all pairs of versions of a picture
+    precision: float
+    by_edit: dict[str, float]  # share of the pictures whose original is found with this edit
+    cpu_s: float
+
+
+def score(planted: list[Planted], found: Pairs, repeats: set[frozenset[str]], cpu_s: float) -> Score:
+    """`found` against what was planted."""
+    of = {file.name: file for file in planted}
+    true = {pair for pair in found if of[pair[0]].origin == of[pair[1]].origin}
+    false = {pair for pair in found - true if frozenset((of[pair[0]].origin, of[pair[1]].origin)) not in repeats}
+    versions = defaultdict(list)
+    for file in planted:
+        versions[file.origin].append(file.name)
+    wanted = sum(len(names) * (len(names) - 1) // 2 for names in versions.values())
+    hits = defaultdict(list)
+    for file in planted:
+        if file.edit != ORIGINAL:
+            told = (versions[file.origin][0], file.name) in found
+            hits["pairs of edits" if " + " in file.edit else file.edit].append(told)
+    recalls = {edit: sum(told) / len(told) for edit, told in hits.items()}
+    return Score(len(true) / wanted, len(true) / max(1, len(true) + len(false)), recalls, cpu_s)
+
+
+def _timed(work: Callable[[], Pairs]) -> tuple[Pairs, float]:
+    start = time.process_time()
+    return work(), time.process_time() - start
+
+
+def choose(planted: list[Planted], base: DedupParams, repeats: set[frozenset[str]]) -> tuple[DedupParams, list[str]]:
+    """`base` with the `min_agreement` that finds most at a precision of 0.99, and what each of them gave."""
+    ours, told = Ours(planted), []
+    best, best_recall = base, -1.0
+    assert base.edited is not None
+    for agreement in AGREEMENTS:
+        params = base.model_copy(update={"edited": base.edited.model_copy(update={"min_agreement": agreement})})
+        found, cpu_s = _timed(lambda params=params: ours.pairs(params))  # type: ignore[misc]
+        result = score(planted, found, repeats, cpu_s)
+        told.append(f"min_agreement {agreement}: recall {result.recall:.4f}, precision {result.precision:.4f}")
+        if result.precision >= MIN_PRECISION and result.recall > best_recall:
+            best, best_recall = params, result.recall
+    return best, told
+
+
+def by_rival(python: Path, folder: Path, planted: list[Planted], repeats: set[frozenset[str]]) -> dict[str, Score | str]:
+    """imagededup's scores, or why there is none."""
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "pairs.json"
+        script = Path(__file__).with_name("duplicates_rival.py")
+        subprocess.run([python, script, folder, told], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        results = json.loads(told.read_text(encoding="utf-8"))
+    return {
+        method: result.get("absent") or score(planted, {tuple(pair) for pair in result["pairs"]}, repeats, result["cpu_s"])
+        for method, result in results.items()
+    }
+
+
+def page_of(scores: dict[str, Score | str], head: list[str]) -> str:
+    """The scores as Markdown, a method a column."""
+    there = {method: result for method, result in scores.items() if isinstance(result, Score)}
+    lines = [*head, "", "| | " + " | ".join(there) + " |", "|---|" + "---|" * len(there)]
+    lines.append("| **recall of all pairs** | " + " | ".join(f"**{result.recall:.3f}**" for result in there.values()) + " |")
+    lines.append("| **precision** | " + " | ".join(f"**{result.precision:.4f}**" for result in there.values()) + " |")
+    lines += [
+        f"| {edit} | " + " | ".join(f"{result.by_edit[edit]:.3f}" for result in there.values()) + " |"
+        for edit in [*EDITS, "pairs of edits"]
+        if all(edit in result.by_edit for result in there.values())
+    ]
+    lines.append("| CPU seconds | " + " | ".join(f"{result.cpu_s:.0f}" for result in there.values()) + " |")
+    lines += ["", *(f"{method}: not run ({why})." for method, why in scores.items() if isinstance(why, str))]
+    return "\n".join(lines) + "\n"
+
+
+def true_repeats(path: Path) -> set[frozenset[str]]:
+    """Pairs of SHA-256 that show one thing, by eye; whatever is linked by way of others is a pair too."""
+    with path.open(encoding="utf-8", newline="") as file:
+        pairs = [(row["sha256"], row["repeat_sha256"]) for row in csv.DictReader(file)]
+    sets: list[set[str]] = []
+    for pair in pairs:
+        touched = [known for known in sets if known & set(pair)]
+        sets = [known for known in sets if not known & set(pair)] + [set(pair).union(*touched)]
+    return {frozenset(pair) for known in sets for pair in product(known, known)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=372)
+    parser.add_argument("--pairs-each", type=int, default=5)
+    parser.add_argument("--rival", type=Path, help="a Python that has imagededup")
+    parser.add_argument("--page", type=Path, help="where to write the table")
+    parser.add_argument(
+        "--false-pairs", type=Path, help="where to write pairs of strangers taken for duplicates, to be looked at"
+    )
+    options = parser.parse_args()
+    files = sorted(options.folder.rglob("*.jpg"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+    files, repeats = files[: options.pictures], true_repeats(TRUE_REPEATS)
+    dedup = load_params(PRESET).dedup
+    with tempfile.TemporaryDirectory() as scratch:
+        choosing = plant(files[::3], Path(scratch) / "choose", options.pairs_each)
+        params, told = choose(choosing, dedup, repeats)
+        print("\n".join(told), flush=True)
+        judged = [file for place, file in enumerate(files) if place % 3]
+        judging = plant(judged, Path(scratch) / "judge", options.pairs_each)
+        ours = Ours(judging)
+        found, cpu_s = _timed(lambda: ours.pairs(params))
+        scores: dict[str, Score | str] = {"Atelier": score(judging, found, repeats, ours.inspect_cpu_s + cpu_s)}
+        print(scores, flush=True)
+        scores["imagehash pHash ≤ 10"] = score(
+            judging, *(lambda timed: (timed[0], repeats, timed[1]))(_timed(lambda: by_imagehash(judging)))
+        )
+        if options.rival:
+            scores |= by_rival(options.rival, Path(scratch) / "judge", judging, repeats)
+        of = {file.name: file for file in judging}
+        strangers = sorted({tuple(sorted((of[a].origin, of[b].origin))) for a, b in found if of[a].origin != of[b].origin})
+    agreement = params.edited.min_agreement if params.edited else None
+    head = [
+        "# Near-duplicates",
+        "",
+        f"`python -m benchmarks.duplicates --pictures {options.pictures} --pairs-each {options.pairs_each}`",
+        "",
+        f"{len(judging)} pictures: {len(judged)} photographs, each as it is, with 15 edits and some pairs of them. The limit",
+        f"`dedup.edited.min_agreement`, {agreement}, was chosen on {len(choosing)} pictures made of {len(files[::3])} others:",
+        "",
+        *(f"- {line}" for line in told),
+        "",
+        f"Strangers taken for duplicates: {len(strangers)} pairs of photographs.",
+        "The rows of edits say how many originals are found together with the edited picture.",
+    ]
+    page = page_of(scores, head)
+    print(page)
+    if options.page:
+        write_text(options.page, page)
+    if options.false_pairs:
+        write_text(options.false_pairs, "\n".join(",".join(pair) for pair in strangers) + "\n")
+
+
+if __name__ == "__main__":
+    main()
