@@ -499,9 +499,9 @@ def test_the_second_piece_is_measured_by_the_first() -> None:
     background[4:24, 4:14] = False
     assert second_piece(background) == 0
     background[4:14, 24:34] = False
-    assert second_piece(background) == pytest.approx(0.5, abs=0.02)
+    assert second_piece(background) == pytest.approx((9 * 9) / (19 * 9))
     background[38, 38] = False  # a speck
-    assert second_piece(background) == pytest.approx(0.5, abs=0.02)
+    assert second_piece(background) == pytest.approx((9 * 9) / (19 * 9))
 
 
 def test_a_frame_is_taken_off_and_a_plain_margin_is_not() -> None:
