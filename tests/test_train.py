@@ -159,6 +159,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["dcgan", "hinge"])
+def test_the_score_of_real_pictures_does_not_depend_on_the_generated_ones(name: str, train: Path) -> None:
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    trainers = [Trainer(_params(**VARIANTS[name]), images, labels, 3, torch.device("cpu")) for _ in range(2)]
+    with torch.no_grad():
+        for weights in trainers[1].generator.parameters():
+            weights.mul_(3)
+    for trainer in trainers:
+        trainer.step()
+    one, other = (trainer.new_history_row() for trainer in trainers)
+    assert one["score_real"] == pytest.approx(other["score_real"], abs=1e-6)
+    assert one["score_fake"] != other["score_fake"]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
     images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")

@@ -134,6 +134,7 @@ class Trainer:
             discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories)
         self.generator = generator.to(device).to(memory_format=self.memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=self.memory_format)
+        self.normalises_over_batch = any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules())
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         betas = (params.beta1, params.beta2)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), params.generator_rate, betas, fused=True)
@@ -169,6 +170,13 @@ class Trainer:
             latents.to(self.device),
         )
 
+    def _scores_of_both(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of real and of generated pictures: in one pass, unless batch norm would let each side see the other."""
+        if self.normalises_over_batch:
+            return self._scores(batch.pictures, batch.labels), self._scores(fake, batch.labels)
+        real_scores, fake_scores = self._scores(torch.cat([batch.pictures, fake]), batch.labels.repeat(2)).chunk(2)
+        return real_scores, fake_scores
+
     def _penalised_scores(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores of real and of generated pictures, and the penalties on the gradients there, weighed for a lazy interval."""
         penalties = self.params.penalties
@@ -194,9 +202,8 @@ class Trainer:
         if penalties.any and step % penalties.interval == 0:
             real_scores, fake_scores, penalty = self._penalised_scores(batch, fake)
         else:
-            both = self._scores(torch.cat([batch.pictures, fake.detach()]), batch.labels.repeat(2))
-            real_scores, fake_scores = both.chunk(2)
-            penalty = both.new_zeros(())
+            real_scores, fake_scores = self._scores_of_both(batch, fake.detach())
+            penalty = real_scores.new_zeros(())
         loss = self.loss.discriminator(real_scores, fake_scores)
         self.discriminator_optimiser.zero_grad()
         (loss + penalty).backward()
