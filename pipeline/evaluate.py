@@ -25,7 +25,7 @@ from pipeline.metrics.findings import Score, accuracy_on_real, entries_of
 from pipeline.metrics.judging import Judged
 from pipeline.metrics.neighbours import nearest
 from pipeline.metrics.real import RealPictures, Reference, load_reference, real_pictures
-from pipeline.metrics.scores import ScoreSettings, reference_of, scores_of
+from pipeline.metrics.scores import ScoreSettings, scores_of, statistics_of
 from pipeline.params import EvaluateParams
 from pipeline.store.arrays import DatasetCard, read_card
 from pipeline.store.files import whole_folder, write_json
@@ -74,7 +74,7 @@ def generative_scores(
     settings: ScoreSettings,
 ) -> tuple[list[Score], NDArray[np.floating]]:
     """Scores of each repeat's features against `of_test`, beside those of `of_floor`; realism of the first repeat."""
-    reference = reference_of(of_test, settings)
+    reference = statistics_of(of_test, settings)
     floors, _ = scores_of(reference, of_floor, settings)
     repeats = [scores_of(reference, features, settings) for features in samples]
     pictures = real.train.in_passport(len(of_floor))
@@ -190,7 +190,7 @@ def run(
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
-        for extractor in known.extractors[:-1]:
+        for extractor in known.pretrained:
             of_test, of_floor = known.features(extractor, "test"), known.features(extractor, "floor")[: params.samples]
             features = [extractor.features(images) for images in samples]
             found += generative_scores(extractor, of_test, of_floor, features, real, settings_of(params))[0]

@@ -10,7 +10,7 @@ import torch
 from pipeline.gan.training import chosen_device, chosen_precision
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
-from pipeline.metrics.real import FLOOR_ROWS, extractors_in, features_path, real_pictures, write_reference_card
+from pipeline.metrics.real import FLOOR_ROWS, features_path, pretrained_in, real_pictures, write_reference_card
 from pipeline.params import ReferenceParams
 from pipeline.store.arrays import read_card
 from pipeline.store.files import whole_folder
@@ -40,18 +40,20 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker
             precision=chosen_precision("auto", device),
         )
         classifiers.save_classifier(folder, trained)
+        own = extractors.of_classifier(trained, classifiers.classifier_sha256(folder))
+        of_test = own.features(real.test.images)
+        np.save(features_path(folder, own, "test"), of_test)
+        np.save(features_path(folder, own, "train"), own.features(real.train.images))
         if isinstance(weights, Path):
             shutil.copyfile(weights, folder / extractors.INCEPTION_FILE)  # so that the reference is whole wherever it is pulled
-        used = extractors_in(folder, params.efflite0_px, params.threads, device)
-        for extractor in used:
+        pretrained = pretrained_in(folder, params.efflite0_px, params.threads, device)
+        for extractor in pretrained:
             np.save(features_path(folder, extractor, "test"), extractor.features(real.test.images))
             np.save(features_path(folder, extractor, "floor"), extractor.features(real.train.images[floor_rows]))
             log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
-        np.save(features_path(folder, used[-1], "train"), used[-1].features(real.train.images))
         np.save(folder / FLOOR_ROWS, floor_rows)
         absent = {"fid": weights} if isinstance(weights, str) else {}
-        write_reference_card(folder, used, real, params.efflite0_px, absent)
-    seen = trained.probabilities(real.test.images)
-    right = classifiers.accuracy(seen, real.test.labels)
+        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, absent)
+    right = classifiers.accuracy(classifiers.probabilities_of(trained.scores(of_test)), real.test.labels)
     log.info("the classifier is right about %.4f of the real test pictures", right)
     track.metrics({"class_accuracy_real": right})

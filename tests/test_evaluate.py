@@ -19,8 +19,9 @@ from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.metrics import extractors
 from pipeline.metrics.passport import why_not_comparable
+from pipeline.metrics.real import load_reference, real_pictures
 from pipeline.params import EvaluateParams, ReferenceParams, parse_section
-from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.store.arrays import DatasetCard, read_split, split_sha256, write_card, write_split
 from pipeline.store.tracking import Tracker
 
 CATEGORIES = ["a", "b", "c"]
@@ -205,7 +206,6 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
     assert set(held) == {
         "classifier.json",
         "classifier.safetensors",
-        "classifier_floor.npy",
         "classifier_test.npy",
         "classifier_train.npy",
         "efflite0.onnx",
@@ -216,8 +216,14 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
     }
     code = str(Path(__file__).parent.parent)
     assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_ or code.encode() in bytes_]
-    rows, features = (np.load(evaluated / "reference" / f"{name}.npy") for name in ("floor_rows", "classifier_train"))
-    np.testing.assert_allclose(np.load(evaluated / "reference" / "classifier_floor.npy"), features[rows], atol=1e-5)
+
+
+def test_the_floor_is_of_the_pictures_its_rows_name(evaluated: Path) -> None:
+    known = load_reference(evaluated / "reference", real_pictures(evaluated / "train"), 1, torch.device("cpu"))
+    rows = np.load(evaluated / "reference" / "floor_rows.npy")
+    images, _ = read_split(evaluated / "train", "reference_train")
+    for extractor in (*known.pretrained, known.own):
+        np.testing.assert_allclose(known.features(extractor, "floor"), extractor.features(images[rows]), atol=1e-5)
 
 
 def test_a_reference_of_other_pictures_or_libraries_is_refused(

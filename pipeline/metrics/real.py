@@ -55,25 +55,23 @@ class ReferenceCard:
 
 @dataclass(frozen=True)
 class Reference:
-    """Extractors, the classifier among them last, and what they make of the real pictures."""
+    """Extractors, and what they make of the real pictures."""
 
     folder: Path
-    extractors: list[Extractor]
+    pretrained: list[Extractor]
+    own: Extractor  # the classifier
     classifier: Classifier
     absent: dict[str, str]
 
-    @property
-    def own(self) -> Extractor:
-        """The classifier as an extractor."""
-        return self.extractors[-1]
-
     def features(self, extractor: Extractor, of: str) -> NDArray[np.float32]:
         """Features (N, D) of the pictures `test` or `floor`; the classifier has those of `train`, too."""
+        if extractor is self.own and of == "floor":
+            return self.features(extractor, "train")[np.load(self.folder / FLOOR_ROWS)]
         return np.load(features_path(self.folder, extractor, of))
 
 
 def features_path(folder: Path, extractor: Extractor, of: str) -> Path:
-    """Where the features of `test`, `floor` or `train` are."""
+    """Where the features of `test`, `floor` or `train` are; the classifier's of `floor` are rows of those of `train`."""
     return folder / f"{extractor.name}_{of}.npy"
 
 
@@ -89,12 +87,12 @@ def real_pictures(train: Path) -> RealPictures:
     return RealPictures(_real_split(train, "reference_test"), _real_split(train, "reference_train"))
 
 
-def extractors_in(folder: Path, efflite0_px: int, threads: int, device: torch.device) -> list[Extractor]:
-    """Those with their networks in `folder`: EfficientNet-Lite0, Inception where it is there, the classifier."""
+def pretrained_in(folder: Path, efflite0_px: int, threads: int, device: torch.device) -> list[Extractor]:
+    """Extractors trained on other pictures, their networks in `folder`: EfficientNet-Lite0, and Inception where it is there."""
     found = [extractors.efflite0(efflite0_px, exported=folder / EFFLITE0, threads=threads, device=device)]
     if (folder / INCEPTION_FILE).exists():
         found.append(extractors.inception(folder / INCEPTION_FILE, device=device))
-    return [*found, extractors.of_classifier(load_classifier(folder, device), classifier_sha256(folder))]
+    return found
 
 
 def write_reference_card(
@@ -123,7 +121,8 @@ def load_reference(folder: Path, real: RealPictures, threads: int, device: torch
         card = ReferenceCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder / CARD}: cannot be read ({error}); run reference again") from error
-    used = extractors_in(folder, card.efflite0_px, threads, device)
-    for name, (then, now) in _differences(card, real, used).items():
+    pretrained, classifier = pretrained_in(folder, card.efflite0_px, threads, device), load_classifier(folder, device)
+    own = extractors.of_classifier(classifier, classifier_sha256(folder))
+    for name, (then, now) in _differences(card, real, [*pretrained, own]).items():
         raise InputError(f"{folder}: made with other {name} ({then}, here {now}); run reference again")
-    return Reference(folder, used, load_classifier(folder, device), card.absent)
+    return Reference(folder, pretrained, own, classifier, card.absent)

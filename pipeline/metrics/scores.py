@@ -41,7 +41,7 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceStatistics:
     """What is computed once of the reference's features (N, D)."""
 
     features: NDArray[np.float32]
@@ -50,13 +50,13 @@ class Reference:
     manifold: Manifold
 
 
-def reference_of(features: NDArray[np.float32], settings: ScoreSettings) -> Reference:
+def statistics_of(features: NDArray[np.float32], settings: ScoreSettings) -> ReferenceStatistics:
     """`features` (N, D), N at least 2, made ready to be compared with."""
-    return Reference(features, *mean_and_covariance(features), manifold_of(features, settings.neighbours))
+    return ReferenceStatistics(features, *mean_and_covariance(features), manifold_of(features, settings.neighbours))
 
 
 def scores_of(
-    reference: Reference, samples: NDArray[np.float32], settings: ScoreSettings
+    reference: ReferenceStatistics, samples: NDArray[np.float32], settings: ScoreSettings
 ) -> tuple[dict[str, float], NDArray[np.floating]]:
     """Scores of `samples` (M, D) by kind, and each sample's realism (M,)."""
     lying = overlap(reference.manifold, manifold_of(samples, settings.neighbours))
