@@ -1,8 +1,8 @@
 """The two front doors, Snakemake and DVC, kept in one state. The Snakefile calls these; nothing else does.
 
-Snakemake executes, DVC versions. After a run Snakemake's door commits to DVC what the run finished. When DVC (or git) has put
-older outputs back, their times tell Snakemake that they are stale; so when dvc.lock or params.yaml is one not seen before and
-DVC says that everything is as recorded, the outputs are touched once, and both agree again.
+Snakemake executes, DVC versions. After a run Snakemake's door commits to DVC what the run finished, and touches the outputs,
+since DVC links large files anew. When DVC (or git) has put older outputs back, their times tell Snakemake that they are stale;
+so when dvc.lock or params.yaml is one not seen before and DVC says that all is as recorded, the outputs are touched once, too.
 """
 
 import hashlib
@@ -121,17 +121,21 @@ def _commit_what_an_ended_run_left() -> None:
     _remember(pending=None)
 
 
+def _touch_outputs(*options: str) -> None:
+    """Tell Snakemake that every output is as its inputs, parameters and code want it, and note for which record of DVC's."""
+    touched = _nested("snakemake", "--touch", "--cores", "1", "--no-hooks", "--quiet", *options, "--", "all")
+    if touched.returncode != 0:
+        sys.stderr.write(f"snakemake --touch failed: {touched.stderr.strip()}\n")
+        return
+    _remember(agreed=_fingerprint())
+
+
 def _agree_with_dvc() -> None:
     """Touch the outputs once where DVC says that all are as recorded, but the record is new to Snakemake."""
-    fingerprint = _fingerprint()
-    if not LOCK_FILE.exists() or _state().get("agreed") == fingerprint:
+    if not LOCK_FILE.exists() or _state().get("agreed") == _fingerprint():
         return
     if _nested("dvc", "status", "--quiet").returncode == 0:
-        touched = _nested("snakemake", "--touch", "--cores", "1", "--no-hooks", "--quiet", "all")
-        if touched.returncode != 0:
-            sys.stderr.write(f"snakemake --touch failed: {touched.stderr.strip()}\n")
-            return
-        _remember(agreed=fingerprint)
+        _touch_outputs()
 
 
 def _invocation() -> str:
@@ -257,6 +261,8 @@ class Door:
             done = self._stages()
             _commit([stage for stage in STAGES if done.get(stage)])
             _remember(pending=None)
+            if all(done.get(stage) for stage in STAGES):
+                _touch_outputs("--nolock")  # DVC links large files anew, with a new time; the lock is this run's own
         Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl").close(status)
         self._end_mark.touch()
         if self._sender is not None:

@@ -147,7 +147,9 @@ def test_snakefile_dvc_params_and_modules_agree(tmp_path: Path) -> None:
 
 
 def test_both_doors_agree_after_a_run(checkout: Checkout) -> None:
+    times = {path: (checkout.folder / path).stat().st_mtime_ns for path in checkout.hashes()}
     checkout.assert_both_doors_up_to_date()
+    assert {path: (checkout.folder / path).stat().st_mtime_ns for path in times} == times, "the run left outputs to be touched"
 
 
 def test_changed_evaluate_runs_it_and_what_follows_then_comes_back_from_cache(checkout: Checkout) -> None:
