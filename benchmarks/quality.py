@@ -99,6 +99,7 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
             ),
             "loss": "non-saturating",
             "penalties": PenaltyParams(r1_gamma=0.0, r2_gamma=0.0, gradient_penalty=0.0, interval=1),
+            "mode_seeking": 0.0,
             "diffaugment": [],
             "batch_size": 64,
             "total_kimg": 1e9,  # stopped by the clock

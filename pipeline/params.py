@@ -285,6 +285,7 @@ class TrainParams(Section):
     network: Annotated[ResnetParams | DcganParams, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
     penalties: PenaltyParams
+    mode_seeking: NotNegative  # weight of Mao et al.'s term against mode collapse, which drives pictures of one category apart
     diffaugment: list[Literal["colour", "translation", "cutout"]]
     batch_size: Annotated[int, Field(ge=2)]
     total_kimg: Positive  # thousands of real pictures seen, the length of training

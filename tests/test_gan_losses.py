@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from pipeline.gan.losses import LOSSES, between, gradient_square_norms, one_centred_penalty, zero_centred_penalty
+from pipeline.gan.losses import (
+    LOSSES,
+    between,
+    gradient_square_norms,
+    mode_seeking_loss,
+    one_centred_penalty,
+    zero_centred_penalty,
+)
 
 REAL, FAKE = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 0.25])
 
@@ -52,6 +59,23 @@ def test_the_penalty_reaches_the_weights() -> None:
     zero_centred_penalty(gradient_square_norms((pictures * weights).sum(dim=(1, 2, 3)), pictures), 2.0).backward()
     assert weights.grad is not None
     assert weights.grad.flatten().tolist() == pytest.approx([6.0, 8.0])  # of γ/2 · ‖w‖² with γ = 2
+
+
+def test_mode_seeking_counts_neighbours_of_one_label() -> None:
+    latents = torch.tensor([[0.0], [2.0], [0.0], [1.0], [5.0]])  # 2 apart, 1 apart, and one over
+    pictures = torch.tensor([0.0, 0.5, 0.0, 0.25, 9.0]).reshape(5, 1, 1, 1)
+    same, other = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 0, 1, 0, 0])
+    assert mode_seeking_loss(pictures, latents, same).item() == pytest.approx((2 / 0.5 + 1 / 0.25) / 2, rel=1e-3)
+    assert mode_seeking_loss(pictures, latents, other).item() == pytest.approx(2 / 0.5, rel=1e-3)
+    assert mode_seeking_loss(pictures, latents, torch.arange(5)).item() == 0
+
+
+def test_mode_seeking_drives_equal_pictures_apart() -> None:
+    spread = torch.tensor(0.1, requires_grad=True)
+    latents = torch.tensor([[-1.0], [1.0]])
+    mode_seeking_loss(latents.reshape(2, 1, 1, 1) * spread, latents, torch.zeros(2)).backward()
+    assert spread.grad is not None
+    assert spread.grad < 0
 
 
 def test_between_lies_on_the_line() -> None:

@@ -42,6 +42,7 @@ TINY: dict[str, Any] = {
     },
     "loss": "non-saturating",
     "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2},
+    "mode_seeking": 0.0,
     "diffaugment": [],
     "batch_size": 8,
     "total_kimg": 0.4,
@@ -154,7 +155,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 3},
     },
     "hinge": {"loss": "hinge", "channels_last": False},
-    "minimax": {"loss": "minimax", "diffaugment": ["colour", "translation", "cutout"]},
+    "minimax": {"loss": "minimax", "mode_seeking": 0.1, "diffaugment": ["colour", "translation", "cutout"]},
     "bf16": {"precision": "bf16", "threads": 2},
 }
 

@@ -61,6 +61,20 @@ def one_centred_penalty(square_norms: Tensor, weight: float) -> Tensor:
     return (torch.sqrt(square_norms + 1e-12) - 1).square().mean() * weight
 
 
+def mode_seeking_loss(pictures: Tensor, latents: Tensor, labels: Tensor) -> Tensor:
+    """Mean over neighbours of one label of their latents' distance over their pictures', mean absolute differences; a scalar.
+
+    Mao et al. 2019, equation 4, in the form that is minimised: latents apart whose pictures are alike cost much, so a generator
+    that knows few pictures learns more. Pictures NCHW, latents (N, D), labels (N,); rows 0 and 1 are neighbours, 2 and 3, …
+    """
+    pairs = len(pictures) // 2 * 2
+    of_pictures = (pictures[0:pairs:2] - pictures[1:pairs:2]).abs().mean(dim=(1, 2, 3))
+    of_latents = (latents[0:pairs:2] - latents[1:pairs:2]).abs().mean(dim=1)
+    alike = (labels[0:pairs:2] == labels[1:pairs:2]).float()
+    # The small number is the paper's authors': equal pictures cost much, not everything.
+    return (alike / (of_pictures / of_latents + 1e-5)).sum() / alike.sum().clamp(min=1)
+
+
 def between(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Pictures on the lines from real to generated ones, at `shares` (N,) in [0, 1] of the way."""
     return torch.lerp(real, fake, shares[:, None, None, None])

@@ -14,7 +14,14 @@ from pipeline.errors import ParamsError, TrainingError
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
 from pipeline.gan.latents import draw_latents
-from pipeline.gan.losses import LOSSES, between, gradient_square_norms, one_centred_penalty, zero_centred_penalty
+from pipeline.gan.losses import (
+    LOSSES,
+    between,
+    gradient_square_norms,
+    mode_seeking_loss,
+    one_centred_penalty,
+    zero_centred_penalty,
+)
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.sampling import to_unit_range
 from pipeline.params import ResnetParams, TrainParams
@@ -126,6 +133,8 @@ class Trainer:
         network = params.network
         # The minibatch deviation compares pictures of one category, lest it see the categories differ.
         group = network.stddev_group if isinstance(network, ResnetParams) else 0
+        if params.mode_seeking:
+            group = max(group, 2)  # it, too, compares pictures of one category
         self.sampler = EpochSampler(labels, params.batch_size, group, params.seed)
         shape = PictureShape(*images.shape[1:])
         with torch.random.fork_rng(devices=[]):
@@ -217,8 +226,11 @@ class Trainer:
         fake_scores = self._scores(fake, batch.labels)
         real_scores = self._scores(batch.pictures, batch.labels) if self.loss.pairs else fake_scores.detach()
         loss = self.loss.generator(real_scores, fake_scores)
+        total = loss
+        if self.params.mode_seeking:
+            total = loss + self.params.mode_seeking * mode_seeking_loss(fake, batch.latents, batch.labels)
         self.generator_optimiser.zero_grad()
-        loss.backward()
+        total.backward()
         self.generator_optimiser.step()
         self.discriminator.requires_grad_(True)
         return torch.stack([loss.detach(), _gradient_norm(self.generator)])
