@@ -34,6 +34,7 @@ LIMITS = (
 )
 MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - {"side", "aspect"})]
 BY_HAND = "by hand"
+SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ def _share_of(group: str, seed: int) -> float:
 def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
     """Split of each picture of `kept`, all of a group in one: the source's own, or by hash of the group.
 
+    A group in which the source has several splits, as people may keep more than one picture, goes where a test picture is.
     Where the source has a training split but no validation or no test split, that share is taken from training.
     """
     shares = kept["group"].map(lambda group: _share_of(group, params.seed))
@@ -126,7 +128,8 @@ def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
     hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
     if params.split == "hash":
         return hashed
-    own = kept["split"]
+    ranks = kept["split"].map({split: rank for rank, split in enumerate(SPLITS)}).groupby(kept["group"]).transform("min")
+    own = ranks.map(dict(enumerate(SPLITS)))
     unlisted = {"test", "validation"} - set(own)
     return hashed.where(own.isna() | ((own == "train") & hashed.isin(unlisted)), own)
 

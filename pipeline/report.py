@@ -182,6 +182,7 @@ def run(
         extremes=composition.extremes(*_best_and_worst(evaluation / "best_worst.png", data), data.categories),
         pairs=composition.closest_pairs(_cells(evaluation / "nearest.png", data, GAP_PX), data.categories),
         funnel=funnel,
+        crossing=story.crossing(rows),
         categories=composition.table_of_categories(story.by_category(rows)),
         unmapped_words=composition.table_of_unmapped_words(story.by_unmapped_word(listed)),
         charts=composition.charts(pd.read_csv(gan / "history.csv")),

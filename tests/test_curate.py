@@ -163,6 +163,14 @@ def test_a_split_the_source_lacks_is_taken_from_its_training() -> None:
     assert (train == "validation").mean() == pytest.approx(0.3, abs=0.06)
 
 
+def test_look_alikes_kept_by_hand_go_to_one_split() -> None:
+    own = ["train", "test", "validation", "train", None, "validation", "train", None]
+    pictures = _pictures(*[{"split": split} for split in own])
+    pictures["group"] = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    splits = splits_of(pictures, _params(split="source", test_share=0.0, validation_share=0.0))
+    assert splits.tolist() == ["test", "test", *["validation"] * 4, "train", "train"]
+
+
 def _planted(folder: Path) -> None:
     """A wardrobe in which a third of the pictures come twice or thrice: as they are, and smaller, in other categories."""
     draw_wardrobe(folder, ["shirt", "trousers", "dress"], 30, seed=1)

@@ -27,7 +27,7 @@ from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.store.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
 from pipeline.store.files import write_json
 from pipeline.store.shards import write_shard
-from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, write_table
+from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, write_table
 from pipeline.store.tracking import Tracker
 
 PARAMS = ReportParams(title="Gowns & <frocks>", pictures_per_category=16)
@@ -324,6 +324,18 @@ def test_the_funnel_counts_every_picture(artefacts: Path) -> None:
     assert "35 good enough: 20 to learn from, 15 held back to judge by" in text
     for lost in ("−5 no such file", "−5 truncated", "−5 copies of a file", "−5 look-alikes", "−5 too dark"):
         assert lost in text
+
+
+def test_duplicate_groups_that_cross_a_split_are_counted(artefacts: Path) -> None:
+    told = "Groups of near-duplicates with pictures in more than one split:"
+    make(artefacts)
+    assert f"{told} 0." in (artefacts / "index.md").read_text()
+    rows = read_table(artefacts / "curated.parquet", CURATED)
+    rows["group"] = [f"{int(key, 16) // 2:016x}" for key in rows["key"]]
+    write_table(artefacts / "curated.parquet", rows, CURATED)
+    pairs = rows[rows["kept"]].groupby("group")["split"].nunique()
+    assert f"<p>{(pairs > 1).sum()} groups of near-duplicates have pictures in more than one split.</p>" in make(artefacts)
+    assert (pairs > 1).sum() > 5
 
 
 def test_numbers_stand_beside_floor_and_passport(artefacts: Path) -> None:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from pipeline.reporting.pictures import data_uri
+from pipeline.reporting.story import crossing
 
 TEMPLATES = Path(__file__).parent / "templates"
 TILE_SIDE_PX = 96
@@ -108,9 +109,3 @@ def page_of(
         crossing=crossing(rows),
         side_px=TILE_SIDE_PX,
     )
-
-
-def crossing(rows: pd.DataFrame) -> int:
-    """Groups of near-duplicates that have kept pictures in more than one split: none, or something is wrong."""
-    kept = rows[rows["kept"]]
-    return int((kept.groupby("group")["split"].nunique() > 1).sum())

@@ -82,6 +82,7 @@ class Page:
     pairs: list[Named]
     extremes: list[WallRow]
     funnel: list[ShownStep]
+    crossing: int  # groups of near-duplicates with pictures in more than one split
     categories: Table
     unmapped_words: Table
     charts: list[Chart]

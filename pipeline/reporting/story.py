@@ -106,6 +106,12 @@ def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group
     return [Group(kept_of_group[group], dropped[:members], len(dropped)) for group, dropped in groups[:limit]]
 
 
+def crossing(rows: pd.DataFrame) -> int:
+    """Groups of near-duplicates that have kept pictures in more than one split: none, or something is wrong."""
+    kept = rows[rows["kept"]]
+    return int((kept.groupby("group")["split"].nunique() > 1).sum())
+
+
 def by_category(rows: pd.DataFrame) -> pd.DataFrame:
     """Pictures listed and in each split that has some, one row a category, in its order by name."""
     counts = pd.DataFrame({"listed": rows.groupby("category").size()})
