@@ -64,7 +64,7 @@ def run_identity(params: TrainParams, train: Path) -> str:
     digest.update(params.model_dump_json().encode())
     digest.update(split_sha256(train, "train").encode())
     digest.update(sha256_of_file(train / "train_labels.npy").encode())
-    for source in sorted((Path(__file__).parent / "gan").glob("*.py")):
+    for source in sorted((Path(__file__).parent / "gan").rglob("*.py")):
         digest.update(source.read_bytes())
     digest.update(f"{torch.__version__} {chosen_device(params.device)}".encode())
     return digest.hexdigest()[:16]

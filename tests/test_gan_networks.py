@@ -6,14 +6,8 @@ import pytest
 import torch
 
 from pipeline.errors import TrainingError
-from pipeline.gan.networks import (
-    PictureShape,
-    build_discriminator,
-    build_generator,
-    channels_by_level,
-    coarsest_grid,
-    minibatch_deviation,
-)
+from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.networks.parts import channels_by_level, coarsest_grid, minibatch_deviation
 
 ARGUMENTS: dict[str, Any] = {"width": 4, "max_width": 16}
 SIZES = [(16, 16, 1), (28, 28, 1), (32, 32, 1), (32, 32, 3), (48, 48, 3), (64, 64, 3), (64, 48, 3), (128, 96, 3)]

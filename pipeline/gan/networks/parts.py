@@ -1,0 +1,65 @@
+"""What the networks of every family are made of: the sizes of their maps, truncation, the minibatch deviation."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pipeline.errors import TrainingError
+
+SLOPE = 0.2  # of the leaky rectifiers
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+@dataclass(frozen=True)
+class PictureShape:
+    """What a generator draws."""
+
+    height: int
+    width: int
+    channels: int
+
+
+def coarsest_grid(height: int, width: int) -> tuple[int, int, int]:
+    """Height and width of the coarsest feature map, its shorter side 4 to 7, and the doublings from there to the picture.
+
+    Raises TrainingError when the sides are not the coarsest ones times the same power of two.
+    """
+    doublings = max(1, int(math.log2(max(min(height, width), 1) / 4))) if min(height, width) >= 4 else 1
+    step = 2**doublings
+    if min(height, width) < 8 or height % step or width % step:
+        raise TrainingError(
+            f"pictures of {height}×{width} cannot be drawn: set augment.height and width to multiples of {step}"
+        )
+    return height // step, width // step, doublings
+
+
+def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
+    """Channels of the feature maps, from the coarsest to half the picture's side; they halve as the side doubles."""
+    return [min(max_width, width * 2**level) for level in reversed(range(doublings))]
+
+
+class Generator(nn.Module):
+    """Base of the generators: outside training it takes latents pulled towards their mean, 0, by the factor `truncation`.
+
+    Fewer unlikely pictures for fewer kinds of them; Brock et al. 2019, section 3.1, with a smaller deviation for a cut tail.
+    """
+
+    def __init__(self, truncation: float) -> None:
+        super().__init__()
+        self.truncation = truncation
+
+    def pulled(self, latents: Tensor) -> Tensor:
+        """`latents` as the layers see them."""
+        return latents if self.training or self.truncation == 1 else latents * self.truncation
+
+
+def minibatch_deviation(features: Tensor, group: int) -> Tensor:
+    """Standard deviation of each channel of (N, H, W, C) over `group` neighbours in the batch, averaged over places, (N, C).
+
+    Karras et al. 2018 (progressive growing), section 3, kept apart by channel. N is a multiple of `group`.
+    """
+    grouped = features.float().unflatten(0, (-1, group))  # (N / group, group, H, W, C)
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2))  # var() takes five times as long
+    return deviation.repeat_interleave(group, dim=0)

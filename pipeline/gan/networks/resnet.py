@@ -1,0 +1,128 @@
+"""A plain residual pair: batch norm that sees latent and class, strided and transposed convolutions, a projected class."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.gan.networks.parts import (
+    CONVOLUTIONS,
+    SLOPE,
+    Generator,
+    PictureShape,
+    channels_by_level,
+    coarsest_grid,
+    minibatch_deviation,
+)
+
+EMBEDDING_DIM = 64
+HIDDEN_DIM = 256
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose gain and bias are linear in a condition; de Vries et al. 2017, equation 4."""
+
+    def __init__(self, channels: int, condition_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.affine = nn.Linear(condition_dim, 2 * channels)
+
+    def start_neutral(self) -> None:
+        """Begin close to plain batch norm."""
+        nn.init.normal_(self.affine.weight, std=0.02)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gain, bias = self.affine(condition)[:, :, None, None].chunk(2, dim=1)  # (N, C, 1, 1) each
+        return torch.addcmul(bias, self.norm(x), 1 + gain)
+
+
+class UpBlock(nn.Module):
+    """y = x + W ∗ relu(norm(x)) with 3×3 W, then twice the side by a transposed 4×4 convolution of relu(norm(y))."""
+
+    def __init__(self, channels: int, narrower: int, condition_dim: int) -> None:
+        super().__init__()
+        self.first_norm = ConditionalBatchNorm(channels, condition_dim)
+        self.residual = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second_norm = ConditionalBatchNorm(channels, condition_dim)
+        self.up = nn.ConvTranspose2d(channels, narrower, 4, stride=2, padding=1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x = x + self.residual(functional.relu(self.first_norm(x, condition)))
+        return self.up(functional.relu(self.second_norm(x, condition)))
+
+
+class ResnetGenerator(Generator):
+    """Latent and class, linear to the coarsest map, then one UpBlock a doubling; every norm sees latent and class."""
+
+    def __init__(
+        self, shape: PictureShape, categories: int, latent_dim: int, *, width: int, max_width: int, truncation: float = 1.0
+    ) -> None:
+        super().__init__(truncation)
+        height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        channels = channels_by_level(width, max_width, doublings)
+        condition_dim = latent_dim + EMBEDDING_DIM
+        self.grid = (height, grid_width, channels[0])
+        self.embedding = nn.Embedding(categories, EMBEDDING_DIM)
+        self.start = nn.Linear(condition_dim, math.prod(self.grid))
+        self.blocks = nn.ModuleList(
+            UpBlock(wide, narrow, condition_dim) for wide, narrow in pairwise([*channels, shape.channels])
+        )
+        _start_orthogonal(self)
+        for module in self.modules():
+            if isinstance(module, ConditionalBatchNorm):
+                module.start_neutral()
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        condition = torch.cat([self.pulled(latents), self.embedding(labels)], dim=1)  # (N, D + EMBEDDING_DIM)
+        x = self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
+        for block in self.blocks:
+            x = block(x, condition)
+        return torch.tanh(x)
+
+
+class ResnetDiscriminator(nn.Module):
+    """Strided 4×4 convolutions, a residual 3×3 after each, minibatch deviation, a hidden layer, and a projected class.
+
+    The score is linear in the hidden layer h: w·h + e(label)·h; Miyato & Koyama 2018, equation 3.
+    """
+
+    def __init__(self, shape: PictureShape, categories: int, *, width: int, max_width: int, stddev_group: int) -> None:
+        super().__init__()
+        height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        channels = channels_by_level(width, max_width, doublings)[::-1]
+        entering = [shape.channels, *channels[:-1]]
+        self.stddev_group = stddev_group
+        self.downs = nn.ModuleList(
+            nn.Conv2d(narrow, wide, 4, stride=2, padding=1) for narrow, wide in zip(entering, channels, strict=True)
+        )
+        self.residuals = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=1) for wide in channels)
+        features = channels[-1] * (height * grid_width + (1 if stddev_group else 0))
+        self.hidden = nn.Linear(features, HIDDEN_DIM)
+        self.score = nn.Linear(HIDDEN_DIM, 1)
+        self.embedding = nn.Embedding(categories, HIDDEN_DIM)
+        _start_orthogonal(self)
+        nn.init.normal_(self.embedding.weight, std=0.05)
+
+    def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        x = pictures
+        for down, residual in zip(self.downs, self.residuals, strict=True):
+            x = functional.leaky_relu(down(x), SLOPE)
+            x = x + functional.leaky_relu(residual(x), SLOPE)
+        places = x.permute(0, 2, 3, 1)  # (N, H, W, C), as it lies in memory: backwards, too, nothing is reordered
+        features = places.flatten(1)
+        if self.stddev_group:
+            features = torch.cat([features, minibatch_deviation(places, self.stddev_group).to(features.dtype)], dim=1)
+        hidden = functional.leaky_relu(self.hidden(features), SLOPE).float()  # (N, HIDDEN_DIM)
+        return self.score(hidden).squeeze(1) + (self.embedding(labels) * hidden).sum(dim=1)
+
+
+def _start_orthogonal(network: nn.Module) -> None:
+    """Orthogonal weights and no bias, in every convolution and linear layer; Saxe et al. 2014."""
+    for module in network.modules():
+        if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+            nn.init.orthogonal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
