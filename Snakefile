@@ -123,9 +123,10 @@ rule inspect:
         "environment.yml"
     params:
         section=SECTIONS["inspect"],
+        scratch=".scratch/inspect",
     shell:
         "python -m pipeline inspect --params {params.section:q} --log {log} --shard {input.shard}"
-        " --raw-table {input.raw_table} --table {output.table}"
+        " --raw-table {input.raw_table} --table {output.table} --scratch {params.scratch}"
 
 
 rule dedup:

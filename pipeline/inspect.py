@@ -11,19 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
+from pipeline import images
 from pipeline.images.decoding import UndecodableError, decoded
 from pipeline.images.guarded import Limits, Lost, guarded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
 from pipeline.images.quality import quality_of, thumbnail
 from pipeline.images.sketches import sketch
 from pipeline.params import InspectParams
+from pipeline.store.remembered import remember, remembered, terms_of
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import INSPECT, RAW, read_table, write_table
 from pipeline.store.tracking import Tracker
 
 BATCH = 1024
+MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # of a picture, whatever row of the manifest it is
 
 log = logging.getLogger(__name__)
 
@@ -83,17 +87,33 @@ def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iter
         yield from _with_hashes(batch)
 
 
-def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, track: Tracker) -> None:
-    """Write a row for every picture that was fetched, in the order of `raw_table`."""
+def terms_of_measuring(params: InspectParams) -> str:
+    """What a picture's measures depend on beside its bytes."""
+    code = [Path(__file__), Path(images.__file__).parent]
+    return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy"))
+
+
+def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
+    """Write a row for every picture that was fetched, in the order of `raw_table`.
+
+    `scratch` remembers the measures of the shard's pictures for the next run, which then measures only those it has not seen.
+    """
     raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
-    members = tqdm(read_shard(shard), total=raw["sha256"].nunique(), desc=f"inspect {shard.stem}", mininterval=1.0)
-    columns = [name for name in INSPECT.names if name != "key"]
+    memory, terms = scratch / f"{shard.stem}.parquet", terms_of_measuring(params)
+    before = remembered(memory, terms, MEASURED)
+    before = before[before["sha256"].isin(raw["sha256"])]
+    known, distinct = set(before["sha256"]), raw["sha256"].nunique()
+    members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
+    shown = tqdm(members, total=distinct, initial=len(known), desc=f"inspect {shard.stem}", mininterval=1.0)
     # As objects: a missing hash would make floats of the others, which hold only 53 of their 64 bits.
-    measured = pd.DataFrame(rows_of(members, params), columns=columns, dtype=object)
+    new = pd.DataFrame(rows_of(shown, params), columns=MEASURED.names, dtype=object)
+    measured = pd.concat([before.astype(object), new], ignore_index=True)
     rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
+    # What could not be decoded is tried again: it may have been the hour's fault.
+    remember(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad = rows[~rows["decoded"].astype(bool)]
-    log.info("%d pictures, %d undecodable", len(rows), len(bad))
+    log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
     for reason, count in bad["reason"].value_counts().items():
         log.info("undecodable: %s: %d", reason, count)
-    track.metrics({"pictures": len(rows), "undecodable": len(bad)})
+    track.metrics({"pictures": len(rows), "undecodable": len(bad), "measured_anew": len(new)})

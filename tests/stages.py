@@ -56,7 +56,8 @@ class DataStages:
 
     def inspect(self) -> None:
         for shard, raw_table, table in zip(self.shards, self.raw_tables, self.inspect_tables, strict=True):
-            inspect.run(self.params.inspect, shard=shard, raw_table=raw_table, table=table, track=self._track)
+            paths = {"shard": shard, "raw_table": raw_table, "table": table, "scratch": self.scratch / "inspect"}
+            inspect.run(self.params.inspect, **paths, track=self._track)
 
     def dedup(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.inspect import rows_of
 from pipeline.params import InspectParams
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import INSPECT, RAW, read_table, read_tables
+from tests.garments import draw_wardrobe
 from tests.stages import DataStages, by_file, tiny_params
 
 
@@ -94,6 +96,49 @@ def test_inspecting_again_gives_the_same_bytes(inspected: DataStages) -> None:
     before = [path.read_bytes() for path in inspected.inspect_tables]
     inspected.inspect()
     assert [path.read_bytes() for path in inspected.inspect_tables] == before
+
+
+def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Inspect, and how many pictures were not known from before."""
+    seen: list[str] = []
+
+    def counted(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+        return rows_of((seen.append(member[0]) or member for member in members), params)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr("pipeline.inspect.rows_of", counted)
+    stages.inspect()
+    return len(seen)
+
+
+def test_only_what_is_new_is_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = DataStages(tiny_params(wardrobe, inspect={"sketch": True}), tmp_path / "data").up_to("fetch")
+    assert _measured_anew(stages, monkeypatch) == 40
+    draw_wardrobe(wardrobe, ["coat"], 2, seed=1)
+    (wardrobe / "coat" / "broken.jpg").write_text("no picture")
+    (wardrobe / "hat" / "000.png").unlink()
+    stages.up_to("fetch")
+    assert _measured_anew(stages, monkeypatch) == 3
+    assert _measured_anew(stages, monkeypatch) == 1, "what could not be decoded is tried again"
+    after = [path.read_bytes() for path in stages.inspect_tables]
+    shutil.rmtree(stages.scratch / "inspect")
+    assert _measured_anew(stages, monkeypatch) == 42
+    assert [path.read_bytes() for path in stages.inspect_tables] == after
+
+
+@pytest.mark.parametrize("change", [{"background_tolerance": 7}, {"sketch": True}])
+def test_other_parameters_measure_all_again(
+    wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    DataStages(tiny_params(wardrobe, inspect={"sketch": False}), tmp_path / "data").up_to("inspect")
+    assert _measured_anew(DataStages(tiny_params(wardrobe, inspect=change), tmp_path / "data"), monkeypatch) == 40
+
+
+def test_a_damaged_memory_is_none(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data").up_to("inspect")
+    [memory] = (stages.scratch / "inspect").iterdir()
+    memory.write_bytes(memory.read_bytes()[:-100])
+    assert _measured_anew(stages, monkeypatch) == 40
+    assert _measured_anew(stages, monkeypatch) == 0
 
 
 def test_a_damaged_shard_is_one_clear_error(inspected: DataStages) -> None:
