@@ -21,9 +21,12 @@ PICTURE = ["key", "decoded", "width", "height"]
 # Reason, column and parameter of each measure, in the order of precedence: what a picture shows, from coarse to fine.
 LIMITS = (
     ("too small", "side", "min_side_px"),
+    ("odd size", "size_ratio", "max_size_ratio"),
     ("aspect", "aspect", "max_aspect"),
     ("dark", "brightness", "min_brightness"),
+    ("underexposed", "highlight", "min_highlight"),
     ("bright", "brightness", "max_brightness"),
+    ("washed out", "shadow", "max_shadow"),
     ("flat", "contrast", "min_contrast"),
     ("low information", "entropy_bits", "min_entropy_bits"),
     ("grey", "colourfulness", "min_colourfulness"),
@@ -32,7 +35,7 @@ LIMITS = (
     ("more than one", "second", "max_second"),
     ("blurry", "sharpness", "min_sharpness"),
 )
-MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - {"side", "aspect"})]
+MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - {"side", "aspect", "size_ratio"})]
 BY_HAND = "by hand"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
 
@@ -54,10 +57,17 @@ class Limit:
         return self.values > self.limit if self.upper else self.values < self.limit
 
 
+def size_ratios(pictures: pd.DataFrame) -> pd.Series:
+    """How many times larger or smaller each of `pictures` is than the median one, by the root of its area: 1 or more."""
+    sizes = np.sqrt(pictures["width"].astype(np.float64) * pictures["height"].astype(np.float64))
+    ratios = sizes / sizes.median()
+    return ratios.where(ratios >= 1, 1 / ratios)
+
+
 def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
     """The measured limits in their order; a quantile is taken of all `pictures` that could be decoded."""
     short, long = pictures[["width", "height"]].min(axis=1), pictures[["width", "height"]].max(axis=1)
-    measured = pictures.assign(side=short, aspect=long / short)
+    measured = pictures.assign(side=short, aspect=long / short, size_ratio=size_ratios(pictures))
     limits = []
     for reason, column, name in LIMITS:
         values = measured[column].astype(np.float64)

@@ -200,10 +200,13 @@ class CurateParams(Section):
     """Limits of measures, inclusive; each is a number or a quantile of the pictures that could be decoded."""
 
     min_side_px: Limit[Count]
+    max_size_ratio: Limit[Annotated[float, Field(ge=1)]]  # how many times larger or smaller than the median picture
     max_aspect: Limit[Annotated[float, Field(ge=1)]]  # long side over short side
     min_sharpness: Limit[NotNegative]
     min_brightness: Limit[Share]
     max_brightness: Limit[Share]
+    min_highlight: Limit[Share]  # luma of the brightest pixels; under it the picture is underexposed
+    max_shadow: Limit[Share]  # luma of the darkest pixels; over it the picture is washed out
     min_contrast: Limit[NotNegative]
     min_entropy_bits: Limit[NotNegative]
     min_colourfulness: Limit[NotNegative]  # over 0 drops grey pictures

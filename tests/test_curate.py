@@ -26,6 +26,8 @@ SOUND = {
     "height": 100,
     "sharpness": 50.0,
     "brightness": 0.5,
+    "shadow": 0.1,
+    "highlight": 0.9,
     "contrast": 0.2,
     "entropy_bits": 6.0,
     "colourfulness": 20.0,
@@ -46,9 +48,12 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no category": {"category": None},
     "by hand": {"decision": "drop"},
     "too small": {"width": 31},
+    "odd size": {"width": 1000, "height": 1000},
     "aspect": {"height": 301},
     "dark": {"brightness": 0.04},
+    "underexposed": {"highlight": 0.2},
     "bright": {"brightness": 0.96},
+    "washed out": {"shadow": 0.8},
     "flat": {"contrast": 0.01},
     "low information": {"entropy_bits": 0.9},
     "grey": {"colourfulness": 1.0},
@@ -59,7 +64,18 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-MEASURES = ["width", "height", "sharpness", "brightness", "contrast", "entropy_bits", "colourfulness", "background"]
+MEASURES = [
+    "width",
+    "height",
+    "sharpness",
+    "brightness",
+    "shadow",
+    "highlight",
+    "contrast",
+    "entropy_bits",
+    "colourfulness",
+    "background",
+]
 MEASURES += ["cut_off", "second", "difference"]
 
 
@@ -70,6 +86,9 @@ def _params(**changes: Any) -> CurateParams:
         "min_sharpness": 5.0,
         "min_brightness": 0.05,
         "max_brightness": 0.95,
+        "min_highlight": 0.3,
+        "max_shadow": 0.7,
+        "max_size_ratio": 5.0,
     }
     limits |= {"min_colourfulness": 2.0, "max_background": 0.95, "max_cut_off": 0.9, "max_second": 0.8}
     limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_per_category": 1, "split": "hash"}
@@ -91,7 +110,8 @@ def test_the_precedence_is_as_documented() -> None:
     own = list(FAULTS)[3:]
     for first, second in pairwise(own):
         if first != "dark":  # nothing is dark and bright
-            assert with_reasons(_pictures(FAULTS[second] | FAULTS[first]), _params()).tolist() == [first]
+            reasons = with_reasons(_pictures(FAULTS[second] | FAULTS[first], {}, {}), _params())
+            assert reasons.tolist() == [first, None, None]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +128,13 @@ def test_the_precedence_is_as_documented() -> None:
 )
 def test_limits_are_inclusive(change: dict[str, Any]) -> None:
     assert with_reasons(_pictures(change), _params()).tolist() == [None]
+
+
+def test_an_odd_size_is_odd_beside_the_others() -> None:
+    pictures = _pictures(*({"width": side, "height": side} for side in (100, 100, 100, 501, 499, 20, 21)))
+    reasons = with_reasons(pictures, _params(min_side_px=1))
+    assert reasons.tolist() == [None, None, None, "odd size", None, None, None]
+    assert with_reasons(pictures, _params(min_side_px=1, max_size_ratio=4.9)).tolist()[3:] == ["odd size"] * 3 + [None]
 
 
 def test_a_group_keeps_its_representative() -> None:

@@ -24,7 +24,9 @@ from pipeline.images.quality import (
     colourfulness,
     cut_off_share,
     entropy_bits,
+    histogram,
     laplacian_variance,
+    level_at,
     quality_of,
     second_piece,
     thumbnail,
@@ -230,9 +232,16 @@ def test_laplacian_variance_of_a_chessboard_and_of_a_slope() -> None:
 
 
 def test_entropy_counts_the_bits_of_a_grey_level() -> None:
-    assert entropy_bits(np.zeros((4, 4), np.uint8)) == 0
-    assert entropy_bits(np.arange(256, dtype=np.uint8).reshape(16, 16)) == pytest.approx(8)
-    assert entropy_bits(np.array([[0, 0, 0, 255]], np.uint8)) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
+    assert entropy_bits(histogram(np.zeros((4, 4), np.uint8))) == 0
+    assert entropy_bits(histogram(np.arange(256, dtype=np.uint8).reshape(16, 16))) == pytest.approx(8)
+    uneven = np.array([[0, 0, 0, 255]], np.uint8)
+    assert entropy_bits(histogram(uneven)) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.05, 0), (0.5, 0), (0.75, 51), (0.76, 255), (0.99, 255)])
+def test_a_level_is_that_of_the_sorted_pixels(share: float, level: int) -> None:
+    counts = histogram(np.array([[0, 0, 51, 255]], np.uint8))
+    assert level_at(counts, share) == level / 255
 
 
 def test_colourfulness_is_nought_for_grey_and_known_for_one_colour() -> None:

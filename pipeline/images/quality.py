@@ -11,6 +11,10 @@ from PIL import Image
 MEASURING_SIDE_PX = 256
 THUMBNAIL_SIDE_PX = 16
 Pixel = TypeVar("Pixel", bound=np.generic)
+SHADOW_SHARE, HIGHLIGHT_SHARE = (
+    0.05,
+    0.99,
+)  # of the pixels: what is underexposed has no highlights, what is overexposed no shadows
 PIECES_SIDE_PX = 32  # of the shorter side, at least, when pieces are counted
 
 
@@ -20,6 +24,8 @@ class Quality:
 
     sharpness: float
     brightness: float
+    shadow: float
+    highlight: float
     contrast: float
     colourfulness: float
     entropy_bits: float
@@ -55,11 +61,20 @@ def laplacian_variance(luma: NDArray[np.uint8]) -> float:
     return float(np.var(around - 4 * middle))
 
 
-def entropy_bits(luma: NDArray[np.uint8]) -> float:
-    """Shannon entropy of the histogram of `luma`, 0 to 8."""
-    counts = np.bincount(luma.ravel(), minlength=256)
-    shares = counts[counts > 0] / luma.size
+def histogram(luma: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of `luma` have each of 256 levels."""
+    return np.bincount(luma.ravel(), minlength=256)
+
+
+def entropy_bits(counts: NDArray[np.int64]) -> float:
+    """Shannon entropy of a histogram (256,), 0 to 8."""
+    shares = counts[counts > 0] / counts.sum()
     return float(abs(np.sum(shares * np.log2(shares))))
+
+
+def level_at(counts: NDArray[np.int64], share: float) -> float:
+    """The level, in [0, 1], that at least `share` of the pixels of a histogram (256,) are not above."""
+    return float(np.searchsorted(np.cumsum(counts), share * counts.sum())) / 255
 
 
 def colourfulness(rgb: NDArray[np.uint8]) -> float:
@@ -108,12 +123,15 @@ def quality_of(image: Image.Image, background_tolerance: int) -> Quality:
     luma = np.asarray(small.convert("L"))
     pixels = np.asarray(small).reshape(small.height, small.width, -1)
     background = background_of(pixels, background_tolerance)
+    counts = histogram(luma)
     return Quality(
         sharpness=laplacian_variance(luma),
         brightness=float(luma.mean()) / 255,
+        shadow=level_at(counts, SHADOW_SHARE),
+        highlight=level_at(counts, HIGHLIGHT_SHARE),
         contrast=float(luma.std()) / 255,
         colourfulness=colourfulness(pixels) if image.mode == "RGB" else 0.0,
-        entropy_bits=entropy_bits(luma),
+        entropy_bits=entropy_bits(counts),
         background=float(background.mean()),
         cut_off=cut_off_share(background),
         second=second_piece(background),

@@ -14,6 +14,7 @@ LINKS = {
 }
 REASONS = {
     "aspect": "too long or too wide",
+    "odd size": "of another size than the others",
     "dark": "too dark",
     "bright": "too bright",
     "flat": "too little contrast",
