@@ -59,7 +59,7 @@ class Limit:
 
 def size_ratios(pictures: pd.DataFrame) -> pd.Series:
     """How many times larger or smaller each of `pictures` is than the median one, by the root of its area: 1 or more."""
-    sizes = np.sqrt(pictures["width"].astype(np.float64) * pictures["height"].astype(np.float64))
+    sizes = (pictures["width"].astype(np.float64) * pictures["height"].astype(np.float64)).pow(0.5)
     ratios = sizes / sizes.median()
     return ratios.where(ratios >= 1, 1 / ratios)
 
