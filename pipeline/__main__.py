@@ -5,16 +5,18 @@ are not stages (COMMANDS) bring their own options.
 """
 
 import argparse
+import errno
 import importlib
 import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pipeline.errors import AtelierError
+from pipeline.errors import AtelierError, StoppedError
 from pipeline.params import STAGES, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
@@ -33,11 +35,18 @@ def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:
     command.set_defaults(run=run)
 
 
+class _LogFile(logging.FileHandler):
+    """Says nothing when it cannot be written, as on a full disk; the terminal still tells."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+
 def _log_to(path: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers
     )
@@ -54,14 +63,15 @@ def _run_stage(stage: str, options: argparse.Namespace) -> None:
     track.params(params.model_dump(mode="json"))
     try:
         run(params, **given, track=track)
-    except BaseException:
-        track.close("FAILED")
+    except BaseException as error:
+        with suppress(OSError):  # a full disk, which is the error already
+            track.close("KILLED" if isinstance(error, StoppedError) else "FAILED")
         raise
     track.close("FINISHED")
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status of the command in `arguments`: 0, or 1 after one line that says what was wrong."""
+    """Exit status of the command in `arguments`: 0, or after one line that says why 1, or 75 when a signal stopped it."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="One stage of the pipeline.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
     # Only the stage asked for is imported: the others may need torch, which takes seconds.
@@ -83,8 +93,15 @@ def main(arguments: list[str]) -> int:
             _run_stage(options.command, options)
     except AtelierError as error:
         logging.getLogger(options.command).error("%s", error)
-        return 1
-    except Exception:  # a defect: its traceback belongs into the stage's log file as well
+        return error.exit_status
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = error.filename or "a file of this stage"
+            logging.getLogger(options.command).error(
+                "%s: not written, the disk is full; free some space and run the same command again", where
+            )
+            return 1
+        # A defect: its traceback belongs into the stage's log file as well.
         logging.getLogger(options.command).exception("not foreseen; please report it with these lines")
         return 1
     return 0

@@ -1,8 +1,12 @@
 """Every error a user can cause. Each prints as one line that names the file, row or key, and says what to do."""
 
+import os
+
 
 class AtelierError(Exception):
     """Base of all errors that are shown without a traceback."""
+
+    exit_status = 1
 
 
 class ParamsError(AtelierError):
@@ -19,6 +23,12 @@ class InputError(AtelierError):
 
 class TrainingError(AtelierError):
     """Training cannot go on: out of memory, disk full, diverged."""
+
+
+class StoppedError(AtelierError):
+    """SIGTERM or SIGINT asked a stage to stop, and it saved what it had: the same command goes on from there."""
+
+    exit_status = os.EX_TEMPFAIL  # 75; tells a preempted job, to be started again, from a failed one
 
 
 class ExportError(AtelierError):

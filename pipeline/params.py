@@ -306,6 +306,7 @@ class TrainParams(Section):
     sample_every_kimg: Positive
     samples_per_category: Annotated[int, Field(ge=1, le=64)]
     checkpoint_every_kimg: Positive
+    keep_checkpoints: Count  # the last ones; a damaged one is passed over for the one before it
     seed: Seed
 
     @field_validator("batch_size")

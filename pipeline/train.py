@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.errors import StoppedError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.sampling import pictures_of
@@ -37,13 +38,20 @@ NORM_BATCHES_AT_THE_END = 40
 
 
 class StopRequest:
-    """Which signal asked this process to stop, if any."""
+    """Which signal asked this process to stop, if any; obeyed at once while there is nothing that is not saved."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.all_saved = True
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
+        self.obey()
+
+    def obey(self) -> None:
+        """Raise StoppedError when a stop was asked for and all is saved."""
+        if self.signal and self.all_saved:
+            raise StoppedError(f"stopped by {self.signal.name}, all saved: the same command goes on from there")
 
 
 @contextmanager
@@ -120,19 +128,20 @@ def _show_samples(trainer: Trainer, categories: int, folder: Path, norm_batches:
     track.picture(sheet, "samples", step=trainer.images_seen)
 
 
-def train_to_the_end(trainer: Trainer, categories: int, folder: Path, track: Tracker) -> None:
+def train_to_the_end(trainer: Trainer, categories: int, folder: Path, request: StopRequest, track: Tracker) -> None:
     """Train until `total_kimg`, leaving checkpoints and sample sheets in `folder`.
 
-    Raises TrainingError; raises SystemExit with 128 + the signal's number after SIGTERM or SIGINT and a checkpoint.
+    Raises TrainingError; raises StoppedError after the step during which a stop was requested, and a checkpoint.
     """
     params = trainer.params
     rate_clock = time.perf_counter()
     rate_images = trainer.images_seen
     bar = tqdm(total=trainer.total_images, initial=trainer.images_seen, unit="img", desc="train", mininterval=1.0)
-    with bar, stop_requests() as request:
+    with bar:
         if trainer.images_seen == 0:
             _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
         for before, after in trainer.steps():
+            request.all_saved = False
             bar.update(after - before)
             if passed(before, after, params.log_every_kimg) or after == trainer.total_images:
                 row = trainer.new_history_row()
@@ -148,18 +157,21 @@ def train_to_the_end(trainer: Trainer, categories: int, folder: Path, track: Tra
                 rate_clock, rate_images = time.perf_counter(), after
             if passed(before, after, params.sample_every_kimg) and after < trainer.total_images:
                 _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
-            if request.signal or passed(before, after, params.checkpoint_every_kimg):
+            ended = after == trainer.total_images
+            if request.signal or ended or passed(before, after, params.checkpoint_every_kimg):
                 trainer.check()
-                save_checkpoint(folder, after, trainer.state())
-            if request.signal:
-                log.error(
-                    "stopped by %s after %d images, all saved: the same command goes on from there", request.signal.name, after
-                )
-                raise SystemExit(128 + request.signal)
+                save_checkpoint(folder, after, trainer.state(), keep=params.keep_checkpoints)
+                request.all_saved = True
+                request.obey()
 
 
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
     """Write the trained GAN into `gan`; what an interrupted run left in `scratch` is gone on with, to the same bytes."""
+    with stop_requests() as request:
+        _run(params, train, gan, scratch, request, track)
+
+
+def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: StopRequest, track: Tracker) -> None:
     data = read_card(train)
     images, labels = read_split(train, "train")
     device = chosen_device(params.device)
@@ -176,7 +188,7 @@ def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tr
         log.info("going on from image %d", trainer.images_seen)
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()
-    train_to_the_end(trainer, len(data.categories), folder, track)
+    train_to_the_end(trainer, len(data.categories), folder, request, track)
     _show_samples(trainer, len(data.categories), folder, NORM_BATCHES_AT_THE_END, track)
     track.metrics(
         {"train_seconds": time.perf_counter() - clock, "train_cpu_seconds": time.process_time() - cpu_clock},

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,88 +18,33 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pipeline.errors import ParamsError, TrainingError
+from pipeline.errors import ParamsError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, chosen_precision, epoch_order, rate_scale
-from pipeline.params import TrainParams, parse_section
-from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.params import TrainParams
 from pipeline.store.checkpoints import read_checkpoint
-from pipeline.store.files import sha256_of_file
 from pipeline.store.tracking import Tracker
 from pipeline.train import csv_of_history, passed, run, run_identity
-
-TINY: dict[str, Any] = {
-    "network": {
-        "name": "resnet",
-        "latent_dim": 8,
-        "generator_width": 4,
-        "discriminator_width": 4,
-        "max_width": 8,
-        "truncation": 0.9,
-        "stddev_group": 2,
-    },
-    "loss": "non-saturating",
-    "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2},
-    "mode_seeking": 0.0,
-    "diffaugment": [],
-    "batch_size": 8,
-    "total_kimg": 0.4,
-    "generator_rate": 0.001,
-    "discriminator_rate": 0.001,
-    "beta1": 0.0,
-    "beta2": 0.99,
-    "decay_share": 0.4,
-    "ema_half_life_kimg": 0.1,
-    "device": "cpu",
-    "precision": "fp32",
-    "channels_last": True,
-    "threads": 1,
-    "log_every_kimg": 0.08,
-    "sample_every_kimg": 0.16,
-    "samples_per_category": 3,
-    "checkpoint_every_kimg": 0.08,
-    "seed": 0,
-}
-
-
-def _params(**changes: Any) -> TrainParams:
-    section = parse_section("train", json.dumps({**TINY, **changes}))
-    assert isinstance(section, TrainParams)
-    return section
-
-
-def _write_data(folder: Path, channels: int = 1) -> Path:
-    numbers = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), 20)
-    images = (numbers.integers(0, 60, (60, 16, 16, channels)) + labels[:, None, None, None] * 90).astype(np.uint8)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_split(folder, "train", images, labels)
-    sha256 = {"train": split_sha256(folder, "train")}
-    write_card(folder, DatasetCard(["a", "b", "c"], 16, 16, channels, "none", {"train": 60}, sha256))
-    return folder
+from tests.training import hashes, tiny_params, write_data
 
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _write_data(tmp_path_factory.mktemp("data") / "train")
+    return write_data(tmp_path_factory.mktemp("data") / "train")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(train: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    run(_params(), train=train, gan=folder / "gan", scratch=folder / "scratch", track=Tracker())
+    run(tiny_params(), train=train, gan=folder / "gan", scratch=folder / "scratch", track=Tracker())
     return folder
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_the_outputs_are_all_there_and_agree(undisturbed: Path) -> None:
     gan = undisturbed / "gan"
-    assert sorted(_hashes(gan)) == [
+    assert sorted(hashes(gan)) == [
         "checkpoint.pt",
         "generator.json",
         "generator.safetensors",
@@ -128,10 +73,10 @@ def test_the_outputs_are_all_there_and_agree(undisturbed: Path) -> None:
 def test_the_same_parameters_give_the_same_bytes_and_another_seed_does_not(
     train: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    for name, params in (("again", _params()), ("other", _params(seed=1))):
+    for name, params in (("again", tiny_params()), ("other", tiny_params(seed=1))):
         run(params, train=train, gan=tmp_path / name, scratch=tmp_path / "scratch", track=Tracker())
-    assert _hashes(tmp_path / "again") == _hashes(undisturbed / "gan")
-    assert _hashes(tmp_path / "other")["generator.safetensors"] != _hashes(undisturbed / "gan")["generator.safetensors"]
+    assert hashes(tmp_path / "again") == hashes(undisturbed / "gan")
+    assert hashes(tmp_path / "other")["generator.safetensors"] != hashes(undisturbed / "gan")["generator.safetensors"]
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -163,7 +108,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ["dcgan", "hinge"])
 def test_the_score_of_real_pictures_does_not_depend_on_the_generated_ones(name: str, train: Path) -> None:
     images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
-    trainers = [Trainer(_params(**VARIANTS[name]), images, labels, 3, torch.device("cpu")) for _ in range(2)]
+    trainers = [Trainer(tiny_params(**VARIANTS[name]), images, labels, 3, torch.device("cpu")) for _ in range(2)]
     with torch.no_grad():
         for weights in trainers[1].generator.parameters():
             weights.mul_(3)
@@ -177,7 +122,7 @@ def test_the_score_of_real_pictures_does_not_depend_on_the_generated_ones(name: 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
     images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
-    params = _params(**VARIANTS[name])
+    params = tiny_params(**VARIANTS[name])
 
     def fresh() -> Trainer:
         return Trainer(params, images, labels, 3, torch.device("cpu"))
@@ -218,36 +163,72 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(train: Path, undis
     moments = random.Random(0)
     kills = 0
     for wanted in (1, 2):
-        with _training(_params(), train, tmp_path) as process:
+        with _training(tiny_params(), train, tmp_path) as process:
             _wait_for("*.pt", wanted, tmp_path, process)
             time.sleep(moments.uniform(0, 0.05))
             kills += process.poll() is None
     assert kills
-    run(_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
-    assert _hashes(tmp_path / "gan") == _hashes(undisturbed / "gan")
+    run(tiny_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert hashes(tmp_path / "gan") == hashes(undisturbed / "gan")
 
 
-def test_sigterm_saves_and_says_so(train: Path, tmp_path: Path) -> None:
-    params = _params(total_kimg=1000.0, checkpoint_every_kimg=500.0)
-    with _training(params, train, tmp_path) as process:
-        _wait_for("*.png", 1, tmp_path, process)
+def test_sigterm_saves_says_so_and_has_its_own_exit_status(train: Path, tmp_path: Path) -> None:
+    with _training(tiny_params(total_kimg=1000.0), train, tmp_path) as process:
+        _wait_for("*.pt", 1, tmp_path, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert process.wait(timeout=60) == 75
     told = (tmp_path / "told").read_text(encoding="utf-8")
-    assert "stopped by SIGTERM" in told
+    assert "stopped by SIGTERM, all saved" in told
     assert "Traceback" not in told
-    assert len(list((tmp_path / "scratch").rglob("*.pt"))) == 1
     assert not (tmp_path / "gan").exists()
 
 
+class _Stopping(Tracker):
+    """Sends this process a signal when it hears of the losses at `step`."""
+
+    def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__()
+        self.step, self.number = step, number
+
+    def metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        if step == self.step and "loss_generator" in metrics:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("step", "number"), [(80, signal.SIGTERM), (400, signal.SIGINT)])
+def test_stopped_between_checkpoints_it_saves_and_ends_with_the_same_bytes(
+    step: int, number: signal.Signals, train: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    params = tiny_params(checkpoint_every_kimg=0.16)
+    scratch = tmp_path / "scratch"
+    with pytest.raises(StoppedError, match=number.name):
+        run(params, train=train, gan=tmp_path / "gan", scratch=scratch, track=_Stopping(step, number))
+    assert max(int(path.name[:10]) for path in scratch.rglob("*.pt")) == step
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # the stage's handler has gone
+    run(params, train=train, gan=tmp_path / "gan", scratch=scratch, track=Tracker())
+    expected, found = hashes(undisturbed / "gan"), hashes(tmp_path / "gan")
+    del expected["generator.json"], found["generator.json"]  # it holds the parameters
+    assert found == expected
+
+
+def test_as_many_checkpoints_are_kept_as_asked_for(train: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run(tiny_params(keep_checkpoints=3), train=train, gan=tmp_path, scratch=tmp_path / "scratch", track=_Stopping(320))
+    assert sorted(int(path.name[:10]) for path in (tmp_path / "scratch").rglob("*.pt")) == [160, 240, 320]
+
+
 def test_a_changed_parameter_or_dataset_never_goes_on_from_an_old_state(train: Path, tmp_path: Path) -> None:
-    colour = _write_data(tmp_path / "colour", channels=3)
-    identities = {run_identity(_params(), train), run_identity(_params(seed=1), train), run_identity(_params(), colour)}
+    colour = write_data(tmp_path / "colour", channels=3)
+    identities = {
+        run_identity(tiny_params(), train),
+        run_identity(tiny_params(seed=1), train),
+        run_identity(tiny_params(), colour),
+    }
     assert len(identities) == 3
 
 
 def test_divergence_stops_with_one_line(train: Path, tmp_path: Path) -> None:
-    params = _params(generator_rate=1e30, discriminator_rate=1e30)
+    params = tiny_params(generator_rate=1e30, discriminator_rate=1e30)
     with pytest.raises(TrainingError, match=r"diverged before image 80.*train\.generator_rate"):
         run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
     assert not (tmp_path / "gan").exists()
@@ -255,7 +236,7 @@ def test_divergence_stops_with_one_line(train: Path, tmp_path: Path) -> None:
 
 def test_short_memory_names_the_parameter_to_lower(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(
-        _params(), np.load(train / "train_images.npy"), np.load(train / "train_labels.npy"), 3, torch.device("cpu")
+        tiny_params(), np.load(train / "train_images.npy"), np.load(train / "train_labels.npy"), 3, torch.device("cpu")
     )
 
     def short(*_: object) -> None:
@@ -268,7 +249,7 @@ def test_short_memory_names_the_parameter_to_lower(train: Path, monkeypatch: pyt
 
 def test_tracking_hears_of_losses_and_pictures(train: Path, tmp_path: Path) -> None:
     track = Tracker(tmp_path / "spool.jsonl")
-    run(_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=track)
+    run(tiny_params(), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=track)
     track.close("FINISHED")
     events = [json.loads(line) for line in (tmp_path / "spool.jsonl").read_text(encoding="utf-8").splitlines()]
     losses = [event for event in events if "loss_generator" in event.get("metrics", {})]
@@ -280,7 +261,7 @@ def test_tracking_hears_of_losses_and_pictures(train: Path, tmp_path: Path) -> N
 
 def test_a_batch_that_groups_do_not_fill_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"batch_size: not a multiple of network\.stddev_group, 2 \(it is 9\)"):
-        _params(batch_size=9)
+        tiny_params(batch_size=9)
 
 
 def test_every_epoch_sees_every_row_once() -> None:
@@ -329,6 +310,6 @@ def test_automatic_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_training_on_cuda(train: Path, tmp_path: Path) -> None:
-    run(_params(device="cuda"), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    run(tiny_params(device="cuda"), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
     assert (tmp_path / "gan" / "generator.safetensors").exists()
     assert (tmp_path / "gan" / "samples" / "00000400.png").exists()

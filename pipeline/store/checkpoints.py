@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path, images_seen: int, state: Mapping[str, Tensor],
     except OSError as error:
         raise TrainingError(
             f"{folder}: checkpoint at {images_seen} images not written ({os.strerror(error.errno or 0)}); "
-            f"free {len(content) >> 20} MB and run the same command again"
+            f"free {(len(content) >> 20) + 1} MB and run the same command again"
         ) from error
     older = [other for other, _ in _checkpoints(folder) if other != path]
     for other in older[keep - 1 :]:

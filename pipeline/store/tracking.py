@@ -77,7 +77,7 @@ class Tracker:
         self._append("model", path=os.fspath(path), registered_name=registered_name)
 
     def close(self, status: str) -> None:
-        """End the job as FINISHED or FAILED."""
+        """End the job as FINISHED, FAILED or KILLED."""
         self._append("end", status=status)
         if self._file is not None:
             self._file.close()
