@@ -314,6 +314,7 @@ rule export:
     """Export the generator as ONNX and register it."""
     input:
         code=doors.code_of("export"),
+        reference=rules.reference.output.reference,
         gan=rules.train.output.gan,
     output:
         export=directory("models/export"),
@@ -326,4 +327,5 @@ rule export:
     params:
         section=SECTIONS["export"],
     shell:
-        "python -m pipeline export --params {params.section:q} --log {log} --gan {input.gan} --export {output.export}"
+        "python -m pipeline export --params {params.section:q} --log {log} --reference {input.reference} --gan {input.gan}"
+        " --export {output.export}"

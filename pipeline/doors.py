@@ -45,7 +45,7 @@ ROOMS = {
     "train": ("gan", "images"),
     "evaluate": ("gan", "images", "metrics"),
     "report": ("images", "metrics", "reporting"),
-    "export": ("gan",),
+    "export": ("exporting", "gan", "metrics"),
 }
 
 

@@ -1,92 +1,128 @@
-"""The generator as one ONNX file, checked against torch, with a card that says what it draws and how it may be used."""
+"""The generator as ONNX in several precisions, checked against torch, with a card of what it draws and how it may be used."""
 
 import hashlib
 import logging
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
 
-from pipeline.errors import ExportError
-from pipeline.gan.checkpoints import load_generator
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.errors import ExportError, InputError
+from pipeline.exporting.choice import EXACT, chosen_precision, variants_of
+from pipeline.exporting.graphs import OPSET, as_onnx, judge_as_onnx
+from pipeline.exporting.parity import Parities, Parity, judge_difference
+from pipeline.exporting.precisions import in_fp16, in_int8
+from pipeline.exporting.speed import onnx_draw, providers, speeds_of
+from pipeline.gan.checkpoints import GeneratorCard, load_generator
+from pipeline.gan.latents import draw_latents
+from pipeline.metrics.classifier import Classifier, load_classifier
+from pipeline.metrics.real import own_test_features
 from pipeline.params import ExportParams
-from pipeline.store.exported import CARD_NAME, MODEL_NAME, ExportedCard, OnnxGenerator, write_exported
+from pipeline.store.exported import CARD_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, variant_name, write_exported
 from pipeline.store.files import whole_folder
-from pipeline.store.traceless import traceless_bytes
 from pipeline.store.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
-OPSET = 20
-CHECK_SEED = 0
+SPEED_ROUNDS = 5
+JUDGED_PICTURES, JUDGE_SEED = 32, 3
+JUDGE_MAX_DIFFERENCE = 1e-3  # of a probability
 INTENDED_USE = (
     "Ideas, mood boards and research. Not for passing pictures off as photographs, as a brand's designs or as a person's work: "
     "show them as made by AI."
 )
 
 
-def as_onnx(generator: nn.Module, latent_dim: int) -> bytes:
-    """`generator` as ONNX: `latents` (N, D) float32 and `labels` (N,) int64 to `pictures` NCHW float32 in [-1, 1], any N.
-
-    Equal weights give equal bytes; all weights are inside.
-    """
-    program = torch.onnx.export(
-        generator.eval(),
-        (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64)),
-        input_names=["latents", "labels"],
-        output_names=["pictures"],
-        dynamic_shapes=({0: "batch"}, {0: torch.export.Dim.DYNAMIC}),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # it is when a file is asked for
-    return traceless_bytes(program.model_proto)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: how sums are split among threads changes their last bits, and the card shows the difference."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def max_difference(generator: nn.Module, model: bytes, latent_dim: int, categories: int, count: int) -> float:
-    """Largest absolute difference between torch's pictures and onnxruntime's over `count` latents, all categories in turn."""
-    latents = draw_latents(CHECK_SEED, count, latent_dim)
-    labels = labels_in_equal_shares(count, categories)
-    with torch.inference_mode(), _one_thread():
-        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
-    return float(np.abs(OnnxGenerator(model, threads=1).pictures(latents, labels) - expected).max())
-
-
-def rounded_up(value: float) -> float:
-    """`value` rounded up to one digit, so that the last bits of a machine's arithmetic do not show."""
-    step = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    return float(f"{math.ceil(value / step) * step:.0e}")
-
-
-def run(params: ExportParams, *, gan: Path, export: Path, track: Tracker) -> None:
-    """Write generator.onnx and its card into `export` and ask for its registration. Raises ExportError, InputError."""
-    generator, made = load_generator(gan, torch.device("cpu"))
-    model = as_onnx(generator, made.latent_dim)
-    difference = max_difference(generator, model, made.latent_dim, len(made.categories), params.check_latents)
-    log.info("%d latents: ONNX differs from torch by at most %.2g", params.check_latents, difference)
-    track.metrics({"max_difference": difference, "onnx_bytes": len(model)})
-    if not difference <= params.max_difference:  # so that "not a number" is refused, too
-        raise ExportError(
-            f"{export}: ONNX differs from torch by {difference:.2g}, over export.max_difference ({params.max_difference:g}); "
-            "train again, or raise it in params.yaml if such pictures will do"
+def judge_of(reference: Path, made: GeneratorCard) -> tuple[Classifier, NDArray[np.float32]]:
+    """The classifier in `reference` and its features (N, 128) of the real test pictures. Raises InputError."""
+    classifier = load_classifier(reference)
+    card = classifier.card
+    sees = card.height, card.width, card.channels, card.n_categories
+    draws = made.height, made.width, made.channels, len(made.categories)
+    if sees != draws:
+        raise InputError(
+            f"{reference}: the classifier sees {sees}, the generator draws {draws} (height, width, channels, categories); "
+            "run reference and train again"
         )
+    return classifier, own_test_features(reference)
+
+
+def checked_judge(classifier: Classifier) -> bytes:
+    """`classifier` as ONNX. Raises ExportError when it thinks otherwise than torch of random pictures."""
+    card = classifier.card
+    noise = draw_latents(JUDGE_SEED, JUDGED_PICTURES, card.height * card.width * card.channels)
+    pictures = np.clip(127.5 + 60 * noise, 0, 255).astype(np.uint8).reshape(-1, card.height, card.width, card.channels)
+    judge = judge_as_onnx(classifier)
+    difference = judge_difference(classifier, judge, pictures)
+    if not difference <= JUDGE_MAX_DIFFERENCE:
+        raise ExportError(f"{JUDGE_NAME}: its probabilities differ from torch's by {difference:.2g}; run reference again")
+    return judge
+
+
+def tell_parity(precision: str, model: bytes, parity: Parity, track: Tracker) -> None:
+    """Log and track how far one precision is from torch."""
+    log.info(
+        "%s: %s bytes; differs from torch by at most %.2g, on average by %.2g; fd_classifier %.3f",
+        precision,
+        f"{len(model):,}",
+        parity.max_difference,
+        parity.mean_difference,
+        parity.fd_classifier,
+    )
+    found = vars(parity) | {"onnx_bytes": len(model)}
+    track.metrics({f"{name}_{precision}": value for name, value in found.items()})
+
+
+def tell_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker) -> None:
+    """Log and track how fast each precision is under each provider. No output holds it: no two runs of a clock agree."""
+    for provider in providers():
+        ways = {precision: onnx_draw(model, provider, threads=1) for precision, model in models.items()}
+        for precision, speed in speeds_of(ways, made.latent_dim, len(made.categories), SPEED_ROUNDS).items():
+            log.info(
+                "%s under %s: %.2f ms a picture, %.0f pictures/s",
+                precision,
+                provider,
+                speed.latency_ms,
+                speed.pictures_per_s,
+            )
+            where = f"{precision}_{provider.removesuffix('ExecutionProvider').lower()}"
+            track.metrics({f"latency_ms_{where}": speed.latency_ms, f"pictures_per_s_{where}": speed.pictures_per_s})
+
+
+def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track: Tracker) -> None:
+    """Write generator.onnx, its other precisions, judge.onnx and the card into `export` and ask for its registration.
+
+    Raises ExportError, InputError.
+    """
+    generator, made = load_generator(gan, torch.device("cpu"))
+    classifier, of_test = judge_of(reference, made)
+    categories = len(made.categories)
+    measured = Parities(
+        generator, classifier, of_test, latent_dim=made.latent_dim, categories=categories, check_latents=params.check_latents
+    )
+    exact = as_onnx(generator, made.latent_dim)
+    parities = {EXACT: measured.of(exact)}
+    tell_parity(EXACT, exact, parities[EXACT], track)
+    if not parities[EXACT].max_difference <= params.max_difference:  # so that "not a number" is refused, too
+        raise ExportError(
+            f"{export}: ONNX differs from torch by {parities[EXACT].max_difference:.2g}, over export.max_difference "
+            f"({params.max_difference:g}); train again, or raise it in params.yaml if such pictures will do"
+        )
+    fewer_bits: dict[str, Callable[[], bytes]] = {
+        "fp16": lambda: in_fp16(exact),
+        "int8": lambda: in_int8(exact, made.latent_dim, categories),
+    }
+    models = {EXACT: exact} | {name: make() for name, make in fewer_bits.items() if name in params.precisions}
+    for precision in models.keys() - {EXACT}:
+        parities[precision] = measured.of(models[precision])
+        tell_parity(precision, models[precision], parities[precision], track)
+    tell_speed(models, made, track)
+    chosen = chosen_precision(parities, params)
+    variants = variants_of(models, parities, chosen, params)
+    judge = checked_judge(classifier)
+    of_chosen = next(variant for variant in variants if variant.precision == chosen)
     card = ExportedCard(
         categories=made.categories,
         height=made.height,
@@ -96,12 +132,16 @@ def run(params: ExportParams, *, gan: Path, export: Path, track: Tracker) -> Non
         images_seen=made.images_seen,
         network=made.network,
         opset=OPSET,
-        onnx_sha256=hashlib.sha256(model).hexdigest(),
-        max_difference=rounded_up(difference),
+        precision=chosen,
+        onnx_sha256=of_chosen.sha256,
+        judge_sha256=hashlib.sha256(judge).hexdigest(),
+        variants=variants,
+        max_difference=of_chosen.max_difference,
         checked_latents=params.check_latents,
         intended_use=INTENDED_USE,
     )
+    files = {variant_name(precision, chosen): model for precision, model in models.items()} | {JUDGE_NAME: judge}
     with whole_folder(export) as partial:
-        write_exported(partial, model, card)
+        write_exported(partial, files, card)
     track.artifact(export / CARD_NAME)
     track.model(export / MODEL_NAME, params.registered_name)

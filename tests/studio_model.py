@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.store.exported import ExportedCard, write_exported
+from pipeline.store.exported import MODEL_NAME, ExportedCard, write_exported
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
@@ -70,7 +70,7 @@ def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     """Write the generator, or another `graph`, with its card into `folder`, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     content = (graph or generator_graph()).SerializeToString()
-    write_exported(folder, content, stand_in_card(content))
+    write_exported(folder, {MODEL_NAME: content}, stand_in_card(content))
     return folder
 
 
@@ -85,6 +85,9 @@ def stand_in_card(content: bytes) -> ExportedCard:
         images_seen=0,
         network="stand-in",
         opset=20,
+        precision="fp32",
+        judge_sha256=None,
+        variants=[],
         onnx_sha256=hashlib.sha256(content).hexdigest(),
         max_difference=0.0,
         checked_latents=0,

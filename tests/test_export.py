@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,25 @@ from torch import nn
 
 from pipeline import export
 from pipeline.errors import ExportError, InputError
+from pipeline.exporting.choice import chosen_precision
+from pipeline.exporting.graphs import OPSET
+from pipeline.exporting.parity import Parity, rounded_up
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
 from pipeline.params import ExportParams
-from pipeline.store.exported import CARD_NAME, MODEL_NAME, OnnxGenerator, read_exported
+from pipeline.store.exported import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
 from pipeline.store.tracking import Tracker
 
-PARAMS = ExportParams(max_difference=1e-4, check_latents=64, registered_name="atelier-generator")
+PARAMS = ExportParams(
+    precisions=["fp32", "fp16", "int8"],
+    max_difference=1e-4,
+    max_mean_difference=0.02,
+    max_fd_change=50.0,
+    check_latents=64,
+    registered_name="atelier-generator",
+)
 CATEGORIES = ["bag", "dress", "shirt"]
 NETWORKS = ("resnet", "dcgan")
 ARGUMENTS = {"width": 8, "max_width": 16}
@@ -44,12 +56,22 @@ def write_gan(folder: Path, network: str) -> nn.Module:
     return generator
 
 
+def write_reference(folder: Path) -> None:
+    """A classifier that has learned nothing much, and its features of pictures that are noise."""
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, 1), dtype=np.uint8)
+    classifier = train_classifier(images, np.arange(160) % 3, 3, seed=0, epochs=1, batch_size=32, threads=1)
+    save_classifier(folder, classifier)
+    np.save(folder / "classifier_test.npy", classifier.features(images))
+
+
 @pytest.fixture(scope="module", params=NETWORKS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     generator = write_gan(folder / "gan", request.param)
+    write_reference(folder / "reference")
     track = Tracker(folder / "spool.jsonl")
-    export.run(PARAMS, gan=folder / "gan", export=folder / "export", track=track)
+    export.run(PARAMS, reference=folder / "reference", gan=folder / "gan", export=folder / "export", track=track)
     track.close("FINISHED")
     return generator, folder / "export"
 
@@ -78,9 +100,10 @@ def test_the_file_is_one_standard_graph_without_traces(exported: tuple[nn.Module
     content = (exported[1] / MODEL_NAME).read_bytes()
     model = onnx.load_model_from_string(content)
     onnx.checker.check_model(model, full_check=True)
-    assert [(item.domain, item.version) for item in model.opset_import] == [("", export.OPSET)]
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
     assert not [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    assert sorted(path.name for path in exported[1].iterdir()) == ["generator.json", "generator.onnx"]
+    names = ["generator.fp16.onnx", "generator.int8.onnx", "generator.json", "generator.onnx", "judge.onnx"]
+    assert sorted(path.name for path in exported[1].iterdir()) == names
     here = str(Path(export.__file__).parent).encode()
     for trace in (here, str(Path(torch.__file__).parent).encode(), b"stack_trace", b"site-packages"):
         assert trace not in content
@@ -89,7 +112,7 @@ def test_the_file_is_one_standard_graph_without_traces(exported: tuple[nn.Module
 def test_the_card_says_what_was_exported(exported: tuple[nn.Module, Path]) -> None:
     card, _ = read_exported(exported[1])
     assert (card.categories, card.height, card.width, card.channels) == (CATEGORIES, 16, 16, 1)
-    assert (card.latent_dim, card.images_seen, card.checked_latents, card.opset) == (8, 6400, 64, export.OPSET)
+    assert (card.latent_dim, card.images_seen, card.checked_latents, card.opset) == (8, 6400, 64, OPSET)
     assert card.onnx_sha256 == hashlib.sha256((exported[1] / MODEL_NAME).read_bytes()).hexdigest()
     assert 0 < card.max_difference <= 1e-4
     assert card.intended_use
@@ -107,12 +130,13 @@ def test_registration_is_asked_for(exported: tuple[nn.Module, Path]) -> None:
 @pytest.mark.parametrize("exported", ["resnet"], indirect=True)
 def test_another_process_writes_the_same_bytes(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "pipeline", "export", "--params", PARAMS.model_dump_json()]
-    command += ["--gan", str(exported[1].parent / "gan"), "--export", str(tmp_path / "again")]
+    command += ["--gan", str(exported[1].parent / "gan"), "--reference", str(exported[1].parent / "reference")]
+    command += ["--export", str(tmp_path / "again")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    for name in (MODEL_NAME, CARD_NAME):
-        assert (exported[1] / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    for path in exported[1].iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("exported", ["resnet"], indirect=True)
@@ -126,15 +150,79 @@ def test_pictures_too_far_from_torch_are_refused(
     monkeypatch.setattr(OnnxGenerator, "pictures", lambda *given: drawn(*given) + np.float32(error))
     (tmp_path / MODEL_NAME).write_text("the one before")
     with pytest.raises(ExportError, match=rf"differs from torch by {told}, over export.max_difference \(0.0001\)"):
-        export.run(PARAMS, gan=exported[1].parent / "gan", export=tmp_path, track=Tracker())
+        paths = {"reference": exported[1].parent / "reference", "gan": exported[1].parent / "gan"}
+        export.run(PARAMS, **paths, export=tmp_path, track=Tracker())
     assert (tmp_path / MODEL_NAME).read_text() == "the one before"
 
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run train again"):
-        export.run(PARAMS, gan=tmp_path, export=tmp_path / "export", track=Tracker())
+        export.run(PARAMS, reference=tmp_path, gan=tmp_path, export=tmp_path / "export", track=Tracker())
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_fewer_bits_draw_almost_the_same(exported: tuple[nn.Module, Path], precision: str) -> None:
+    card, exact = read_exported(exported[1])
+    variant = next(one for one in card.variants if one.precision == precision)
+    content = (exported[1] / variant.file).read_bytes()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (variant.bytes, variant.sha256)
+    assert len(content) < (exported[1] / MODEL_NAME).stat().st_size
+    latents, labels = draw_latents(9, 40, 8), np.arange(40) % 3
+    difference = np.abs(OnnxGenerator(content).pictures(latents, labels) - exact.pictures(latents, labels))
+    assert 0 < difference.mean() <= 1.5 * variant.mean_difference <= 1.5 * PARAMS.max_mean_difference
+    kept = onnx.load_model_from_string(content).graph
+    bits = {onnx.TensorProto.FLOAT16} if precision == "fp16" else {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    largest = max(kept.initializer, key=lambda tensor: np.prod(tensor.dims))
+    assert largest.data_type in bits
+
+
+def test_the_judge_thinks_what_the_classifier_thinks(exported: tuple[nn.Module, Path]) -> None:
+    card, _ = read_exported(exported[1])
+    judge = OnnxJudge(read_model(exported[1], str(card.judge_sha256), JUDGE_NAME))
+    images = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
+    classifier = load_classifier(exported[1].parent / "reference")
+    assert np.abs(judge.scores(images) - classifier.scores(classifier.features(images))).max() < 1e-3
+
+
+def test_every_precision_is_measured(exported: tuple[nn.Module, Path]) -> None:
+    card, _ = read_exported(exported[1])
+    exact, half, bytes_ = card.variants
+    assert (card.precision, exact.file, exact.sha256) == ("fp32", MODEL_NAME, card.onnx_sha256)
+    assert exact.fd_change == 0
+    assert exact.mean_difference < half.mean_difference < bytes_.mean_difference
+    assert all(one.mean_difference <= one.max_difference for one in card.variants)
+    events = [json.loads(line) for line in (exported[1].parent / "spool.jsonl").read_text().splitlines()]
+    told = {name for event in events if event["kind"] == "metrics" for name in event["metrics"]}
+    assert told >= {"fd_classifier_int8", "onnx_bytes_fp16", "latency_ms_fp32_cpu", "pictures_per_s_int8_cpu"}
+
+
+@pytest.mark.parametrize(
+    ("precisions", "mean", "fd", "chosen"),
+    [
+        (["fp32", "fp16"], 0.0, 0.0, "fp32"),
+        (["fp16", "fp32"], 0.01, 0.04, "fp16"),
+        (["fp16", "fp32"], 0.03, 0.04, "fp32"),
+        (["fp16", "fp32"], 0.01, -0.06, "fp32"),
+        (["fp16", "fp32"], float("nan"), 0.0, "fp32"),
+    ],
+)
+def test_the_first_precision_within_the_limits_is_chosen(precisions: list[str], mean: float, fd: float, chosen: str) -> None:
+    params = PARAMS.model_copy(update={"precisions": precisions, "max_mean_difference": 0.02, "max_fd_change": 0.05})
+    assert chosen_precision({"fp32": Parity(0, 0, 1.0), "fp16": Parity(mean, mean, 1.0 + fd)}, params) == chosen
+
+
+@pytest.mark.parametrize("exported", ["resnet"], indirect=True)
+def test_a_judge_of_other_pictures_is_refused(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    card = json.loads((exported[1].parent / "reference" / "classifier.json").read_text())
+    shutil.copytree(exported[1].parent / "reference", tmp_path / "reference")
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    save_classifier(tmp_path / "reference", train_classifier(images, np.arange(4) % 3, 3, seed=0, epochs=1, batch_size=2))
+    assert card["channels"] == 1
+    with pytest.raises(InputError, match="run reference and train again"):
+        paths = {"reference": tmp_path / "reference", "gan": exported[1].parent / "gan"}
+        export.run(PARAMS, **paths, export=tmp_path / "export", track=Tracker())
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (1.01e-7, 2e-7), (3e-6, 3e-6), (9.2e-6, 1e-5), (0.95, 1.0)])
 def test_rounded_up_to_one_digit(value: float, shown: float) -> None:
-    assert export.rounded_up(value) == shown
+    assert rounded_up(value) == shown

@@ -67,12 +67,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images_seen=640,
         network="tiny",
         opset=20,
+        precision="fp32",
+        judge_sha256=None,
+        variants=[],
         onnx_sha256=hashlib.sha256(model).hexdigest(),
         max_difference=0.0,
         checked_latents=8,
         intended_use="tests",
     )
-    write_exported(folder, model, card)
+    write_exported(folder, {MODEL_NAME: model}, card)
     return folder
 
 
@@ -198,7 +201,7 @@ def test_a_sheet_too_large_for_memory_is_refused_before_drawing(
     exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = read_card(exported)
-    write_exported(tmp_path, tiny_onnx(), replace(card, height=512, width=512))
+    write_exported(tmp_path, {MODEL_NAME: tiny_onnx()}, replace(card, height=512, width=512))
     assert generate(tmp_path, tmp_path / "out.png", "--count", "2000") == 1
     assert "too many 512×512 pictures for one sheet" in caplog.text
 

@@ -21,6 +21,7 @@ from pipeline.store.files import sha256_of_file
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
 BATCH = 64
+CLASSIFIER = "classifier"  # the name of the run's own extractor
 INCEPTION_PX = 299
 INCEPTION_FILE = "inception-2015-12-05.pt"  # the name clean-fid looks for
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
@@ -137,4 +138,4 @@ def of_classifier(classifier: Classifier, weights_sha256: str) -> Extractor:
     """The classifier's 128 penultimate features, at the pictures' own size."""
     card = classifier.card
     runtime = f"torch on {card.device}, trained in {card.precision}"
-    return Extractor("classifier", weights_sha256, card.height, card.width, "none", runtime, classifier.features)
+    return Extractor(CLASSIFIER, weights_sha256, card.height, card.width, "none", runtime, classifier.features)

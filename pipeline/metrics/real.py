@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.metrics import extractors
 from pipeline.metrics.classifier import Classifier, classifier_sha256, load_classifier
-from pipeline.metrics.extractors import INCEPTION_FILE, Extractor
+from pipeline.metrics.extractors import CLASSIFIER, INCEPTION_FILE, Extractor
 from pipeline.metrics.passport import library_versions
 from pipeline.store.arrays import read_split, split_sha256
 from pipeline.store.files import write_json
@@ -73,6 +73,15 @@ class Reference:
 def features_path(folder: Path, extractor: Extractor, of: str) -> Path:
     """Where the features of `test`, `floor` or `train` are; the classifier's of `floor` are rows of those of `train`."""
     return folder / f"{extractor.name}_{of}.npy"
+
+
+def own_test_features(folder: Path) -> NDArray[np.float32]:
+    """The classifier's features (N, 128) of the real test pictures. Raises InputError."""
+    path = folder / f"{CLASSIFIER}_test.npy"
+    try:
+        return np.load(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run reference again") from error
 
 
 def _real_split(train: Path, name: str) -> Split:

@@ -1,9 +1,10 @@
-"""An exported generator on disk, generator.onnx and its card, run by onnxruntime without torch."""
+"""An exported generator on disk, its judge and its card, run by onnxruntime without torch."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,24 @@ from pipeline.errors import InputError
 from pipeline.store.files import write_json
 
 MODEL_NAME = "generator.onnx"
+JUDGE_NAME = "judge.onnx"
 CARD_NAME = "generator.json"
 BATCH = 32  # bounds the memory of a large draw
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The generator in one precision, and how far it is from torch."""
+
+    precision: str  # fp32, fp16 or int8
+    file: str
+    bytes: int
+    sha256: str
+    max_difference: float  # of a pixel in [-1, 1]; rounded up to one digit
+    mean_difference: float  # absolute, of pixels in [-1, 1]; rounded up to one digit
+    fd_classifier: float  # of samples from the real test pictures
+    fd_change: float  # of that, from fp32
+    within_limits: bool  # of export's parameters
 
 
 @dataclass(frozen=True)
@@ -28,21 +45,29 @@ class ExportedCard:
     images_seen: int  # in training
     network: str
     opset: int
+    precision: str  # of generator.onnx: the first that export.precisions names and whose variant is within limits
     onnx_sha256: str
+    judge_sha256: str | None  # of the classifier beside it, where there is one
+    variants: list[Variant]
     max_difference: float  # from torch, largest absolute, pictures in [-1, 1]; rounded up to one digit
     checked_latents: int
     intended_use: str
+
+
+def _session_of(model: bytes, threads: int) -> Any:
+    """A session on the CPU with so many threads, or with as many as there are cores for 0."""
+    import onnxruntime  # slow to import; a reader of cards does not need it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxGenerator:
     """A generator that onnxruntime runs on the CPU, from the bytes of its ONNX file."""
 
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
-        import onnxruntime  # slow to import; a reader of cards does not need it
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: as many as there are cores
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = _session_of(model, threads)
 
     def pictures(self, latents: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """NCHW float32 in [-1, 1] of latents (N, D) and labels (N,)."""
@@ -52,14 +77,37 @@ class OnnxGenerator:
         )
 
 
+class OnnxJudge:
+    """The classifier that judged the generator, run by onnxruntime on the CPU, from the bytes of its ONNX file."""
+
+    def __init__(self, model: bytes, *, threads: int = 0) -> None:
+        self._session = _session_of(model, threads)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, categories) of pictures (N, H, W, C)."""
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        return np.concatenate([self._session.run(["scores"], {"pictures": as_pictures(batch)})[0] for batch in batches])
+
+
+def as_pictures(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`images` (N, H, W, C) as networks take them, NCHW in [-1, 1]."""
+    return np.ascontiguousarray((images.astype(np.float32) / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
+
+
 def as_images(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
     """`pictures`, NCHW in [-1, 1], as (N, H, W, C) bytes, rounded."""
     return np.clip(np.rint((pictures + 1) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def write_exported(folder: Path, model: bytes, card: ExportedCard) -> None:
-    """Write the ONNX `model` and its card into `folder`."""
-    (folder / MODEL_NAME).write_bytes(model)
+def variant_name(precision: str, chosen: str) -> str:
+    """The file of a precision beside the `chosen` one, which is generator.onnx."""
+    return MODEL_NAME if precision == chosen else f"generator.{precision}.onnx"
+
+
+def write_exported(folder: Path, models: dict[str, bytes], card: ExportedCard) -> None:
+    """Write the ONNX files `models`, by file name, and their card into `folder`."""
+    for name, content in models.items():
+        (folder / name).write_bytes(content)
     write_json(folder / CARD_NAME, asdict(card))
 
 
@@ -73,16 +121,17 @@ def read_card(folder: Path) -> ExportedCard:
     """The card in `folder`. Raises InputError."""
     path = folder / CARD_NAME
     try:
-        return ExportedCard(**json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return ExportedCard(**content | {"variants": [Variant(**one) for one in content["variants"]]})
     except FileNotFoundError:
         raise InputError(f"{path}: no exported model here; run `snakemake` first, or name another folder") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not the card of an exported model ({error}); run export again") from error
 
 
-def read_model(folder: Path, sha256: str) -> bytes:
-    """The bytes of the ONNX file in `folder`, which must have this SHA-256. Raises InputError."""
-    path = folder / MODEL_NAME
+def read_model(folder: Path, sha256: str, name: str = MODEL_NAME) -> bytes:
+    """The bytes of an ONNX file in `folder`, which must have this SHA-256. Raises InputError."""
+    path = folder / name
     try:
         content = path.read_bytes()
     except OSError as error:
