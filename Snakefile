@@ -135,6 +135,7 @@ rule dedup:
         code=doors.code_of("dedup"),
         raw_tables=RAW,
         inspect_tables=INSPECTED,
+        known=door.known,
     output:
         duplicates="data/duplicates.parquet",
     log:
@@ -145,9 +146,10 @@ rule dedup:
         "environment.yml"
     params:
         section=SECTIONS["dedup"],
+        known=doors.KNOWN_FOLDER,
     shell:
         "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
-        " --inspect-tables {input.inspect_tables} --duplicates {output.duplicates}"
+        " --inspect-tables {input.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
 
 
 rule curate:

@@ -20,7 +20,14 @@ from pipeline.errors import AtelierError, StoppedError
 from pipeline.params import STAGES, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
-COMMANDS = ("forget", "generate", "send", "show", "studio")  # each a module with `configure(parser)` and `run(options)`
+COMMANDS = (
+    "forget",
+    "generate",
+    "remember",
+    "send",
+    "show",
+    "studio",
+)  # each a module with `configure(parser)` and `run(options)`
 
 
 def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:

@@ -130,18 +130,20 @@ def _share_of(group: str, seed: int) -> float:
 def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
     """Split of each picture of `kept`, all of a group in one: the source's own, or by hash of the group.
 
-    A group in which the source has several splits, as people may keep more than one picture, goes where a test picture is.
+    What an earlier run had in a split stays there. A group of several splits goes to test, or else to validation: its pictures
+    may come from both parts of the source, and people may keep more than one.
     Where the source has a training split but no validation or no test split, that share is taken from training.
     """
     shares = kept["group"].map(lambda group: _share_of(group, params.seed))
     drawn = [shares < params.test_share, shares < params.test_share + params.validation_share]
     hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
-    if params.split == "hash":
-        return hashed
-    ranks = kept["split"].map({split: rank for rank, split in enumerate(SPLITS)}).groupby(kept["group"]).transform("min")
+    rank_of = {split: rank for rank, split in enumerate(SPLITS)}
+    told = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
+    ranks = told.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["group"]).transform("min")
     own = ranks.map(dict(enumerate(SPLITS)))
-    unlisted = {"test", "validation"} - set(own)
-    return hashed.where(own.isna() | ((own == "train") & hashed.isin(unlisted)), own)
+    unlisted = {"test", "validation"} - set(kept["split"])
+    lent = own.eq("train") & kept["earlier_split"].isna() & hashed.isin(unlisted)
+    return hashed.where(own.isna() | lent, own)
 
 
 def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from pipeline.images.neighbours import Limits, Watch, look_alikes
 from pipeline.images.quality import THUMBNAIL_SIDE_PX
 from pipeline.images.sketches import SKETCH_SIDE_PX
 from pipeline.params import DedupParams
+from pipeline.store.known import read_known
 from pipeline.store.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
 from pipeline.store.tracking import Tracker
 
@@ -23,6 +24,8 @@ from pipeline.store.tracking import Tracker
 SPLIT_RANK = {"test": 0, "validation": 1}
 MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
 PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
+
+KNOWN_KEY = "known-"  # then the beginning of its SHA-256: the key of a picture that is not among those fetched
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +142,38 @@ def duplicates_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = it
     )
 
 
-def run(params: DedupParams, *, raw_tables: list[Path], inspect_tables: list[Path], duplicates: Path, track: Tracker) -> None:
-    """Write a row for every picture that was fetched, sorted by key."""
+def with_known(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """`pictures`, and below them those of `known`, of tables.KNOWN, that are not among them, with keys of their own."""
+    absent = known[~known["sha256"].isin(pictures["sha256"])]
+    keys = KNOWN_KEY + absent["sha256"].str[:16]
+    return pd.concat([pictures, absent.assign(key=keys, decoded=True)], ignore_index=True) if len(absent) else pictures
+
+
+def earlier_splits(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
+    """For each of `rows`, of tables.DUPLICATES, the split in which `known` has a picture of its group; test before others."""
+    splits = rows["sha256"].map(dict(zip(known["sha256"], known["split"], strict=True)))
+    ranks = splits.map(SPLIT_RANK).fillna(len(SPLIT_RANK)).where(splits.notna())
+    names = dict(enumerate([*SPLIT_RANK, "train"]))
+    return ranks.groupby(rows["group"]).transform("min").map(names).astype(object).replace(np.nan, None)
+
+
+def run(
+    params: DedupParams, *, raw_tables: list[Path], inspect_tables: list[Path], known: Path, duplicates: Path, track: Tracker
+) -> None:
+    """Write a row for every picture that was fetched, sorted by key; pictures in the folder `known` are compared, too."""
     raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
     pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
     if pictures.empty:
         raise InputError("data/raw: not one picture was fetched; the column reason of its tables says why")
-    rows = duplicates_of(pictures, params, watch=partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0))
+    earlier = read_known(known)
+    if params.edited is not None and earlier["sketch"].isna().any():
+        raise InputError(
+            f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
+        )
+    watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
+    rows = duplicates_of(with_known(pictures, earlier), params, watch)
+    rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
+    rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
     write_table(duplicates, rows.sort_values("key"), DUPLICATES)
     sizes = rows["group"].value_counts()
     links = rows["link"].value_counts()
@@ -153,5 +181,5 @@ def run(params: DedupParams, *, raw_tables: list[Path], inspect_tables: list[Pat
     log.info("linked: %s", ", ".join(f"{link} {count}" for link, count in links.items()))
     if (sizes >= params.max_group).any():
         log.warning("groups as large as dedup.max_group: are the limits too wide?")
-    track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max()})
+    track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max(), "known": len(earlier)})
     track.metrics({f"link_{link}": count for link, count in links.items()})

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PARAMS_FILE = Path("params.yaml")
 LOCK_FILE = Path("dvc.lock")
 FORGOTTEN_FILE = Path("forgotten.csv")
+KNOWN_FOLDER = Path("data/known")
 STATE_FILE = Path(".scratch/doors.json")
 NESTED = "ATELIER_NESTED"  # set for the snakemake calls made here, which must not start over
 
@@ -218,6 +219,11 @@ class Door:
     def sections(self) -> dict[str, str]:
         """Each stage's section as JSON: what its job is given, and what Snakemake compares with the last run."""
         return {stage: getattr(self.params, stage).model_dump_json() for stage in STAGES}
+
+    @property
+    def known(self) -> list[str]:
+        """Tables of the pictures that earlier runs kept, and the folder's README, which is always there."""
+        return sorted(str(path) for path in KNOWN_FOLDER.iterdir() if path.suffix in (".md", ".parquet"))
 
     @property
     def shards(self) -> list[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.doors import FORGOTTEN_FILE
+from pipeline.doors import FORGOTTEN_FILE, KNOWN_FOLDER
 from pipeline.errors import InputError
 from pipeline.sources.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
 from pipeline.sources.web.scratch import Bodies, remove_records
 from pipeline.store import tables
+from pipeline.store.known import drop_known
 
 RAW = Path("data/raw")
 SCRATCH = Path(".scratch/web")
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
     found = everything_of(options.target, raw)
     write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).with_(found))
     clear_scratch(found, SCRATCH)
+    drop_known(KNOWN_FOLDER, set(found.contents))
     here = int((raw["url"].eq(options.target) | raw["sha256"].eq(options.target.lower())).sum())
     told = f"{len(found.urls)} addresses and {len(found.contents)} contents" if here else "not among the pictures here"
     sys.stdout.write(f"Forgotten: {told}; noted in {FORGOTTEN_FILE}.\n{NEXT}")

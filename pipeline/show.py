@@ -17,6 +17,7 @@ SCHEMAS = {
     "data/inspect/SHARD.parquet": tables.INSPECT,
     "data/duplicates.parquet": tables.DUPLICATES,
     "data/curated.parquet": tables.CURATED,
+    "data/known/NUMBER-DIGEST.parquet": tables.KNOWN,
 }
 
 

@@ -40,6 +40,7 @@ class DataStages:
         self.raw_tables = [shard.with_suffix(".parquet") for shard in self.shards]
         self.inspect_tables = [data / "inspect" / f"{name}.parquet" for name in names]
         self.duplicates, self.curated, self.train = data / "duplicates.parquet", data / "curated.parquet", data / "train"
+        self.known = data / "known"
         self.overrides, self.page = data / "overrides.csv", data / "curation.html"
         self.overrides.parent.mkdir(parents=True, exist_ok=True)
         self.overrides.write_text(",".join(OVERRIDES) + "\n")
@@ -61,7 +62,7 @@ class DataStages:
 
     def dedup(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}
-        dedup.run(self.params.dedup, **inputs, duplicates=self.duplicates, track=self._track)
+        dedup.run(self.params.dedup, **inputs, known=self.known, duplicates=self.duplicates, track=self._track)
 
     def curate(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}

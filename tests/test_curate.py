@@ -38,8 +38,9 @@ SOUND = {
     "representative": True,
     "difference": None,
     "split": None,
+    "earlier_split": None,
 }
-MISSING = dict.fromkeys(SOUND.keys() - {"status", "category", "split", "decision"})
+MISSING = dict.fromkeys(SOUND.keys() - {"status", "category", "split", "earlier_split", "decision"})
 # Each fault by one value that has it, in the order of precedence.
 FAULTS: dict[str, dict[str, Any]] = {
     "fetch failed": MISSING | {"status": "failed"},
@@ -196,6 +197,17 @@ def test_look_alikes_kept_by_hand_go_to_one_split() -> None:
     pictures["group"] = ["a", "a", "b", "b", "c", "c", "d", "d"]
     splits = splits_of(pictures, _params(split="source", test_share=0.0, validation_share=0.0))
     assert splits.tolist() == ["test", "test", *["validation"] * 4, "train", "train"]
+
+
+@pytest.mark.parametrize("split", ["hash", "source"])
+def test_look_alikes_of_earlier_pictures_go_to_their_split(split: str) -> None:
+    earlier = ["train", "validation", "test", "train", "test", None]
+    pictures = _pictures(*[{"earlier_split": name} for name in earlier] * 20)
+    pictures["split"] = "train"
+    pictures["group"] = [f"{number}" for number in range(len(pictures))]
+    splits = splits_of(pictures, _params(split=split, test_share=0.5, validation_share=0.0))
+    assert splits[pictures["earlier_split"].notna()].tolist() == earlier[:-1] * 20
+    assert set(splits[pictures["earlier_split"].isna()]) == {"train", "test"}
 
 
 def _planted(folder: Path) -> None:

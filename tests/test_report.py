@@ -96,6 +96,7 @@ def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
             "representative": not duplicate,
             "distance_bits": None,
             "difference": None,
+            "earlier_split": None,
         }
         rows["duplicates"] = {"key": listed["key"], "sha256": bytes_of["sha256"], "group": group} | link
     return rows

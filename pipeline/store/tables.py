@@ -99,6 +99,7 @@ DUPLICATES = pa.schema(
         ),
         _field("distance_bits", pa.int16(), "Hamming distance between its pHash and its representative's", nullable=True),
         _field("difference", pa.float32(), "√(2 - 2 correlation) to its representative, one over the other", nullable=True),
+        _field("earlier_split", pa.string(), "where an earlier run had a picture of the group (data/known/)", nullable=True),
     ]
 )
 
@@ -115,6 +116,17 @@ CURATED = pa.schema(
         _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
         _field("url", pa.string(), "as in the manifest"),
         _field("licence", pa.string(), "as in the manifest", nullable=True),
+    ]
+)
+
+
+KNOWN = pa.schema(
+    [
+        _field("sha256", pa.string(), "bytes of the picture"),
+        _field("split", pa.string(), "where it was kept"),
+        _field("licence", pa.string(), "as in the manifest", nullable=True),
+        _field("size_bytes", pa.int64(), "length of the bytes"),
+        *(INSPECT.field(name) for name in ("width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch")),
     ]
 )
 
