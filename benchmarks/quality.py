@@ -20,12 +20,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import Trainer, chosen_device
 from pipeline.images.sheets import contact_sheet, enlarged
@@ -156,7 +156,7 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
 
 def judged_seed(recipe: TrainParams, train: Path, judge: Judge, sheets: Path) -> list[Run]:
     """The recipe and the DCGAN, each in turn with the process to itself."""
-    torch.set_num_threads(recipe.threads)
+    prepare_processor(recipe.threads)
     ours = judged_recipe(recipe, train, judge, sheets)
     return [ours, *judged_dcgan(plain_dcgan(recipe), train, judge, sheets, ours.cpu_s)]
 
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time; each takes train.threads cores")
     options = parser.parse_args()
     params = load_params(options.params)
-    torch.set_num_threads(params.train.threads)
+    prepare_processor(params.train.threads)
     images, labels = read_split(options.train, "reference_train")
     reference, reference_labels = read_split(options.train, "reference_test")
     categories = len(read_card(options.train).categories)

@@ -24,6 +24,7 @@ from torchvision import transforms
 
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer, chosen_device, chosen_precision
 from pipeline.params import TrainParams, load_params
 from pipeline.store.arrays import read_card, read_split
@@ -183,7 +184,7 @@ def main() -> None:
     options = parser.parse_args()
     params = load_params(options.params).train
     if chosen_device(params.device).type == "cpu":
-        torch.set_num_threads(params.threads)
+        prepare_processor(params.threads)
     text = table(rates(params, options.train, rounds=options.rounds, images_a_round=options.images))
     device = chosen_device(params.device)
     batch, precision = params.batch_size, chosen_precision(params.precision, device)

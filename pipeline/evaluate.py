@@ -16,6 +16,7 @@ from tqdm import tqdm
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import chosen_device
 from pipeline.metrics import classifier as classifiers
@@ -177,7 +178,7 @@ def run(
     data, device = read_card(train), chosen_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
     check_same_data(card, data, params.samples)
-    torch.set_num_threads(params.threads)
+    prepare_processor(params.threads)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     real = real_pictures(train)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import chosen_device, chosen_precision
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
@@ -24,7 +25,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker
     categories, real = len(read_card(train).categories), real_pictures(train)
     device = chosen_device(params.device, "reference")
     weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
-    torch.set_num_threads(params.threads)
+    prepare_processor(params.threads)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     floor_count = min(params.floor_pictures, len(real.train.images))

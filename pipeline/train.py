@@ -22,6 +22,7 @@ from tqdm import tqdm
 from pipeline.errors import StoppedError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents
+from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device
 from pipeline.images.sheets import contact_sheet
@@ -176,7 +177,7 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
     images, labels = read_split(train, "train")
     device = chosen_device(params.device)
     if device.type == "cpu":
-        torch.set_num_threads(params.threads)
+        prepare_processor(params.threads)
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
