@@ -143,5 +143,6 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
     files = {variant_name(precision, chosen): model for precision, model in models.items()} | {JUDGE_NAME: judge}
     with whole_folder(export) as partial:
         write_exported(partial, files, card)
-    track.artifact(export / CARD_NAME)
+    for name in (CARD_NAME, JUDGE_NAME):
+        track.artifact(export / name)
     track.model(export / MODEL_NAME, params.registered_name)

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.store.exported import MODEL_NAME, ExportedCard, write_exported
+from pipeline.store.exported import JUDGE_NAME, MODEL_NAME, ExportedCard, write_exported
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
@@ -66,16 +66,77 @@ def generator_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
+def styled_graph() -> onnx.ModelProto:
+    """A generator whose latents enter twice, halved: once for the form and once, later, for how strong it is."""
+    shapes = _shapes()[:DIM]
+    weights: dict[str, NDArray[np.generic]] = {
+        "half": np.array(0.5, np.float32),
+        "embed.weight": np.zeros((len(CATEGORIES), DIM), np.float32),
+        "form.weight": np.eye(DIM, dtype=np.float32),
+        "strength.weight": np.full((DIM, 1), 0.3, np.float32),
+        "shapes": shapes,
+        "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
+    }
+    nodes = [
+        helper.make_node("Mul", ["latents", "half"], ["pulled"]),
+        helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
+        helper.make_node("Add", ["pulled", "embedding"], ["condition"]),
+        helper.make_node("MatMul", ["condition", "form.weight"], ["form"]),
+        helper.make_node("Tanh", ["form"], ["active"]),
+        helper.make_node("MatMul", ["active", "shapes"], ["flat"]),
+        helper.make_node("MatMul", ["condition", "strength.weight"], ["strength"]),
+        helper.make_node("Mul", ["flat", "strength"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "shape"], ["picture"]),
+        helper.make_node("Tanh", ["picture"], ["pictures"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "styled",
+        [
+            helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["n", DIM]),
+            helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
+        ],
+        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def judge_graph() -> onnx.ModelProto:
+    """A judge for the stand-in: it takes what is bright for a dress and what is dark for a bag."""
+    weights: dict[str, NDArray[np.generic]] = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "last": np.array([1], np.int64),
+        "scores.weight": np.array([[0.0, 40.0, -40.0]], np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["pictures", "axes"], ["features"], keepdims=0),
+        helper.make_node("Unsqueeze", ["features", "last"], ["column"]),
+        helper.make_node("MatMul", ["column", "scores.weight"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "judge",
+        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
+        [
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(CATEGORIES)]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
 def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     """Write the generator, or another `graph`, with its card into `folder`, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = (graph or generator_graph()).SerializeToString()
-    write_exported(folder, {MODEL_NAME: content}, stand_in_card(content))
+    content, judge = (one.SerializeToString() for one in (graph or generator_graph(), judge_graph()))
+    write_exported(folder, {MODEL_NAME: content, JUDGE_NAME: judge}, stand_in_card(content, judge))
     return folder
 
 
-def stand_in_card(content: bytes) -> ExportedCard:
-    """The card of the stand-in whose ONNX file is `content`."""
+def stand_in_card(content: bytes, judge: bytes) -> ExportedCard:
+    """The card of the stand-in whose ONNX files are `content` and `judge`."""
     return ExportedCard(
         categories=CATEGORIES,
         height=SIDE,
@@ -86,7 +147,7 @@ def stand_in_card(content: bytes) -> ExportedCard:
         network="stand-in",
         opset=20,
         precision="fp32",
-        judge_sha256=None,
+        judge_sha256=hashlib.sha256(judge).hexdigest(),
         variants=[],
         onnx_sha256=hashlib.sha256(content).hexdigest(),
         max_difference=0.0,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from pipeline.studio.serve import listening_socket, server_of
 from tests.studio_model import write_stand_in
 
@@ -56,9 +58,16 @@ class Client:
 
 
 @contextmanager
-def served_studio(folder: Path) -> Iterator[Client]:
-    """A client of a studio on the stand-in model, its files in `folder`."""
-    server = server_of(write_stand_in(folder / "model"), state=folder / "studio.sqlite")
+def served_studio(folder: Path, graph: onnx.ModelProto | None = None) -> Iterator[Client]:
+    """A client of a studio on the stand-in model, or on another `graph`, its files in `folder`."""
+    with served(write_stand_in(folder / "model", graph), folder) as client:
+        yield client
+
+
+@contextmanager
+def served(model: Path, folder: Path) -> Iterator[Client]:
+    """A client of a studio on the exported `model`, its state in `folder`."""
+    server = server_of(model, state=folder / "studio.sqlite")
     bound = listening_socket("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from pipeline.studio import guard
 from pipeline.studio.directions import MIN_OWN_EFFECT
 from pipeline.studio.measures import measure
-from tests.studio_model import CATEGORIES, SIDE
+from tests.studio_model import CATEGORIES, SIDE, styled_graph
 from tests.studio_server import Client, served_studio
 
 
@@ -101,7 +102,7 @@ def test_a_sheet_holds_every_recipe(client: Client) -> None:
 def test_sliders_move_what_they_say_and_can_be_named(client: Client) -> None:
     sliders = {one["id"]: one for one in client.ask("GET", "/api/directions?category=dress").json}
     assert sliders["measured-brightness"]["effects"]["brightness"] >= MIN_OWN_EFFECT
-    assert {one["kind"] for one in sliders.values()} == {"measured", "activation", "closed-form"}
+    assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
     brightness = []
     for amount in (-2, 2):
         asks = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
@@ -131,6 +132,27 @@ def test_the_way_between_two_garments_has_both_ends(client: Client) -> None:
     shown = pixels(way).astype(float)
     steps = np.abs(np.diff(shown, axis=0)).mean(axis=(1, 2, 3))
     assert steps.max() < np.abs(shown[-1] - shown[0]).mean()
+
+
+def test_a_model_without_layers_of_style_says_so(client: Client) -> None:
+    answer = client.ask("POST", "/api/styles-mixed", {"coarse": a_garment(client), "fine": a_garment(client, seed=2)})
+    assert (answer.status, client.ask("GET", "/api/studio").json["style_layers"]) == (422, 1)
+    assert "no layers of style" in answer.json["detail"]
+
+
+def test_styles_are_mixed_and_the_mixture_is_edited_like_any_garment(tmp_path: Path) -> None:
+    with served_studio(tmp_path, styled_graph()) as client:
+        ends = [a_garment(client, "top", seed) for seed in (1, 2)]
+        wall = client.ask("POST", "/api/styles-mixed", {"coarse": ends[0], "fine": ends[1]}).json
+        (mixed,) = wall["addresses"]
+        drawn = client.ask("POST", "/api/pictures", {"addresses": [mixed, *ends]}).json
+        assert np.array_equal(pixels(drawn)[0], pixels(wall)[0])
+        assert len({picture.tobytes() for picture in pixels(drawn)}) == 3
+        moved = client.ask("POST", "/api/move", {"address": mixed, "amounts": {"closed-form-1": 2}}).json
+        assert not np.array_equal(pixels(moved), pixels(wall))
+        way = client.ask("POST", "/api/between", {"first": mixed, "second": ends[0], "count": 3}).json
+        assert way["addresses"][0] == mixed
+        assert client.ask("GET", f"/picture/{mixed}.png").status == 200
 
 
 def test_a_photograph_becomes_a_garment(client: Client) -> None:

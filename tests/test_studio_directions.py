@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.gan.latents import draw_latents
+from pipeline.store.exported import as_images
 from pipeline.studio.directions import (
     activation_directions,
     apart_from,
@@ -71,10 +72,25 @@ def test_brightness_is_found_and_moves_brightness_more_than_anything_else(genera
     assert abs(brightness.vector[0]) > 0.8  # latent 0 of the stand-in is the torso's own brightness
     assert brightness.explained > 0.8
     assert brightness.effects["brightness"] > 2
-    assert {one.kind for one in found.values()} == {"measured", "activation", "closed-form"}
+    assert {one.kind for one in found.values()} == {"measured", "classified", "activation", "closed-form"}
     for one in found.values():
         assert one.vector.shape == (DIM,)
         assert np.linalg.norm(one.vector) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_slider_leads_towards_what_the_judge_takes_for_another_category(generator: Generator) -> None:
+    found = {one.name: one for one in find_directions(generator, 0, draw_samples(generator, 0, 512))}
+    assert generator.judge is not None
+    dress, bag = found["classified-1"], found["classified-2"]
+    assert (dress.kind, dress.title) == ("classified", "Like dress")
+    assert dress.effects["classified-1"] > 2
+    assert dress.vector @ bag.vector < -0.9  # what is brighter is more of a dress and less of a bag
+    latents = draw_latents(3, 32, DIM)
+    scores = [
+        generator.judge.scores(as_images(generator.draw_category(latents + side * dress.vector, 0)))[:, 1].mean()
+        for side in (-2, 2)
+    ]
+    assert scores[1] > scores[0] + 1
 
 
 def test_measured_directions_leave_the_stronger_ones_alone(generator: Generator) -> None:

@@ -10,10 +10,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import InputError
 from pipeline.gan.latents import draw_latents
-from pipeline.studio.graph import first_layers, read_graph, with_category_mix
+from pipeline.store.exported import JUDGE_NAME, as_images
+from pipeline.studio.graph import first_layers, read_graph, with_category_mix, with_style_layers
 from pipeline.studio.model import open_generator
-from pipeline.studio.recipe import Drawn, Recipe, only
-from tests.studio_model import CATEGORIES, DIM, SIDE, generator_graph, write_stand_in
+from pipeline.studio.recipe import Drawn, Recipe, address_of, given, only, recipe_at
+from tests.studio_model import CATEGORIES, DIM, SIDE, generator_graph, styled_graph, write_stand_in
 
 
 def test_one_category_of_a_mix_draws_what_its_label_draws(tmp_path: Path) -> None:
@@ -44,8 +45,43 @@ def test_labels_that_enter_twice_are_not_mixed(tmp_path: Path) -> None:
     assert generator.pictures([Recipe(generator.version, only(2), Drawn(0, 0, 1000))]).shape == (1, SIDE, SIDE, 1)
 
 
+def test_a_latent_for_each_layer_of_style_draws_form_and_strength_apart(tmp_path: Path) -> None:
+    generator = open_generator(write_stand_in(tmp_path, styled_graph()))
+    assert generator.style_layers == 2
+    form, strength = draw_latents(1, 2, DIM)
+    drawn = {}
+    for name, latents in {"form": [form, form], "mixed": [form, strength], "strength": [strength, strength]}.items():
+        drawn[name] = generator.draw_category(np.array([latents]), 0)[0]
+    for name, latent in (("form", form), ("strength", strength)):
+        assert np.array_equal(drawn[name], generator.draw_category(latent[None], 0)[0])
+    ratio = strength.sum() / form.sum()  # of the two strengths; before tanh pictures are proportional to it
+    assert np.allclose(np.arctanh(drawn["mixed"]), ratio * np.arctanh(drawn["form"]), atol=1e-4)
+    mixed = Recipe(generator.version, only(0), given(np.stack([form, strength])))
+    assert recipe_at(address_of(mixed)) == mixed
+    plain = Recipe(generator.version, only(0), given(form))
+    together = generator.pictures([mixed, plain])
+    assert np.array_equal(together[0], as_images(drawn["mixed"][None])[0])
+    assert np.array_equal(together[1], generator.pictures([plain])[0])
+
+
+def test_latents_that_enter_once_have_no_layers_of_style(tmp_path: Path) -> None:
+    assert with_style_layers(generator_graph()) is None
+    generator = open_generator(write_stand_in(tmp_path))
+    assert generator.style_layers == 1
+    with pytest.raises(InputError, match="holds 16 numbers, the model wants 8"):
+        generator.pictures([Recipe(generator.version, only(0), given(np.zeros((2, DIM), np.float32)))])
+
+
+def test_a_judge_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
+    write_stand_in(tmp_path)
+    (tmp_path / JUDGE_NAME).write_bytes((tmp_path / JUDGE_NAME).read_bytes() + b"\0")
+    with pytest.raises(InputError, match=r"judge\.onnx: not the file its card describes"):
+        open_generator(tmp_path)
+
+
 def test_the_layer_that_latents_enter_and_its_activation_are_found() -> None:
     assert first_layers(generator_graph().graph) == (["linear"], "active")
+    assert first_layers(styled_graph().graph) == (["form", "strength"], "active")
 
 
 def test_weights_outside_the_file_are_refused() -> None:

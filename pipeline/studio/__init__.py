@@ -6,14 +6,26 @@ and `children` do long work aside, `desk` puts it together, `app` answers over H
 """
 
 import argparse
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.store.registered import SCHEME, bring_registered
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    command.add_argument("--model", type=Path, default=Path("models/export"), help="folder of an exported model")
+    command.add_argument(
+        "--model",
+        default="models/export",
+        help="folder of an exported model, or one of MLflow's registry: models:/NAME, models:/NAME/VERSION, models:/NAME@ALIAS",
+    )
     command.add_argument("--host", default=LOOPBACK, help=f"address to listen on; any but {LOOPBACK} needs a token")
     command.add_argument("--port", type=int, default=8420, help="port to listen on, 0 for any that is free (default: 8420)")
     command.add_argument("--token", help="what a browser must show, at least 16 letters or digits; `new` makes one up")
@@ -26,12 +38,24 @@ def run(options: argparse.Namespace) -> None:
     """Serve until interrupted. Raises InputError."""
     from pipeline.studio.serve import serve  # fastapi and onnxruntime, which no other command needs
 
-    serve(
-        options.model,
-        host=options.host,
-        port=options.port,
-        token=options.token,
-        allowed_hosts=options.allowed_host,
-        state=options.state,
-        style_weights=options.style_weights,
-    )
+    with opened_folder(options.model) as folder:
+        serve(
+            folder,
+            host=options.host,
+            port=options.port,
+            token=options.token,
+            allowed_hosts=options.allowed_host,
+            state=options.state,
+            style_weights=options.style_weights,
+        )
+
+
+@contextmanager
+def opened_folder(model: str) -> Iterator[Path]:
+    """The folder of an exported `model`; one of the registry is brought to a folder that lasts as long. Raises InputError."""
+    if not model.startswith(SCHEME):
+        yield Path(model)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        log.info("opening %s", bring_registered(model, Path(folder)))
+        yield Path(folder)

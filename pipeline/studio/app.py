@@ -36,12 +36,14 @@ from pipeline.studio.asks import (
     SheetAsk,
     StudioAnswer,
     StyleAsk,
+    StylesAsk,
     TasteAsk,
     UploadAnswer,
     Wall,
     WallAsk,
 )
 from pipeline.studio.desk import PATTERN_PX, Desk, picture_of, png_of, recipe_in
+from pipeline.studio.directions import likeness_name, likeness_title
 from pipeline.studio.jobs import BusyError, Job, Lane
 from pipeline.studio.measures import COLOUR_MEASURES, MEASURES
 from pipeline.studio.patterns import PATTERNS, pattern
@@ -182,6 +184,7 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
     async def studio() -> StudioAnswer:
         """What the studio has open and can do."""
         card = desk.card
+        measures = {name: title for name, title in MEASURES.items() if card.channels == 3 or name not in COLOUR_MEASURES}
         return StudioAnswer(
             version=pipeline.__version__,
             model=desk.generator.version,
@@ -190,8 +193,9 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
             width=card.width,
             channels=card.channels,
             mixes_categories=desk.generator.mixes_categories,
+            style_layers=desk.generator.style_layers,
             intended_use=card.intended_use,
-            measures={name: title for name, title in MEASURES.items() if card.channels == 3 or name not in COLOUR_MEASURES},
+            measures=measures | {likeness_name(label): likeness_title(name) for label, name in enumerate(card.categories)},
             patterns=list(PATTERNS),
             networks={name: list(STYLE_LAYERS[name]) for name in available_networks(desk.style_weights)},
             whitens=desk.style_weights is not None,
@@ -218,6 +222,11 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
     async def between(ask: BetweenAsk) -> Wall:
         """Garments on the way from one to another."""
         return await threads.draw(lambda: _wall(desk, desk.between(ask)))
+
+    @app.post("/api/styles-mixed")
+    async def styles_mixed(ask: StylesAsk) -> Wall:
+        """Garments with the coarse layers of one and the fine layers of another, layer by layer."""
+        return await threads.draw(lambda: _wall(desk, desk.styles(ask)))
 
     @app.post("/api/taste")
     async def taste(ask: TasteAsk) -> Wall:

@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.studio.directions import Kind
 from pipeline.studio.dressing import Mode
 
 MAX_WALL = 64
 MAX_ADDRESSES = 64
 
-Address = Annotated[str, Field(min_length=16, max_length=6300, pattern=r"^[0-9A-Za-z._-]+$")]
+Address = Annotated[str, Field(min_length=16, max_length=24300, pattern=r"^[0-9A-Za-z._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{12}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -61,6 +62,13 @@ class BetweenAsk(Ask):
     first: Address
     second: Address
     count: Annotated[int, Field(ge=3, le=32)] = 9
+
+
+class StylesAsk(Ask):
+    """Garments with the coarse layers of one and the fine layers of another."""
+
+    coarse: Address
+    fine: Address
 
 
 class ProjectionAsk(Ask):
@@ -140,7 +148,7 @@ class DirectionAnswer(BaseModel):
     """A slider: what it changes, in standard deviations of each measure from one side to the other."""
 
     id: str
-    kind: Literal["measured", "activation", "closed-form"]
+    kind: Kind
     title: str
     named: bool
     explained: float
@@ -159,6 +167,7 @@ class StudioAnswer(BaseModel):
     width: int
     channels: int
     mixes_categories: bool
+    style_layers: int  # more than 1 where styles can be mixed
     intended_use: str
     measures: dict[str, str]
     patterns: list[str]

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.store.exported import as_images
 from pipeline.studio.analysis import acquaintances, directions
-from pipeline.studio.asks import BetweenAsk, MoveAsk, StyleAsk, TasteAsk, WallAsk
+from pipeline.studio.asks import BetweenAsk, MoveAsk, StyleAsk, StylesAsk, TasteAsk, WallAsk
 from pipeline.studio.directions import Direction, slerp
 from pipeline.studio.dressing import Order, Painting, dressed
 from pipeline.studio.jobs import Progress
@@ -92,11 +92,27 @@ class Desk:
         latents, mixes = self.generator.inputs_of(ends)
         shares = np.linspace(0, 1, ask.count, dtype=np.float32)[1:-1]
         way = []
-        for latent, share in zip(slerp(latents[0], latents[1], shares), shares, strict=True):
+        layers = latents.reshape(2, -1, self.card.latent_dim).swapaxes(0, 1)  # one, or one for each layer of style
+        arcs = np.stack([slerp(first, second, shares) for first, second in layers], axis=1)
+        for latent, share in zip(arcs, shares, strict=True):
             mixed = (1 - share) * mixes[0] + share * mixes[1]
             mix = mix_of({int(label): float(mixed[label]) for label in np.flatnonzero(mixed)})
             way.append(Recipe(self.generator.version, mix, given(latent)))
         return [ends[0], *way, ends[1]]
+
+    def styles(self, ask: StylesAsk) -> list[Recipe]:
+        """Garments that take 1, 2, … layers of style, the coarsest first, from `ask.coarse` and the others from `ask.fine`.
+
+        The category is that of the coarse one. Raises InputError where the network has no layers of style.
+        """
+        layers = self.generator.style_layers
+        if layers < 2:
+            raise InputError("this model has no layers of style to mix; go from one garment to the other instead")
+        ends = [recipe_at(ask.coarse), recipe_at(ask.fine)]
+        latents, _ = self.generator.inputs_of(ends)
+        coarse, fine = (np.broadcast_to(latent, (layers, self.card.latent_dim)) for latent in latents)
+        mixed = [np.concatenate([coarse[:cut], fine[cut:]]) for cut in range(1, layers)]
+        return [Recipe(self.generator.version, ends[0].mix, given(latent)) for latent in mixed]
 
     def sliders(self, label: int) -> list[tuple[Direction, float]]:
         """Directions of a category and how far their sliders reach."""
@@ -113,6 +129,8 @@ class Desk:
         remembered = self.shelf.votes(self.generator.version, ask.category)
         rng = np.random.default_rng(ask.seed)
         seen_latents, _ = self.generator.inputs_of([recipe_at(vote.address) for vote in remembered])
+        if seen_latents.ndim == 3:  # only a hand-made ask brings garments of mixed styles here
+            seen_latents = seen_latents.mean(axis=1)
         marks = np.array([vote.vote for vote in remembered], np.int64)
         candidates = candidate_latents(seen_latents[marks > 0], self.card.latent_dim, ask.truncation, rng)
         eye = self._known[label].eye

@@ -1,8 +1,9 @@
 """Directions of latent space along which one thing about a garment changes, and what else changes with it.
 
 Found without labels: the closed form of SeFa (Shen & Zhou 2021, equation 5) from the first layers, and the principal directions
-of early activations, regressed on latents (GANSpace, Härkönen et al. 2020, section 3.2). Found with them: ridge regression of
-measured attributes on latents, within a category. All are unit vectors; an amount is in standard deviations of the latents.
+of early activations, regressed on latents (GANSpace, Härkönen et al. 2020, section 3.2). Found with them: ridge regression on
+latents, within a category, of measured attributes and of what the classifier sees of other categories. All are unit vectors; an
+amount is in standard deviations of the latents.
 """
 
 from dataclasses import dataclass
@@ -21,18 +22,19 @@ SAMPLES = 1024
 EFFECT_SAMPLES = 64
 EFFECT_AMOUNT = 2.0
 PER_KIND = 6
+LIKENESSES = 4  # categories towards which a slider may lead
 MIN_EXPLAINED = 0.15  # of an attribute's variance, on samples not fitted; below it a slider would promise too much
-MIN_OWN_EFFECT = 0.5  # of a measured direction on its own attribute
+MIN_OWN_EFFECT = 0.5  # of a measured or classified direction on what it was learned from
 FIT_SEED, EFFECT_SEED = 7, 8
 
-Kind = Literal["measured", "activation", "closed-form"]
+Kind = Literal["measured", "classified", "activation", "closed-form"]
 
 
 @dataclass(frozen=True)
 class Direction:
     """A direction and what moving along it does."""
 
-    name: str  # `measured-sleeve`, `activation-2`, `closed-form-1`
+    name: str  # `measured-sleeve`, `classified-6`, `activation-2`, `closed-form-1`
     kind: Kind
     title: str  # what it is called until a person names it
     vector: NDArray[np.float32]  # (D,), length 1
@@ -48,13 +50,32 @@ class Samples:
     latents: NDArray[np.float32]  # (N, D)
     pictures: NDArray[np.uint8]  # (N, H, W, C)
     measures: dict[str, NDArray[np.float32]]  # (N,) each
+    likenesses: dict[str, NDArray[np.float32]]  # (N,) each, to other categories; empty where there is no judge
+
+
+def likeness_name(label: int) -> str:
+    """What the likeness to a category is called among the measures."""
+    return f"classified-{label}"
+
+
+def likeness_title(category: str) -> str:
+    """What people are shown for it."""
+    return f"Like {category}"
+
+
+def likenesses(generator: Generator, pictures: NDArray[np.uint8], label: int) -> dict[str, NDArray[np.float32]]:
+    """How much more the judge thinks of each other category than of `label`, in logits, for `pictures` (N, H, W, C)."""
+    if generator.judge is None:
+        return {}
+    scores = generator.judge.scores(pictures)
+    return {likeness_name(other): scores[:, other] - scores[:, label] for other in range(scores.shape[1]) if other != label}
 
 
 def draw_samples(generator: Generator, label: int, count: int = SAMPLES) -> Samples:
     """`count` measured garments of category `label`, always the same."""
     latents = draw_latents(FIT_SEED, count, generator.card.latent_dim)
     pictures = as_images(generator.draw_category(latents, label))
-    return Samples(latents, pictures, measure(pictures))
+    return Samples(latents, pictures, measure(pictures), likenesses(generator, pictures, label))
 
 
 def closed_form(jacobian: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -137,13 +158,13 @@ def effects_of(
     """Change of each measure from -2 to +2 along `vector`, in `spreads`, and the mean absolute change of a pixel."""
     latents = draw_latents(EFFECT_SEED, EFFECT_SAMPLES, generator.card.latent_dim)
     ends = [as_images(generator.draw_category(latents + side * EFFECT_AMOUNT * vector, label)) for side in (-1, 1)]
-    before, after = (measure(end) for end in ends)
+    before, after = (measure(end) | likenesses(generator, end, label) for end in ends)
     changes = {name: float((after[name] - before[name]).mean() / max(spread, 1e-6)) for name, spread in spreads.items()}
     return changes, float(np.abs(ends[1].astype(np.int16) - ends[0]).mean())
 
 
 def find_directions(generator: Generator, label: int, samples: Samples) -> list[Direction]:
-    """Directions for garments of category `label`: measured ones, the best first, then activations', then the closed form's."""
+    """Directions for garments of category `label`: measured, classified, activations', closed form's; the best first."""
     spreads = {name: float(values.std()) for name, values in samples.measures.items()}
     found: list[tuple[Kind, str, str, NDArray[np.float64], float]] = []
     for name, values in samples.measures.items():
@@ -155,6 +176,13 @@ def find_directions(generator: Generator, label: int, samples: Samples) -> list[
     found = [
         (*row[:3], apart_from(row[3], [earlier[3] for earlier in found[:place]]), row[4]) for place, row in enumerate(found)
     ]
+    towards = [(*regressed(samples.latents, values), name) for name, values in samples.likenesses.items()]
+    towards = sorted((one for one in towards if one[1] >= MIN_EXPLAINED), key=lambda one: -one[1])[:LIKENESSES]
+    for vector, explained, name in towards:
+        # Not made orthogonal to the others: to become a coat, a shirt's sleeves must grow.
+        spreads[name] = float(samples.likenesses[name].std())
+        title = likeness_title(generator.card.categories[int(name.rpartition("-")[2])])
+        found.append(("classified", name, title, vector, explained))
     layers, activation = first_layers(generator.graph.graph)
     if activation is not None:
         activations = _tap(generator, activation, samples.latents, label)
@@ -169,6 +197,7 @@ def find_directions(generator: Generator, label: int, samples: Samples) -> list[
     for kind, direction, title, vector, explained in found:
         small = vector.astype(np.float32)
         effects, strength = effects_of(generator, label, small, spreads)
-        if kind != "measured" or effects[direction.removeprefix("measured-")] >= MIN_OWN_EFFECT:
+        own = effects.get(direction.removeprefix("measured-"), MIN_OWN_EFFECT)  # the network's own directions promise nothing
+        if own >= MIN_OWN_EFFECT:
             directions.append(Direction(direction, kind, title, small, explained, effects, strength))
     return directions

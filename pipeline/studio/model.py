@@ -1,4 +1,4 @@
-"""An exported generator, opened for the studio: it draws recipes, and mixes categories where its graph allows."""
+"""An exported generator, opened for the studio: it draws recipes, and mixes categories and styles where its graph allows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.store.exported import MODEL_NAME, ExportedCard, as_images, read_card, read_model
-from pipeline.studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, with_category_mix
+from pipeline.store.exported import JUDGE_NAME, MODEL_NAME, ExportedCard, OnnxJudge, as_images, read_card, read_model
+from pipeline.studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, safe_graph, with_category_mix, with_style_layers
 from pipeline.studio.recipe import Recipe, latents_of, mixes_of
 
 BATCH = 32  # bounds the memory of a large draw
@@ -35,6 +35,9 @@ class Generator:
     graph: onnx.ModelProto  # takes `mix` if mixes_categories, else `labels`
     mixes_categories: bool
     session: onnxruntime.InferenceSession
+    style_layers: int  # that take a latent each; 1 where the network cannot mix styles
+    styled_session: onnxruntime.InferenceSession | None
+    judge: OnnxJudge | None  # what tells the model's categories apart, where it came with the model
 
     def feeds(self, latents: NDArray[np.float32], mixes: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
         """Inputs of the graph. A graph that cannot mix takes the category with the largest share."""
@@ -43,26 +46,40 @@ class Generator:
         return {LATENTS: latents, LABELS: mixes.argmax(axis=1)}
 
     def draw(self, latents: NDArray[np.float32], mixes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pictures, NCHW in [-1, 1], of latents (N, D) and shares of categories (N, C)."""
+        """Pictures, NCHW in [-1, 1], of latents (N, D), or one a layer of style (N, L, D), and shares of categories (N, C)."""
+        session = self.session if latents.ndim == 2 else self.styled_session
+        assert session is not None  # latents_of gives a latent a layer only where there are layers
         batches = [slice(start, start + BATCH) for start in range(0, len(latents), BATCH)]
-        return np.concatenate([self.session.run([PICTURES], self.feeds(latents[rows], mixes[rows]))[0] for rows in batches])
+        return np.concatenate([session.run([PICTURES], self.feeds(latents[rows], mixes[rows]))[0] for rows in batches])
 
     def draw_category(self, latents: NDArray[np.float32], label: int) -> NDArray[np.float32]:
-        """Pictures, NCHW in [-1, 1], of latents (N, D), all of one category."""
+        """Pictures, NCHW in [-1, 1], of latents (N, D) or (N, L, D), all of one category."""
         return self.draw(latents, np.eye(len(self.card.categories), dtype=np.float32)[[label] * len(latents)])
 
     def inputs_of(self, recipes: list[Recipe]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Latents (N, D) and shares of categories (N, C). Raises InputError when a recipe is another model's."""
+        """Latents (N, D) and shares of categories (N, C). Raises InputError when a recipe is another model's.
+
+        The latents are (N, L, D) as soon as one recipe has a latent for each layer of style.
+        """
         strangers = {recipe.model for recipe in recipes} - {self.version}
         if strangers:
             raise InputError(
                 f"made by model {strangers.pop()}, and the studio has {self.version} open; open that one to see it"
             )
-        return latents_of(recipes, self.card.latent_dim), mixes_of(recipes, len(self.card.categories))
+        return latents_of(recipes, self.card.latent_dim, self.style_layers), mixes_of(recipes, len(self.card.categories))
 
     def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
         """Pictures (N, H, W, C) of `recipes`. Raises InputError when one is another model's."""
         return as_images(self.draw(*self.inputs_of(recipes)))
+
+
+def open_judge(folder: Path, card: ExportedCard) -> OnnxJudge | None:
+    """The classifier beside the generator in `folder`, where its card names one. Raises InputError."""
+    if card.judge_sha256 is None or not (folder / JUDGE_NAME).exists():
+        return None
+    content = read_model(folder, card.judge_sha256, JUDGE_NAME)
+    safe_graph(content, str(folder / JUDGE_NAME))
+    return OnnxJudge(content, threads=1)
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:
@@ -74,9 +91,21 @@ def open_generator(folder: Path, *, threads: int = 1) -> Generator:
     graph = read_graph(read_model(folder, card.onnx_sha256), str(path))
     mixed = with_category_mix(graph)
     opened = mixed or graph
-    generator = Generator(card, card.onnx_sha256[:VERSION_DIGITS], opened, mixed is not None, session_of(opened, threads))
+    styled, layers = with_style_layers(opened) or (None, 1)
     try:
+        generator = Generator(
+            card,
+            card.onnx_sha256[:VERSION_DIGITS],
+            opened,
+            mixed is not None,
+            session_of(opened, threads),
+            layers,
+            session_of(styled, threads) if styled else None,
+            open_judge(folder, card),
+        )
         shape = generator.draw_category(np.zeros((2, card.latent_dim), np.float32), len(card.categories) - 1).shape
+    except InputError:
+        raise
     except Exception as error:  # onnxruntime raises many classes, all of which mean this
         raise InputError(f"{folder}: does not run as its card says ({type(error).__name__}); run export again") from None
     if shape != (2, card.channels, card.height, card.width):

@@ -1,7 +1,8 @@
 """What a picture is made of, and its address: the same text brings the same picture back for as long as there is the model.
 
 An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; categories with their thousandths, `3` or
-`3.600_7.400`; and the latent, either drawn, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or given, `z` and base64url of float32.
+`3.600_7.400`; and the latent, either drawn, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or given, `z` and base64url of float32:
+one latent, or, after styles were mixed, one for each layer of style.
 """
 
 import base64
@@ -18,7 +19,9 @@ from pipeline.gan.latents import draw_latents
 THOUSAND = 1000
 MAX_INDEX = 255
 MAX_LATENT = 50.0  # largest magnitude of a component; beyond it floats say nothing about garments
-_ADDRESS = re.compile(r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,6000}))", re.ASCII)
+_ADDRESS = re.compile(
+    r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,24000}))", re.ASCII
+)
 _SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 
 
@@ -33,7 +36,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Given:
-    """A latent as it is: little-endian float32."""
+    """A latent as it is, or one for each layer of style: little-endian float32."""
 
     content: bytes
 
@@ -69,7 +72,7 @@ def mix_of(shares: Mapping[int, float]) -> Mix:
 
 
 def given(latent: NDArray[np.float32]) -> Given:
-    """`latent` (D,) as a source."""
+    """`latent` (D,), or one for each layer of style (L, D), as a source."""
     return Given(np.clip(latent, -MAX_LATENT, MAX_LATENT).astype("<f4").tobytes())
 
 
@@ -114,23 +117,29 @@ def recipe_at(address: str) -> Recipe:
     return Recipe(model, _mix_in(mix), Given(content))
 
 
-def latents_of(recipes: list[Recipe], dim: int) -> NDArray[np.float32]:
-    """Latents (N, D) of `recipes`. Raises InputError when one was made for another dimension."""
-    latents = np.empty((len(recipes), dim), np.float32)
+def latents_of(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:
+    """Latents (N, D) of `recipes`; (N, L, D) as soon as one of them has a latent for each of the L `layers` of style.
+
+    Raises InputError when one was made for another dimension.
+    """
     drawn: dict[int, int] = {}
     for recipe in recipes:
         if isinstance(recipe.source, Drawn):
             drawn[recipe.source.seed] = max(drawn.get(recipe.source.seed, 0), recipe.source.index + 1)
     draws = {seed: draw_latents(seed, count, dim) for seed, count in drawn.items()}
-    for row, recipe in enumerate(recipes):
+    rows: list[NDArray[np.float32]] = []
+    for recipe in recipes:
         match recipe.source:
             case Drawn(seed, index, truncation):
-                latents[row] = draws[seed][index] * np.float32(truncation / THOUSAND)
+                rows.append(draws[seed][index] * np.float32(truncation / THOUSAND))
             case Given(content):
-                if len(content) != 4 * dim:
+                if len(content) not in (4 * dim, 4 * dim * layers):
                     raise InputError(f"this address holds {len(content) // 4} numbers, the model wants {dim}")
-                latents[row] = np.frombuffer(content, "<f4")
-    return latents
+                latent = np.frombuffer(content, "<f4").astype(np.float32)
+                rows.append(latent if len(latent) == dim else latent.reshape(layers, dim))
+    if all(row.ndim == 1 for row in rows):
+        return np.stack(rows) if rows else np.empty((0, dim), np.float32)
+    return np.stack([np.broadcast_to(row, (layers, dim)) for row in rows])
 
 
 def mixes_of(recipes: list[Recipe], categories: int) -> NDArray[np.float32]:

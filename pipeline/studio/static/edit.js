@@ -106,7 +106,7 @@ export function openEdit(studio, go) {
     $("sliders-found").replaceChildren();
     const found = await ask("GET", `/api/directions?category=${encodeURIComponent(category)}`);
     directionsOf = category;
-    const named = found.filter((one) => one.kind === "measured" || one.named);
+    const named = found.filter((one) => ["measured", "classified"].includes(one.kind) || one.named);
     $("sliders-measured").replaceChildren(...named.map(slider));
     $("sliders-found").replaceChildren(...found.filter((one) => !named.includes(one)).map(slider));
   };
@@ -138,13 +138,21 @@ export function openEdit(studio, go) {
       ? (apart ? "From the one you held to this one. Choose a step to go on from there." : "Held. Choose another garment on the wall.")
       : "Hold this garment, choose another, and see the way from one to the other.";
     $("between-strip").replaceChildren();
+    $("styles").hidden = !apart || studio.style_layers < 2;
     if (!apart) return;
-    const steps = await attempt(() => ask("POST", "/api/between", { first: held.address, second: shown.address, count: 9 }));
-    if (!steps) return;
-    $("between-strip").replaceChildren(...unpack(steps).map((step, n) => {
+    const ends = [held.address, shown.address];
+    const steps = await attempt(() => ask("POST", "/api/between", { first: ends[0], second: ends[1], count: 9 }));
+    if (steps) fillStrip($("between-strip"), "Step", steps);
+    if ($("styles").hidden) return;
+    const mixed = await attempt(() => ask("POST", "/api/styles-mixed", { coarse: ends[0], fine: ends[1] }));
+    if (mixed) fillStrip($("styles-strip"), "Layers of form from the held one:", mixed);
+  };
+
+  const fillStrip = (strip, what, wall) => {
+    strip.replaceChildren(...unpack(wall).map((step, n, all) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("aria-label", `Step ${n + 1} of 9`);
+      button.setAttribute("aria-label", `${what} ${n + 1} of ${all.length}`);
       button.append(canvasOf(step));
       button.addEventListener("click", () => { history.push(base); go("edit", step.address); });
       return button;
