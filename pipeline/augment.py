@@ -1,6 +1,7 @@
 """Pack the training array and the untouched reference sets."""
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from tqdm import tqdm
 from pipeline.errors import InputError, ParamsError
 from pipeline.images.decoding import decoded
 from pipeline.images.sheets import contact_sheet, enlarged
-from pipeline.images.transforms import Change, Frame, Limits, changed, framed, pixels_of, random_change
+from pipeline.images.transforms import Change, Frame, Limits, framed, pixels_of, random_change
 from pipeline.params import AugmentParams
-from pipeline.store.arrays import SPLITS, DatasetCard, new_split, split_sha256, write_card
+from pipeline.store.arrays import SPLITS, DatasetCard, SplitFile, new_split, read_split, split_sha256, write_card
 from pipeline.store.files import whole_folder
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, read_table
@@ -47,7 +48,7 @@ def frame_of(params: AugmentParams) -> Frame:
 def limits_of(params: AugmentParams) -> Limits:
     """How far the random changes of copies may go."""
     turn = (params.rotate_degrees, params.min_scale, params.max_scale, params.translate, params.crop)
-    return Limits(*turn, params.brightness, params.saturation)
+    return Limits(*turn, params.brightness, params.saturation, params.contrast, params.hue)
 
 
 def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
@@ -64,16 +65,22 @@ def places_of(kept: pd.DataFrame, flip_categories: list[str]) -> dict[str, list[
     return places
 
 
-def fill(arrays: dict[str, NDArray[np.uint8]], image: Image.Image, place: Place, params: AugmentParams) -> None:
+def copies_of(image: Image.Image, place: Place, params: AugmentParams) -> list[NDArray[np.uint8]]:
+    """`image` changed at random, each (H, W, C), as often as copies are asked for beside the untouched one."""
+    if params.copies == 1:
+        return []
+    from pipeline.images.changes import changed  # with torchvision, which takes seconds to import
+
+    changes = [change_of(place.key, copy, place.flip, params) for copy in range(1, params.copies)]
+    return [pixels_of(copy, params.channels) for copy in changed(image, frame_of(params), changes)]
+
+
+def fill(files: dict[str, SplitFile], image: Image.Image, place: Place, params: AugmentParams) -> None:
     """Put `image` into the reference set of its split and, from train, with its changed copies into the training set."""
-    frame = frame_of(params)
-    untouched = pixels_of(framed(image, frame), params.channels)
-    arrays[f"reference_{place.split}"][place.index] = untouched
+    untouched = pixels_of(framed(image, frame_of(params)), params.channels)
+    files[f"reference_{place.split}"].write(place.index, untouched[None])
     if place.split == "train":
-        changes = [change_of(place.key, copy, place.flip, params) for copy in range(1, params.copies)]
-        copies = [untouched, *(pixels_of(copy, params.channels) for copy in changed(image, frame, changes))]
-        first = place.index * params.copies
-        arrays["train"][first : first + params.copies] = copies
+        files["train"].write(place.index * params.copies, np.stack([untouched, *copies_of(image, place, params)]))
 
 
 def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
@@ -115,16 +122,18 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:
         shape = (params.height, params.width, params.channels)
-        arrays = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
-        with tqdm(total=len(places), desc="augment", unit=" pictures", mininterval=1.0) as bar:
+        with ExitStack() as open_files, tqdm(total=len(places), desc="augment", unit=" pictures", mininterval=1.0) as bar:
+            files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
+            for file in files.values():
+                open_files.callback(file.close)
             for name, content in (member for shard in sorted(shards) for member in read_shard(shard)):
                 here = places.pop(Path(name).stem, [])
                 bar.update(bool(here))
                 for place in here:
-                    fill(arrays, decoded(content, ANY_SIZE).image, place, params)
+                    fill(files, decoded(content, ANY_SIZE).image, place, params)
         if places:
             raise InputError(f"data/raw lacks {len(places)} of the curated pictures, the first {min(places)}; run fetch again")
-        preview_of(arrays["train"], labels["train"], params.copies).save(folder / "preview.png")
+        preview_of(*read_split(folder, "train"), params.copies).save(folder / "preview.png")
         counts = {split: len(labels[split]) for split in SPLITS}
         hashes = {split: split_sha256(folder, split) for split in SPLITS}
         write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes))

@@ -237,6 +237,8 @@ class AugmentParams(Section):
     flip_categories: list[str]  # symmetric garments, flipped at random; ["*"] for all
     brightness: Share
     saturation: Share
+    contrast: Share
+    hue: Annotated[float, Field(ge=0, le=0.5)]  # share of the colour circle
     seed: Seed
 
 

@@ -28,6 +28,8 @@ CHANGES = {
     "flip_categories": ["*"],
     "brightness": 0.2,
     "saturation": 0.2,
+    "contrast": 0.2,
+    "hue": 0.05,
     "channels": 3,
     "height": 24,
     "width": 16,

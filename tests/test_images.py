@@ -15,6 +15,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pipeline.images.changes import changed
 from pipeline.images.decoding import FORMATS, UndecodableError, decoded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
 from pipeline.images.neighbours import Limits, Thumbnails, look_alikes, pairs_within
@@ -33,12 +34,15 @@ from pipeline.images.quality import (
 )
 from pipeline.images.registration import Sketches, composed, fits, inverse
 from pipeline.images.sketches import ORIENTATIONS, content_box, descriptors, views
-from pipeline.images.transforms import Change, Frame, changed, fill_colour, framed, pixels_of, random_change
+from pipeline.images.transforms import Change, Frame, fill_colour, framed, pixels_of, random_change
 from pipeline.images.transforms import Limits as ChangeLimits
 from tests.garments import draw_garment
 
 MAX_PIXELS = 1_000_000
 STILL = {"degrees": 0.0, "scale": 1.0, "shift_x": 0.0, "shift_y": 0.0, "mirrored": False, "brightness": 1.0, "saturation": 1.0}
+STILL |= {"contrast": 1.0, "hue": 0.0}
+NO_LIMITS = {"rotate_degrees": 0.0, "min_scale": 1.0, "max_scale": 1.0, "translate": 0.0, "crop": 0.0, "brightness": 0.0}
+NO_LIMITS |= {"saturation": 0.0, "contrast": 0.0, "hue": 0.0}
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -442,6 +446,21 @@ def test_a_dot_goes_where_the_change_says(change: dict[str, object], expected: t
     assert _centre(moved) == pytest.approx(expected, abs=0.2)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(("width", "height"), [(28, 28), (64, 64), (96, 64), (28, 512), (512, 384)])
+def test_frames_of_any_size_are_filled(width: int, height: int, mode: str) -> None:
+    everything = STILL | {"degrees": 9.0, "scale": 1.1, "shift_x": 0.05, "mirrored": True, "contrast": 1.1, "hue": 0.05}
+    frame = _frame(width=width, height=height, fit="crop", upscale=True, pad_value="edge")
+    still, moved = changed(
+        Image.new(mode, (40, 30), "white"),
+        frame,
+        [Change(**STILL), Change(**everything)],  # type: ignore[arg-type]
+    )
+    for image in (still, moved):
+        assert (image.size, image.mode) == ((width, height), mode)
+        assert np.asarray(image).min() > 250
+
+
 def test_turning_costs_little_sharpness() -> None:
     image = _garment(side_px=64)
     [turned] = changed(image, _frame(), [Change(**(STILL | {"degrees": 360.0}))])  # type: ignore[arg-type]
@@ -457,11 +476,25 @@ def test_colours_change_and_margins_do_not() -> None:
     assert darker.getpixel((0, 0)) == paler.getpixel((0, 0)) == (200, 200, 200)
     [grey] = changed(image.convert("L"), _frame(), changes[1:])
     assert grey.getpixel((16, 16)) == 65
+    halves = Image.new("RGB", (32, 32), (200, 0, 0))
+    halves.paste((0, 0, 0), (0, 0, 32, 16))
+    changes = [Change(**(STILL | change)) for change in ({"contrast": 0.0}, {"hue": 1 / 3})]  # type: ignore[arg-type]
+    flat, green = changed(halves, _frame(), changes)
+    assert flat.getpixel((16, 8)) == flat.getpixel((16, 24)) == (30, 30, 30)  # the mean of the luma
+    assert green.getpixel((16, 24)) == pytest.approx((0, 200, 0), abs=8)
 
 
 def test_random_changes_stay_within_their_limits_and_reach_them() -> None:
     limits = ChangeLimits(
-        rotate_degrees=10, min_scale=0.8, max_scale=1.25, translate=0.1, crop=0.0, brightness=0.2, saturation=0.3
+        rotate_degrees=10,
+        min_scale=0.8,
+        max_scale=1.25,
+        translate=0.1,
+        crop=0.0,
+        brightness=0.2,
+        saturation=0.3,
+        contrast=0.4,
+        hue=0.1,
     )
     generator = np.random.default_rng(0)
     drawn = [random_change(limits, True, generator) for _ in range(2000)]
@@ -472,6 +505,8 @@ def test_random_changes_stay_within_their_limits_and_reach_them() -> None:
         ("shift_y", -0.1, 0.1),
         ("brightness", 0.8, 1.2),
         ("saturation", 0.7, 1.3),
+        ("contrast", 0.6, 1.4),
+        ("hue", -0.1, 0.1),
     ]:
         values = [getattr(change, name) for change in drawn]
         assert low <= min(values) < low + 0.02 * (high - low)
@@ -481,7 +516,7 @@ def test_random_changes_stay_within_their_limits_and_reach_them() -> None:
 
 
 def test_a_crop_never_shows_what_lies_outside() -> None:
-    limits = ChangeLimits(rotate_degrees=0, min_scale=1, max_scale=1, translate=0, crop=0.4, brightness=0, saturation=0)
+    limits = ChangeLimits(**(NO_LIMITS | {"crop": 0.4}))
     generator = np.random.default_rng(0)
     changes = [random_change(limits, False, generator) for _ in range(50)]
     assert max(change.scale for change in changes) == pytest.approx(1 / 0.6, rel=0.03)
@@ -490,7 +525,7 @@ def test_a_crop_never_shows_what_lies_outside() -> None:
 
 
 def test_without_limits_nothing_changes() -> None:
-    none = ChangeLimits(rotate_degrees=0, min_scale=1, max_scale=1, translate=0, crop=0, brightness=0, saturation=0)
+    none = ChangeLimits(**NO_LIMITS)
     assert not none.any
     assert random_change(none, False, np.random.default_rng(0)) == Change(**STILL)  # type: ignore[arg-type]
 

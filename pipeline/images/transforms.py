@@ -1,4 +1,4 @@
-"""Pictures brought into a frame, and changed at random: rotated, scaled, moved, cropped, flipped, brightened, saturated.
+"""Pictures brought into a frame, and the random changes to be made to them; images/changes.py makes them.
 
 A frame is one training picture. Sizes are (width, height) in pixels, as in Pillow.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
 from pipeline.images.quality import border
 
@@ -39,13 +39,15 @@ class Limits:
     max_scale: float
     translate: float  # share of the side
     crop: float  # share of the side
-    brightness: float
+    brightness: float  # of the factor, either way
     saturation: float
+    contrast: float
+    hue: float  # share of the colour circle, either way
 
     @property
     def any(self) -> bool:
         """Whether there is any change at all, beside flips."""
-        return self != Limits(0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+        return self != Limits(0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Change:
     mirrored: bool
     brightness: float  # factors
     saturation: float
+    contrast: float
+    hue: float  # share of the colour circle
 
     @property
     def oversize(self) -> int:
@@ -67,8 +71,8 @@ class Change:
 
 
 def random_change(limits: Limits, flip: bool, random: np.random.Generator) -> Change:
-    """A change within `limits`. Ten numbers are drawn whatever is switched on, so that one limit does not move the others."""
-    angle, scale, move_x, move_y, cut, cut_x, cut_y, mirror, bright, colour = random.random(10)
+    """A change within `limits`. All numbers are drawn whatever is switched on, so that one limit does not move the others."""
+    angle, scale, move_x, move_y, cut, cut_x, cut_y, mirror, bright, colour, steep, turn = random.random(12)
     cropped = 1 - limits.crop * cut  # share of the side that stays in view
     zoom = math.exp(math.log(limits.min_scale) + scale * math.log(limits.max_scale / limits.min_scale)) / cropped
     return Change(
@@ -79,6 +83,8 @@ def random_change(limits: Limits, flip: bool, random: np.random.Generator) -> Ch
         mirrored=bool(flip and mirror < 0.5),
         brightness=1 + limits.brightness * (2 * bright - 1),
         saturation=1 + limits.saturation * (2 * colour - 1),
+        contrast=1 + limits.contrast * (2 * steep - 1),
+        hue=limits.hue * (2 * turn - 1),
     )
 
 
@@ -99,13 +105,15 @@ def _fitted_size(size: tuple[int, int], frame: tuple[int, int], fit: Fit, max_en
     return width, height
 
 
-def _resized(image: Image.Image, frame: Frame, oversize: int) -> Image.Image:
+def resized(image: Image.Image, frame: Frame, oversize: int) -> Image.Image:
+    """`image` as large as it is in a frame of `oversize` times the size; antialiased."""
     outer = (frame.width * oversize, frame.height * oversize)
     size = _fitted_size(image.size, outer, frame.fit, math.inf if frame.upscale else oversize)
     return image if size == image.size else image.resize(size, FILTERS[frame.resize_filter])
 
 
-def _centred(image: Image.Image, size: tuple[int, int], fill: Fill) -> Image.Image:
+def centred(image: Image.Image, size: tuple[int, int], fill: Fill) -> Image.Image:
+    """`image` in the middle of one of `size`; what does not fit is cut off."""
     if image.size == size:
         return image
     canvas = Image.new(image.mode, size, fill)
@@ -116,44 +124,7 @@ def _centred(image: Image.Image, size: tuple[int, int], fill: Fill) -> Image.Ima
 def framed(image: Image.Image, frame: Frame) -> Image.Image:
     """`image`, of mode L or RGB, in the middle of the frame, otherwise unchanged."""
     fill = fill_colour(image, frame.pad_value)
-    return _centred(_resized(image, frame, 1), (frame.width, frame.height), fill)
-
-
-def _moved(image: Image.Image, change: Change, fill: Fill) -> Image.Image:
-    """`image` turned and scaled about its middle, then shifted; bicubic."""
-    # Pillow asks where each pixel of the result comes from, so this is the inverse of the change.
-    angle = math.radians(change.degrees)
-    cosine, sine = math.cos(angle) / change.scale, math.sin(angle) / change.scale
-    centre_x, centre_y = image.width / 2, image.height / 2
-    from_x, from_y = centre_x + change.shift_x * image.width, centre_y + change.shift_y * image.height
-    matrix = (
-        *(cosine, -sine, centre_x - cosine * from_x + sine * from_y),
-        *(sine, cosine, centre_y - sine * from_x - cosine * from_y),
-    )
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=fill)
-
-
-def _recoloured(image: Image.Image, change: Change) -> Image.Image:
-    if change.brightness != 1:
-        image = ImageEnhance.Brightness(image).enhance(change.brightness)
-    if change.saturation != 1 and image.mode == "RGB":
-        image = ImageEnhance.Color(image).enhance(change.saturation)
-    return image
-
-
-def _changed(resized: Image.Image, frame: Frame, change: Change) -> Image.Image:
-    picture = _recoloured(ImageOps.mirror(resized) if change.mirrored else resized, change)
-    fill = fill_colour(picture, frame.pad_value)
-    placed = _centred(picture, (frame.width * change.oversize, frame.height * change.oversize), fill)
-    if change.oversize == 1:
-        return placed
-    return _moved(placed, change, fill).resize((frame.width, frame.height), FILTERS[frame.resize_filter])
-
-
-def changed(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
-    """`image`, of mode L or RGB, in the frame with each of `changes` made to it. Margins keep the frame's own grey level."""
-    resized = {oversize: _resized(image, frame, oversize) for oversize in {change.oversize for change in changes}}
-    return [_changed(resized[change.oversize], frame, change) for change in changes]
+    return centred(resized(image, frame, 1), (frame.width, frame.height), fill)
 
 
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:

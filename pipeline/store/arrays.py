@@ -1,6 +1,9 @@
 """The packed training data: one uint8 array a split, memory-mapped, with its labels and a description."""
 
 import json
+import math
+import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,16 +29,41 @@ class DatasetCard:
     sha256: dict[str, str]  # of each split's images
 
 
+class SplitFile:
+    """Images (N, H, W, C) uint8 of one split on disk, written in any order.
+
+    By system calls and not through a map: of an array of gigabytes that is written here and there, all would stay in memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._offset = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).offset
+        self._picture_bytes = math.prod(shape[1:])
+        self._descriptor = os.open(path, os.O_WRONLY)
+
+    def write(self, first: int, images: NDArray[np.uint8]) -> None:
+        """Put `images` (M, H, W, C) to the places from `first` on."""
+        content = np.ascontiguousarray(images).data.cast("B")
+        place = self._offset + first * self._picture_bytes
+        while content:
+            written = os.pwrite(self._descriptor, content, place)
+            content, place = content[written:], place + written
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._descriptor)
+
+
 def write_split(folder: Path, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Write `images` (N, H, W, C) and `labels` (N,) of one split into `folder`."""
-    new_split(folder, split, labels, images.shape[1:])[:] = images
+    with closing(new_split(folder, split, labels, images.shape[1:])) as file:
+        if len(images):
+            file.write(0, images)
 
 
-def new_split(folder: Path, split: str, labels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Images (N, H, W, C) of one split in `folder`, memory-mapped, to be filled in; `shape` is (H, W, C), `labels` (N,)."""
+def new_split(folder: Path, split: str, labels: NDArray[np.int64], shape: tuple[int, ...]) -> SplitFile:
+    """Images of one split in `folder`, to be filled in; `shape` is (H, W, C), `labels` (N,)."""
     np.save(folder / f"{split}_labels.npy", labels)
-    path = folder / f"{split}_images.npy"
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(labels), *shape))
+    return SplitFile(folder / f"{split}_images.npy", (len(labels), *shape))
 
 
 def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
