@@ -10,6 +10,7 @@ import importlib
 import inspect
 import logging
 import os
+import platform
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -67,6 +68,7 @@ def _run_stage(stage: str, options: argparse.Namespace) -> None:
     _log_to(log)
     params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
     track = Tracker(spool_of_job(log))
+    track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
     track.params(params.model_dump(mode="json"))
     try:
         run(params, **given, track=track)

@@ -17,7 +17,7 @@ from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.images.transforms import Change, Frame, Limits, framed, pixels_of, random_change
 from pipeline.params import AugmentParams
 from pipeline.store.arrays import SPLITS, DatasetCard, SplitFile, new_split, read_split, split_sha256, write_card
-from pipeline.store.files import whole_folder
+from pipeline.store.files import sha256_of_file, whole_folder
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, read_table
 from pipeline.store.tracking import Tracker
@@ -116,6 +116,8 @@ def _kept_rows(curated: Path, params: AugmentParams) -> tuple[pd.DataFrame, list
 def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path, track: Tracker) -> None:
     """Write the folder of arrays, its description and a preview."""
     kept, categories = _kept_rows(curated, params)
+    profile = {"kept": len(kept), "categories": ", ".join(categories)}
+    track.dataset("curated", sha256_of_file(curated), curated, context="curated", profile=profile)
     if (params.copies > 1) != (limits_of(params).any or bool(params.flip_categories)):
         log.warning("augment.copies is %d; only the second copy and those after it are changed at random", params.copies)
     places = places_of(kept, params.flip_categories)

@@ -12,6 +12,7 @@ from pipeline.params import CollectParams
 from pipeline.sources import Listed, datasets, folder
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.web.listing import distinct
+from pipeline.store.files import sha256_of_file
 from pipeline.store.tables import MANIFEST, write_table
 from pipeline.store.tracking import Tracker
 
@@ -78,3 +79,4 @@ def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path
     for told, count in (rows["status"] + ": " + rows["reason"]).value_counts().items():
         log.info("%s: %d", told, count)
     track.metrics(counts)
+    track.dataset("manifest", sha256_of_file(manifest), manifest, context="collected", profile=counts)

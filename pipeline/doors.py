@@ -153,14 +153,18 @@ def _git(*arguments: str) -> str:
     return told.stdout.strip() if told.returncode == 0 else ""
 
 
+def _lock_tag() -> dict[str, str]:
+    """The record of results: before a run what it starts from, after one what it made."""
+    return {"dvc_lock_sha256": hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()} if LOCK_FILE.exists() else {}
+
+
 def _invocation_tags() -> dict[str, str]:
     caller = "dvc repro" if _called_by_dvc() else "snakemake"
-    lock = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest() if LOCK_FILE.exists() else ""
     tags = {
         "mlflow.runName": f"{caller} {time.strftime('%Y-%m-%d %H:%M')}",
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "host": platform.node(),
-        "dvc_lock_sha256": lock,
+        **_lock_tag(),
         "mlflow.source.git.commit": _git("rev-parse", "HEAD"),
         "git_changed": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
     }
@@ -269,7 +273,9 @@ class Door:
             _remember(pending=None)
             if all(done.get(stage) for stage in STAGES):
                 _touch_outputs("--nolock")  # DVC links large files anew, with a new time; the lock is this run's own
-        Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl").close(status)
+        track = Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl")
+        track.tags(_lock_tag())
+        track.close(status)
         self._end_mark.touch()
         if self._sender is not None:
             self._sender.wait()

@@ -14,11 +14,11 @@ from torch import nn
 from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.gan.checkpoints import GeneratorCard, load_generator
+from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import chosen_device
+from pipeline.gan.training import chosen_device, device_name
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import judging, sheets
 from pipeline.metrics.extractors import Extractor
@@ -178,6 +178,10 @@ def run(
     data, device = read_card(train), chosen_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
     check_same_data(card, data, params.samples)
+    track.tags({"device": device_name(device)})
+    track.dataset(
+        "reference_test", data.sha256["reference_test"], train, context="evaluation", profile=data.profile("reference_test")
+    )
     prepare_processor(params.threads)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -206,3 +210,4 @@ def run(
     write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
     write_json(metrics, entries)
     announce(entries, evaluation, track)
+    track.evaluated(metrics, generator_sha256(gan))

@@ -15,7 +15,7 @@ from pipeline.exporting.graphs import OPSET, as_onnx, judge_as_onnx
 from pipeline.exporting.parity import Parities, Parity, judge_difference
 from pipeline.exporting.precisions import in_fp16, in_int8
 from pipeline.exporting.speed import onnx_draw, providers, speeds_of
-from pipeline.gan.checkpoints import GeneratorCard, load_generator
+from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.real import own_test_features
@@ -91,6 +91,16 @@ def tell_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker)
             track.metrics({f"latency_ms_{where}": speed.latency_ms, f"pictures_per_s_{where}": speed.pictures_per_s})
 
 
+def about(card: ExportedCard) -> str:
+    """Markdown that describes a registered version."""
+    size = f"{card.height}×{card.width}×{card.channels}"
+    return (
+        f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} looks at pictures.\n\n"
+        f"`latents` (N, {card.latent_dim}) standard normal and `labels` (N,) give `pictures` NCHW in [-1, 1].\n\n"
+        f"{card.intended_use}"
+    )
+
+
 def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track: Tracker) -> None:
     """Write generator.onnx, its other precisions, judge.onnx and the card into `export` and ask for its registration.
 
@@ -145,4 +155,4 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         write_exported(partial, files, card)
     for name in (CARD_NAME, JUDGE_NAME):
         track.artifact(export / name)
-    track.model(export / MODEL_NAME, params.registered_name)
+    track.model(export / MODEL_NAME, params.registered_name, generator_sha256(gan), about(card))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import chosen_device, chosen_precision
+from pipeline.gan.training import chosen_device, chosen_precision, device_name
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
 from pipeline.metrics.real import FLOOR_ROWS, features_path, pretrained_in, real_pictures, write_reference_card
@@ -22,8 +22,11 @@ log = logging.getLogger(__name__)
 
 def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker) -> None:
     """Write the classifier, the other extractors' networks, and features of the real pictures into `reference`."""
-    categories, real = len(read_card(train).categories), real_pictures(train)
-    device = chosen_device(params.device, "reference")
+    data, real = read_card(train), real_pictures(train)
+    categories, device = len(data.categories), chosen_device(params.device, "reference")
+    track.tags({"device": device_name(device)})
+    for split in ("reference_train", "reference_test"):
+        track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
     weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
     prepare_processor(params.threads)
     if device.type == "cuda":

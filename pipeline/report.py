@@ -198,6 +198,8 @@ def run(
     if len(html) > MAX_PAGE_BYTES:
         log.warning("%s: %d bytes; lower report.pictures_per_category for a lighter page", page, len(html))
     write_bytes(page, html)
-    write_text(summary, as_markdown(content))
+    words = as_markdown(content)
+    write_text(summary, words)
+    track.note(words)
     track.artifact(page)
     track.metrics({"page_bytes": len(html)})

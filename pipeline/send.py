@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 from pipeline.errors import AtelierError
-from pipeline.store.tracking import SPOOLS, follow, send_untold
+from pipeline.metrics.champion import verdict_on
+from pipeline.store.sending import follow, send_untold
+from pipeline.store.tracking import SPOOLS
 
 
 def _is_gone(process_id: int) -> bool:
@@ -26,8 +28,8 @@ def configure(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Send, and return when everything is told. Raises AtelierError where MLflow cannot be reached."""
     if options.follow:
-        told = follow(SPOOLS / options.follow, lambda: options.until.exists() or _is_gone(options.process_id))
+        told = follow(SPOOLS / options.follow, lambda: options.until.exists() or _is_gone(options.process_id), verdict_on)
     else:
-        told = send_untold()
+        told = send_untold(verdict_on)
     if not told:
         raise AtelierError(f"MLflow cannot be reached; nothing is lost, it waits in {SPOOLS}")

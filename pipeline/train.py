@@ -24,7 +24,7 @@ from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device
+from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, device_name
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import TrainParams
 from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
@@ -176,6 +176,8 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
     data = read_card(train)
     images, labels = read_split(train, "train")
     device = chosen_device(params.device)
+    track.tags({"device": device_name(device)})
+    track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     if device.type == "cpu":
         prepare_processor(params.threads)
     else:

@@ -12,7 +12,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.gan.networks import PictureShape, build_generator
-from pipeline.store.files import write_json
+from pipeline.store.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
 
@@ -45,6 +45,11 @@ def read_generator_card(folder: Path) -> GeneratorCard:
         return GeneratorCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder / CARD}: cannot be read ({error}); run train again") from error
+
+
+def generator_sha256(folder: Path) -> str:
+    """SHA-256 of the weights in `folder`: what names a generator wherever it is spoken of."""
+    return sha256_of_file(folder / WEIGHTS)
 
 
 def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, GeneratorCard]:

@@ -57,6 +57,11 @@ def chosen_device(wanted: str, section: str = "train") -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """What a reader of a run calls it: cpu, or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def chosen_precision(wanted: str, device: torch.device) -> str:
     """`fp32` or `bf16`; for `auto` by what the processor says it can, not by timing, so that a machine always chooses alike."""
     if wanted != "auto":

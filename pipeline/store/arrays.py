@@ -28,6 +28,11 @@ class DatasetCard:
     counts: dict[str, int]  # pictures per split
     sha256: dict[str, str]  # of each split's images
 
+    def profile(self, split: str) -> dict[str, int | str]:
+        """What one of SPLITS holds, for those who see its hash alone."""
+        shape = f"{self.height}×{self.width}×{self.channels}"
+        return {"pictures": self.counts[split], "shape": shape, "categories": ", ".join(self.categories)}
+
 
 class SplitFile:
     """Images (N, H, W, C) uint8 of one split on disk, written in any order.

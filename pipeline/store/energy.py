@@ -1,0 +1,57 @@
+"""Energy that this machine has used, where its counters can be read: processors by Linux's powercap, NVIDIA GPUs by NVML."""
+
+import ctypes
+from collections.abc import Mapping
+from pathlib import Path
+
+POWERCAP = Path("/sys/class/powercap")
+NVML = "libnvidia-ml.so.1"
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def processor_counters(root: Path = POWERCAP) -> dict[str, int]:
+    """Microjoules by processor package; empty where the kernel has no counters or keeps them for root."""
+    packages = {path.name: _number(path / "energy_uj") for path in sorted(root.glob("intel-rapl:?"))}
+    return {name: value for name, value in packages.items() if value is not None}
+
+
+def gpu_counters() -> dict[str, int]:
+    """Microjoules by GPU since its driver was loaded; empty without an NVIDIA driver or on GPUs older than Volta."""
+    try:
+        nvml = ctypes.CDLL(NVML)
+    except OSError:
+        return {}
+    if nvml.nvmlInit_v2() != 0:
+        return {}
+    found, count = {}, ctypes.c_uint()
+    nvml.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    for index in range(count.value):
+        device, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
+        if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) != 0:
+            continue
+        if nvml.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(millijoules)) == 0:
+            found[f"gpu{index}"] = millijoules.value * 1000
+    nvml.nvmlShutdown()
+    return found
+
+
+def counters() -> dict[str, int]:
+    """Microjoules by counter, each rising from an unknown start."""
+    return processor_counters() | gpu_counters()
+
+
+def joules_between(before: Mapping[str, int], after: Mapping[str, int], root: Path = POWERCAP) -> float | None:
+    """Energy between two readings of `counters`; None where nothing could be read. Processors' counters wrap round once."""
+    total_uj, known = 0, False
+    for name in before.keys() & after.keys():
+        used_uj = after[name] - before[name]
+        if used_uj < 0:
+            used_uj += _number(root / name / "max_energy_range_uj") or -used_uj
+        total_uj, known = total_uj + used_uj, True
+    return total_uj / 1e6 if known else None
