@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.latents import draw_latents, labels_in_equal_shares, spherical_walk
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import chosen_device, device_name
+from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import judging, sheets
 from pipeline.metrics.extractors import Extractor
@@ -35,6 +36,7 @@ from pipeline.store.tracking import Tracker
 log = logging.getLogger(__name__)
 
 DRAWN_AT_ONCE = 250
+WALK_CORNERS = 3
 
 
 def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
@@ -59,6 +61,13 @@ def drawn_samples(
         here = slice(start, start + DRAWN_AT_ONCE)
         pictures[here] = pictures_of(generator, latents[here], labels[here], DRAWN_AT_ONCE)
     return pictures
+
+
+def walks_of(generator: nn.Module, card: GeneratorCard, steps: int, seed: int) -> NDArray[np.uint8]:
+    """Pictures (categories * steps, H, W, C): for each category the same walk through latents, in `steps` steps."""
+    walk = spherical_walk(draw_latents(seed, WALK_CORNERS, card.latent_dim), steps)
+    categories = len(card.categories)
+    return pictures_of(generator, np.tile(walk, (categories, 1)), np.repeat(np.arange(categories), steps))
 
 
 def settings_of(params: EvaluateParams) -> ScoreSettings:
@@ -203,6 +212,8 @@ def run(
         verdict = verdict_of(known, samples, labels, real, params)
         with whole_folder(evaluation) as partial:
             write_evaluation(partial, samples[0], verdict, real.train.images, data.categories, params)
+            walks = walks_of(generator, card, params.pictures_per_category, params.seed)
+            save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
     in_passport = real.test.in_passport(len(real.test.images))
     entries = entries_of(found + verdict.scores, params, in_passport)
     entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)

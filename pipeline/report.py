@@ -23,7 +23,7 @@ from pipeline.reporting.numbers import flattened, headlines_of, kinds_of
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.reporting.tiles import tiles_of
-from pipeline.store.arrays import DatasetCard, read_card
+from pipeline.store.arrays import DatasetCard, read_card, read_split
 from pipeline.store.files import sha256_of_file, write_bytes, write_text
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, read_tables
 from pipeline.store.tracking import Tracker
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 EXAMPLES = 6  # pictures shown of each loss
 GROUPS = 8  # groups of near-duplicates shown
 GROUP_MEMBERS = 3  # dropped pictures shown of each
+TRAINING_PICTURES = 32
 EXAMPLE_SIDE_PX = 64
 MAX_PAGE_BYTES = 5_000_000
 VERSIONS = (
@@ -54,7 +55,8 @@ dvc pull                                 # or bring the results from the remote
 snakemake --cores 8 --resources gpu=1    # or run what is out of date
 dvc repro                                # the same, after a change of params.yaml
 python -m pipeline generate --category {category} --count 16 --seed 1 out.png
-mlflow ui                                # what each stage did and cost"""
+mlflow ui                                # what each stage did
+python -m pipeline compare               # this run beside earlier ones, and what each cost: reports/runs.html"""
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -117,6 +119,13 @@ def _data_story(
     return rows, composition.shown_funnel(steps, tiles, composition.shown_groups(groups, tiles, 1 + GROUP_MEMBERS), EXAMPLES)
 
 
+def _training_set(train: Path, data: DatasetCard, listed: int) -> ShownStep:
+    """The end of the funnel, with pictures from all over the training array."""
+    images, _ = read_split(train, "train")
+    places = np.linspace(0, len(images) - 1, min(TRAINING_PICTURES, len(images))).astype(int)
+    return composition.shown_training_set(data, listed, images[places])
+
+
 def _dek(data: DatasetCard, images_seen: int, kept: int, listed: int) -> str:
     return (
         f"{len(data.categories)} categories of garment, drawn at {data.height}×{data.width} pixels by a generator that has "
@@ -175,13 +184,16 @@ def run(
         title=params.title,
         version=__version__,
         dek=_dek(data, model["images_seen"], int(rows["kept"].sum()), len(rows)),
-        wall=composition.wall(grid, data.categories, params.pictures_per_category),
+        wall=composition.wall(grid, data.categories, params.pictures_per_category, "generated pictures"),
         wall_columns=min(params.pictures_per_category, grid.shape[1]),
         headlines=headlines_of(kinds),
         film=composition.film(_samples(gan / "samples", data), data.categories),
+        walks=composition.wall(
+            _cells(evaluation / "walks.png", data), data.categories, params.pictures_per_category, "steps of a walk"
+        ),
         extremes=composition.extremes(*_best_and_worst(evaluation / "best_worst.png", data), data.categories),
         pairs=composition.closest_pairs(_cells(evaluation / "nearest.png", data, GAP_PX), data.categories),
-        funnel=funnel,
+        funnel=[*funnel, _training_set(train, data, len(rows))],
         crossing=story.crossing(rows),
         categories=composition.table_of_categories(story.by_category(rows)),
         unmapped_words=composition.table_of_unmapped_words(story.by_unmapped_word(listed)),

@@ -170,12 +170,14 @@ def test_pictures_and_tables(evaluated: Path) -> None:
         "grid.png",
         "nearest.png",
         "best_worst.png",
+        "walks.png",
         "confusion.csv",
         "per_category.csv",
     }
     assert pixels(folder / "grid.png").shape == (3 * SIDE, 4 * SIDE)
     assert pixels(folder / "nearest.png").shape == (3 * (SIDE + 2) - 2, 4 * (SIDE + 2) - 2)
     assert pixels(folder / "best_worst.png").shape == (3 * SIDE, 4 * SIDE + SIDE // 2)
+    assert pixels(folder / "walks.png").shape == (3 * SIDE, 4 * SIDE)
     confusion = rows_of(folder / "confusion.csv")
     assert [row["asked"] for row in confusion] == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     assert {row["seen"] for row in confusion} <= set(CATEGORIES)

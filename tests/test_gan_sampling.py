@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator, save_generator
 from pipeline.gan.diffaugment import AUGMENTATIONS, augmented, cutout, translation
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from pipeline.gan.latents import draw_latents, labels_in_equal_shares, spherical_walk
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.gan.sampling import pictures_of, to_bytes, to_unit_range
 
@@ -31,6 +31,18 @@ def test_a_seed_means_these_latents() -> None:
 
 def test_labels_in_equal_shares() -> None:
     assert labels_in_equal_shares(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:
+    corners = np.array([[2, 0, 0], [0, 4, 0], [0, 0, 4]], dtype=np.float32)
+    walk = spherical_walk(corners, 9)
+    assert walk.dtype == np.float32
+    assert walk[[0, 4, 8]] == pytest.approx(corners, abs=1e-6)
+    lengths = np.linalg.norm(walk, axis=1)
+    assert lengths == pytest.approx([2, 2.5, 3, 3.5, 4, 4, 4, 4, 4])
+    turned = np.degrees([np.arccos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) for a, b in pairwise(walk)])
+    assert turned == pytest.approx(22.5, abs=1e-3)
+    assert spherical_walk(corners[[0, 0]], 3) == pytest.approx(corners[[0, 0, 0]])
 
 
 def test_bytes_go_through_the_unit_range_and_back() -> None:

@@ -157,6 +157,7 @@ def write_evaluation(folder: Path, images: NDArray[np.uint8]) -> None:
     nearest = np.arange(len(images))[::-1].copy()
     for name, sheet in {
         "grid": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
+        "walks": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
         "best_worst": sheets.best_and_worst(images, labels, len(CATEGORIES), 16, scores),
         "nearest": sheets.beside_their_nearest(images, labels, len(CATEGORIES), 16, images, nearest, scores),
     }.items():
@@ -323,6 +324,7 @@ def test_the_funnel_counts_every_picture(artefacts: Path) -> None:
     for left, told in ((60, "listed"), (55, "fetched"), (50, "whole pictures"), (40, "different from each other")):
         assert f"{left} {told}" in text
     assert "35 good enough: 20 to learn from, 15 held back to judge by" in text
+    assert "6 in the training set, 32×32 in grey" in text
     for lost in ("−5 no such file", "−5 truncated", "−5 copies of a file", "−5 look-alikes", "−5 too dark"):
         assert lost in text
 

@@ -12,6 +12,7 @@ from pipeline.reporting.numbers import plain
 from pipeline.reporting.page import Chart, Named, ShownLoss, ShownStep, Table, WallRow
 from pipeline.reporting.pictures import opaque, shrunk, strip
 from pipeline.reporting.story import Group, Step
+from pipeline.store.arrays import DatasetCard
 
 STRIP_COLUMNS = 8  # half a row on a wide screen, a row on a phone
 WALL_PIXELS = 1_500_000  # of all garments together; larger ones are shrunk, so that the page stays small
@@ -19,6 +20,7 @@ PAIRS = 4  # of a generated picture and its nearest, a category
 FILM_PIXELS = 800_000
 FILM_MOMENTS = 8
 FILM_COLUMNS = 2
+TRAINING_COLUMNS = 16
 MAX_WORDS = 50
 MAX_REASONS = 8  # a step; the rest is counted together
 CHART_TITLES = {
@@ -34,16 +36,14 @@ def _fitting(images: NDArray[np.uint8], budget_pixels: int) -> NDArray[np.uint8]
     return opaque(shrunk(images, math.isqrt(budget_pixels // len(images))))
 
 
-def wall(cells: NDArray[np.uint8], categories: list[str], columns: int) -> list[WallRow]:
-    """The first `columns` of `cells` (rows, columns, H, W, C), whose rows are `categories`."""
+def wall(cells: NDArray[np.uint8], categories: list[str], columns: int, told: str) -> list[WallRow]:
+    """The first `columns` of `cells` (rows, columns, H, W, C), whose rows are `categories`; `told` says what they are."""
     shown = cells[:, :columns]
     tiles = _fitting(shown.reshape(-1, *shown.shape[2:]), WALL_PIXELS)
     rows = []
     for name, row in zip(categories, np.split(tiles, len(categories)), strict=True):
         chunks = [row[start : start + STRIP_COLUMNS] for start in range(0, len(row), STRIP_COLUMNS)]
-        rows.append(
-            WallRow(name, [strip(chunk, STRIP_COLUMNS, f"{len(chunk)} generated pictures: {name}") for chunk in chunks])
-        )
+        rows.append(WallRow(name, [strip(chunk, STRIP_COLUMNS, f"{len(chunk)} {told}: {name}") for chunk in chunks]))
     return rows
 
 
@@ -87,6 +87,16 @@ def film(sheets: Mapping[int, NDArray[np.uint8]], categories: list[str]) -> list
         alt = f"Generated after {moment:,} pictures seen, one row each: {', '.join(categories)}"
         strips.append(Named(f"{short_number(moment)} seen", strip(tiles, FILM_COLUMNS, alt)))
     return strips
+
+
+def shown_training_set(data: DatasetCard, listed: int, images: NDArray[np.uint8]) -> ShownStep:
+    """The end of the funnel: what the generator sees, with some of its `images` (N, H, W, C)."""
+    count, pictures = data.counts["train"], data.counts["reference_train"]
+    versions = f", each picture in {count // pictures} versions" if count > pictures else ""
+    told = f"in the training set, {data.height}×{data.width} in {'grey' if data.channels == 1 else 'colour'}{versions}"
+    alt = f"{len(images)} pictures of the training set, as the networks see them"
+    shown = strip(_fitting(images, WALL_PIXELS // 4), TRAINING_COLUMNS, alt)
+    return ShownStep(f"{count:,}", told, round(100 * pictures / max(1, listed), 2), losses=[], pictures=shown)
 
 
 def shown_losses(step: Step, tiles: Mapping[str, NDArray[np.uint8]], columns: int) -> list[ShownLoss]:

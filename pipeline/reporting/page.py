@@ -47,6 +47,7 @@ class ShownStep:
     percent: float  # of the first step
     losses: list[ShownLoss]
     groups: list[Named] = field(default_factory=list)
+    pictures: Picture | None = None  # of those left
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Page:
     wall_columns: int
     headlines: list[Headline]
     film: list[Named]
+    walks: list[WallRow]
     pairs: list[Named]
     extremes: list[WallRow]
     funnel: list[ShownStep]

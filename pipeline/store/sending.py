@@ -1,7 +1,7 @@
 """Spools told to MLflow: a parent run for an invocation, a child for each stage, data, pictures, the registered model.
 
-With `recorded`, which reads, the only module that imports mlflow. What MLflow was told is kept beside the spools, so that
-the next sender, or `python -m pipeline send`, goes on where one stopped.
+What MLflow was told is kept beside the spools, so that the next sender, or `python -m pipeline send`, goes on where one
+stopped.
 """
 
 import csv
