@@ -275,6 +275,25 @@ class DcganParams(NetworkParams):
     name: Literal["dcgan"]
 
 
+class Stylegan2Params(NetworkParams):
+    name: Literal["stylegan2"]
+    stddev_group: Annotated[int, Field(ge=0, le=64)]  # as resnet's
+    style_dim: Annotated[int, Field(ge=1, le=1024)]
+    mapping_layers: Annotated[int, Field(ge=1, le=16)]  # from latent to style
+    style_mixing: Share  # of the pictures in training whose later layers see another latent's style
+    path_length: NotNegative  # weight of the path-length regularisation; 0: off
+    path_length_interval: Count  # generator steps from one to the next; the weight is multiplied by it
+
+    @property
+    def generator_arguments(self) -> dict[str, int | float]:
+        own = {"style_dim": self.style_dim, "mapping_layers": self.mapping_layers, "style_mixing": self.style_mixing}
+        return {**super().generator_arguments, **own}
+
+    @property
+    def discriminator_arguments(self) -> dict[str, int]:
+        return {**super().discriminator_arguments, "stddev_group": self.stddev_group}
+
+
 class PenaltyParams(Section):
     r1_gamma: NotNegative  # at real pictures; 0: off
     r2_gamma: NotNegative  # at generated pictures; 0: off
@@ -287,7 +306,7 @@ class PenaltyParams(Section):
 
 
 class TrainParams(Section):
-    network: Annotated[ResnetParams | DcganParams, Field(discriminator="name")]
+    network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
     penalties: PenaltyParams
     mode_seeking: NotNegative  # weight of Mao et al.'s term against mode collapse, which drives pictures of one category apart
@@ -315,8 +334,9 @@ class TrainParams(Section):
     @classmethod
     def _groups_fill_the_batch(cls, batch_size: int, info: ValidationInfo) -> int:
         network = info.data.get("network")
-        if isinstance(network, ResnetParams) and network.stddev_group and batch_size % network.stddev_group:
-            raise ValueError(f"not a multiple of network.stddev_group, {network.stddev_group}")
+        group = getattr(network, "stddev_group", 0)
+        if group and batch_size % group:
+            raise ValueError(f"not a multiple of network.stddev_group, {group}")
         return batch_size
 
 

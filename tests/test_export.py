@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,13 +34,16 @@ PARAMS = ExportParams(
     registered_name="atelier-generator",
 )
 CATEGORIES = ["bag", "dress", "shirt"]
-NETWORKS = ("resnet", "dcgan")
-ARGUMENTS = {"width": 8, "max_width": 16}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "resnet": {"width": 8, "max_width": 16},
+    "dcgan": {"width": 8, "max_width": 16},
+    "stylegan2": {"width": 8, "max_width": 16, "style_dim": 16, "mapping_layers": 3, "truncation": 0.7},
+}
 
 
 def drawn_generator(network: str) -> nn.Module:
     torch.manual_seed(0)
-    generator = build_generator(network, ARGUMENTS, PictureShape(16, 16, 1), len(CATEGORIES), 8)
+    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), len(CATEGORIES), 8)
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after training, not the 0 and 1 that fresh ones have
             assert module.running_mean is not None
@@ -52,7 +56,7 @@ def drawn_generator(network: str) -> nn.Module:
 def write_gan(folder: Path, network: str) -> nn.Module:
     generator = drawn_generator(network)
     folder.mkdir()
-    save_generator(folder, generator, GeneratorCard(network, ARGUMENTS, CATEGORIES, 16, 16, 1, 8, 6400))
+    save_generator(folder, generator, GeneratorCard(network, ARGUMENTS[network], CATEGORIES, 16, 16, 1, 8, 6400))
     return generator
 
 
@@ -65,7 +69,7 @@ def write_reference(folder: Path) -> None:
     np.save(folder / "classifier_test.npy", classifier.features(images))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=ARGUMENTS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     generator = write_gan(folder / "gan", request.param)

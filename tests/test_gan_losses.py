@@ -11,6 +11,7 @@ from pipeline.gan.losses import (
     gradient_square_norms,
     mode_seeking_loss,
     one_centred_penalty,
+    path_lengths,
     zero_centred_penalty,
 )
 
@@ -51,6 +52,17 @@ def test_a_linear_score_has_its_weights_as_gradient() -> None:
     assert square_norms.tolist() == pytest.approx([25.0] * 5)
     assert zero_centred_penalty(square_norms, 0.1).item() == pytest.approx(0.1 / 2 * 25)
     assert one_centred_penalty(square_norms, 10.0).item() == pytest.approx(10 * (5 - 1) ** 2)
+
+
+def test_path_lengths_of_a_linear_map_are_those_of_its_transpose() -> None:
+    random = torch.Generator().manual_seed(0)
+    matrix = torch.randn(3 * 4 * 5, 2 * 6, generator=random)
+    styles = torch.randn(7, 2, 6, generator=random).requires_grad_()
+    pictures = (styles.flatten(1) @ matrix.T).reshape(7, 3, 4, 5)
+    directions = torch.randn(7, 3, 4, 5, generator=random)
+    moved = (directions.flatten(1) @ matrix).reshape(7, 2, 6) / math.sqrt(4 * 5)
+    expected = moved.square().sum(dim=2).mean(dim=1).sqrt()
+    torch.testing.assert_close(path_lengths(pictures, styles, directions), expected)
 
 
 def test_the_penalty_reaches_the_weights() -> None:

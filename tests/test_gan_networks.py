@@ -1,27 +1,49 @@
-"""Networks: shapes for every size, both families; the minibatch deviation's closed form; the class reaches the picture."""
+"""Networks: shapes for every size, all families; StyleGAN2's equations; conditions reach picture and score."""
 
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from pipeline.errors import TrainingError
-from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.parts import channels_by_level, coarsest_grid, minibatch_deviation
+from pipeline.gan.networks.stylegan2 import Blur, ModulatedConv, ScaledConv, Stylegan2Generator
 
 ARGUMENTS: dict[str, Any] = {"width": 4, "max_width": 16}
-SIZES = [(16, 16, 1), (28, 28, 1), (32, 32, 1), (32, 32, 3), (48, 48, 3), (64, 64, 3), (64, 48, 3), (128, 96, 3)]
+GENERATOR: dict[str, dict[str, Any]] = {
+    "resnet": ARGUMENTS,
+    "dcgan": ARGUMENTS,
+    "stylegan2": ARGUMENTS | {"style_dim": 8, "mapping_layers": 2},
+}
+DISCRIMINATOR: dict[str, dict[str, Any]] = {
+    "resnet": ARGUMENTS | {"stddev_group": 2},
+    "dcgan": ARGUMENTS,
+    "stylegan2": ARGUMENTS | {"stddev_group": 2},
+}
+SIZES = [
+    (16, 16, 1),
+    (28, 28, 1),
+    (32, 32, 1),
+    (32, 32, 3),
+    (48, 48, 3),
+    (64, 64, 3),
+    (64, 48, 3),
+    (128, 96, 3),
+    (256, 256, 3),
+    (256, 192, 3),
+]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", ["resnet", "dcgan"])
+@pytest.mark.parametrize("name", GENERATORS)
 def test_networks_fit_the_pictures(name: str, size: tuple[int, int, int]) -> None:
     shape = PictureShape(*size)
-    generator = build_generator(name, ARGUMENTS, shape, 3, 8)
-    extra = {"stddev_group": 2} if name == "resnet" else {}
-    discriminator = build_discriminator(name, ARGUMENTS | extra, shape, 3)
+    generator = build_generator(name, GENERATOR[name], shape, 3, 8)
+    discriminator = build_discriminator(name, DISCRIMINATOR[name], shape, 3)
     labels = torch.tensor([0, 1, 2, 2])
-    pictures = generator(torch.randn(4, 8), labels)
+    pictures = generator.eval()(torch.randn(4, 8), labels)
     assert pictures.shape == (4, shape.channels, shape.height, shape.width)
     assert pictures.abs().max() <= 1
     assert discriminator(pictures, labels).shape == (4,)
@@ -49,17 +71,31 @@ def test_minibatch_deviation_is_that_of_neighbours() -> None:
     assert deviation[:, 0].tolist() == pytest.approx([1.0, 1.0, 1e-4, 1e-4])
 
 
-@pytest.mark.parametrize("name", ["resnet", "dcgan"])
+@pytest.mark.parametrize("name", GENERATORS)
 def test_the_class_changes_picture_and_score(name: str) -> None:
     torch.manual_seed(0)
     shape = PictureShape(16, 16, 1)
-    generator = build_generator(name, ARGUMENTS, shape, 2, 8).eval()
-    extra = {"stddev_group": 0} if name == "resnet" else {}
-    discriminator = build_discriminator(name, ARGUMENTS | extra, shape, 2).eval()
-    latents = torch.randn(1, 8)
-    first, second = (generator(latents, torch.tensor([label])) for label in (0, 1))
+    generator = build_generator(name, GENERATOR[name], shape, 2, 8).eval()
+    discriminator = build_discriminator(name, DISCRIMINATOR[name], shape, 2).eval()
+    latents = torch.randn(2, 8)
+    first, second = (generator(latents, torch.tensor([label, label])) for label in (0, 1))
     assert not torch.allclose(first, second)
-    assert discriminator(first, torch.tensor([0])).item() != discriminator(first, torch.tensor([1])).item()
+    assert not torch.allclose(discriminator(first, torch.tensor([0, 0])), discriminator(first, torch.tensor([1, 1])))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_attributes_change_picture_and_score_and_none_set_is_the_class_alone(name: str) -> None:
+    torch.manual_seed(0)
+    shape, labels = PictureShape(16, 16, 1), torch.tensor([0, 1])
+    generator = build_generator(name, GENERATOR[name], shape, 2, 8, 3).eval()
+    discriminator = build_discriminator(name, DISCRIMINATOR[name], shape, 2, 3).eval()
+    latents = torch.randn(2, 8)
+    nothing, several = torch.zeros(2, 3), torch.tensor([[1.0, 0.0, 1.0]] * 2)
+    pictures = generator(latents, labels, nothing)
+    assert torch.allclose(pictures, generator(latents, labels))
+    assert not torch.allclose(pictures, generator(latents, labels, several))
+    assert torch.allclose(discriminator(pictures, labels, nothing), discriminator(pictures, labels))
+    assert not torch.allclose(discriminator(pictures, labels, several), discriminator(pictures, labels))
 
 
 @pytest.mark.parametrize("name", ["resnet", "dcgan"])
@@ -71,3 +107,79 @@ def test_truncation_pulls_latents_only_outside_training(name: str) -> None:
     plain.load_state_dict(halved.state_dict())
     assert torch.equal(halved.eval()(latents, labels), plain.eval()(latents * 0.5, labels))
     assert torch.equal(halved.train()(latents, labels), plain.train()(latents, labels))
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_a_modulated_convolution_is_one_with_modulated_weights(up: bool) -> None:
+    torch.manual_seed(0)
+    conv = ModulatedConv(3, 5, 3, 4, up=up)
+    x, style = torch.randn(2, 3, 8, 8), torch.randn(2, 4)
+    weights = conv.weight * conv.affine(style)[:, None, :, None, None] * conv.scale  # equation 1
+    weights = weights / (weights.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8).sqrt()  # equation 3
+    expected = []
+    for one, weight in zip(x, weights, strict=True):
+        if up:
+            expected.append(Blur(2, gain=4.0)(functional.conv_transpose2d(one[None], weight.transpose(0, 1), stride=2)))
+        else:
+            expected.append(functional.conv2d(one[None], weight, padding=1))
+    torch.testing.assert_close(conv(x, style), torch.cat(expected))
+    assert conv(x, style).shape[2:] == ((16, 16) if up else (8, 8))
+
+
+def test_layers_start_with_unit_deviation() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 32, 32, 32)
+    assert ScaledConv(32, 64, 3)(x)[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
+    assert ModulatedConv(32, 64, 3, 8)(x, torch.randn(4, 8))[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
+    even = torch.ones(1, 32, 16, 16)
+    assert Blur(3)(even)[:, :, 2:-2, 2:-2].allclose(torch.ones(()))  # a filter that keeps what is flat
+    assert ScaledConv(32, 8, 1, down=True)(x).shape == (4, 8, 16, 16)
+    assert ScaledConv(32, 8, 3, down=True)(x).shape == (4, 8, 16, 16)
+
+
+def _styled(**more: Any) -> Stylegan2Generator:
+    torch.manual_seed(0)
+    generator = build_generator("stylegan2", GENERATOR["stylegan2"] | more, PictureShape(16, 16, 1), 2, 8)
+    assert isinstance(generator, Stylegan2Generator)
+    return generator
+
+
+def test_mixed_styles_change_at_the_crossover() -> None:
+    generator = _styled(style_mixing=1.0)
+    latents, labels = torch.randn(6, 8), torch.tensor([0, 1] * 3)
+    drawn = generator.random_inputs(6, torch.Generator().manual_seed(1))
+    styles = generator.styles(latents, labels, drawn=drawn)
+    own, other = generator.styles(latents, labels)[:, 0], generator.styles(drawn.other_latents, labels)[:, 0]
+    assert styles.shape == (6, generator.style_count, 8)
+    for row, crossover in enumerate(drawn.crossovers.tolist()):
+        assert 1 <= crossover < generator.style_count
+        assert (styles[row, :crossover] == own[row]).all()
+        assert (styles[row, crossover:] == other[row]).all()
+    unmixed = _styled()
+    assert (unmixed.random_inputs(6, torch.Generator()).crossovers == unmixed.style_count).all()
+
+
+def test_noise_changes_the_picture_once_its_strength_is_not_zero() -> None:
+    generator = _styled()
+    latents, labels = torch.randn(2, 8), torch.tensor([0, 1])
+    first, second = (generator.random_inputs(2, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    assert torch.equal(generator(latents, labels, drawn=first), generator(latents, labels, drawn=second))
+    for layer in (generator.first, *generator.ups, *generator.keeps):
+        torch.nn.init.ones_(layer.strength)
+    assert not torch.allclose(generator(latents, labels, drawn=first), generator(latents, labels, drawn=second))
+    assert torch.equal(generator(latents, labels), generator(latents, labels))  # none drawn: always the same noise
+
+
+def test_truncation_pulls_styles_to_the_moving_mean_of_their_category() -> None:
+    generator = _styled(truncation=0.5)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        labels = torch.randint(2, (64,), generator=random)
+        generator.styles(torch.randn(64, 8, generator=random), labels, drawn=generator.random_inputs(64, random))
+    many, labels = torch.randn(4000, 8, generator=random), torch.arange(4000) % 2
+    styles = generator.styles(many, labels)[:, 0]
+    means = torch.stack([styles[labels == label].mean(dim=0) for label in (0, 1)])
+    assert (means[0] - means[1]).abs().max() > 0.5  # so that the next line tells them apart
+    torch.testing.assert_close(generator.mean_styles.data, means, atol=0.15, rtol=0)
+    pulled = generator.eval().styles(many, labels)[:, 0]
+    torch.testing.assert_close(pulled, (styles + generator.mean_styles[labels]) / 2)

@@ -36,9 +36,18 @@ def test_half_a_mix_lies_between(tmp_path: Path) -> None:
     assert np.allclose(np.arctanh(half), (np.arctanh(first) + np.arctanh(second)) / 2, atol=1e-4)
 
 
-def test_labels_that_enter_twice_are_not_mixed(tmp_path: Path) -> None:
+def test_labels_that_look_up_two_tables_are_mixed_in_both() -> None:
     graph = generator_graph()
     graph.graph.node.insert(1, helper.make_node("Gather", ["embed.weight", "labels"], ["unused"]))
+    mixed = with_category_mix(graph)
+    assert mixed is not None
+    assert [node.op_type for node in mixed.graph.node[:2]] == ["MatMul", "MatMul"]
+    assert not any("labels" in node.input for node in mixed.graph.node)
+
+
+def test_labels_that_go_elsewhere_than_into_a_table_are_not_mixed(tmp_path: Path) -> None:
+    graph = generator_graph()
+    graph.graph.node.insert(1, helper.make_node("Identity", ["labels"], ["unused"]))
     assert with_category_mix(graph) is None
     generator = open_generator(write_stand_in(tmp_path, graph))
     assert not generator.mixes_categories

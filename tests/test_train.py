@@ -99,6 +99,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "loss": "relativistic",
         "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 3},
     },
+    "stylegan2": {
+        "network": {
+            **TINY["network"],
+            "name": "stylegan2",
+            "style_dim": 8,
+            "mapping_layers": 2,
+            "style_mixing": 0.9,
+            "path_length": 2.0,
+            "path_length_interval": 2,
+        },
+        "mode_seeking": 0.0,
+    },
     "hinge": {"loss": "hinge", "channels_last": False},
     "minimax": {"loss": "minimax", "mode_seeking": 0.1, "diffaugment": ["colour", "translation", "cutout"]},
     "bf16": {"precision": "bf16", "threads": 2},

@@ -75,6 +75,17 @@ def mode_seeking_loss(pictures: Tensor, latents: Tensor, labels: Tensor) -> Tens
     return (alike / (of_pictures / of_latents + 1e-5)).sum() / alike.sum().clamp(min=1)
 
 
+def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+    """How far `pictures` NCHW move with `styles` (N, L, D): ‖J'y‖ (N,), root mean square over the L layers; differentiable.
+
+    Karras et al. 2020, equation 4, with y of `directions` (as pictures, standard normal) scaled by 1/√(HW), so that the
+    lengths do not depend on the size.
+    """
+    scaled = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
+    (gradients,) = torch.autograd.grad(scaled, styles, create_graph=True)
+    return gradients.float().square().sum(dim=2).mean(dim=1).sqrt()
+
+
 def between(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Pictures on the lines from real to generated ones, at `shares` (N,) in [0, 1] of the way."""
     return torch.lerp(real, fake, shares[:, None, None, None])

@@ -20,11 +20,13 @@ from pipeline.gan.losses import (
     gradient_square_norms,
     mode_seeking_loss,
     one_centred_penalty,
+    path_lengths,
     zero_centred_penalty,
 )
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.networks.stylegan2 import Stylegan2Generator
 from pipeline.gan.sampling import to_unit_range
-from pipeline.params import ResnetParams, TrainParams
+from pipeline.params import Stylegan2Params, TrainParams
 
 # Averages since the last row of the history; the last two over the steps with a penalty only.
 EVERY_STEP = (
@@ -38,6 +40,7 @@ EVERY_STEP = (
 PENALTY_STEPS = ("loss_penalty", "square_gradient_real")
 HISTORY_COLUMNS = ("images", *EVERY_STEP, *PENALTY_STEPS)
 
+PATH_DECAY = 0.99  # of the mean path length, a regularised step; Karras et al. 2020, appendix B
 NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
 
 
@@ -138,7 +141,7 @@ class Trainer:
         self.random = torch.Generator().manual_seed(params.seed)
         network = params.network
         # The minibatch deviation compares pictures of one category, lest it see the categories differ.
-        group = network.stddev_group if isinstance(network, ResnetParams) else 0
+        group = getattr(network, "stddev_group", 0)
         if params.mode_seeking:
             group = max(group, 2)  # it, too, compares pictures of one category
         self.sampler = EpochSampler(labels, params.batch_size, group, params.seed)
@@ -156,6 +159,7 @@ class Trainer:
         self.discriminator_optimiser = torch.optim.Adam(
             self.discriminator.parameters(), params.discriminator_rate, betas, fused=True
         )
+        self.mean_path = torch.zeros((), device=device)
         self.images_seen = 0
         self.history: list[list[float]] = []
         self._forget_sums()
@@ -184,6 +188,31 @@ class Trainer:
             torch.from_numpy(self.labels[rows]).to(self.device),
             latents.to(self.device),
         )
+
+    def _generated(self, batch: Batch) -> Tensor:
+        """Pictures of the batch's latents and labels, as the generator draws them in training."""
+        with self._autocast():
+            if isinstance(self.generator, Stylegan2Generator):
+                drawn = self.generator.random_inputs(len(batch.latents), self.random)
+                return self.generator(batch.latents, batch.labels, drawn=drawn).float()
+            return self.generator(batch.latents, batch.labels).float()
+
+    def _path_penalty(self, batch: Batch) -> Tensor:
+        """Path-length regularisation over the first half of the batch; zero on the steps between."""
+        network, step = self.params.network, self.images_seen // self.params.batch_size
+        assert isinstance(network, Stylegan2Params)
+        assert isinstance(self.generator, Stylegan2Generator)
+        if not network.path_length or step % network.path_length_interval:
+            return torch.zeros((), device=self.device)
+        half = len(batch.latents) // 2
+        drawn = self.generator.random_inputs(half, self.random)
+        with self._autocast():
+            styles = self.generator.styles(batch.latents[:half], batch.labels[:half], drawn=drawn)
+            pictures = self.generator.pictures(styles, drawn.noises).float()
+        directions = torch.randn(pictures.shape, generator=self.random).to(self.device)
+        lengths = path_lengths(pictures, styles, directions)
+        self.mean_path = torch.lerp(lengths.detach().mean(), self.mean_path, PATH_DECAY)
+        return (lengths - self.mean_path).square().mean() * network.path_length * network.path_length_interval
 
     def _scores_of_both(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of real and of generated pictures: in one pass, unless batch norm would let each side see the other."""
@@ -235,6 +264,8 @@ class Trainer:
         total = loss
         if self.params.mode_seeking:
             total = loss + self.params.mode_seeking * mode_seeking_loss(fake, batch.latents, batch.labels)
+        if isinstance(self.params.network, Stylegan2Params):
+            total = total + self._path_penalty(batch)
         self.generator_optimiser.zero_grad()
         total.backward()
         self.generator_optimiser.step()
@@ -249,8 +280,7 @@ class Trainer:
         _set_rate(self.discriminator_optimiser, params.discriminator_rate * scale)
         try:
             batch = self._next_batch()
-            with self._autocast():
-                fake = self.generator(batch.latents, batch.labels).float()
+            fake = self._generated(batch)
             of_discriminator = self._discriminator_step(batch, fake)
             of_generator = self._generator_step(batch, fake)
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -320,6 +350,7 @@ class Trainer:
             "sums": self._sums,
             "penalty_sums": self._penalty_sums,
             "steps": torch.tensor([self._steps, self._penalty_steps]),
+            "mean_path": self.mean_path,
         }
         for name, network in self._networks().items():
             state |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -336,6 +367,7 @@ class Trainer:
         self._sums = state["sums"].to(self.device)
         self._penalty_sums = state["penalty_sums"].to(self.device)
         self._steps, self._penalty_steps = state["steps"].tolist()
+        self.mean_path = state["mean_path"].to(self.device)
         for name, network in self._networks().items():
             network.load_state_dict(_under(name, state))
         for name, optimiser in self._optimisers().items():

@@ -67,22 +67,21 @@ def read_graph(content: bytes, where: str) -> onnx.ModelProto:
 def with_category_mix(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """The same graph with `mix` (N, C), shares of each category, in place of `labels`; a one-hot row gives what the label gave.
 
-    None when the labels do not go into exactly one table of embeddings.
+    None when the labels go anywhere but into tables of embeddings.
     """
     readers = [node for node in model.graph.node if LABELS in node.input]
     tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
-    if len(readers) != 1 or readers[0].op_type != "Gather" or readers[0].input[0] not in tables:
+    if not readers or any(node.op_type != "Gather" or node.input[0] not in tables for node in readers):
         return None
-    if any(attribute.name == "axis" and attribute.i for attribute in readers[0].attribute):
+    if any(attribute.name == "axis" and attribute.i for node in readers for attribute in node.attribute):
         return None
     mixed = onnx.ModelProto()
     mixed.CopyFrom(model)
     for place, node in enumerate(mixed.graph.node):
         if LABELS in node.input:
             table = node.input[0]
-            mixed.graph.node.remove(node)
-            mixed.graph.node.insert(place, helper.make_node("MatMul", [MIX, table], list(node.output), name="mix_categories"))
-            break
+            name = f"mix_categories_{place}"
+            mixed.graph.node[place].CopyFrom(helper.make_node("MatMul", [MIX, table], list(node.output), name=name))
     for place, value in enumerate(mixed.graph.input):
         if value.name == LABELS:
             del mixed.graph.input[place]

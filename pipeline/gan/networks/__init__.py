@@ -1,7 +1,8 @@
 """Generators and discriminators, by name; each is built from its arguments and the shape of the pictures.
 
-A generator maps latents (N, D) and labels (N,) to pictures, NCHW float in [-1, 1]. A discriminator maps pictures and labels to
-scores (N,), higher for more real. Unconditional is one category.
+A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to pictures, NCHW float in [-1, 1]. A
+discriminator maps pictures, labels and attributes to scores (N,), higher for more real. Unconditional is one category; without
+attributes a network is given none.
 """
 
 from collections.abc import Mapping
@@ -12,20 +13,36 @@ from torch import nn
 from pipeline.gan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from pipeline.gan.networks.parts import PictureShape
 from pipeline.gan.networks.resnet import ResnetDiscriminator, ResnetGenerator
+from pipeline.gan.networks.stylegan2 import Stylegan2Discriminator, Stylegan2Generator
 
 __all__ = ["DISCRIMINATORS", "GENERATORS", "PictureShape", "build_discriminator", "build_generator"]
 
-GENERATORS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator, "dcgan": DcganGenerator}
-DISCRIMINATORS: dict[str, type[nn.Module]] = {"resnet": ResnetDiscriminator, "dcgan": DcganDiscriminator}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "dcgan": DcganGenerator,
+    "resnet": ResnetGenerator,
+    "stylegan2": Stylegan2Generator,
+}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "dcgan": DcganDiscriminator,
+    "resnet": ResnetDiscriminator,
+    "stylegan2": Stylegan2Discriminator,
+}
 
 
 def build_generator(
-    name: str, arguments: Mapping[str, Any], shape: PictureShape, categories: int, latent_dim: int
+    name: str,
+    arguments: Mapping[str, Any],
+    shape: PictureShape,
+    categories: int,
+    latent_dim: int,
+    attributes: int = 0,
 ) -> nn.Module:
     """A generator of GENERATORS with fresh weights, drawn from torch's global random state."""
-    return GENERATORS[name](shape, categories, latent_dim, **arguments)
+    return GENERATORS[name](shape, categories, latent_dim, attributes, **arguments)
 
 
-def build_discriminator(name: str, arguments: Mapping[str, Any], shape: PictureShape, categories: int) -> nn.Module:
+def build_discriminator(
+    name: str, arguments: Mapping[str, Any], shape: PictureShape, categories: int, attributes: int = 0
+) -> nn.Module:
     """A discriminator of DISCRIMINATORS with fresh weights, drawn from torch's global random state."""
-    return DISCRIMINATORS[name](shape, categories, **arguments)
+    return DISCRIMINATORS[name](shape, categories, attributes, **arguments)

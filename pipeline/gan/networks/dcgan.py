@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.gan.networks.parts import CONVOLUTIONS, SLOPE, Generator, PictureShape, channels_by_level, coarsest_grid
+from pipeline.gan.networks.parts import (
+    CONVOLUTIONS,
+    SLOPE,
+    ConditionEmbedding,
+    Generator,
+    PictureShape,
+    channels_by_level,
+    coarsest_grid,
+)
 
 
 def one_hot(labels: Tensor, categories: int, like: Tensor) -> Tensor:
@@ -19,41 +27,52 @@ class DcganGenerator(Generator):
     """Transposed 4×4 convolutions with batch norm; Radford et al. 2016, with the class as further latent numbers."""
 
     def __init__(
-        self, shape: PictureShape, categories: int, latent_dim: int, *, width: int, max_width: int, truncation: float = 1.0
+        self,
+        shape: PictureShape,
+        categories: int,
+        latent_dim: int,
+        attributes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        truncation: float = 1.0,
     ) -> None:
         super().__init__(truncation)
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)
-        self.categories = categories
+        self.categories, self.attributes = categories, attributes
         self.grid = (channels[0], height, grid_width)
-        self.start = nn.Linear(latent_dim + categories, math.prod(self.grid), bias=False)
+        self.start = nn.Linear(latent_dim + categories + attributes, math.prod(self.grid), bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for wide, narrow in pairwise(channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1), nn.Tanh())
         _start_as_dcgan(self)
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        start = self.start(torch.cat([self.pulled(latents), one_hot(labels, self.categories, latents)], dim=1))
+    def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
+        inputs = [self.pulled(latents), one_hot(labels, self.categories, latents)]
+        if self.attributes:
+            inputs.append(latents.new_zeros(len(latents), self.attributes) if attributes is None else attributes)
+        start = self.start(torch.cat(inputs, dim=1))
         return self.layers(start.unflatten(1, self.grid))
 
 
 class DcganDiscriminator(nn.Module):
     """Strided 4×4 convolutions with batch norm; Radford et al. 2016, with a map of the class as a further channel."""
 
-    def __init__(self, shape: PictureShape, categories: int, *, width: int, max_width: int) -> None:
+    def __init__(self, shape: PictureShape, categories: int, attributes: int = 0, *, width: int, max_width: int) -> None:
         super().__init__()
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)[::-1]
-        self.class_map = nn.Embedding(categories, shape.height * shape.width)
+        self.class_map = ConditionEmbedding(categories, shape.height * shape.width, attributes)
         layers: list[nn.Module] = [nn.Conv2d(shape.channels + 1, channels[0], 4, 2, 1), nn.LeakyReLU(SLOPE)]
         for narrow, wide in pairwise(channels):
             layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * grid_width, 1))
         _start_as_dcgan(self)
 
-    def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
-        class_map = self.class_map(labels).reshape(-1, 1, *pictures.shape[2:])
+    def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
+        class_map = self.class_map(labels, attributes).reshape(-1, 1, *pictures.shape[2:])
         return self.layers(torch.cat([pictures, class_map], dim=1)).squeeze(1)
 
 

@@ -1,8 +1,9 @@
-"""What the networks of every family are made of: the sizes of their maps, truncation, the minibatch deviation."""
+"""What the networks of every family are made of: the sizes of their maps, conditions, truncation, the minibatch deviation."""
 
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
@@ -37,6 +38,20 @@ def coarsest_grid(height: int, width: int) -> tuple[int, int, int]:
 def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
     """Channels of the feature maps, from the coarsest to half the picture's side; they halve as the side doubles."""
     return [min(max_width, width * 2**level) for level in reversed(range(doublings))]
+
+
+class ConditionEmbedding(nn.Embedding):
+    """A vector (N, D) of each label, plus those of the attributes that are set; with none set the label's alone."""
+
+    def __init__(self, categories: int, dim: int, attributes: int) -> None:
+        super().__init__(categories, dim)
+        self.of_attributes = nn.Parameter(torch.randn(attributes, dim)) if attributes else None
+
+    def forward(self, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
+        condition = super().forward(labels)
+        if self.of_attributes is None or attributes is None:
+            return condition
+        return condition + attributes @ self.of_attributes
 
 
 class Generator(nn.Module):

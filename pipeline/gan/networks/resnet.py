@@ -10,6 +10,7 @@ from torch.nn import functional
 from pipeline.gan.networks.parts import (
     CONVOLUTIONS,
     SLOPE,
+    ConditionEmbedding,
     Generator,
     PictureShape,
     channels_by_level,
@@ -58,14 +59,22 @@ class ResnetGenerator(Generator):
     """Latent and class, linear to the coarsest map, then one UpBlock a doubling; every norm sees latent and class."""
 
     def __init__(
-        self, shape: PictureShape, categories: int, latent_dim: int, *, width: int, max_width: int, truncation: float = 1.0
+        self,
+        shape: PictureShape,
+        categories: int,
+        latent_dim: int,
+        attributes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        truncation: float = 1.0,
     ) -> None:
         super().__init__(truncation)
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)
         condition_dim = latent_dim + EMBEDDING_DIM
         self.grid = (height, grid_width, channels[0])
-        self.embedding = nn.Embedding(categories, EMBEDDING_DIM)
+        self.embedding = ConditionEmbedding(categories, EMBEDDING_DIM, attributes)
         self.start = nn.Linear(condition_dim, math.prod(self.grid))
         self.blocks = nn.ModuleList(
             UpBlock(wide, narrow, condition_dim) for wide, narrow in pairwise([*channels, shape.channels])
@@ -75,8 +84,8 @@ class ResnetGenerator(Generator):
             if isinstance(module, ConditionalBatchNorm):
                 module.start_neutral()
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        condition = torch.cat([self.pulled(latents), self.embedding(labels)], dim=1)  # (N, D + EMBEDDING_DIM)
+    def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
+        condition = torch.cat([self.pulled(latents), self.embedding(labels, attributes)], dim=1)  # (N, D + EMBEDDING_DIM)
         x = self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
         for block in self.blocks:
             x = block(x, condition)
@@ -89,7 +98,16 @@ class ResnetDiscriminator(nn.Module):
     The score is linear in the hidden layer h: w·h + e(label)·h; Miyato & Koyama 2018, equation 3.
     """
 
-    def __init__(self, shape: PictureShape, categories: int, *, width: int, max_width: int, stddev_group: int) -> None:
+    def __init__(
+        self,
+        shape: PictureShape,
+        categories: int,
+        attributes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        stddev_group: int,
+    ) -> None:
         super().__init__()
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)[::-1]
@@ -102,11 +120,12 @@ class ResnetDiscriminator(nn.Module):
         features = channels[-1] * (height * grid_width + (1 if stddev_group else 0))
         self.hidden = nn.Linear(features, HIDDEN_DIM)
         self.score = nn.Linear(HIDDEN_DIM, 1)
-        self.embedding = nn.Embedding(categories, HIDDEN_DIM)
+        self.embedding = ConditionEmbedding(categories, HIDDEN_DIM, attributes)
         _start_orthogonal(self)
-        nn.init.normal_(self.embedding.weight, std=0.05)
+        for table in self.embedding.parameters():
+            nn.init.normal_(table, std=0.05)
 
-    def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
         x = pictures
         for down, residual in zip(self.downs, self.residuals, strict=True):
             x = functional.leaky_relu(down(x), SLOPE)
@@ -116,7 +135,7 @@ class ResnetDiscriminator(nn.Module):
         if self.stddev_group:
             features = torch.cat([features, minibatch_deviation(places, self.stddev_group).to(features.dtype)], dim=1)
         hidden = functional.leaky_relu(self.hidden(features), SLOPE).float()  # (N, HIDDEN_DIM)
-        return self.score(hidden).squeeze(1) + (self.embedding(labels) * hidden).sum(dim=1)
+        return self.score(hidden).squeeze(1) + (self.embedding(labels, attributes) * hidden).sum(dim=1)
 
 
 def _start_orthogonal(network: nn.Module) -> None:

@@ -1,0 +1,327 @@
+"""StyleGAN2, written from Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; equations are its own.
+
+Every weight is stored with deviation 1 and scaled by its fan-in when it is used, so that Adam moves all layers at one rate;
+Karras et al. 2018 (progressive growing), section 4.1.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.gan.networks.parts import (
+    SLOPE,
+    ConditionEmbedding,
+    Generator,
+    PictureShape,
+    channels_by_level,
+    coarsest_grid,
+    minibatch_deviation,
+)
+
+MAPPING_RATE = 0.01  # of the mapping's layers; Karras et al. 2019 (StyleGAN), appendix C
+MEAN_DECAY = 0.995  # of the moving mean of a category's styles, a picture
+SMALL = 1e-8
+
+
+@dataclass(frozen=True)
+class DrawnInputs:
+    """What the generator draws at random for one batch in training, beside the latents."""
+
+    other_latents: Tensor  # (N, D), whose styles the layers from the crossover on see
+    crossovers: Tensor  # (N,)
+    noises: tuple[Tensor, ...]  # (N, 1, H, W), a layer each
+
+
+def activated(x: Tensor) -> Tensor:
+    """Leaky rectifier that keeps the deviation of what comes in."""
+    return functional.leaky_relu(x, SLOPE) * math.sqrt(2)
+
+
+def unit_length(x: Tensor) -> Tensor:
+    """Rows (N, D) with mean square 1; Karras et al. 2018, section 4.2."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + SMALL)
+
+
+class ScaledLinear(nn.Module):
+    """x W / √fan-in + b, both learnt at `rate` times the optimiser's rate."""
+
+    def __init__(self, entering: int, leaving: int, *, bias: float = 0.0, rate: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(leaving, entering) / rate)
+        self.bias = nn.Parameter(torch.full((leaving,), bias / rate))
+        self.scale, self.rate = rate / math.sqrt(entering), rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+class ScaledConv(nn.Module):
+    """Convolution with W / √fan-in that keeps the side, or halves it after a low-pass filter."""
+
+    def __init__(self, entering: int, leaving: int, kernel: int, *, down: bool = False, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(leaving)) if bias else None
+        self.scale = 1 / math.sqrt(entering * kernel**2)
+        self.blur = Blur(2 + kernel - 1) if down else None
+        self.stride, self.padding = (2, 0) if down else (1, kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.blur is not None:
+            x = self.blur(x)
+        return functional.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+
+
+class Blur(nn.Module):
+    """The filter [1, 3, 3, 1] / 8 along both sides, with `padding` zeros along a side in all; Zhang 2019, StyleGAN2's taps."""
+
+    def __init__(self, padding: int, gain: float = 1.0) -> None:
+        super().__init__()
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("kernel", torch.outer(taps, taps)[None, None] * gain, persistent=False)
+        self.kernel: Tensor
+        before = padding // 2
+        self.padding = (before, padding - before) * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        return functional.conv2d(
+            functional.pad(x, self.padding), self.kernel.to(x.dtype).expand(channels, 1, 4, 4), groups=channels
+        )
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose weights a style scales, equation 1: w'_ijk = s_i w_ijk, and equation 3 sets back to unit deviation:
+    w''_ijk = w'_ijk / √(Σ_ik w'²_ijk + ε).
+
+    Computed as section 2.2 shows it to be equal: s scales what comes in and 1/√… what goes out, so that a batch of styles is
+    one plain convolution.
+    """
+
+    def __init__(
+        self, entering: int, leaving: int, kernel: int, style_dim: int, *, up: bool = False, demodulate: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
+        self.affine = ScaledLinear(style_dim, entering, bias=1.0)
+        self.scale = 1 / math.sqrt(entering * kernel**2)
+        self.padding = kernel // 2
+        self.blur = Blur(2, gain=4.0) if up else None  # a transposed convolution leaves three of four places empty
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scales = self.affine(style).float()  # (N, entering)
+        weight = self.weight * self.scale
+        x = x * scales[:, :, None, None].to(x.dtype)
+        if self.blur is not None:
+            x = self.blur(functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        else:
+            x = functional.conv2d(x, weight, padding=self.padding)
+        if self.demodulate:
+            with torch.autocast(x.device.type, enabled=False):  # squares of many numbers are no matter for 8 bits
+                lengths = torch.rsqrt(scales.square() @ weight.square().sum(dim=(2, 3)).T + SMALL)  # (N, leaving)
+            x = x * lengths[:, :, None, None].to(x.dtype)
+        return x
+
+
+class StyledLayer(nn.Module):
+    """activated(modulated convolution + strength · noise + bias); figure 2 (c)."""
+
+    def __init__(self, entering: int, leaving: int, style_dim: int, size: tuple[int, int], *, up: bool) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(entering, leaving, 3, style_dim, up=up)
+        self.strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(leaving))
+        self.register_buffer("noise", torch.randn(1, 1, *size))  # what is drawn with when no noise is given
+        self.noise: Tensor
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+        x = self.conv(x, style)
+        added = (self.noise if noise is None else noise) * self.strength + self.bias[:, None, None]
+        return activated(x + added.to(x.dtype))
+
+
+class ToPicture(nn.Module):
+    """A 1×1 modulated convolution to the picture's channels, not demodulated."""
+
+    def __init__(self, entering: int, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(entering, channels, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return self.conv(x, style).float() + self.bias[:, None, None]
+
+
+class Mapping(nn.Module):
+    """Latent z and condition to style w (N, style_dim), a multi-layer perceptron."""
+
+    def __init__(self, categories: int, attributes: int, latent_dim: int, style_dim: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = ConditionEmbedding(categories, style_dim, attributes)
+        sizes = [latent_dim + style_dim, *[style_dim] * layers]
+        self.layers = nn.ModuleList(ScaledLinear(*size, rate=MAPPING_RATE) for size in pairwise(sizes))
+
+    def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):  # a few rows: nothing to win, and truncation wants them exact
+            x = torch.cat([unit_length(latents), unit_length(self.embedding(labels, attributes))], dim=1)
+            for layer in self.layers:
+                x = activated(layer(x))
+            return x
+
+
+class Stylegan2Generator(Generator):
+    """Styles into a skip generator: at every size a picture, all of them added up; figure 7 (b).
+
+    Outside training styles are pulled towards the mean of their category, w̄ + ψ (w - w̄), Karras et al. 2019, appendix B, and
+    the pictures are clipped to [-1, 1].
+    """
+
+    def __init__(
+        self,
+        shape: PictureShape,
+        categories: int,
+        latent_dim: int,
+        attributes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        style_dim: int,
+        mapping_layers: int,
+        style_mixing: float = 0.0,
+        truncation: float = 1.0,
+    ) -> None:
+        super().__init__(truncation)
+        height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        channels = channels_to_full_size(width, max_width, doublings)
+        self.latent_dim, self.style_mixing = latent_dim, style_mixing
+        self.mapping = Mapping(categories, attributes, latent_dim, style_dim, mapping_layers)
+        # A parameter without a gradient: so the moving average of the weights takes it along.
+        self.mean_styles = nn.Parameter(torch.zeros(categories, style_dim), requires_grad=False)
+        self.start = nn.Parameter(torch.randn(1, channels[0], height, grid_width))
+        sizes = [(height << level, grid_width << level) for level in range(doublings + 1)]
+        self.first = StyledLayer(channels[0], channels[0], style_dim, sizes[0], up=False)
+        steps = list(zip(pairwise(channels), sizes[1:], strict=True))
+        self.ups = nn.ModuleList(StyledLayer(wide, narrow, style_dim, size, up=True) for (wide, narrow), size in steps)
+        self.keeps = nn.ModuleList(StyledLayer(narrow, narrow, style_dim, size, up=False) for (_, narrow), size in steps)
+        self.to_picture = nn.ModuleList(ToPicture(wide, shape.channels, style_dim) for wide in channels)
+        self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
+        self.style_count = len(self.noise_sizes) + 1  # a layer each, and one for the last picture
+
+    def random_inputs(self, count: int, random: torch.Generator) -> DrawnInputs:
+        """What `count` pictures want in training beside latents."""
+        other = torch.randn(count, self.latent_dim, generator=random)
+        mixed = torch.rand(count, generator=random) < self.style_mixing
+        crossovers = torch.randint(1, self.style_count, (count,), generator=random).where(mixed, self.style_count)
+        device = self.start.device
+        # Many numbers: drawn where they are wanted, from a seed of the common random state.
+        there = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=random)))
+        noises = tuple(torch.randn(count, 1, *size, generator=there, device=device) for size in self.noise_sizes)
+        return DrawnInputs(other.to(device), crossovers.to(device), noises)
+
+    def styles(
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
+    ) -> Tensor:
+        """Styles of every layer (N, style_count, style_dim): all alike, or from the drawn crossover on those of another latent
+        (style mixing; Karras et al. 2019, section 3.1).
+        """
+        style = self.mapping(latents, labels, attributes)
+        if drawn is not None:
+            self._note_mean(style.detach(), labels)
+        if not self.training and self.truncation != 1:
+            style = torch.lerp(self.mean_styles[labels], style, self.truncation)
+        styles = style[:, None].expand(-1, self.style_count, -1)
+        if drawn is None or not self.style_mixing:
+            return styles
+        other = self.mapping(drawn.other_latents, labels, attributes)[:, None]
+        layers = torch.arange(self.style_count, device=style.device)
+        return torch.where((layers >= drawn.crossovers[:, None])[:, :, None], other, styles)
+
+    @torch.no_grad()
+    def _note_mean(self, styles: Tensor, labels: Tensor) -> None:
+        members = functional.one_hot(labels, len(self.mean_styles)).to(styles.dtype)  # (N, categories)
+        counts = members.sum(dim=0)[:, None]
+        means = members.T @ styles / counts.clamp(min=1)
+        self.mean_styles.add_((means - self.mean_styles) * (1 - MEAN_DECAY**counts))
+
+    def pictures(self, styles: Tensor, noises: Sequence[Tensor] = ()) -> Tensor:
+        """Pictures NCHW of `styles` (N, style_count, style_dim), with the layers' own fixed noise where none is given."""
+        noise: list[Tensor | None] = [*noises] or [None] * len(self.noise_sizes)
+        x = self.first(self.start.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
+        drawn = self.to_picture[0](x, styles[:, 1])
+        for level, (up, keep, to_picture) in enumerate(zip(self.ups, self.keeps, self.to_picture[1:], strict=True)):
+            x = up(x, styles[:, 2 * level + 1], noise[2 * level + 1])
+            x = keep(x, styles[:, 2 * level + 2], noise[2 * level + 2])
+            # Bilinear, which is the filter [1, 3, 3, 1] / 4 between the places.
+            drawn = functional.interpolate(drawn, scale_factor=2, mode="bilinear") + to_picture(x, styles[:, 2 * level + 3])
+        return drawn
+
+    def forward(
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
+    ) -> Tensor:
+        pictures = self.pictures(self.styles(latents, labels, attributes, drawn), drawn.noises if drawn is not None else ())
+        return pictures if self.training else pictures.clamp(-1, 1)
+
+
+def channels_to_full_size(width: int, max_width: int, doublings: int) -> list[int]:
+    """Channels from the coarsest map to the picture's own size: `width` at half its side, half of that at the last."""
+    return [*channels_by_level(width, max_width, doublings), max(width // 2, 1)]
+
+
+class DownBlock(nn.Module):
+    """Two 3×3 convolutions, the second to half the side, beside a 1×1 one, the sum over √2; figure 7 (c)."""
+
+    def __init__(self, entering: int, leaving: int) -> None:
+        super().__init__()
+        self.keep = ScaledConv(entering, entering, 3)
+        self.down = ScaledConv(entering, leaving, 3, down=True)
+        self.skip = ScaledConv(entering, leaving, 1, down=True, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (activated(self.down(activated(self.keep(x)))) + self.skip(x)) / math.sqrt(2)
+
+
+class Stylegan2Discriminator(nn.Module):
+    """Residual blocks, minibatch deviation as one more map, a convolution, a hidden layer, and a projected condition.
+
+    The score is linear in the hidden layer h: w·h + e·h / √dim; Miyato & Koyama 2018, equation 3.
+    """
+
+    def __init__(
+        self,
+        shape: PictureShape,
+        categories: int,
+        attributes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        stddev_group: int,
+    ) -> None:
+        super().__init__()
+        height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        channels = channels_to_full_size(width, max_width, doublings)[::-1]
+        last = channels[-1]
+        self.stddev_group = stddev_group
+        self.enter = ScaledConv(shape.channels, channels[0], 1)
+        self.downs = nn.ModuleList(DownBlock(narrow, wide) for narrow, wide in pairwise(channels))
+        self.last = ScaledConv(last + (1 if stddev_group else 0), last, 3)
+        self.hidden = ScaledLinear(last * height * grid_width, last)
+        self.score = ScaledLinear(last, 1)
+        self.embedding = ConditionEmbedding(categories, last, attributes)
+
+    def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
+        x = activated(self.enter(pictures))
+        for down in self.downs:
+            x = down(x)
+        if self.stddev_group:
+            deviation = minibatch_deviation(x.permute(0, 2, 3, 1), self.stddev_group).mean(dim=1)  # (N,)
+            x = torch.cat([x, deviation.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
+        x = activated(self.last(x))
+        hidden = activated(self.hidden(x.flatten(1))).float()  # (N, last)
+        condition = self.embedding(labels, attributes)
+        return self.score(hidden).float().squeeze(1) + (condition * hidden).sum(dim=1) / math.sqrt(hidden.shape[1])
