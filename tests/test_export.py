@@ -15,7 +15,7 @@ from torch import nn
 from pipeline import export
 from pipeline.errors import ExportError, InputError
 from pipeline.exporting.choice import chosen_precision
-from pipeline.exporting.graphs import OPSET
+from pipeline.exporting.graphs import OPSET, as_onnx
 from pipeline.exporting.parity import Parity, rounded_up
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
@@ -69,7 +69,7 @@ def write_reference(folder: Path) -> None:
     np.save(folder / "classifier_test.npy", classifier.features(images))
 
 
-@pytest.fixture(scope="module", params=ARGUMENTS)
+@pytest.fixture(scope="module", params=["resnet", "dcgan"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     generator = write_gan(folder / "gan", request.param)
@@ -78,6 +78,16 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     export.run(PARAMS, reference=folder / "reference", gan=folder / "gan", export=folder / "export", track=track)
     track.close("FINISHED")
     return generator, folder / "export"
+
+
+@pytest.mark.parametrize("network", ARGUMENTS)
+def test_every_network_is_drawn_as_torch_draws_it(network: str) -> None:
+    generator = drawn_generator(network)
+    latents, labels = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3)
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
+    drawn = OnnxGenerator(as_onnx(generator, 8), threads=1).pictures(latents, labels)
+    np.testing.assert_allclose(drawn, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 2, 33])
