@@ -75,11 +75,11 @@ class Judge:
 
     def __call__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Judgement:
         features = self.classifier.features(images)
-        shared = overlap(self.manifold, manifold_of(features, NEIGHBOURS))
+        shared = overlap(self.manifold, manifold_of(features, NEIGHBOURS)).scores
         return Judgement(
             fd=frechet_distance_of_features(self.reference, features),
-            precision=shared.precision,
-            recall=shared.recall,
+            precision=shared["precision"],
+            recall=shared["recall"],
             class_accuracy=accuracy(probabilities_of(self.classifier.scores(features)), labels),
         )
 

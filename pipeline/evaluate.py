@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,11 +24,11 @@ from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import judging, sheets
 from pipeline.metrics.extractors import Extractor
-from pipeline.metrics.findings import Score, accuracy_on_real, entries_of
+from pipeline.metrics.findings import Beside, Score, accuracy_on_real, entries_of
 from pipeline.metrics.judging import Judged
 from pipeline.metrics.neighbours import nearest
 from pipeline.metrics.real import RealPictures, Reference, load_reference, real_pictures
-from pipeline.metrics.scores import ScoreSettings, scores_of, statistics_of
+from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
 from pipeline.params import EvaluateParams
 from pipeline.store.arrays import DatasetCard, read_card
 from pipeline.store.files import whole_folder, write_json
@@ -72,33 +73,65 @@ def walks_of(generator: nn.Module, card: GeneratorCard, steps: int, seed: int) -
 
 def settings_of(params: EvaluateParams) -> ScoreSettings:
     """What `params` say of the scores that need nothing but features."""
-    return ScoreSettings(params.neighbours, params.kid_subsets, params.kid_subset_size, params.seed)
+    return ScoreSettings(
+        neighbours=params.neighbours,
+        kid_subsets=params.kid_subsets,
+        kid_subset_size=params.kid_subset_size,
+        fd_counts=tuple(params.fd_counts),
+        bootstraps=params.bootstraps,
+        seed=params.seed,
+    )
+
+
+@dataclass(frozen=True)
+class Generative:
+    """How one extractor's features of the samples lie to those of the reference."""
+
+    scores: list[Score]
+    realism: NDArray[np.floating]  # of the first repeat
+    fd_by_count: pd.DataFrame  # a row a count
 
 
 def generative_scores(
-    extractor: Extractor,
-    of_test: NDArray[np.float32],
-    of_floor: NDArray[np.float32],
-    samples: list[NDArray[np.float32]],
-    real: RealPictures,
-    settings: ScoreSettings,
-) -> tuple[list[Score], NDArray[np.floating]]:
-    """Scores of each repeat's features against `of_test`, beside those of `of_floor`; realism of the first repeat."""
-    reference = statistics_of(of_test, settings)
-    floors, _ = scores_of(reference, of_floor, settings)
-    repeats = [scores_of(reference, features, settings) for features in samples]
-    pictures = real.train.in_passport(len(of_floor))
-    scores = [Score(kind, extractor, [values[kind] for values, _ in repeats], floors[kind], pictures) for kind in floors]
-    return scores, repeats[0][1]
+    extractor: Extractor, samples: list[NDArray[np.float32]], known: Reference, real: RealPictures, params: EvaluateParams
+) -> Generative:
+    """Scores of each repeat's features against the reference, beside those of real training pictures and of noise."""
+    settings, of_noise = settings_of(params), known.features(extractor, "noise")
+    of_floor = known.features(extractor, "floor")[: params.samples]
+    reference = statistics_of(known.features(extractor, "test"), settings)
+    floor, ceiling, *repeats = (measure(reference, features, settings) for features in (of_floor, of_noise, *samples))
+    deviations = deviations_of(reference, samples[0], repeats[0], settings)
+    scores = [
+        Score(
+            kind,
+            extractor,
+            [repeat.values[kind] for repeat in repeats],
+            Beside(floor.values[kind], real.train.in_passport(len(of_floor))) if kind in floor.values else None,
+            Beside(ceiling.values[kind], known.noise) if kind in ceiling.values else None,
+            deviations.get(kind),
+        )
+        for kind in repeats[0].values
+    ]
+    by_count = {count: [repeat.fd_by_count[count] for repeat in repeats] for count in repeats[0].fd_by_count}
+    table = pd.DataFrame(
+        {
+            "extractor": extractor.name,
+            "pictures": list(by_count),
+            "fd": [np.mean(values) for values in by_count.values()],
+            "plus_minus": [np.std(values, ddof=1) for values in by_count.values()],
+            "floor": [floor.fd_by_count.get(count) for count in by_count],
+        }
+    )
+    return Generative(scores, repeats[0].lying.realism, table)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the classifier makes of the samples: scores over all repeats, and the first repeat and the test set one by one."""
 
+    generative: Generative
     scores: list[Score]
     pictures: Judged
-    realism: NDArray[np.floating]  # of `pictures`
     test: Judged
 
 
@@ -111,7 +144,7 @@ def verdict_of(
 ) -> Verdict:
     """The classifier's verdict on each repeat's pictures with these `labels`."""
     classifier, extractor = reference.classifier, reference.own
-    trained_on, of_test = reference.features(extractor, "train"), reference.features(extractor, "test")
+    trained_on, of_test, of_noise = (reference.features(extractor, of) for of in ("train", "test", "noise"))
 
     def judged(labels: NDArray[np.int64], features: NDArray[np.float32]) -> Judged:
         return Judged(
@@ -119,14 +152,25 @@ def verdict_of(
         )
 
     features = [extractor.features(images) for images in samples]
-    settings = settings_of(params)
-    of_floor = reference.features(extractor, "floor")[: len(labels)]
-    generative, realism = generative_scores(extractor, of_test, of_floor, features, real, settings)
+    generative = generative_scores(extractor, features, reference, real, params)
     repeats, test = [judged(labels, of_repeat) for of_repeat in features], judged(real.test.labels, of_test)
-    floors, *values = (judging.judged_scores(pictures, test, params.near_copy_quantile) for pictures in (test, *repeats))
+    noise = judged(labels_in_equal_shares(len(of_noise), classifier.card.n_categories), of_noise)
+    quantile = params.near_copy_quantile
+    floors, ceilings, *values = (judging.judged_scores(pictures, test, quantile) for pictures in (test, noise, *repeats))
+    deviations = judging.judged_deviations(repeats[0], test, quantile, params.bootstraps, params.seed)
     pictures = real.test.in_passport(len(of_test))
-    scores = [Score(kind, extractor, [of_repeat[kind] for of_repeat in values], floors[kind], pictures) for kind in floors]
-    return Verdict(generative + scores, repeats[0], realism, test)
+    scores = [
+        Score(
+            kind,
+            extractor,
+            [of_repeat[kind] for of_repeat in values],
+            Beside(floors[kind], pictures),
+            Beside(ceilings[kind], reference.noise),
+            deviations[kind],
+        )
+        for kind in floors
+    ]
+    return Verdict(generative, scores, repeats[0], test)
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -146,7 +190,7 @@ def write_evaluation(
     pictures = verdict.pictures
     count, columns, labels = len(categories), params.pictures_per_category, pictures.labels
     save_png(folder / "grid.png", sheets.first_of_each(images, labels, count, columns))
-    save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, verdict.realism))
+    save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, verdict.generative.realism))
     closest = sheets.beside_their_nearest(
         images, labels, count, columns, trained_on, pictures.training_rows, pictures.training_distances
     )
@@ -162,11 +206,14 @@ def announce(entries: dict[str, dict[str, Any]], evaluation: Path, track: Tracke
         if "absent" in entry:
             log.warning("%s is absent: %s", name, entry["absent"])
             continue
-        beside = f" (real: {entry['floor']:.4g})" if "floor" in entry else ""
-        flag = f": {entry['flag']}" if "flag" in entry else ""
-        log.info("%s %.4g ± %.2g%s%s", name, entry["value"], entry["plus_minus"], beside, flag)
+        marks = [f"{word}: {entry[key]:.4g}" for key, word in (("floor", "real"), ("ceiling", "noise")) if key in entry]
+        told = f" ({', '.join(marks)})" if marks else ""
+        log.info("%s %.4g ± %.2g%s", name, entry["value"], entry["plus_minus"], told)
+        if "flag" in entry:
+            log.warning("%s is %s", name, entry["flag"])
     track.metrics({name: entry["value"] for name, entry in entries.items() if "value" in entry})
-    track.metrics({f"floor_{name}": entry["floor"] for name, entry in entries.items() if "floor" in entry})
+    for beside in ("floor", "ceiling"):
+        track.metrics({f"{beside}_{name}": entry[beside] for name, entry in entries.items() if beside in entry})
     for picture in sorted(evaluation.glob("*.png")):
         track.picture(picture, picture.stem)
     track.artifact(evaluation)
@@ -199,23 +246,25 @@ def run(
         log.warning("only %d reference pictures for %d samples: distances are biased", len(real.test.images), params.samples)
     known = load_reference(reference, real, params.threads, device)
     labels = labels_in_equal_shares(params.samples, len(data.categories))
-    found: list[Score] = []
+    found: list[Generative] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
         for extractor in known.pretrained:
-            of_test, of_floor = known.features(extractor, "test"), known.features(extractor, "floor")[: params.samples]
             features = [extractor.features(images) for images in samples]
-            found += generative_scores(extractor, of_test, of_floor, features, real, settings_of(params))[0]
+            found.append(generative_scores(extractor, features, known, real, params))
             log.info("measured with %s", extractor.name)
         verdict = verdict_of(known, samples, labels, real, params)
+        found.append(verdict.generative)
         with whole_folder(evaluation) as partial:
             write_evaluation(partial, samples[0], verdict, real.train.images, data.categories, params)
             walks = walks_of(generator, card, params.pictures_per_category, params.seed)
             save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
+            by_count = pd.concat([each.fd_by_count for each in found])
+            by_count.to_csv(partial / "fd_by_count.csv", index=False, lineterminator="\n")
     in_passport = real.test.in_passport(len(real.test.images))
-    entries = entries_of(found + verdict.scores, params, in_passport)
+    entries = entries_of([*(score for each in found for score in each.scores), *verdict.scores], params, in_passport)
     entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})

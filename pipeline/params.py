@@ -349,6 +349,7 @@ class ClassifierParams(Section):
 
 class ReferenceParams(Section):
     floor_pictures: Annotated[int, Field(ge=2)]  # training pictures that stand in for samples: what real pictures score
+    noise_pictures: Annotated[int, Field(ge=2)]  # of nothing: what no picture scores worse than
     seed: Seed
     classifier: ClassifierParams
     efflite0_px: Annotated[int, Field(ge=32, le=512)]  # side of the pictures EfficientNet-Lite0 is given
@@ -364,10 +365,18 @@ class EvaluateParams(Section):
     neighbours: Count  # k of precision, recall, density and coverage
     kid_subsets: Count
     kid_subset_size: Annotated[int, Field(ge=2)]
+    fd_counts: list[Annotated[int, Field(ge=2)]]  # fewer samples, ascending, from which fd is extrapolated to infinitely many
+    bootstraps: Annotated[int, Field(ge=0)]  # resamples behind the ± of fd and is by drawing the pictures again; below 2: none
     near_copy_quantile: Annotated[float, Field(gt=0, lt=1)]  # of unseen real pictures' distances to the training set
     pictures_per_category: Annotated[int, Field(ge=2, le=64)]
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+
+    @model_validator(mode="after")
+    def _counts_ascend_to_the_samples(self) -> Self:
+        if list(self.fd_counts) != sorted({count for count in self.fd_counts if count < self.samples}):
+            raise _BelowError("fd_counts", f"must ascend and stay below samples, {self.samples}")
+        return self
 
 
 class ReportParams(Section):

@@ -33,6 +33,9 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker
         torch.use_deterministic_algorithms(True, warn_only=True)
     floor_count = min(params.floor_pictures, len(real.train.images))
     floor_rows = np.random.default_rng(params.seed).choice(len(real.train.images), floor_count, replace=False)
+    noise = np.random.default_rng(params.seed).integers(
+        0, 256, (params.noise_pictures, *real.test.images.shape[1:]), dtype=np.uint8
+    )
     with whole_folder(reference) as folder:
         trained = classifiers.train_classifier(
             real.train.images,
@@ -48,16 +51,19 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker
         of_test = own.features(real.test.images)
         np.save(features_path(folder, own, "test"), of_test)
         np.save(features_path(folder, own, "train"), own.features(real.train.images))
+        np.save(features_path(folder, own, "noise"), own.features(noise))
         if isinstance(weights, Path):
             shutil.copyfile(weights, folder / extractors.INCEPTION_FILE)  # so that the reference is whole wherever it is pulled
         pretrained = pretrained_in(folder, params.efflite0_px, params.threads, device)
         for extractor in pretrained:
             np.save(features_path(folder, extractor, "test"), extractor.features(real.test.images))
             np.save(features_path(folder, extractor, "floor"), extractor.features(real.train.images[floor_rows]))
+            np.save(features_path(folder, extractor, "noise"), extractor.features(noise))
             log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
         np.save(folder / FLOOR_ROWS, floor_rows)
         absent = {"fid": weights} if isinstance(weights, str) else {}
-        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, absent)
+        of_noise: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
+        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, of_noise, absent)
     right = classifiers.accuracy(classifiers.probabilities_of(trained.scores(of_test)), real.test.labels)
     log.info("the classifier is right about %.4f of the real test pictures", right)
     track.metrics({"class_accuracy_real": right})

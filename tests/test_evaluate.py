@@ -33,6 +33,8 @@ TINY: dict[str, Any] = {
     "neighbours": 3,
     "kid_subsets": 3,
     "kid_subset_size": 10,
+    "fd_counts": [10, 20],
+    "bootstraps": 3,
     "near_copy_quantile": 0.1,
     "pictures_per_category": 4,
     "device": "cpu",
@@ -40,6 +42,7 @@ TINY: dict[str, Any] = {
 }
 REFERENCE: dict[str, Any] = {
     "floor_pictures": 30,
+    "noise_pictures": 12,
     "seed": 0,
     "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
     "efflite0_px": 32,
@@ -158,6 +161,39 @@ def test_every_number_has_its_passport(evaluated: Path) -> None:
     assert metrics["class_accuracy_real"]["value"] == metrics["class_accuracy"]["floor"] > 0.9
 
 
+def test_floor_ceiling_and_bootstrap_stand_beside_a_score(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    for kind in ("fd", "fd_infinity", "kid", "precision", "recall", "density", "coverage"):
+        entry = metrics[f"{kind}_efflite0"]
+        assert entry["floor_pictures"] == {
+            "split": "reference_train",
+            "sha256": split_sha256(evaluated / "train", "reference_train"),
+            "pictures": 30,
+        }
+        assert entry["ceiling_pictures"] == {"split": "uniform noise", "pictures": 12, "seed": 0}
+        assert entry.get("plus_minus_bootstrap", 1) > 0 or kind in ("precision", "recall", "density", "coverage")
+    assert metrics["fd_classifier"]["floor"] < metrics["fd_classifier"]["ceiling"]
+    assert metrics["class_accuracy"]["floor"] > metrics["class_accuracy"]["ceiling"]
+    share = metrics["class_accuracy"]["plus_minus_bootstrap"]
+    assert 0 < share <= 0.5 / np.sqrt(30)
+
+
+def test_the_distance_at_several_counts(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    table = rows_of(evaluated / "out" / "evaluation" / "fd_by_count.csv")
+    assert [(row["extractor"], row["pictures"]) for row in table] == [
+        (name, count) for name in ("efflite0", "classifier") for count in ("10", "20", "30")
+    ]
+    for name, last in (("efflite0", table[2]), ("classifier", table[5])):
+        assert float(last["fd"]) == pytest.approx(metrics[f"fd_{name}"]["value"], rel=1e-9)
+        assert float(last["floor"]) == pytest.approx(metrics[f"fd_{name}"]["floor"], rel=1e-9)
+
+
+def test_counts_that_reach_the_samples_are_told() -> None:
+    with pytest.raises(ParamsError, match=r"evaluate: fd_counts: must ascend and stay below samples, 30"):
+        params_with(fd_counts=[10, 30])
+
+
 def test_scores_are_the_values_and_nothing_else(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     scores = json.loads((evaluated / "out" / "scores.json").read_text(encoding="utf-8"))
@@ -172,6 +208,7 @@ def test_pictures_and_tables(evaluated: Path) -> None:
         "best_worst.png",
         "walks.png",
         "confusion.csv",
+        "fd_by_count.csv",
         "per_category.csv",
     }
     assert pixels(folder / "grid.png").shape == (3 * SIDE, 4 * SIDE)
@@ -208,10 +245,12 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
     assert set(held) == {
         "classifier.json",
         "classifier.safetensors",
+        "classifier_noise.npy",
         "classifier_test.npy",
         "classifier_train.npy",
         "efflite0.onnx",
         "efflite0_floor.npy",
+        "efflite0_noise.npy",
         "efflite0_test.npy",
         "floor_rows.npy",
         "reference.json",

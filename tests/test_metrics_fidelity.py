@@ -17,10 +17,14 @@ from pipeline.metrics.frechet import frechet_distance_of_features
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import kernel_distances
 from pipeline.metrics.manifold import manifold_of, overlap
-from pipeline.metrics.scores import ScoreSettings, scores_of, statistics_of
+from pipeline.metrics.scores import Measured, ScoreSettings, measure, statistics_of
 
 COUNT, DIM = 400, 48
-SETTINGS = ScoreSettings(neighbours=3, kid_subsets=5, kid_subset_size=COUNT, seed=0)  # KID of all pictures: nothing is drawn
+SETTINGS = ScoreSettings(neighbours=3, kid_subsets=5, kid_subset_size=COUNT, fd_counts=(), bootstraps=0, seed=0)
+
+
+def _measured(real: NDArray[np.float32], samples: NDArray[np.float32], settings: ScoreSettings = SETTINGS) -> Measured:
+    return measure(statistics_of(real, settings), samples, settings)
 
 
 def _features(seed: int, count: int = COUNT) -> NDArray[np.float32]:
@@ -68,9 +72,9 @@ def test_the_kernel_distance_is_torch_fidelitys(real: NDArray[np.float32], sampl
 def test_precision_and_recall_are_torch_fidelitys(real: NDArray[np.float32], samples: NDArray[np.float32], k: int) -> None:
     theirs = prc_features_to_metric(torch.tensor(samples), torch.tensor(real), prc_neighborhood=k, verbose=False)
     ours = overlap(manifold_of(real, k), manifold_of(samples, k))
-    assert ours.precision == pytest.approx(theirs["precision"], rel=1e-4)
-    assert ours.recall == pytest.approx(theirs["recall"], rel=1e-4)
-    assert 0 < ours.recall < 1
+    assert ours.scores["precision"] == pytest.approx(theirs["precision"], rel=1e-4)
+    assert ours.scores["recall"] == pytest.approx(theirs["recall"], rel=1e-4)
+    assert 0 < ours.scores["recall"] < 1
 
 
 def test_the_frechet_distance_is_torch_fidelitys(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
@@ -80,7 +84,7 @@ def test_the_frechet_distance_is_torch_fidelitys(real: NDArray[np.float32], samp
 
 
 def test_identical_sets_score_nothing_and_everything(real: NDArray[np.float32]) -> None:
-    scores, _ = scores_of(statistics_of(real, SETTINGS), real, SETTINGS)
+    scores = _measured(real, real).values
     assert scores["fd"] == pytest.approx(0, abs=1e-6)
     # Of one set against itself the unbiased estimate is below zero, for its diagonal is left out on one side alone.
     assert scores["kid"] <= 0
@@ -89,13 +93,13 @@ def test_identical_sets_score_nothing_and_everything(real: NDArray[np.float32]) 
 
 def test_the_order_of_pictures_does_not_matter(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
     numbers = np.random.default_rng(3)
-    settings = ScoreSettings(neighbours=3, kid_subsets=1, kid_subset_size=350, seed=0)
+    settings = ScoreSettings(neighbours=3, kid_subsets=1, kid_subset_size=350, fd_counts=(), bootstraps=0, seed=0)
     real = real[:350]
-    straight, realism = scores_of(statistics_of(real, settings), samples, settings)
+    straight = _measured(real, samples, settings)
     order = numbers.permutation(len(samples))
-    shuffled, realism_shuffled = scores_of(statistics_of(numbers.permutation(real), settings), samples[order], settings)
-    assert shuffled == pytest.approx(straight, rel=1e-6)
-    np.testing.assert_allclose(realism_shuffled, realism[order], rtol=1e-4)
+    shuffled = _measured(numbers.permutation(real), samples[order], settings)
+    assert shuffled.values == pytest.approx(straight.values, rel=1e-6)
+    np.testing.assert_allclose(shuffled.lying.realism, straight.lying.realism[order], rtol=1e-4)
 
 
 def test_kids_subsets_agree_in_any_order_within_their_spread(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
@@ -109,9 +113,9 @@ def test_neither_blocks_nor_threads_matter(
     real: NDArray[np.float32], samples: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    alone, realism = scores_of(statistics_of(real, SETTINGS), samples, SETTINGS)
+    alone = _measured(real, samples)
     monkeypatch.setattr(neighbours, "BLOCK_ELEMENTS", 37 * COUNT)
     torch.set_num_threads(3)
-    together, realism_together = scores_of(statistics_of(real, SETTINGS), samples, SETTINGS)
-    assert together == pytest.approx(alone, rel=1e-6)
-    np.testing.assert_allclose(realism_together, realism, rtol=1e-4)
+    together = _measured(real, samples)
+    assert together.values == pytest.approx(alone.values, rel=1e-6)
+    np.testing.assert_allclose(together.lying.realism, alone.lying.realism, rtol=1e-4)

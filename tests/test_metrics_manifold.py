@@ -45,8 +45,7 @@ def test_it_equals_loops_over_all_pairs(k: int, counts: tuple[int, int]) -> None
     real, samples = numbers.standard_normal((counts[0], 3)), numbers.standard_normal((counts[1], 3)) * 0.8 + 1.4
     found = _measured(real, samples, k)
     precision, recall, density, coverage, realism = _by_loops(real, samples, k)
-    assert (found.precision, found.recall, found.coverage) == (precision, recall, coverage)
-    assert found.density == pytest.approx(density)
+    assert found.scores == pytest.approx({"precision": precision, "recall": recall, "density": density, "coverage": coverage})
     np.testing.assert_allclose(found.realism, realism, rtol=1e-9)
     assert 0 < precision < 1
 
@@ -57,12 +56,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _measured(real, samples, 3)
     monkeypatch.setattr(neighbours, "BLOCK_ELEMENTS", 700)  # seven rows at a time, the last block shorter
     blocks = _measured(real, samples, 3)
-    assert (blocks.precision, blocks.recall, blocks.density, blocks.coverage) == (
-        whole.precision,
-        whole.recall,
-        whole.density,
-        whole.coverage,
-    )
+    assert blocks.scores == whole.scores
     np.testing.assert_allclose(blocks.realism, whole.realism, rtol=1e-12)
 
 
@@ -70,36 +64,31 @@ def test_the_order_of_pictures_does_not_matter() -> None:
     numbers = np.random.default_rng(1)
     real, samples = numbers.standard_normal((80, 4)), numbers.standard_normal((80, 4)) + 0.5
     straight, shuffled = _measured(real, samples, 3), _measured(real[::-1].copy(), numbers.permutation(samples), 3)
-    assert (shuffled.precision, shuffled.recall, shuffled.density, shuffled.coverage) == (
-        straight.precision,
-        straight.recall,
-        straight.density,
-        straight.coverage,
-    )
+    assert shuffled.scores == straight.scores
 
 
 def test_identical_sets_overlap_wholly() -> None:
     features = np.random.default_rng(2).standard_normal((200, 6)).astype(np.float32)
-    found = overlap(manifold_of(features, 3), manifold_of(features, 3))
-    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+    scores = overlap(manifold_of(features, 3), manifold_of(features, 3)).scores
+    assert (scores["precision"], scores["recall"], scores["coverage"]) == (1, 1, 1)
 
 
 def test_sets_far_apart_do_not_overlap() -> None:
     features = np.random.default_rng(3).standard_normal((50, 6))
     found = _measured(features, features + 100, 3)
-    assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
+    assert found.scores == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
     assert found.realism.max() < 1
 
 
 def test_one_picture_drawn_again_and_again_is_precise_and_recalls_nothing() -> None:
     real = np.random.default_rng(4).standard_normal((200, 6))
     found = _measured(real, real[:1] + np.random.default_rng(5).normal(0, 1e-3, (200, 6)), 3)
-    assert found.precision == 1
-    assert found.recall <= 2 / 200
-    assert found.coverage < 0.2
+    assert found.scores["precision"] == 1
+    assert found.scores["recall"] <= 2 / 200
+    assert found.scores["coverage"] < 0.2
 
 
 def test_more_neighbours_than_there_are_means_all_of_them() -> None:
     real, samples = np.arange(8.0).reshape(4, 2), np.arange(8.0).reshape(4, 2) + 0.5
     assert manifold_of(real, 9).k == 3
-    assert _measured(real, samples, 9).precision == 1
+    assert _measured(real, samples, 9).scores["precision"] == 1

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.metrics import neighbours
 from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.neighbours import mean_pairwise_distance, near_copy_share, nearest
+from pipeline.metrics.neighbours import mean_distances, near_copies, nearest
 
 
 def test_nearest_equals_loops_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,14 +27,14 @@ def test_a_copy_is_at_distance_zero_from_its_original() -> None:
 
 def test_near_copies_are_those_closer_than_unseen_pictures_come() -> None:
     unseen = np.linspace(1, 2, 101)
-    assert near_copy_share(np.array([0.0, 0.5, 1.5, 3.0]), unseen, 0.01) == 0.5
-    assert near_copy_share(unseen, unseen, 0.01) == pytest.approx(0.01, abs=0.005)
+    np.testing.assert_array_equal(near_copies(np.array([0.0, 0.5, 1.5, 3.0]), unseen, 0.01), [True, True, False, False])
+    assert near_copies(unseen, unseen, 0.01).mean() == pytest.approx(0.01, abs=0.005)
 
 
-def test_mean_pairwise_distance_of_a_square() -> None:
+def test_mean_distances_in_a_square() -> None:
     square = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
-    assert mean_pairwise_distance(square) == pytest.approx((4 * 1 + 2 * np.sqrt(2)) / 6)
-    assert mean_pairwise_distance(square + 1e3) == pytest.approx((4 * 1 + 2 * np.sqrt(2)) / 6)
+    assert mean_distances(square) == pytest.approx([(2 + np.sqrt(2)) / 3] * 4)
+    assert mean_distances(square + 1e3) == pytest.approx([(2 + np.sqrt(2)) / 3] * 4)
 
 
 def test_inception_score_of_known_cases() -> None:

@@ -12,9 +12,11 @@ from pipeline.metrics.scores import HIGHER_IS_BETTER, score_name
 from pipeline.params import EvaluateParams
 
 PLUS_MINUS = "standard deviation over the repeats, each drawn from its own seed"
+PLUS_MINUS_BOOTSTRAP = "standard deviation over the pictures of one repeat and of the reference, both drawn again"
 PLUS_MINUS_REAL = "standard error of a share of that many pictures"
 # Which parameters a kind of score depends on, beside the extractor and the pictures.
 SETTINGS = {
+    "fd_infinity": ("fd_counts",),
     "kid": ("kid_subsets", "kid_subset_size"),
     "precision": ("neighbours",),
     "recall": ("neighbours",),
@@ -22,17 +24,33 @@ SETTINGS = {
     "coverage": ("neighbours",),
     "near_copies": ("near_copy_quantile",),
 }
+# What noise scores says nothing of these.
+WITHOUT_CEILING = ("is", "diversity", "near_copies")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What other pictures score in place of the samples."""
+
+    value: float  # NaN where there are too few pictures
+    pictures: dict[str, str | int]
 
 
 @dataclass(frozen=True)
 class Score:
-    """One score by one extractor: a value a repeat, and what real pictures score."""
+    """One score by one extractor: a value a repeat, what real pictures score, and what noise does."""
 
     kind: str
     extractor: Extractor
     values: list[float]
-    floor: float
-    floor_pictures: dict[str, str | int]
+    floor: Beside | None
+    ceiling: Beside | None = None
+    bootstrap: float | None = None  # ± of the first repeat by drawing the pictures again
+
+    @property
+    def name(self) -> str:
+        """How it is called in metrics.json."""
+        return score_name(self.kind, self.extractor.name)
 
     @property
     def value(self) -> float:
@@ -44,14 +62,22 @@ class Score:
         """Standard deviation over the repeats."""
         return float(np.std(self.values, ddof=1))
 
+    def _beats(self, other: float) -> bool:
+        """Whether it is better than `other` by more than ±."""
+        more = HIGHER_IS_BETTER[self.kind]
+        return self.value - self.plus_minus > other if more else self.value + self.plus_minus < other
+
     @property
     def flag(self) -> str | None:
         """What is suspicious about it, if anything."""
-        above, below = self.value - self.plus_minus > self.floor, self.value + self.plus_minus < self.floor
         if self.kind == "near_copies":
+            above = self.floor is not None and self.value - self.plus_minus > self.floor.value
             return "more than among unseen real pictures: look for training pictures learnt by heart" if above else None
-        better = above if HIGHER_IS_BETTER[self.kind] else below
-        return "better than real pictures: look for lost variety, or for copies of training pictures" if better else None
+        if self.floor and self._beats(self.floor.value):
+            return "better than real pictures: look for lost variety, or for copies of training pictures"
+        if self.ceiling and self.kind not in WITHOUT_CEILING and not self._beats(self.ceiling.value):
+            return "no better than noise: the generator has learnt nothing that this score sees"
+        return None
 
 
 def passport_of(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
@@ -68,16 +94,16 @@ def passport_of(score: Score, params: EvaluateParams, reference: dict[str, str |
 
 def entry_of(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
     """How `score` stands in metrics.json."""
-    flag = {"flag": score.flag} if score.flag else {}
-    passport = passport_of(score, params, reference)
-    return {
-        "value": score.value,
-        "plus_minus": score.plus_minus,
-        "floor": score.floor,
-        "floor_pictures": score.floor_pictures,
-        **flag,
-        "passport": passport,
-    }
+    entry: dict[str, Any] = {"value": score.value, "plus_minus": score.plus_minus}
+    if score.bootstrap is not None:
+        entry |= {"plus_minus_bootstrap": score.bootstrap, "bootstrap": PLUS_MINUS_BOOTSTRAP}
+    if score.floor:
+        entry |= {"floor": score.floor.value, "floor_pictures": score.floor.pictures}
+    if score.ceiling:
+        entry |= {"ceiling": score.ceiling.value, "ceiling_pictures": score.ceiling.pictures}
+    if score.flag:
+        entry["flag"] = score.flag
+    return {**entry, "passport": passport_of(score, params, reference)}
 
 
 def accuracy_on_real(right: NDArray[np.bool_], extractor: Extractor, reference: dict[str, str | int]) -> dict[str, Any]:
@@ -96,7 +122,7 @@ def entries_of(found: list[Score], params: EvaluateParams, reference: dict[str, 
     """How the scores stand in metrics.json, by name."""
     entries = {}
     for score in found:
-        known = np.isfinite(score.floor)
+        known = score.floor is None or np.isfinite(score.floor.value)
         absent = {"absent": "too few reference pictures; raise curate.test_share"}
-        entries[score_name(score.kind, score.extractor.name)] = entry_of(score, params, reference) if known else absent
+        entries[score.name] = entry_of(score, params, reference) if known else absent
     return entries

@@ -11,12 +11,15 @@ def _kernel(rows: Tensor, others: Tensor) -> Tensor:
     return (rows @ others.T / rows.shape[1] + 1).pow_(3).double()
 
 
+def _within(rows: Tensor) -> float:
+    """Mean kernel of two different rows of (M, D)."""
+    kernel = _kernel(rows, rows)
+    return float((kernel.sum() - kernel.trace()) / (len(rows) * (len(rows) - 1)))
+
+
 def squared_discrepancy(rows: Tensor, others: Tensor) -> float:
     """Unbiased squared maximum mean discrepancy of two equally large sets (M, D), M > 1; Gretton et al. 2012, lemma 6."""
-    count = len(rows)
-    within = _kernel(rows, rows), _kernel(others, others)
-    pairs = sum(kernel.sum() - kernel.trace() for kernel in within) / (count * (count - 1))
-    return float(pairs - 2 * _kernel(rows, others).mean())
+    return _within(rows) + _within(others) - 2 * float(_kernel(rows, others).mean())
 
 
 def kernel_distances(

@@ -21,13 +21,28 @@ class Manifold:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How samples lie among real pictures."""
+    """How N samples lie among M real pictures, one by one; the scores are means of these."""
 
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    realism: NDArray[np.floating]  # of each sample; above 1 inside some real ball; Kynkäänniemi et al. 2019, equation 3
+    inside_balls: NDArray[np.int64]  # (N,), real balls that a sample is in
+    recalled: NDArray[np.bool_]  # (M,), real pictures in some sample's ball
+    covered: NDArray[np.bool_]  # (M,), real balls with some sample inside
+    realism: NDArray[np.floating]  # (N,); above 1 inside some real ball; Kynkäänniemi et al. 2019, equation 3
+    k: int
+
+    @property
+    def parts(self) -> dict[str, NDArray[np.floating]]:
+        """What each score is the mean of."""
+        return {
+            "precision": (self.inside_balls > 0).astype(np.float64),
+            "recall": self.recalled.astype(np.float64),
+            "density": self.inside_balls / self.k,
+            "coverage": self.covered.astype(np.float64),
+        }
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Precision, recall, density and coverage."""
+        return {kind: float(part.mean()) for kind, part in self.parts.items()}
 
 
 def manifold_of(features: NDArray[np.floating], k: int) -> Manifold:
@@ -45,21 +60,14 @@ def overlap(real: Manifold, samples: Manifold) -> Overlap:
     count, real_count = len(samples.features), len(real.features)
     # Neighbours of each other have one radius, up to rounding: both are kept or neither.
     small = real.squared_radii <= real.squared_radii.median() * (1 + 1e-5)
-    inside_any = torch.empty(count, dtype=torch.bool)
-    inside_times = torch.empty(count, dtype=torch.int64)
+    inside_balls = torch.empty(count, dtype=torch.int64)
     realism = torch.empty(count, dtype=real.features.dtype)
     recalled = torch.zeros(real_count, dtype=torch.bool)
     covered = torch.zeros(real_count, dtype=torch.bool)
     for here, squared in squared_distances(samples.features, real.features):
         inside = squared <= real.squared_radii
-        inside_any[here], inside_times[here] = inside.any(1), inside.sum(1)
+        inside_balls[here] = inside.sum(1)
         covered |= inside.any(0)
         recalled |= (squared <= samples.squared_radii[here, None]).any(0)
         realism[here] = (real.squared_radii[small] / squared[:, small]).nan_to_num(nan=1.0).amax(1).sqrt()
-    return Overlap(
-        precision=float(inside_any.double().mean()),
-        recall=float(recalled.double().mean()),
-        density=float(inside_times.double().mean() / real.k),
-        coverage=float(covered.double().mean()),
-        realism=realism.numpy(),
-    )
+    return Overlap(inside_balls.numpy(), recalled.numpy(), covered.numpy(), realism.numpy(), real.k)

@@ -37,16 +37,16 @@ def nearest(features: NDArray[np.floating], others: NDArray[np.floating]) -> tup
     return torch.cat([block.values for block in least]).sqrt().numpy(), torch.cat([block.indices for block in least]).numpy()
 
 
-def near_copy_share(distances: NDArray[np.floating], real_distances: NDArray[np.floating], quantile: float) -> float:
-    """Share of `distances` to the nearest training picture that are below the `quantile` of `real_distances`.
+def near_copies(distances: NDArray[np.floating], real_distances: NDArray[np.floating], quantile: float) -> NDArray[np.bool_]:
+    """Which `distances` (N,) to the nearest training picture are below the `quantile` of `real_distances`.
 
-    `real_distances` are those of pictures never trained on: about `quantile` comes back for a generator that copies nothing.
+    `real_distances` are those of pictures never trained on: about `quantile` of N when nothing is copied.
     """
-    return float((distances < np.quantile(real_distances, quantile)).mean())
+    return distances < np.quantile(real_distances, quantile)
 
 
-def mean_pairwise_distance(features: NDArray[np.floating]) -> float:
-    """Mean Euclidean distance between two different rows of `features` (N, D), N at least 2: how varied they are."""
+def mean_distances(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean Euclidean distance (N,) of each row of `features` (N, D), N at least 2, from the others."""
     rows = torch.tensor(features, dtype=torch.float64)
-    total = sum(float(block.sqrt().sum()) for _, block in squared_distances(rows, rows))
-    return total / (len(rows) * (len(rows) - 1))
+    totals = torch.cat([block.sqrt().sum(1) for _, block in squared_distances(rows, rows)])
+    return (totals / (len(rows) - 1)).numpy()

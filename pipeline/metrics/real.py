@@ -49,6 +49,7 @@ class ReferenceCard:
     efflite0_px: int
     sha256: dict[str, str]  # of the images of each split
     extractors: list[dict[str, str]]  # as they stand in passports
+    noise: dict[str, str | int]  # as it stands in passports
     absent: dict[str, str]  # scores that cannot be measured, with the reason
     libraries: dict[str, str]
 
@@ -61,17 +62,18 @@ class Reference:
     pretrained: list[Extractor]
     own: Extractor  # the classifier
     classifier: Classifier
+    noise: dict[str, str | int]  # as it stands in passports
     absent: dict[str, str]
 
     def features(self, extractor: Extractor, of: str) -> NDArray[np.float32]:
-        """Features (N, D) of the pictures `test` or `floor`; the classifier has those of `train`, too."""
+        """Features (N, D) of the pictures `test`, `floor` or `noise`; the classifier has those of `train`, too."""
         if extractor is self.own and of == "floor":
             return self.features(extractor, "train")[np.load(self.folder / FLOOR_ROWS)]
         return np.load(features_path(self.folder, extractor, of))
 
 
 def features_path(folder: Path, extractor: Extractor, of: str) -> Path:
-    """Where the features of `test`, `floor` or `train` are; the classifier's of `floor` are rows of those of `train`."""
+    """Where the features of `test`, `floor`, `noise` or `train` are; the classifier's floor is rows of `train`."""
     return folder / f"{extractor.name}_{of}.npy"
 
 
@@ -105,11 +107,16 @@ def pretrained_in(folder: Path, efflite0_px: int, threads: int, device: torch.de
 
 
 def write_reference_card(
-    folder: Path, used: list[Extractor], real: RealPictures, efflite0_px: int, absent: dict[str, str]
+    folder: Path,
+    used: list[Extractor],
+    real: RealPictures,
+    efflite0_px: int,
+    noise: dict[str, str | int],
+    absent: dict[str, str],
 ) -> None:
     """Write reference.json into `folder`."""
     sha256 = {split.name: split.sha256 for split in (real.test, real.train)}
-    card = ReferenceCard(efflite0_px, sha256, [each.in_passport for each in used], absent, library_versions())
+    card = ReferenceCard(efflite0_px, sha256, [each.in_passport for each in used], noise, absent, library_versions())
     write_json(folder / CARD, asdict(card))
 
 
@@ -134,4 +141,4 @@ def load_reference(folder: Path, real: RealPictures, threads: int, device: torch
     own = extractors.of_classifier(classifier, classifier_sha256(folder))
     for name, (then, now) in _differences(card, real, [*pretrained, own]).items():
         raise InputError(f"{folder}: made with other {name} ({then}, here {now}); run reference again")
-    return Reference(folder, pretrained, own, classifier, card.absent)
+    return Reference(folder, pretrained, own, classifier, card.noise, card.absent)

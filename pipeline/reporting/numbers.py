@@ -20,6 +20,14 @@ MEANINGS = {
         "Fréchet distance",
         "How far the generated pictures as a whole are from real ones, by Gaussians fitted to their features. Lower is better.",
     ),
+    "fid_infinity": (
+        "Fréchet Inception distance of infinitely many samples",
+        "Extrapolated from several sample counts: what remains when the bias of few samples is taken away.",
+    ),
+    "fd_infinity": (
+        "Fréchet distance of infinitely many samples",
+        "Extrapolated from several sample counts: what remains when the bias of few samples is taken away. Lower is better.",
+    ),
     "precision": (
         "Precision",
         "Share of generated pictures that lie among the real ones: do they look right? Higher is better.",
