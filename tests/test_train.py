@@ -27,7 +27,7 @@ from pipeline.params import TrainParams
 from pipeline.store.checkpoints import read_checkpoint
 from pipeline.store.tracking import Tracker
 from pipeline.train import csv_of_history, passed, run, run_identity
-from tests.training import hashes, tiny_params, write_data
+from tests.training import TINY, hashes, tiny_params, write_data
 
 
 @pytest.fixture(scope="module")
