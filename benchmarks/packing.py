@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -44,8 +45,8 @@ def _files(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
         image.thumbnail((SIDE_PX, SIDE_PX))
         image.save(content, "JPEG", quality=90)
         small.append((path.parent.name, content.getvalue()))
-    for number, (category, content) in enumerate(itertools.islice(itertools.cycle(small), count)):
-        yield category, content + number.to_bytes(4)  # decoders stop at the end of the picture
+    for number, (category, jpeg) in enumerate(itertools.islice(itertools.cycle(small), count)):
+        yield category, jpeg + number.to_bytes(4)  # decoders stop at the end of the picture
 
 
 def prepare(folder: Path, count: int, scratch: Path) -> None:
@@ -61,7 +62,14 @@ def prepare(folder: Path, count: int, scratch: Path) -> None:
     write_shard(scratch / "00000.tar", members())
     pictures = pd.DataFrame(rows).sort_values("key", ignore_index=True)
     labels = pictures["category"].astype("category").cat.codes
-    rest = {"shard": "00000", "group": pictures["key"], "kept": True, "reason": None, "split": "train", "url": pictures["key"]}
+    rest: dict[str, Any] = {
+        "shard": "00000",
+        "group": pictures["key"],
+        "kept": True,
+        "reason": None,
+        "split": "train",
+        "url": pictures["key"],
+    }
     write_table(scratch / "curated.parquet", pictures.assign(label=labels, licence=None, **rest), CURATED)
 
 
