@@ -168,6 +168,10 @@ def _row(name: str, seed: str, cpu: str, images: str, judged: Judgement) -> str:
     )
 
 
+def _row_of(one: Run) -> str:
+    return _row(one.recipe, str(one.seed), f"{one.cpu_s:.0f}", f"{one.images_seen:,}", one.judged)
+
+
 def _summary(runs: list[Run]) -> str:
     """Mean ± standard deviation of each number over the seeds."""
     parts = []
@@ -188,7 +192,7 @@ def table(runs: list[Run], floor: Judgement) -> str:
     for one in runs:
         by_recipe.setdefault(one.recipe, []).append(one)
     for of_recipe in by_recipe.values():
-        lines += [_row(one.recipe, str(one.seed), f"{one.cpu_s:.0f}", f"{one.images_seen:,}", one.judged) for one in of_recipe]
+        lines += map(_row_of, of_recipe)
         lines.append(_summary(of_recipe))
     lines.append(_row("real training pictures", "–", "–", "–", floor))
     mean_fd = {name: statistics.mean(one.judged.fd for one in of_recipe) for name, of_recipe in by_recipe.items()}
@@ -221,7 +225,12 @@ def main() -> None:
     recipes = [params.train.model_copy(update={"seed": seed}) for seed in options.seeds]
     judged = partial(judged_seed, train=options.train, judge=judge, sheets=options.sheets)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        runs = [one for of_seed in pool.map(judged, recipes) for one in of_seed]
+        runs = []
+        for of_seed in pool.map(judged, recipes):
+            runs += of_seed
+            # A seed takes half an hour: what is known is said, should the rest never come.
+            sys.stdout.writelines(f"{_row_of(one)}\n" for one in of_seed)
+            sys.stdout.flush()
     command = f"python -m benchmarks.quality --seeds {' '.join(map(str, options.seeds))} --jobs {options.jobs}"
     right = f"the judge is right about {judge_accuracy:.3f} of the real test pictures"
     content = f"# Quality\n\n`{command}`; {right}.\n\n{table(runs, floor)}"
