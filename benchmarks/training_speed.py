@@ -26,12 +26,13 @@ from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_pena
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer, chosen_device, chosen_precision
+from pipeline.images.sheets import contact_sheet
 from pipeline.params import TrainParams, load_params
 from pipeline.store.arrays import read_card, read_split
 from pipeline.store.checkpoints import save_checkpoint
 from pipeline.store.files import write_text
 from pipeline.store.tracking import Tracker
-from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, passed, sample_sheet, save_png
+from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
 
 
 class PicturesThroughPil(Dataset[tuple[Tensor, int]]):
@@ -139,7 +140,8 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
                     track.metrics(trainer.new_history_row(), step=trainer.images_seen)
 
         def sample() -> None:
-            save_png(Path(folder) / "sample.png", sample_sheet(trainer, categories, NORM_BATCHES_OF_A_SAMPLE))
+            pictures, _ = fixed_samples(trainer, categories, NORM_BATCHES_OF_A_SAMPLE)
+            save_png(Path(folder) / "sample.png", contact_sheet(pictures, params.samples_per_category))
 
         def checkpoint() -> None:
             save_checkpoint(Path(folder), trainer.images_seen, trainer.state())

@@ -25,6 +25,10 @@ class TrainingError(AtelierError):
     """Training cannot go on: out of memory, disk full, diverged."""
 
 
+class DivergedError(TrainingError):
+    """A loss, score, gradient or weight is not a finite number."""
+
+
 class StoppedError(AtelierError):
     """SIGTERM or SIGINT asked a stage to stop, and it saved what it had: the same command goes on from there."""
 

@@ -305,6 +305,12 @@ class PenaltyParams(Section):
         return self.r1_gamma > 0 or self.r2_gamma > 0 or self.gradient_penalty > 0
 
 
+class WatchdogParams(Section):
+    max_returns: Annotated[int, Field(ge=0)]  # to the last checkpoint, after a NaN or an infinity; one more ends the training
+    rate_on_return: Annotated[float, Field(gt=0, lt=1)]  # what each of them multiplies the learning rates by
+    min_diversity: Share  # of a category's samples, as a share of its real pictures'; below, it has collapsed
+
+
 class TrainParams(Section):
     network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
@@ -328,6 +334,7 @@ class TrainParams(Section):
     samples_per_category: Annotated[int, Field(ge=1, le=64)]
     checkpoint_every_kimg: Positive
     keep_checkpoints: Count  # the last ones; a damaged one is passed over for the one before it
+    watchdog: WatchdogParams
     seed: Seed
 
     @field_validator("batch_size")

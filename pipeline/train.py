@@ -12,23 +12,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.errors import StoppedError
+from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, device_name
+from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import TrainParams
 from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
-from pipeline.store.checkpoints import checkpoint_bytes, delete_checkpoints, newest_checkpoint, save_checkpoint
+from pipeline.store.checkpoints import (
+    checkpoint_bytes,
+    delete_checkpoints,
+    drop_newest_checkpoint,
+    newest_checkpoint,
+    newest_images_seen,
+    save_checkpoint,
+)
 from pipeline.store.files import sha256_of_file, whole_file, whole_folder, write_text
 from pipeline.store.tracking import Tracker
 
@@ -36,6 +46,8 @@ log = logging.getLogger(__name__)
 
 NORM_BATCHES_OF_A_SAMPLE = 4
 NORM_BATCHES_AT_THE_END = 40
+DIVERGED = "a loss, gradient or weight is not a finite number"
+DIVERSITY_PICTURES = 256  # real ones of a category, with which the samples' diversity is compared
 
 
 class StopRequest:
@@ -93,12 +105,19 @@ def csv_of_history(history: list[list[float]]) -> str:
     return text.getvalue()
 
 
-def sample_sheet(trainer: Trainer, categories: int, norm_batches: int) -> NDArray[np.uint8]:
-    """One row of pictures a category, of latents that stay the same through training, (H, W, C)."""
-    columns = trainer.params.samples_per_category
-    latents = draw_latents(trainer.params.seed, categories * columns, trainer.params.network.latent_dim)
-    labels = np.repeat(np.arange(categories), columns)
-    return contact_sheet(pictures_of(trainer.measured_average(norm_batches), latents, labels), columns)
+def fixed_samples(trainer: Trainer, categories: int, norm_batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pictures (N, H, W, C) of latents that stay the same through training, `samples_per_category` each, and labels (N,)."""
+    latents = draw_latents(
+        trainer.params.seed, categories * trainer.params.samples_per_category, trainer.params.network.latent_dim
+    )
+    labels = np.repeat(np.arange(categories), trainer.params.samples_per_category)
+    return pictures_of(trainer.measured_average(norm_batches), latents, labels), labels
+
+
+def real_diversity(images: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
+    """Diversity per category of real pictures (N, H, W, C), of the first DIVERSITY_PICTURES of each."""
+    rows = np.concatenate([np.flatnonzero(labels == category)[:DIVERSITY_PICTURES] for category in range(categories)])
+    return diversity(images[rows], labels[rows], categories)
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -123,47 +142,135 @@ def card_of(trainer: Trainer, data: DatasetCard) -> GeneratorCard:
     )
 
 
-def _show_samples(trainer: Trainer, categories: int, folder: Path, norm_batches: int, track: Tracker) -> None:
-    sheet = folder / "samples" / f"{trainer.images_seen:08d}.png"
-    save_png(sheet, sample_sheet(trainer, categories, norm_batches))
-    track.picture(sheet, "samples", step=trainer.images_seen)
+def _note(path: Path, event: Event) -> None:
+    """Add `event` to the table at `path`, unless it stands there since before an interruption."""
+    text = path.read_text(encoding="utf-8") if path.exists() else "images,name,told\n"
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([event.images_seen, event.name, event.told])
+    if line.getvalue() not in text:
+        write_text(path, text + line.getvalue())
 
 
-def train_to_the_end(trainer: Trainer, categories: int, folder: Path, request: StopRequest, track: Tracker) -> None:
-    """Train until `total_kimg`, leaving checkpoints and sample sheets in `folder`.
+class Training:
+    """A training as the stage runs it: a trainer, what watches it, and the folder of its checkpoints, samples and events."""
 
-    Raises TrainingError; raises StoppedError after the step during which a stop was requested, and a checkpoint.
-    """
-    params = trainer.params
-    rate_clock = time.perf_counter()
-    rate_images = trainer.images_seen
-    bar = tqdm(total=trainer.total_images, initial=trainer.images_seen, unit="img", desc="train", mininterval=1.0)
-    with bar:
-        if trainer.images_seen == 0:
-            _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
+    def __init__(self, trainer: Trainer, data: DatasetCard, folder: Path, request: StopRequest, track: Tracker) -> None:
+        self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
+        self.params = trainer.params
+        real = real_diversity(trainer.images, trainer.labels, len(data.categories))
+        self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
+        self._returned_to: int | None = None
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds."""
+        return self.trainer.state() | self.watchdog.state()
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        self.trainer.restore(state)
+        self.watchdog.restore(state)
+        self.trainer.rate_factor = self.watchdog.rate_factor
+
+    def start(self) -> None:
+        """Go on from the newest checkpoint, or make the first one."""
+        state = newest_checkpoint(self.folder)
+        if state is None:
+            self.show_samples(NORM_BATCHES_OF_A_SAMPLE)
+            self._save()
+        else:
+            self._restore(state)
+            log.info("going on from image %d", self.trainer.images_seen)
+
+    def to_the_end(self) -> None:
+        """Train until `total_kimg`, leaving checkpoints, samples and events in the folder.
+
+        Raises TrainingError; raises StoppedError after the step during which a stop was requested, and a checkpoint.
+        """
+        trainer = self.trainer
+        with tqdm(total=trainer.total_images, initial=trainer.images_seen, unit="img", desc="train", mininterval=1.0) as bar:
+            while trainer.images_seen < trainer.total_images:
+                try:
+                    self._train(bar)
+                except DivergedError:
+                    self._go_back()
+                    bar.n = trainer.images_seen
+
+    def _train(self, bar: "tqdm[NoReturn]") -> None:
+        trainer, params = self.trainer, self.params
+        finite = FiniteCheck(trainer.device)
+        clock, images_then = time.perf_counter(), trainer.images_seen
         for before, after in trainer.steps():
-            request.all_saved = False
+            self.request.all_saved = False
+            if not finite.all_finite(trainer.sums):
+                raise DivergedError
             bar.update(after - before)
-            if passed(before, after, params.log_every_kimg) or after == trainer.total_images:
-                row = trainer.new_history_row()
-                seconds = time.perf_counter() - rate_clock
-                track.metrics(
-                    {
-                        **{name: row[name] for name in HISTORY_COLUMNS[1:]},
-                        "rate": trainer.discriminator_optimiser.param_groups[0]["lr"],
-                        "images_per_s": (after - rate_images) / seconds,
-                    },
-                    step=after,
-                )
-                rate_clock, rate_images = time.perf_counter(), after
-            if passed(before, after, params.sample_every_kimg) and after < trainer.total_images:
-                _show_samples(trainer, categories, folder, NORM_BATCHES_OF_A_SAMPLE, track)
             ended = after == trainer.total_images
-            if request.signal or ended or passed(before, after, params.checkpoint_every_kimg):
-                trainer.check()
-                save_checkpoint(folder, after, trainer.state(), keep=params.keep_checkpoints)
-                request.all_saved = True
-                request.obey()
+            if ended or passed(before, after, params.log_every_kimg):
+                self._log_row((after - images_then) / (time.perf_counter() - clock))
+                clock, images_then = time.perf_counter(), after
+            if passed(before, after, params.sample_every_kimg) and not ended:
+                self.show_samples(NORM_BATCHES_OF_A_SAMPLE)
+            if self.request.signal or ended or passed(before, after, params.checkpoint_every_kimg):
+                self._save()
+
+    def _log_row(self, images_per_s: float) -> None:
+        trainer = self.trainer
+        row = trainer.new_history_row()
+        losses = {name: row[name] for name in HISTORY_COLUMNS[1:]}
+        rate = trainer.discriminator_optimiser.param_groups[0]["lr"]
+        self.track.metrics({**losses, "rate": rate, "images_per_s": images_per_s}, step=trainer.images_seen)
+        for event in self.watchdog.look_at_history(HISTORY_COLUMNS, trainer.history):
+            self._tell(event)
+
+    def show_samples(self, norm_batches: int) -> None:
+        """Leave a sheet of samples, one row a category, with batch norm measured over so many batches."""
+        pictures, labels = fixed_samples(self.trainer, len(self.data.categories), norm_batches)
+        self._show(pictures, "samples", "samples")
+        events = self.watchdog.look_at_samples(self.trainer.images_seen, pictures, labels)
+        self.track.metrics({"diversity": float(np.mean(self.watchdog.shares[-1][1:]))}, step=self.trainer.images_seen)
+        for event in events:
+            self._tell(event)
+
+    def _show(self, pictures: NDArray[np.uint8], series: str, folder: str, suffix: str = "") -> None:
+        sheet = self.folder / folder / f"{self.trainer.images_seen:08d}{suffix}.png"
+        save_png(sheet, contact_sheet(pictures, self.params.samples_per_category))
+        self.track.picture(sheet, series, step=self.trainer.images_seen)
+
+    def _tell(self, event: Event) -> None:
+        """Note `event` with the samples of this moment."""
+        log.warning("image %d, %s: %s", event.images_seen, event.name, event.told)
+        _note(self.folder / "events.csv", event)
+        self.track.event(event.name, event.told, step=event.images_seen)
+        pictures, _ = fixed_samples(self.trainer, len(self.data.categories), NORM_BATCHES_OF_A_SAMPLE)
+        self._show(pictures, f"event-{event.name}", "events", f"-{event.name}")
+
+    def _save(self) -> None:
+        state = self.state()
+        if not is_finite(state):
+            raise DivergedError
+        save_checkpoint(self.folder, self.trainer.images_seen, state, keep=self.params.keep_checkpoints)
+        self.request.all_saved = True
+        self.request.obey()
+
+    def _go_back(self) -> None:
+        """To the last checkpoint, or when the training diverged from there already, the one before; with smaller rates."""
+        returns, at = self.watchdog.returns, self.trainer.images_seen
+        if returns == self.params.watchdog.max_returns:
+            raise TrainingError(
+                f"training diverged before image {at}: {DIVERGED}, after {returns} returns to a checkpoint with smaller rates; "
+                "lower train.generator_rate and train.discriminator_rate or raise train.penalties.r1_gamma"
+            )
+        if self._returned_to == newest_images_seen(self.folder):
+            drop_newest_checkpoint(self.folder)
+        state = newest_checkpoint(self.folder)
+        if state is None:
+            raise TrainingError(f"{self.folder}: training diverged, and its checkpoints have gone; run the same command again")
+        factor = self.params.watchdog.rate_on_return ** (returns + 1)
+        told = f"{DIVERGED}: back to image {int(state['images_seen'])}, rates × {factor:g}"
+        self._tell(Event(at, "diverged", told))
+        self._restore(state)
+        self.watchdog.returns = returns + 1
+        self.trainer.rate_factor = self.watchdog.rate_factor
+        self._returned_to = self.trainer.images_seen
 
 
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
@@ -185,22 +292,23 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
         torch.use_deterministic_algorithms(True, warn_only=True)
     trainer = Trainer(params, images, labels, len(data.categories), device)
     folder = scratch / run_identity(params, train)
-    state = newest_checkpoint(folder)
-    if state is not None:
-        trainer.restore(state)
-        log.info("going on from image %d", trainer.images_seen)
+    training = Training(trainer, data, folder, request, track)
+    training.start()
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()
-    train_to_the_end(trainer, len(data.categories), folder, request, track)
-    _show_samples(trainer, len(data.categories), folder, NORM_BATCHES_AT_THE_END, track)
+    training.to_the_end()
+    training.show_samples(NORM_BATCHES_AT_THE_END)
     track.metrics(
         {"train_seconds": time.perf_counter() - clock, "train_cpu_seconds": time.process_time() - cpu_clock},
         step=trainer.images_seen,
     )
     with whole_folder(gan) as partial:
         save_generator(partial, trainer.average, card_of(trainer, data))
-        (partial / "checkpoint.pt").write_bytes(checkpoint_bytes(trainer.state()))
+        (partial / "checkpoint.pt").write_bytes(checkpoint_bytes(training.state()))
         write_text(partial / "history.csv", csv_of_history(trainer.history))
         shutil.copytree(folder / "samples", partial / "samples")
+        if (folder / "events.csv").exists():
+            shutil.copy(folder / "events.csv", partial)
+            shutil.copytree(folder / "events", partial / "events")
     delete_checkpoints(scratch)
     log.info("trained in %.0f s, %.0f CPU-seconds", time.perf_counter() - clock, time.process_time() - cpu_clock)

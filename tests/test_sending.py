@@ -82,6 +82,7 @@ def note_a_stage(folder: Path) -> None:
     for step in range(3):
         track.metrics({"loss": 1.0 / (step + 1)}, step=step)
     track.picture(folder / "grid.png", "samples", step=2)
+    track.event("collapse", "hat", step=2)
     track.artifact(folder / "grid.png")
     track.note("# What came out")
     track.close("FINISHED")
@@ -113,6 +114,7 @@ def test_everything_arrives_once(tmp_path: Path) -> None:
     tags = query(tmp_path, "select runs.name, key, value from tags join runs using (run_uuid)")
     assert ("train", "stage", "train") in tags
     assert ("train", "device", "cpu") in tags
+    assert ("train", "event-collapse", "at 2: hat") in tags
     assert ("train", "dvc_lock_sha256", "after") in tags
     assert ("snakemake test", "mlflow.note.content", "# What came out") in tags
     assert [name for name, key, _ in tags if key == "mlflow.parentRunId"] == ["train"]

@@ -241,7 +241,7 @@ def test_a_changed_parameter_or_dataset_never_goes_on_from_an_old_state(train: P
 
 def test_divergence_stops_with_one_line(train: Path, tmp_path: Path) -> None:
     params = tiny_params(generator_rate=1e30, discriminator_rate=1e30)
-    with pytest.raises(TrainingError, match=r"diverged before image 80.*train\.generator_rate"):
+    with pytest.raises(TrainingError, match=r"diverged before image \d+.*after 2 returns.*train\.generator_rate"):
         run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
     assert not (tmp_path / "gan").exists()
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.errors import ParamsError, TrainingError
+from pipeline.errors import DivergedError, ParamsError, TrainingError
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
 from pipeline.gan.latents import draw_latents
@@ -160,6 +160,7 @@ class Trainer:
             self.discriminator.parameters(), params.discriminator_rate, betas, fused=True
         )
         self.mean_path = torch.zeros((), device=device)
+        self.rate_factor = 1.0
         self.images_seen = 0
         self.history: list[list[float]] = []
         self._forget_sums()
@@ -168,6 +169,12 @@ class Trainer:
     def total_images(self) -> int:
         """Images seen when training ends: whole batches, at least `total_kimg`."""
         return math.ceil(self.params.total_kimg * 1000 / self.params.batch_size) * self.params.batch_size
+
+    @property
+    def loss_at_chance(self) -> float:
+        """Loss of a discriminator that gives every picture the score 0."""
+        nothing = torch.zeros(1)
+        return self.loss.discriminator(nothing, nothing).item()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -275,7 +282,7 @@ class Trainer:
     def step(self) -> None:
         """Train both networks on one batch. Raises TrainingError when memory is short."""
         params = self.params
-        scale = rate_scale(self.images_seen, self.total_images, params.decay_share)
+        scale = rate_scale(self.images_seen, self.total_images, params.decay_share) * self.rate_factor
         _set_rate(self.generator_optimiser, params.generator_rate * scale)
         _set_rate(self.discriminator_optimiser, params.discriminator_rate * scale)
         try:
@@ -311,17 +318,15 @@ class Trainer:
         self._penalty_sums = torch.zeros(len(PENALTY_STEPS), device=self.device)
         self._steps = self._penalty_steps = 0
 
-    def check(self) -> None:
-        """Raise TrainingError when a loss, score or gradient since the last row was not a finite number."""
-        if not torch.isfinite(torch.cat([self._sums, self._penalty_sums])).all():
-            raise TrainingError(
-                f"training diverged before image {self.images_seen}: a loss is not a finite number; "
-                "lower train.generator_rate and train.discriminator_rate or raise train.penalties.r1_gamma"
-            )
+    @property
+    def sums(self) -> Tensor:
+        """Sums of losses, scores and gradients since the last row, by EVERY_STEP and PENALTY_STEPS; one NaN makes a NaN."""
+        return torch.cat([self._sums, self._penalty_sums])
 
     def new_history_row(self) -> dict[str, float]:
-        """Averages since the last row, by HISTORY_COLUMNS; the row joins the history. Raises TrainingError on NaN."""
-        self.check()
+        """Averages since the last row, by HISTORY_COLUMNS; the row joins the history. Raises DivergedError."""
+        if not torch.isfinite(self.sums).all():
+            raise DivergedError
         of_steps = (self._sums / max(self._steps, 1)).tolist()
         of_penalties = (self._penalty_sums / max(self._penalty_steps, 1)).tolist()
         row = [float(self.images_seen), *of_steps, *of_penalties]

@@ -71,6 +71,19 @@ def newest_checkpoint(folder: Path) -> dict[str, Tensor] | None:
     return None
 
 
+def newest_images_seen(folder: Path) -> int | None:
+    """Images seen in the newest checkpoint of `folder`, damaged or not."""
+    paths = _checkpoints(folder)
+    return int(paths[0][0].name[:10]) if paths else None
+
+
+def drop_newest_checkpoint(folder: Path) -> None:
+    """Delete the newest checkpoint of `folder` if there is one before it."""
+    paths = _checkpoints(folder)
+    if len(paths) > 1:
+        paths[0][0].unlink()
+
+
 def delete_checkpoints(folder: Path) -> None:
     """Delete every checkpoint under `folder`."""
     for path in folder.rglob("*.pt"):

@@ -185,6 +185,8 @@ class Sender:
                     self._tell_metrics(self._told.runs[PARENT], event)
             case "picture":
                 self._tell_picture(run_id, event)
+            case "event":
+                self._tell_event(run_id, event)
             case "artifact":
                 self._tell_artifact(run_id, Path(event["path"]))
             case "tags":
@@ -213,6 +215,14 @@ class Sender:
         metrics = [Metric(name, value, event["time_ms"], event["step"]) for name, value in event["metrics"].items()]
         for first in range(0, len(metrics), METRICS_PER_CALL):
             self._client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_CALL])
+
+    def _tell_event(self, run_id: str, event: dict[str, Any]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        name = f"event-{event['name']}"
+        happened = [Metric(name, 1.0, event["time_ms"], event["step"])]
+        tags = [RunTag(name, f"at {event['step']}: {event['told']}"[:VALUE_CHARACTERS])]
+        self._client.log_batch(run_id, metrics=happened, tags=tags)
 
     def _tell_picture(self, run_id: str, event: dict[str, Any]) -> None:
         from PIL import Image

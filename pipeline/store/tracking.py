@@ -51,6 +51,10 @@ class Tracker:
         """A PNG shown as an image of series `name` at `step`."""
         self._append("picture", path=os.fspath(path), name=name, step=step)
 
+    def event(self, name: str, told: str, *, step: int = 0) -> None:
+        """Something that went wrong at `step`; its pictures are the series event-NAME."""
+        self._append("event", name=name, told=told, step=step)
+
     def artifact(self, path: Path) -> None:
         """A file, or a folder with all its files, kept with the run."""
         self._append("artifact", path=os.fspath(path))
