@@ -66,8 +66,11 @@ def generator_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def styled_graph() -> onnx.ModelProto:
-    """A generator whose latents enter twice, halved: once for the form and once, later, for how strong it is."""
+def styled_graph(*, mapped: bool = False) -> onnx.ModelProto:
+    """A generator whose latents enter twice, halved: once for the form and once, later, for how strong it is.
+
+    `mapped`: what enters is what a layer and a tanh made of latents of length 1.
+    """
     shapes = _shapes()[:DIM]
     weights: dict[str, NDArray[np.generic]] = {
         "half": np.array(0.5, np.float32),
@@ -77,8 +80,17 @@ def styled_graph() -> onnx.ModelProto:
         "shapes": shapes,
         "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
     }
+    mapping = [
+        helper.make_node("ReduceL2", ["latents", "last"], ["length"], keepdims=1),
+        helper.make_node("Div", ["latents", "length"], ["unit"]),
+        helper.make_node("MatMul", ["unit", "mapping.weight"], ["linear"]),
+        helper.make_node("Tanh", ["linear"], ["style"]),
+    ]
+    if mapped:
+        weights |= {"last": np.array([1], np.int64), "mapping.weight": 3 * np.eye(DIM, dtype=np.float32)[::-1]}
     nodes = [
-        helper.make_node("Mul", ["latents", "half"], ["pulled"]),
+        *(mapping if mapped else []),
+        helper.make_node("Mul", ["style" if mapped else "latents", "half"], ["pulled"]),
         helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
         helper.make_node("Add", ["pulled", "embedding"], ["condition"]),
         helper.make_node("MatMul", ["condition", "form.weight"], ["form"]),

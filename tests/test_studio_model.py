@@ -54,8 +54,9 @@ def test_labels_that_go_elsewhere_than_into_a_table_are_not_mixed(tmp_path: Path
     assert generator.pictures([Recipe(generator.version, only(2), Drawn(0, 0, 1000))]).shape == (1, SIDE, SIDE, 1)
 
 
-def test_a_latent_for_each_layer_of_style_draws_form_and_strength_apart(tmp_path: Path) -> None:
-    generator = open_generator(write_stand_in(tmp_path, styled_graph()))
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_latent_for_each_layer_of_style_draws_form_and_strength_apart(tmp_path: Path, mapped: bool) -> None:
+    generator = open_generator(write_stand_in(tmp_path, styled_graph(mapped=mapped)))
     assert generator.style_layers == 2
     form, strength = draw_latents(1, 2, DIM)
     drawn = {}
@@ -63,8 +64,11 @@ def test_a_latent_for_each_layer_of_style_draws_form_and_strength_apart(tmp_path
         drawn[name] = generator.draw_category(np.array([latents]), 0)[0]
     for name, latent in (("form", form), ("strength", strength)):
         assert np.array_equal(drawn[name], generator.draw_category(latent[None], 0)[0])
+    if mapped:
+        form, strength = (np.tanh(3 * latent / np.linalg.norm(latent)) for latent in (form, strength))
     ratio = strength.sum() / form.sum()  # of the two strengths; before tanh pictures are proportional to it
     assert np.allclose(np.arctanh(drawn["mixed"]), ratio * np.arctanh(drawn["form"]), atol=1e-4)
+    form, strength = draw_latents(1, 2, DIM)
     mixed = Recipe(generator.version, only(0), given(np.stack([form, strength])))
     assert recipe_at(address_of(mixed)) == mixed
     plain = Recipe(generator.version, only(0), given(form))

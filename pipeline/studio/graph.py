@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pipeline.errors import InputError
 
 LATENTS, LABELS, MIX, PICTURES = "latents", "labels", "mix", "pictures"
+SPATIAL = {"Conv", "ConvTranspose"}
 WEIGHTED = {"Gemm", "MatMul", "Conv", "ConvTranspose"}
 ACTIVATIONS = {"Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Gelu", "Softplus", "HardSwish"}
 STANDARD_DOMAINS = {"", "ai.onnx"}
@@ -94,17 +95,17 @@ def with_category_mix(model: onnx.ModelProto) -> onnx.ModelProto | None:
 
 @dataclass(frozen=True)
 class Entrance:
-    """How latents enter a network."""
+    """How a tensor, such as the latents, enters a network."""
 
-    before: list[int]  # places of nodes between the latents and the first layers
+    before: list[int]  # places of nodes between the tensor and the first layers
     layers: list[int]  # places of the first layers with weights
-    mixes_later: bool  # whether latents are also read by a node that depends on one of the layers already
+    mixes_later: bool  # whether the tensor is also read by a node that depends on one of the layers already
 
 
-def entrance_of(graph: onnx.GraphProto) -> Entrance:
-    """The nodes through which `latents` enter, in order of computation."""
+def entrance_of(graph: onnx.GraphProto, tensor: str = LATENTS) -> Entrance:
+    """The nodes through which `tensor` enters, in order of computation."""
     constants = {tensor.name for tensor in graph.initializer}
-    reached, behind = {LATENTS}, set[str]()
+    reached, behind = {tensor}, set[str]()
     before, layers, mixes_later = list[int](), list[int](), False
     for place, node in enumerate(graph.node):
         inputs = set(node.input)
@@ -135,14 +136,15 @@ def first_layers(graph: onnx.GraphProto) -> tuple[list[str], str | None]:
 
 
 def with_style_layers(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int] | None:
-    """The same graph with `latents` (N, L, D), one for each of the L layers that latents enter, coarse to fine; and L.
+    """The same graph with `latents` (N, L, D), one for each of the L layers that a style enters, coarse to fine; and L.
 
-    Style mixing (Karras et al. 2019, section 3.1) without a mapping network. None where latents enter only once.
+    Style mixing (Karras et al. 2019, section 3.1): the style is what a mapping network makes of the latents, or where there is
+    none the latents themselves. None where it enters only once.
     """
-    entrance = entrance_of(model.graph)
-    count = len(entrance.layers)
-    if count < 2 or entrance.mixes_later:
+    entrance = _style_entrance(model.graph)
+    if entrance is None:
         return None
+    count = len(entrance.layers)
     layered = onnx.ModelProto()
     layered.CopyFrom(model)
     nodes = list(layered.graph.node)
@@ -150,17 +152,18 @@ def with_style_layers(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int] | N
     for place, node in enumerate(nodes):
         if place in entrance.layers:
             layer = entrance.layers.index(place)
-            index, style = f"style_index_{layer}", f"style_{layer}"
+            own_name = f"of_style_layer_{layer}"  # a name that no exporter gives
+            index, latent = f"index_{own_name}", f"{LATENTS}_{own_name}"
             layered.graph.initializer.append(numpy_helper.from_array(np.array(layer, np.int64), index))
-            layered.graph.node.append(helper.make_node("Gather", [LATENTS, index], [style], axis=1, name=f"take_{style}"))
-            own = {LATENTS: style}
+            layered.graph.node.append(helper.make_node("Gather", [LATENTS, index], [latent], axis=1, name=f"take_{latent}"))
+            own = {LATENTS: latent}
             for earlier in (nodes[at] for at in entrance.before if at < place):
                 copy = onnx.NodeProto()
                 copy.CopyFrom(earlier)
                 _rename_inputs(copy, own)
-                own |= {name: f"{name}_{layer}" for name in earlier.output}
+                own |= {name: f"{name}_{own_name}" for name in earlier.output}
                 copy.output[:] = [own[name] for name in earlier.output]
-                copy.name = f"{copy.output[0]}_of_{style}"
+                copy.name = f"draw_{copy.output[0]}"
                 layered.graph.node.append(copy)
             _rename_inputs(node, own)
         if place not in entrance.before:
@@ -171,6 +174,29 @@ def with_style_layers(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int] | N
             value.CopyFrom(helper.make_tensor_value_info(LATENTS, TensorProto.FLOAT, ["n", count, dim]))
     del layered.graph.value_info[:]
     return layered, count
+
+
+def _style_entrance(graph: onnx.GraphProto) -> Entrance | None:
+    """How the style enters: the last tensor before any feature map that all of the latents' ways go through, and that then
+    enters two layers or more."""
+    last_read = {name: place for place, node in enumerate(graph.node) for name in node.input}
+    reached, passed = {LATENTS}, list[int]()
+    bottlenecks = [(LATENTS, list[int]())]
+    for place, node in enumerate(graph.node):
+        if not reached & set(node.input):
+            continue
+        if node.op_type in SPATIAL:
+            break
+        reached.update(node.output)
+        passed.append(place)
+        open_ends = [name for name in reached if last_read.get(name, -1) > place]
+        if len(open_ends) == 1:
+            bottlenecks.append((open_ends[0], list(passed)))
+    for tensor, before in reversed(bottlenecks):
+        entrance = entrance_of(graph, tensor)
+        if len(entrance.layers) > 1 and not entrance.mixes_later:
+            return Entrance(sorted(before + entrance.before), entrance.layers, False)
+    return None
 
 
 def _rename_inputs(node: onnx.NodeProto, names: dict[str, str]) -> None:
