@@ -7,6 +7,7 @@ Every way draws in turn, round by round, on as many threads; medians. Writes doc
 
 import argparse
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from pipeline.store.exported import ExportedCard, read_card
 TARGET = Path("docs/benchmarks/export_speed.md")
 
 
-def torch_draw(generator: torch.nn.Module, device: torch.device) -> Draw:
+def torch_draw(generator: Callable[..., torch.Tensor], device: torch.device) -> Draw:
     """What `generator` draws, back on the CPU."""
 
     @torch.inference_mode()
