@@ -31,7 +31,7 @@ COMMANDS = (
 )  # each a module with `configure(parser)` and `run(options)`
 
 
-def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:
+def _add_stage(commands: Any, stage: str, run: Callable[..., None], *, dry: bool) -> None:
     command = commands.add_parser(stage, help=str(sys.modules[run.__module__].__doc__).splitlines()[0])
     command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
     command.add_argument("--log", type=Path, help="file to log to, beside the terminal")
@@ -39,7 +39,9 @@ def _add_stage(commands: Any, stage: str, run: Callable[..., None]) -> None:
     for name, parameter in inspect.signature(run).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name != "track":
             many = hints[name] == list[Path]
-            command.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="+" if many else None, required=True)
+            command.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="+" if many else None, required=not dry)
+    if stage == "train":
+        command.add_argument("--dry-run", action="store_true", help="print what the training would take, and do not train")
     command.set_defaults(run=run)
 
 
@@ -64,7 +66,8 @@ def _log_to(path: Path | None) -> None:
 def _run_stage(stage: str, options: argparse.Namespace) -> None:
     given = dict(vars(options))
     run, log, section = (given.pop(name) for name in ("run", "log", "params"))
-    given.pop("command")
+    for of_the_command in ("command", "dry_run"):
+        given.pop(of_the_command, None)
     _log_to(log)
     params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
     track = Tracker(spool_of_job(log))
@@ -79,6 +82,14 @@ def _run_stage(stage: str, options: argparse.Namespace) -> None:
     track.close("FINISHED")
 
 
+def _dry_run(options: argparse.Namespace) -> None:
+    _log_to(options.log)
+    params = load_params(Path("params.yaml"))
+    section = parse_section("train", options.params) if options.params else params.train
+    dry_run = importlib.import_module("pipeline.train").dry_run
+    sys.stdout.write(dry_run(section, params.augment, options.train or Path("data/train")))
+
+
 def main(arguments: list[str]) -> int:
     """Exit status of the command in `arguments`: 0, or after one line that says why 1, or 75 when a signal stopped it."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="One stage of the pipeline.")
@@ -87,7 +98,8 @@ def main(arguments: list[str]) -> int:
     asked = next((word for word in arguments if word in STAGES + COMMANDS), None)
     for stage in STAGES:
         if stage == asked:
-            _add_stage(commands, stage, importlib.import_module(f"pipeline.{stage}").run)
+            run = importlib.import_module(f"pipeline.{stage}").run
+            _add_stage(commands, stage, run, dry=stage == "train" and "--dry-run" in arguments)
         else:
             commands.add_parser(stage)
     for name in COMMANDS:
@@ -98,6 +110,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command in COMMANDS:
             importlib.import_module(f"pipeline.{options.command}").run(options)
+        elif getattr(options, "dry_run", False):
+            _dry_run(options)
         else:
             _run_stage(options.command, options)
     except AtelierError as error:

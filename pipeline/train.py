@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.forecast import forecast, told_forecast
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, device_name
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
-from pipeline.params import TrainParams
+from pipeline.params import AugmentParams, TrainParams
 from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
 from pipeline.store.checkpoints import (
     checkpoint_bytes,
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 NORM_BATCHES_OF_A_SAMPLE = 4
 NORM_BATCHES_AT_THE_END = 40
 DIVERGED = "a loss, gradient or weight is not a finite number"
+ASSUMED_CATEGORIES, NOISE_PICTURES = 10, 1000  # of a dry run without pictures
 DIVERSITY_PICTURES = 256  # real ones of a category, with which the samples' diversity is compared
 
 
@@ -273,6 +275,36 @@ class Training:
         self._returned_to = self.trainer.images_seen
 
 
+def _prepare(device: torch.device, params: TrainParams) -> None:
+    if device.type == "cpu":
+        prepare_processor(params.threads)
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
+    """What `run` would take, as lines: from a few steps on the pictures in `train` or, before there are any, on noise."""
+    if (train / "dataset.json").exists():
+        categories = len(read_card(train).categories)
+        images, labels = read_split(train, "train")
+        told = f"{len(images):,} of {train}"
+    else:
+        categories, count = ASSUMED_CATEGORIES, max(params.batch_size, NOISE_PICTURES)
+        noise = np.random.default_rng(0)
+        images = noise.integers(0, 256, (count, augment.height, augment.width, augment.channels), dtype=np.uint8)
+        labels = np.arange(count) % categories
+        told = (
+            f"noise of {categories} categories, for {train} is not there yet: its pictures count neither as memory nor as disk"
+        )
+    device = chosen_device(params.device)
+    _prepare(device, params)
+    trainer = Trainer(params, images, labels, categories, device)
+    found = forecast(trainer, NORM_BATCHES_OF_A_SAMPLE)
+    where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
+    return f"{'on':<15}{where}\n{'pictures':<15}{told}\n{told_forecast(found, params.keep_checkpoints)}"
+
+
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
     """Write the trained GAN into `gan`; what an interrupted run left in `scratch` is gone on with, to the same bytes."""
     with stop_requests() as request:
@@ -285,11 +317,7 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
     device = chosen_device(params.device)
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
-    if device.type == "cpu":
-        prepare_processor(params.threads)
-    else:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    _prepare(device, params)
     trainer = Trainer(params, images, labels, len(data.categories), device)
     folder = scratch / run_identity(params, train)
     training = Training(trainer, data, folder, request, track)

@@ -1,0 +1,155 @@
+"""What a training will take: parameters, operations, memory and time, from a few steps of it."""
+
+import math
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from pipeline.gan.training import NORM_BATCH, Trainer
+from pipeline.params import Stylegan2Params, TrainParams
+from pipeline.store.checkpoints import checkpoint_bytes
+
+WARM_UP_STEPS = 2
+MOST_STEPS = 32  # of one period of the lazy terms
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Counts are of one training; operations of multiplications and additions, as two each."""
+
+    generator_parameters: int
+    discriminator_parameters: int
+    training_flops: float  # for one image seen: both networks, forwards and backwards, penalties in their share of the steps
+    drawing_flops: float  # for one picture
+    images: int
+    image_s: float
+    sample_sheets: int
+    sample_sheet_s: float
+    checkpoints: int
+    checkpoint_s: float
+    checkpoint_bytes: int
+    peak_bytes: int  # of the process on a CPU, with the pictures; allocated on a GPU
+
+    @property
+    def seconds(self) -> float:
+        """From the first step to the last."""
+        rare = self.sample_sheets * self.sample_sheet_s + self.checkpoints * self.checkpoint_s
+        return self.images * self.image_s + rare
+
+
+def lazy_period(params: TrainParams) -> int:
+    """Steps after which penalties and path-length regularisation fall on the same steps again, at most MOST_STEPS."""
+    intervals = [params.penalties.interval] if params.penalties.any else []
+    if isinstance(params.network, Stylegan2Params) and params.network.path_length:
+        intervals.append(params.network.path_length_interval)
+    return min(math.lcm(*intervals), MOST_STEPS)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(weights.numel() for weights in network.parameters())
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+class FlopCounter(TorchDispatchMode):
+    """Counts operations by torch's own formulas; FlopCounterMode cannot follow gradient penalties."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if formula := flop_registry.get(func._overloadpacket):
+            self.total += formula(*args, **kwargs, out_val=result)
+        return result
+
+
+def _flops(work: Callable[[], object]) -> int:
+    with FlopCounter() as counter:
+        work()
+    return counter.total
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory this process has had so far, resident on a CPU, reserved on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
+    """Measured on `trainer`, which trains a few steps; `norm_batches` as for the samples of the training."""
+    params, device = trainer.params, trainer.device
+    period = lazy_period(params)
+
+    def one_period() -> None:
+        for _ in range(period):
+            trainer.step()
+
+    training_flops = _flops(one_period) / (period * params.batch_size)
+    drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
+    for _ in range(WARM_UP_STEPS):
+        trainer.step()
+    step_s = _seconds(one_period, device) / period
+    sheet_s = _seconds(lambda: trainer.measured_average(norm_batches), device)
+    state = checkpoint_bytes(trainer.state())
+    checkpoint_s = _seconds(lambda: checkpoint_bytes(trainer.state()), device)
+    images = trainer.total_images
+    return Forecast(
+        generator_parameters=_parameters(trainer.generator),
+        discriminator_parameters=_parameters(trainer.discriminator),
+        training_flops=training_flops,
+        drawing_flops=drawing_flops,
+        images=images,
+        image_s=step_s / params.batch_size,
+        sample_sheets=int(images / (params.sample_every_kimg * 1000)) + 1,
+        sample_sheet_s=sheet_s,
+        checkpoints=int(images / (params.checkpoint_every_kimg * 1000)) + 1,
+        checkpoint_s=checkpoint_s,
+        checkpoint_bytes=len(state),
+        peak_bytes=peak_bytes(device) + (trainer.images.nbytes if device.type == "cpu" else 0),
+    )
+
+
+def told_duration(seconds: float) -> str:
+    """As `3 h 05 min`, `12 min` or `40 s`."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def told_forecast(found: Forecast, keep_checkpoints: int) -> str:
+    """`found` as lines."""
+    rows = {
+        "generator": f"{found.generator_parameters / 1e6:.2f} million parameters",
+        "discriminator": f"{found.discriminator_parameters / 1e6:.2f} million parameters",
+        "training": f"{found.training_flops / 1e6:,.0f} MFLOP an image",
+        "drawing": f"{found.drawing_flops / 1e6:,.0f} MFLOP a picture",
+        "memory": f"{found.peak_bytes / 1e6:,.0f} MB at its peak, the mapped file of pictures included",
+        "disk": f"{(keep_checkpoints + 1) * found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints of "
+        f"{found.checkpoint_bytes / 1e6:,.1f} MB, {keep_checkpoints} of them kept",
+        "time": f"{told_duration(found.seconds)} for {found.images:,} images at {1 / found.image_s:,.0f} images/s, "
+        f"{found.sample_sheets} sample sheets of {found.sample_sheet_s:.1f} s and {found.checkpoints} checkpoints of "
+        f"{found.checkpoint_s:.2f} s",
+    }
+    return "".join(f"{name:<15}{told}\n" for name, told in rows.items())
