@@ -3,13 +3,15 @@
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from pipeline.params import CollectParams
-from pipeline.sources import Listed, datasets, folder
+from pipeline.sources import Listed, datasets, folder, storable
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.web.listing import distinct
 from pipeline.store.files import sha256_of_file
@@ -29,9 +31,15 @@ def manifest_of(pictures: Iterable[Listed], forgotten: Forgotten) -> pd.DataFram
 
     A forgotten picture has no row: its address must not be kept either.
     """
-    kept = (picture for picture in pictures if not forgotten.has_url(picture.url))
+    kept = (picture for picture in map(_storable, pictures) if not forgotten.has_url(picture.url))
     rows = [vars(picture) | {"key": key_of(picture.url)} for picture in distinct(kept, lambda url: url)]
     return pd.DataFrame(rows, columns=MANIFEST.names, dtype=object)
+
+
+def _storable(picture: Listed) -> Listed:
+    told = vars(picture).items()
+    odd: dict[str, Any] = {name: storable(value) for name, value in told if isinstance(value, str) and not value.isascii()}
+    return replace(picture, **odd) if odd else picture
 
 
 def _pictures(source: str, params: CollectParams, downloads: Path, scratch: Path) -> Iterable[Listed]:

@@ -1,16 +1,20 @@
-"""Print what a table holds: `show manifest` counts its pictures, `show schemas` says what every column means."""
+"""Print what tables hold: `show manifest` counts the pictures, `show picture` says where one is from, `show schemas` what every
+column means."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.errors import InputError
 from pipeline.store import tables
 
 MANIFEST = Path("data/manifest.parquet")
 RAW = Path("data/raw")
+PROVENANCE = ["url", "source", "page", "title", "licence", "also", "status", "reason", "sha256", "size_bytes"]
 SCHEMAS = {
     "data/manifest.parquet": tables.MANIFEST,
     "data/raw/SHARD.parquet": tables.RAW,
@@ -47,17 +51,45 @@ def manifest_counts(manifest: pd.DataFrame, raw: pd.DataFrame | None) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def picture_as_text(target: str, raw: pd.DataFrame) -> str:
+    """One picture, a URL or the SHA-256 of its bytes, with every place it was found at and how each ended.
+
+    Equal bytes are one picture, whatever addresses they have. `raw` has PROVENANCE of every row fetched. Raises InputError.
+    """
+    named = raw[raw["url"].eq(target) | raw["sha256"].eq(target.lower())]
+    if named.empty:
+        raise InputError(f"{target}: not among the pictures fetched; give a URL as it stands in {MANIFEST}, or a SHA-256")
+    contents = named["sha256"].dropna()
+    rows = raw[raw["sha256"].isin(contents) | raw["url"].isin(named["url"])].sort_values(["source", "url"])
+    places: list[str] = []
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        first = {"source": row["source"], "page": row["page"], "title": row["title"]}
+        ended = row["status"] if row["reason"] is None else f"{row['status']}: {row['reason']}"
+        for place in [first, *json.loads(row["also"] or "[]")]:
+            words = [place["source"], row["url"], f"on {place['page']}" if place["page"] else "", place["title"] or ""]
+            places.append("  ".join(["", *filter(None, [*words, f"licence {row['licence'] or 'unknown'}", ended])]))
+    name = f"{contents.iloc[0]}, {rows['size_bytes'].max():,.0f} bytes" if len(contents) else "no bytes"
+    return "\n".join([f"{name}, found at {len(places)} {'place' if len(places) == 1 else 'places'}", *places, ""])
+
+
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline show`."""
-    command.add_argument("what", choices=["manifest", "schemas"])
+    command.add_argument("what", choices=["manifest", "picture", "schemas"])
+    command.add_argument("target", nargs="?", metavar="URL|SHA256", help="of `picture`")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print. Raises InputError where there is no manifest yet."""
+    """Print. Raises InputError where there is no manifest yet, or no such picture."""
     if options.what == "schemas":
         sys.stdout.write(schemas_as_markdown())
         return
     fetched = sorted(RAW.glob("*.parquet"))
+    if options.what == "picture":
+        if options.target is None:
+            raise InputError("show picture: name one, by its URL or its SHA-256")
+        rows = tables.read_tables(fetched, tables.RAW, PROVENANCE) if fetched else pd.DataFrame(columns=PROVENANCE)
+        sys.stdout.write(picture_as_text(options.target, rows))
+        return
     raw = tables.read_tables(fetched, tables.RAW, ["status"]) if fetched else None
     manifest = tables.read_table(MANIFEST, tables.MANIFEST, ["source", "category", "licence", "status"])
     sys.stdout.write(manifest_counts(manifest, raw))

@@ -10,7 +10,7 @@ from pipeline.collect import key_of, manifest_of
 from pipeline.errors import SourceError
 from pipeline.sources import Listed
 from pipeline.sources.forgotten import Forgotten
-from pipeline.store.tables import MANIFEST, read_table
+from pipeline.store.tables import MANIFEST, read_table, write_table
 from tests.stages import DataStages, by_file, tiny_params
 from tests.web_params import QUICK
 
@@ -91,3 +91,11 @@ def test_a_forgotten_address_has_no_row() -> None:
     forgotten = Forgotten(urls=frozenset({hashlib.sha256(url.encode()).hexdigest()}))
     rows = manifest_of([Listed(url, "crawl"), Listed("https://shop.example/coat.jpg", "crawl")], forgotten)
     assert rows["url"].tolist() == ["https://shop.example/coat.jpg"]
+
+
+def test_what_is_no_character_costs_itself_alone(tmp_path: Path) -> None:
+    half = "\ud83d"  # of a pair, as JSON lets it stand alone
+    odd = Listed(f"row:{half}", "manifest", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half)
+    rows = manifest_of([odd, Listed("file:b.png", "folder", title="Hüte 👒")], Forgotten(urls=frozenset({"0" * 64})))
+    write_table(tmp_path / "manifest.parquet", rows, MANIFEST)
+    assert read_table(tmp_path / "manifest.parquet", MANIFEST)["title"].tolist() == ["Hat ?", "Hüte 👒"]

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import ParamsError, SourceError
-from pipeline.params import CrawlSite, CrawlSource
+from pipeline.params import CrawlSite, CrawlSource, parse_params
 from pipeline.reporting import story
 from pipeline.show import manifest_counts
 from pipeline.sources.crawl import check, crawl, gathered, harvested, largest_of_each
+from pipeline.sources.web import spider
 from pipeline.sources.web.listing import Found
 from pipeline.store.tables import MANIFEST, RAW, read_table, read_tables
 from tests.stages import DataStages, tiny_params
@@ -226,3 +229,83 @@ def test_the_largest_address_of_any_page_wins() -> None:
     large = Found(url="https://x.example/a-900x1200.jpg", page="2")
     [picture] = largest_of_each([small, large])
     assert (picture.url, picture.title) == ("https://x.example/a-900x1200.jpg", "A")
+
+
+def test_broken_addresses_cost_themselves_alone(shop: Server, tmp_path: Path) -> None:
+    places = ["http://[bad", "file:///etc/passwd", "ftp://127.0.0.1/", "http://127.0.0.1:999999/", f"{shop.url}/p/3"]
+    shop.routes |= {
+        "/": page(link(*places[:-1], "http://127.0.0.1:x/", f"/{'a' * 10_000}", "/p/1") + '<base href="http://[x">'),
+        "/map": Reply(f"<urlset>{''.join(f'<url><loc>{place}</loc></url>' for place in places)}</urlset>".encode()),
+    }
+    found = crawled(shop, tmp_path, start=[f"{shop.url}/", f"{shop.url}/map"], max_depth=1)
+    assert {picture.url.removeprefix(shop.url) for picture in found} == {"/i/1-900x1200.jpg", "/i/3.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"200 OK\r\nContent-Type: text/html; charset=\xff\r\nX: \xfe", None),
+        (b"302 Found\r\nLocation: http://[::1", "page: an answer that cannot be handled: ValueError"),
+    ],
+)
+def test_a_page_that_cannot_be_handled_is_a_row(shop: Server, tmp_path: Path, head: bytes, reason: str | None) -> None:
+    shop.routes["/"] = lambda _: [b"HTTP/1.1 " + head + b"\r\nContent-Length: 21\r\n\r\n<img src='/i/5.jpg'> "]
+    [found] = crawled(shop, tmp_path)
+    assert (found.url.removeprefix(shop.url), found.reason) == ("/" if reason else "/i/5.jpg", reason)
+
+
+def test_a_page_written_to_take_long_costs_itself_alone(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spider, "READING_S", 0.5)
+    shop.routes["/slow"] = page(f"<figure>{'<a href=/x>y</a>' * 10_000}{'<img src=/i/5.jpg>' * 10_000}</figure>")
+    shop.routes["/"] = page(link("/slow", "/p/3"))
+    found = crawled(shop, tmp_path, max_depth=1)
+    assert {picture.url.removeprefix(shop.url): picture.reason for picture in found} == {
+        "/i/3.jpg": None,
+        "/slow": "page: takes more than 0.5 s to read",
+    }
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def leaves(params: Any, path: str = "") -> dict[str, Any]:
+    """Every value of `params` by its path, lists and the mapping of categories whole."""
+    if not isinstance(params, dict) or path.endswith(".categories"):
+        return {path: params}
+    return {key: leaf for name, below in params.items() for key, leaf in leaves(below, f"{path}.{name}").items()}
+
+
+def merged(params: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Write `changes` into `params`, in place, so that a YAML alias changes with its anchor."""
+    for name, value in changes.items():
+        if isinstance(value, dict) and name != "categories":
+            merged(params[name], value)
+        else:
+            params[name] = value
+
+
+def test_five_lines_of_the_readme_crawl_a_shop_of_ones_own(shop: Server, tmp_path: Path) -> None:
+    blocks = [
+        re.findall(
+            r"## (?:Y|y)our own shop.*?```yaml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.IGNORECASE
+        )
+        for name in ("README.md", "docs/collecting.md")
+    ]
+    assert blocks[0] == blocks[1]
+    told = blocks[0][0].replace("https://shop.example/", f"{shop.url}/").replace("[shop.example]", "[127.0.0.1]")
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    before = leaves(content["collect"])
+    merged(content, yaml.safe_load(told))
+    changed = {path for path, value in leaves(content["collect"]).items() if before[path] != value}
+    assert changed == {".source", ".crawl.sites", ".crawl.categories", ".crawl.licence", ".web.contact"}
+    content["collect"]["web"] |= {"allow_loopback": True, "delay_s": 0.0, "retries": 0}  # a shop on this machine
+    shop.routes |= {"/i/1-900x1200.jpg": Reply(jpeg(1)), "/i/2.jpg": Reply(jpeg(2)), "/i/3.jpg": Reply(jpeg(3))}
+    stages = DataStages(parse_params(content), tmp_path / "data").up_to("fetch")
+    raw = read_tables(stages.raw_tables, RAW)
+    pictures: list[dict[Any, Any]] = raw[raw["status"] == "ok"].to_dict("records")
+    assert {row["url"].removeprefix(shop.url): row["category"] for row in pictures if isinstance(row["category"], str)} == {
+        "/i/1-900x1200.jpg": "dress",
+        "/i/2.jpg": "dress",
+    }
+    assert {row["licence"] for row in pictures} == {"own"}
+    assert {request.headers["user-agent"].partition(" ")[2] for request in shop.requests} == {"(+you@shop.example)"}

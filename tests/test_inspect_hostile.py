@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.images.decoding import decoded
 from pipeline.inspect import rows_of
 from pipeline.params import InspectParams
 from tests.web_pictures import drawn, encoded, exif_of, telling
@@ -97,3 +98,26 @@ def test_a_picture_that_takes_too_long_costs_one_row() -> None:
     noise.save(buffer, "PNG", compress_level=1)
     rows = inspected({"slow": buffer.getvalue()}, PARAMS.model_copy(update={"timeout_s": 0.01}))
     assert rows["slow"]["reason"] == "took longer than 0.01 s"
+
+
+def test_broken_exif_does_not_cost_the_picture() -> None:
+    exif = exif_of(6).tobytes()
+    broken = exif[:19] + b"\x0b" + exif[20:]  # the maker is a floating-point number
+    row = inspected({"broken": encoded(drawn(0), "JPEG", exif=broken)})["broken"]
+    assert (row["decoded"], row["reason"]) == (True, None)
+
+
+def test_a_png_of_sixteen_bits_a_channel_is_the_picture_it_shows() -> None:
+    eight = np.asarray(drawn(3))
+    levels = (eight.astype(np.uint16) * 257).astype(">u2")
+    rows = b"".join(b"\0" + line.tobytes() for line in levels)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    header = struct.pack(">IIBBBBB", *SIZE, 16, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    picture = decoded(png, PARAMS.max_pixels)
+    assert (picture.format, picture.image.mode) == ("PNG", "RGB")
+    assert np.array_equal(np.asarray(picture.image), eight)
+    assert inspected({"deep": png})["deep"]["decoded"]

@@ -1,4 +1,6 @@
 import io
+import struct
+import time
 
 import numpy as np
 import pytest
@@ -105,3 +107,29 @@ def test_formats_that_hold_none_pass() -> None:
 )
 def test_orientation_in_either_byte_order(block: bytes, expected: int) -> None:
     assert orientation(block) == expected
+
+
+@pytest.mark.parametrize(
+    ("beginning", "block", "extension"),
+    [
+        (b"\xff\xd8", b"\xff\xe0\x00\x02", "jpg"),
+        (b"\xff\xd8", b"\xff\xd0", "jpg"),
+        (b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IDAT\0\0\0\0", "png"),
+        (b"RIFF\x00\x2d\x31\x01WEBP", b"ALPH\0\0\0\0", "webp"),
+        (b"GIF89a\1\0\1\0\0\0\0", b"\x21\xf9\0", "gif"),
+    ],
+)
+def test_a_picture_of_a_million_blocks_takes_no_time(beginning: bytes, block: bytes, extension: str) -> None:
+    started = time.process_time()
+    with pytest.raises(MetadataError, match="more than 100000 blocks"):
+        without_metadata(beginning + block * 1_000_000, extension)
+    assert without_metadata(b"\xff\xd8" + b"\xff" * 20_000_000, "jpg") == b"\xff\xd8"
+    assert time.process_time() - started < 3
+
+
+def test_blocks_that_no_decoder_needs_go() -> None:
+    marked = jpeg(0)[:2] + b"\xff\xf0" + struct.pack(">H", 2 + len(SECRET)) + SECRET + jpeg(0)[2:]
+    assert without_metadata(marked, "jpg") == jpeg(0)
+    drawing = encoded(drawn(0), "GIF")
+    spoken = drawing[:-1] + b"\x21\x01" + bytes([len(SECRET)]) + SECRET + b"\0;"  # a plain text extension
+    assert SECRET not in without_metadata(spoken, "gif")

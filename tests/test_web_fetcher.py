@@ -6,19 +6,21 @@ import subprocess
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.sources.metadata import without_metadata
+from pipeline.sources.web import fetcher
+from pipeline.sources.web.answers import Answer
 from pipeline.sources.web.scratch import Bodies
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import RAW, read_table
 from tests.web_fetch_run import fetch_shard, fetched, list_urls
 from tests.web_pictures import SECRET, jpeg, telling
-from tests.web_server import Reply, Request, Server, serving
+from tests.web_server import Reply, Request, Route, Server, serving
 
 PICTURE = jpeg(0)
 FORKS = multiprocessing.get_context("forkserver")  # a child in milliseconds, forked from a process that has no threads
@@ -143,6 +145,60 @@ def test_a_slow_host_holds_up_only_itself(server: Server, tmp_path: Path) -> Non
         urls = [f"{host.url}/{number}.jpg" for host in (server, quick) for number in range(6)]
         assert {outcome.status for outcome in fetched(urls, tmp_path, connections=4, connections_per_host=1)} == {"ok"}
         assert quick.requests[-1].at_s < server.requests[-2].at_s
+
+
+def raw(head: bytes, status: bytes = b"200 OK") -> Callable[[Request], list[bytes]]:
+    """An answer with PICTURE and the header lines of `head`, byte by byte as they stand there."""
+    return lambda _: [b"HTTP/1.1 " + status + b"\r\nContent-Length: %d\r\n" % len(PICTURE) + head + b"\r\n\r\n", PICTURE]
+
+
+FAR_ZONE = b"Mon, 01 Jun 2026 12:00:30 +9999999999999999"  # a zone that no integer of C can hold
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (raw(b'ETag: "\xff"\r\nLast-Modified: \xe9t\xe9'), "ok", None),
+        (raw(b"Content-Encoding: \xff"), "failed", "sent in an encoding not asked for: ?"),
+        (raw(b"tdm-reservation: 1\r\ntdm-policy: \xff"), "refused", "tdm-reservation header, policy ?"),
+        (raw(b"X-Robots-Tag: unavailable_after: " + FAR_ZONE), "refused", "X-Robots-Tag: unavailable_after"),
+        (raw(b"Retry-After: " + FAR_ZONE, b"503 Busy"), "failed", "503 Service Unavailable"),
+        (raw(b"Retry-After: " + b"9" * 5000, b"503 Busy"), "failed", "the host asks to come back in inf s"),
+        (raw(b"Location: /\xff", b"302 Found"), "failed", "404 Not Found"),
+        (raw(b"Location: http://[::1/", b"302 Found"), "failed", "a redirect that leads nowhere"),
+        (raw(b"Set-Cookie: \xff=\x01;;;="), "ok", None),
+    ],
+)
+def test_headers_of_any_bytes_cost_their_row_alone(
+    server: Server, tmp_path: Path, answer: Route, status: str, reason: str | None
+) -> None:
+    server.routes |= {"/a.jpg": answer, "/b.jpg": Reply(PICTURE)}
+    with serving(server.routes, "127.0.0.2") as other:  # another host, which a long Retry-After does not hold up
+        urls = [f"{server.url}/a.jpg", f"{other.url}/b.jpg"]
+        for refresh in (False, True):
+            odd, good = fetched(urls, tmp_path, retries=0, refresh=refresh)
+            assert (odd.status, odd.reason) == (status, reason)
+            assert good.status == "ok"
+
+
+def test_an_answer_that_nobody_foresaw_costs_its_row_alone(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.routes |= {"/a.jpg": Reply(PICTURE), "/b.jpg": Reply(jpeg(1))}
+    urls = [f"{server.url}/a.jpg", f"{server.url}/b.jpg"]
+    with monkeypatch.context() as patched:
+        keep = fetcher.picture_in
+
+        def picture_in(answer: Answer, terms: fetcher.Terms) -> tuple[bytes, str]:
+            if answer.url.endswith("a.jpg"):
+                raise KeyError(answer.url)
+            return keep(answer, terms)
+
+        patched.setattr(fetcher, "picture_in", picture_in)
+        odd, good = fetched(urls, tmp_path)
+    assert (odd.status, odd.reason) == ("failed", "an answer that cannot be handled: KeyError")
+    assert good.status == "ok"
+    assert fetched(urls, tmp_path)[0].status == "ok"  # it is asked for again
 
 
 PICTURES = [jpeg(seed) for seed in range(60)]

@@ -239,6 +239,7 @@ def whole(head: bytes, *parts: bytes) -> Callable[[Request], list[bytes]]:
     return lambda _: [b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n", *parts]
 
 
+ZIPPED = gzip.compress(b"x")
 BOMB = gzip.compress(b"\0" * 50_000_000)
 BREAKS = "the body breaks off before its end"
 
@@ -260,6 +261,8 @@ BREAKS = "the body breaks off before its end"
         (whole(b"Server: endless", b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Transfer-Encoding: chunked", b"186A1\r\n" + b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Content-Encoding: gzip", BOMB), RefusedError, "larger than 100000 bytes"),
+        (whole(b"Content-Encoding: gzip", ZIPPED, b"\0" * 1_000_000), RefusedError, "larger than 100000 bytes"),
+        (whole(b"Content-Encoding: gzip", ZIPPED + ZIPPED[:10]), FailedError, "the compressed body breaks off"),
         (whole(b"Content-Encoding: gzip", gzip.compress(BOMB)[:40]), FailedError, "the compressed body breaks off"),
         (whole(b"Content-Encoding: gzip", b"not gzip at all"), FailedError, "the compressed body is damaged"),
         (whole(b"Content-Encoding: br", b"?"), FailedError, "an encoding not asked for: br"),
@@ -278,6 +281,13 @@ def test_a_body_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
     with serving({"/a": Reply(content), "/z": Reply(gzip.compress(content), headers={"Content-Encoding": "gzip"})}) as server:
         assert visit(f"{server.url}/a", tmp_path).body == content
         assert visit(f"{server.url}/z", tmp_path, accept="text/html").body == content
+
+
+@pytest.mark.parametrize("rest", [b"", b"padding", b"\0" * 50_000])
+def test_a_gzip_body_of_two_members_is_taken_whole_and_what_follows_is_not(tmp_path: Path, rest: bytes) -> None:
+    body = gzip.compress(b"one, ") + gzip.compress(b"two") + rest
+    with serving({"/a": Reply(body, headers={"Content-Encoding": "gzip"})}) as server:
+        assert visit(f"{server.url}/a", tmp_path, accept="text/html").body == b"one, two"
 
 
 def test_a_broken_body_is_tried_again(tmp_path: Path) -> None:

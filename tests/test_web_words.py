@@ -1,11 +1,12 @@
 import json
+import math
 
 import pytest
 
 from pipeline.sources.web.categories import category_of
 from pipeline.sources.web.licences import licence_name
 from pipeline.sources.web.listing import Found, categorised, distinct
-from pipeline.sources.web.values import iso_date, price_of
+from pipeline.sources.web.values import MAX_CHARACTERS, iso_date, moment_of, pixels_of, plain, price_of
 
 WORDS = {"T-Shirts": "t-shirt", "Dresses": "dress", "women > tops": "shirt", "ankle boots": "ankle-boot"}
 
@@ -111,3 +112,32 @@ def test_categories_and_a_licence_for_what_names_none() -> None:
         ("coat", "CC0-1.0"),
         (None, "own"),
     ]
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "", "1e400", "nan"])
+def test_no_price_is_beyond_all_prices(text: str) -> None:
+    price = price_of(text)
+    assert price is None or math.isfinite(price)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Mon, 01 Jun 2026 12:00:30 +9999999999999999", "Mon, 01 Jun 33333333333333333333 12:00:30 GMT", " ", "soon", "9" * 5000],
+)
+def test_a_date_that_no_calendar_has_is_none(text: str) -> None:
+    assert iso_date(text) is None
+    assert moment_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "pixels"), [("800", 800), ("0", 0), ("٣", 3), ("9" * 5000, None), ("-1", None), ("", None), (None, None)]
+)
+def test_pixels(text: str | None, pixels: int | None) -> None:
+    assert pixels_of(text) == pixels
+
+
+def test_words_are_made_fit_for_a_table() -> None:
+    assert plain("  a\n\tb  ") == "a b"
+    assert plain(" \n") is None
+    assert plain("half a pair: \ud83d") == "half a pair: ?"
+    assert len(plain("x " * 1_000_000) or "") <= MAX_CHARACTERS

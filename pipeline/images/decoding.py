@@ -1,5 +1,6 @@
 """Pictures from bytes of any origin: decoded whole, upright, and as plain grey or RGB."""
 
+import contextlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 def plain(image: Image.Image) -> Image.Image:
     """`image` turned upright by its EXIF orientation, over white where transparent, as L (when it has no colour) or RGB."""
-    ImageOps.exif_transpose(image, in_place=True)
+    with contextlib.suppress(Exception):  # broken EXIF may cost the orientation, not the picture
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode in WIDE_MODES:
         return _eight_bit(image)
     if image.has_transparency_data:

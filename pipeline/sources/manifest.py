@@ -66,7 +66,7 @@ def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, n
         for column, known in KNOWN.items()
     }
     told = {column: _text(row[name]) if name is not None else None for column, name in ours.items()}
-    rest = {name: value for name, value in row.items() if name not in ours.values() and value is not None}
+    rest = {name: value for name, value in row.items() if name not in ours.values() and not _is_missing(value)}
     url, reason = told["url"], None
     try:
         if url is None:
@@ -86,15 +86,25 @@ def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, n
         alt=told["alt"],
         price=price_of(told["price"]),
         currency=told["currency"],
-        extra=json.dumps(rest, ensure_ascii=False, default=str, sort_keys=True) if rest else None,
+        extra=_json(rest) if rest else None,
         status="listed" if reason is None else "refused",
         reason=reason,
     )
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _text(value: Any) -> str | None:
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return None if missing else str(value).strip() or None
+    return None if _is_missing(value) else str(value).strip() or None
+
+
+def _json(row: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, sort_keys=True, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):  # an infinity, keys that are no strings, or values too deep for JSON
+        return json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False, sort_keys=True)
 
 
 def list_paths(path: Path) -> list[Path]:

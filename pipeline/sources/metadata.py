@@ -15,13 +15,19 @@ EXIF_HEAD = b"Exif\x00\x00"
 
 JPEG_START, JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
+JPEG_DECODING = frozenset({*range(0xC0, 0xD0), *range(0xDB, 0xE0)})  # frames, tables, restart intervals
+JPEG_MARKER = re.compile(rb"\xff[^\xff]")  # any number of fill bytes may stand before it
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_KEPT = frozenset(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP cICP mDCV cLLI sBIT bKGD pHYs acTL fcTL fdAT".split())
 WEBP_KEPT = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
 WEBP_EXIF_FLAG, WEBP_XMP_FLAG = 0x08, 0x04
+GIF_CONTROL, GIF_APPLICATION = 0xF9, 0xFF
 GIF_KEPT_APPLICATIONS = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
+
+
+MAX_BLOCKS = 100_000  # segments or chunks of one picture; more are there to take time
 
 
 class MetadataError(ValueError):
@@ -36,13 +42,13 @@ def without_metadata(content: bytes, extension: str) -> bytes:
     try:
         match extension:
             case "jpg":
-                return b"".join(_jpeg_segments(content))
+                return b"".join(_few(_jpeg_segments(content)))
             case "png":
-                return b"".join(_png_chunks(content))
+                return b"".join(_few(_png_chunks(content)))
             case "webp":
                 return _webp(content)
             case "gif":
-                return b"".join(_gif_blocks(content))
+                return b"".join(_few(_gif_blocks(content)))
             case "bmp":
                 return content  # has no place for metadata
             case "avif" if b"Exif" not in content and b"application/rdf+xml" not in content:
@@ -50,6 +56,13 @@ def without_metadata(content: bytes, extension: str) -> bytes:
     except (IndexError, struct.error) as error:
         raise MetadataError("damaged structure") from error
     raise MetadataError(f"no lossless way for .{extension}")
+
+
+def _few(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for number, block in enumerate(blocks):
+        if number >= MAX_BLOCKS:
+            raise MetadataError(f"more than {MAX_BLOCKS} blocks")
+        yield block
 
 
 def orientation(exif: bytes) -> int:
@@ -78,11 +91,8 @@ def _jpeg_segments(content: bytes) -> Iterator[bytes]:
     yield content[:2]
     position = 2
     upright = True
-    while (position := content.find(b"\xff", position)) >= 0 and position + 1 < len(content):
-        marker = content[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
+    while (match := JPEG_MARKER.search(content, position)) is not None:
+        position, marker = match.start(), match[0][1]
         if marker == JPEG_END:
             yield b"\xff\xd9"
             return
@@ -104,19 +114,18 @@ def _jpeg_segments(content: bytes) -> Iterator[bytes]:
                 block = EXIF_HEAD + _exif_of(value)
                 yield b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
                 upright = False
-        elif _jpeg_keeps(marker, segment):
-            yield segment
+            else:
+                yield b""
+        else:
+            yield segment if _jpeg_keeps(marker, segment) else b""
         position = end
 
 
 def _jpeg_keeps(marker: int, segment: bytes) -> bool:
-    if marker == 0xFE:
-        return False
-    if not 0xE0 <= marker <= 0xEF:
-        return True
     body = segment[4:]
     return (
-        (marker == 0xE0 and body.startswith(b"JFIF\x00"))
+        marker in JPEG_DECODING
+        or (marker == 0xE0 and body.startswith(b"JFIF\x00"))
         or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\x00"))
         or (marker == 0xEE and body.startswith(b"Adobe"))
     )
@@ -131,8 +140,8 @@ def _png_chunks(content: bytes) -> Iterator[bytes]:
         if kind == b"eXIf" and (value := orientation(content[position + 8 : end - 4])) != 1:
             block = b"eXIf" + _exif_of(value)
             yield struct.pack(">I", len(block) - 4) + block + struct.pack(">I", zlib.crc32(block))
-        elif kind in PNG_KEPT:
-            yield content[position:end]
+        else:
+            yield content[position:end] if kind in PNG_KEPT else b""
         if kind == b"IEND":
             return
         position = end
@@ -143,6 +152,8 @@ def _webp(content: bytes) -> bytes:
     turned = 1
     position, end = 12, min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     while position + 8 <= end:
+        if len(chunks) > MAX_BLOCKS:
+            raise MetadataError(f"more than {MAX_BLOCKS} blocks")
         kind, length = struct.unpack_from("<4sI", content, position)
         body = content[position + 8 : min(end, position + 8 + length)]
         if kind == b"EXIF":
@@ -170,8 +181,7 @@ def _gif_blocks(content: bytes) -> Iterator[bytes]:
         match content[position]:
             case 0x21:
                 position = _after_sub_blocks(content, position + 2)
-                if _gif_keeps(content, start):
-                    yield content[start:position]
+                yield content[start:position] if _gif_keeps(content, start) else b""
             case 0x2C:
                 position = _after_sub_blocks(content, position + 11 + _gif_colours(content, position + 9))
                 yield content[start:position]
@@ -190,9 +200,9 @@ def _gif_colours(content: bytes, flags_at: int) -> int:
 
 def _gif_keeps(content: bytes, start: int) -> bool:
     label = content[start + 1] if start + 1 < len(content) else 0
-    if label == 0xFF:
+    if label == GIF_APPLICATION:
         return content[start + 3 : start + 14] in GIF_KEPT_APPLICATIONS
-    return label != 0xFE
+    return label == GIF_CONTROL
 
 
 def _after_sub_blocks(content: bytes, position: int) -> int:

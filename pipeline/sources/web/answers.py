@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Validators:
-    """What an earlier answer offered to ask whether it still holds."""
+    """What an earlier answer offered to ask whether it still holds; what cannot be sent back as it came is left out."""
 
     url: str  # the last hop, which gave them
     etag: str | None
@@ -67,4 +67,4 @@ class Validators:
         if url != self.url:
             return {}
         given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in given.items() if value is not None and value.isascii() and value.isprintable()}

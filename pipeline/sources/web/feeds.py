@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
-from urllib.parse import urljoin
 
 from lxml import etree
 
 from pipeline.sources.web.licences import creative_commons, licence_name
 from pipeline.sources.web.listing import Found
-from pipeline.sources.web.page import read_page
+from pipeline.sources.web.page import MAX_WORDS, page_address, read_page
 from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, picture_address
-from pipeline.sources.web.values import iso_date
+from pipeline.sources.web.values import iso_date, pixels_of, plain
 
 MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
 EMBEDDED_HTML = ("encoded", "content", "description", "summary")
@@ -47,8 +46,8 @@ def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
         case "urlset":
             return _sitemap(root, url)
         case "sitemapindex":
-            children = (place for entry in root for place in [_text(entry, "loc")] if place)
-            return Listing("sitemap index", (), (), tuple(urljoin(url, place) for place in children)[:MAX_ENTRIES])
+            children = (page for entry in root for page in [page_address(_text(entry, "loc"), url)] if page)
+            return Listing("sitemap index", (), (), tuple(children)[:MAX_ENTRIES])
         case _:
             return None
 
@@ -64,17 +63,16 @@ def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
 
 def _text(element: etree._Element, name: str) -> str | None:
     """The words of the first child of this name, or none."""
-    return next((plain for child in _children(element, name) if (plain := " ".join("".join(child.itertext()).split()))), None)
+    return next((words for child in _children(element, name) if (words := plain("".join(child.itertext())))), None)
 
 
 def _sitemap(root: etree._Element, url: str) -> Listing:
     pages: list[str] = []
     pictures: list[Found] = []
     for entry in list(_children(root, "url"))[:MAX_ENTRIES]:
-        place = _text(entry, "loc")
-        if place is None:
+        page = page_address(_text(entry, "loc"), url)
+        if page is None:
             continue
-        page = urljoin(url, place)
         pages.append(page)
         for image in _children(entry, "image"):
             if (address := picture_address(_text(image, "loc"), page)) is not None:
@@ -101,9 +99,9 @@ def _feed(entries: list[etree._Element], root: etree._Element, url: str, now: da
 def _entry_page(entry: etree._Element, url: str) -> str | None:
     """The page of an entry: RSS writes it as text, Atom as an attribute."""
     for link in _children(entry, "link"):
-        place = (link.get("href") or link.text or "").strip()
-        if place and link.get("rel", "alternate") == "alternate":
-            return urljoin(url, place)
+        page = page_address(link.get("href") or link.text, url)
+        if page is not None and link.get("rel", "alternate") == "alternate":
+            return page
     return None
 
 
@@ -121,8 +119,8 @@ def _licence(element: etree._Element) -> str | None:
 
 def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[Found]:
     words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
-    words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",")]
-    words = list(dict.fromkeys(word.strip() for word in words if word.strip()))
+    words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",", MAX_WORDS)]
+    words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := plain(told)) is not None))
     common = Found(
         url="",
         page=page,
@@ -166,8 +164,7 @@ def _rendition(media: etree._Element, page: str) -> Rendition | None:
     place = media.get("url") or media.get("href")
     pictured = media.get("type", "").startswith("image/") or media.get("medium") == "image" or is_picture_link(place or "")
     address = picture_address(place, page) if pictured and _name(media) != "thumbnail" else None
-    width = media.get("width", "")
-    return Rendition(address, int(width) if width.isdecimal() else None) if address is not None else None
+    return Rendition(address, pixels_of(media.get("width"))) if address is not None else None
 
 
 def _embedded(entry: etree._Element, page: str, common: Found, now: datetime) -> Iterator[Found]:

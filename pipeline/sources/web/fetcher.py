@@ -5,6 +5,7 @@ on where it stopped, and a run with nothing new asks nobody for anything.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver
 
+from pipeline.errors import AtelierError
 from pipeline.params import WebParams
 from pipeline.sources import Outcome
 from pipeline.sources.kinds import looks_like, picture_extension
@@ -24,6 +26,8 @@ from pipeline.sources.web.visitor import Visitor
 
 # JPEG and PNG first: many servers convert to AVIF or WebP, with loss, for whoever accepts them.
 ACCEPT = "image/jpeg,image/png,image/webp;q=0.9,image/*;q=0.8,*/*;q=0.5"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,15 @@ class _Run:
 
     async def finish(self, row: Wanted, earlier: Record | None) -> Outcome:
         """How `row` ends, on record. `earlier` is the record to ask about again."""
+        try:
+            return await self._finish(row, earlier)
+        except (AtelierError, OSError):  # the disk's, not the row's
+            raise
+        except Exception as error:  # a library's, over an answer that nobody foresaw: it costs this row alone
+            log.exception("%s: an answer that cannot be handled", row.url)
+            return Outcome("failed", f"an answer that cannot be handled: {type(error).__name__}")
+
+    async def _finish(self, row: Wanted, earlier: Record | None) -> Outcome:
         try:
             return await self._visit(row, earlier)
         except NoAnswerError as error:

@@ -21,9 +21,10 @@ from pipeline.sources.web.structured import (
     open_graph,
     things_on,
 )
-from pipeline.sources.web.values import iso_date, price_of
+from pipeline.sources.web.values import MAX_CHARACTERS, iso_date, pixels_of, plain, price_of
 
 MAX_PICTURES = 500  # on one page
+MAX_WORDS = 100  # that a page may say about what kind of thing it shows
 MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
 FURNITURE = frozenset({"header", "nav", "footer", "aside", "template"})
 FURNITURE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
@@ -97,7 +98,7 @@ def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofol
 
 def _base(tree: HtmlElement, url: str) -> str:
     element = next(tree.iter("base"), None)
-    return url if element is None else _page_address(element.get("href"), url) or url
+    return url if element is None else page_address(element.get("href"), url) or url
 
 
 def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], reserved: str | None) -> Iterator[Found]:
@@ -119,7 +120,7 @@ def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], res
         if offered and (gallery.group_of(offered) is not None or _is_content(image)):
             group = gallery.add(offered)
             group.item = group.item or main
-            group.alt = group.alt or _plain(image.get("alt"))
+            group.alt = group.alt or plain(image.get("alt"))
             group.licence = group.licence or _figure_licence(image, base)
     about = _About(tree, base, metas, graph, breadcrumbs(things))
     for group in gallery.groups[:MAX_PICTURES]:
@@ -130,14 +131,14 @@ class _About:
     """What a page says about all its pictures, where nothing nearer to a picture says otherwise."""
 
     def __init__(self, tree: HtmlElement, base: str, metas: dict[str, str], graph: OpenGraph, trail: list[str]) -> None:
-        self._title = graph.properties.get("og:title") or _plain(tree.findtext(".//title"))
+        self._title = plain(graph.properties.get("og:title")) or plain(tree.findtext(".//title"))
         self._trail = trail
         named = (graph.properties.get(name) for name in ("product:category", "article:section", "article:tag"))
-        self._words = [word for word in (*named, *metas.get("keywords", "").split(",")) if word and word.strip()]
+        self._words = [word for word in (*named, *metas.get("keywords", "").split(",", MAX_WORDS)[:MAX_WORDS]) if word]
         self._published = next((day for name in DATE_METAS if (day := iso_date(metas.get(name)))), None)
         self._licence = _page_licence(tree, base, metas)
         self._price = price_of(graph.properties.get("product:price:amount") or graph.properties.get("og:price:amount"))
-        self._currency = graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency")
+        self._currency = plain(graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency"))
 
     def found(self, group: _Group, url: str, reserved: str | None) -> Found:
         """The picture of `group`."""
@@ -145,7 +146,7 @@ class _About:
         title = item.title if item is not None else None
         trail = [level for level in reversed(self._trail) if level != title]
         named = (*(item.words if item is not None else ()), *trail, *self._words)
-        words = tuple(dict.fromkeys(_plain(word) or "" for word in named))
+        words = tuple(dict.fromkeys(word for told in named if (word := plain(told)) is not None))[:MAX_WORDS]
         return Found(
             url=largest(group.renditions).url,
             page=url,
@@ -166,13 +167,10 @@ def _first(*values: str | Shown | Item | None) -> str | None:
     return next((value for value in values if isinstance(value, str)), None)
 
 
-def _plain(text: str | None) -> str | None:
-    return " ".join(text.split()) or None if text is not None else None
-
-
 def _is_content(image: HtmlElement) -> bool:
     """Whether an `img` belongs to what the page is about: not to its furniture, not an icon, not a door to another page."""
-    if any(side.isdecimal() and int(side) < MIN_SIDE_PX for side in (image.get("width", ""), image.get("height", ""))):
+    sides = (pixels_of(image.get(side)) for side in ("width", "height"))
+    if any(side is not None and side < MIN_SIDE_PX for side in sides):
         return False
     for above in image.iterancestors():
         if above.tag in FURNITURE or above.get("role", "").lower() in FURNITURE_ROLES:
@@ -212,19 +210,20 @@ def _links(tree: HtmlElement, base: str) -> Iterator[str]:
         rel = (link.get("rel") or "").lower().split()
         if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or is_picture_link(link.get("href") or ""):
             continue
-        if (url := _page_address(link.get("href"), base)) is not None:
+        if (url := page_address(link.get("href"), base)) is not None:
             yield url
 
 
 def _feeds(tree: HtmlElement, base: str) -> Iterator[str]:
     for link in tree.iter("link"):
-        if (link.get("type") or "").lower() in FEED_TYPES and (url := _page_address(link.get("href"), base)) is not None:
+        if (link.get("type") or "").lower() in FEED_TYPES and (url := page_address(link.get("href"), base)) is not None:
             yield url
 
 
-def _page_address(href: str | None, base: str) -> str | None:
+def page_address(href: str | None, base: str) -> str | None:
+    """The absolute http address in an attribute or an element, without its fragment, or none."""
     try:
-        url = urljoin(base, (href or "").strip())
+        url = urljoin(base, (href or "").strip()) if len(href or "") <= MAX_CHARACTERS else ""
         parts = urlsplit(url)
     except ValueError:
         return None

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from lxml.html import HtmlElement
 
+from pipeline.sources.web.values import MAX_CHARACTERS, pixels_of
+
 # What lazy-loading scripts and zoom galleries call the address, from the largest rendition they promise to the smallest.
 ZOOMED = ("data-zoom-image", "data-zoom", "data-zoom-src", "data-large_image", "data-large", "data-full", "data-hi-res-src")
 PLAIN = ("data-src", "data-lazy-src", "data-lazy", "data-original", "data-image", "src")
@@ -55,11 +57,11 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
 
 def _width_of(descriptor: str) -> int | None:
     match = re.search(r"(\d+)w\b", descriptor)
-    return int(match[1]) if match else None
+    return pixels_of(match[1]) if match else None
 
 
 def _density_of(descriptor: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)x", descriptor)
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)x", descriptor)
     return float(match[1]) if match else 1.0
 
 
@@ -75,13 +77,13 @@ def width_in(url: str) -> int | None:
     """The width in pixels that `url` names, or none."""
     parts = urlsplit(url)
     for name, value in parse_qsl(parts.query):
-        if name.lower() in WIDTH_IN_QUERY and value.isdecimal():
-            return int(value)
+        if name.lower() in WIDTH_IN_QUERY and (width := pixels_of(value)) is not None:
+            return width
     if (match := SIZE_IN_NAME.search(parts.path)) is not None and (digits := match[1] or match[2]):
         return int(digits)
     steps = SIZE_IN_PATH.search(parts.path)
     match = re.search(r"\bw_(\d+)", steps[0]) if steps else None
-    return int(match[1]) if match else None
+    return pixels_of(match[1]) if match else None
 
 
 def is_sized(url: str) -> bool:
@@ -105,7 +107,7 @@ def largest(renditions: Iterable[Rendition]) -> Rendition:
 
 def picture_address(value: str | None, base: str) -> str | None:
     """The absolute http address in an attribute, or none for data, blobs, drawings and templates."""
-    if value is None or not (value := value.strip()) or "{" in value:
+    if value is None or not (value := value.strip()) or "{" in value or len(value) > MAX_CHARACTERS:
         return None
     try:
         url = urljoin(base, value)
@@ -118,13 +120,13 @@ def picture_address(value: str | None, base: str) -> str | None:
 
 
 def _sets_of(element: HtmlElement, base: str) -> Iterator[Rendition]:
-    declared = element.get("width", "")
+    declared = pixels_of(element.get("width"))
     for attribute in SETS:
         for value, descriptor in srcset_candidates(element.get(attribute, "")):
             if (url := picture_address(value, base)) is not None:
                 width = _width_of(descriptor)
-                if width is None and declared.isdecimal():
-                    width = round(int(declared) * _density_of(descriptor))
+                if width is None and declared is not None:
+                    width = round(declared * _density_of(descriptor))
                 yield Rendition(url, width)
 
 

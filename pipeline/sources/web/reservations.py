@@ -10,14 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from multidict import CIMultiDictProxy
 from protego import Protego
 from yarl import URL
 
 from pipeline.sources.web.robots import PRODUCT_TOKEN
+from pipeline.sources.web.values import moment_of
 
 RESERVING = ("noai", "noimageai", "noindex", "noimageindex", "none")
 WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
@@ -52,22 +52,11 @@ def robots_directives(header: str) -> list[Directive]:
     return found
 
 
-def parsed_date(text: str) -> datetime | None:
-    """The moment in `text` (ISO 8601, RFC 822 or RFC 850; UTC where no zone is given), or none."""
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = parse(text.strip())
-        except ValueError:
-            continue
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return None
-
-
 def _reserves(directive: Directive, now: datetime) -> bool:
     if directive.agent not in (None, "*", PRODUCT_TOKEN.lower()):
         return False
     if directive.name == "unavailable_after":
-        until = parsed_date(directive.value)
+        until = moment_of(directive.value)
         return until is None or until <= now  # a date that nobody can read is no permission
     return directive.name in RESERVING
 

@@ -136,7 +136,7 @@ def remove_records(folder: Path, keys: Container[str]) -> None:
 
 def _line(record: dict[str, Any]) -> str:
     """`record` as a line, which begins with its key."""
-    return json.dumps({"key": record["key"], **record}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"key": record["key"], **record}, separators=(",", ":"))
 
 
 def _torn(path: Path) -> bool:

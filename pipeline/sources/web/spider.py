@@ -6,7 +6,9 @@ Scrapy's own downloader, which fetches although robots.txt could not be read, kn
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +32,13 @@ from pipeline.sources.web.compression import gunzipped
 from pipeline.sources.web.feeds import read_listing
 from pipeline.sources.web.library import MAX_PAGE_BYTES, Library
 from pipeline.sources.web.listing import Found, Harvest
-from pipeline.sources.web.page import read_page
+from pipeline.sources.web.page import page_address, read_page
 from pipeline.sources.web.renditions import asset
 from pipeline.sources.web.scratch import Bodies, Journal
 from pipeline.sources.web.visitor import Visitor
 
 DAY_S = 86_400.0
+READING_S = 20.0  # of the processor over one page; what takes longer was written to take long
 SETTINGS: dict[str, Any] = {
     "TWISTED_REACTOR_ENABLED": False,  # asyncio alone: nothing global, so a process may crawl twice
     "DOWNLOAD_HANDLERS": {
@@ -64,6 +67,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def _as_sent(header: str) -> bytes:
+    """The bytes that aiohttp made `header` from."""
+    return header.encode("utf-8", "surrogateescape")
+
+
 class VisitorHandler:
     """Scrapy's downloader, replaced by the spider's library."""
 
@@ -82,12 +90,28 @@ class VisitorHandler:
         spider = self._crawler.spider
         assert isinstance(spider, GarmentSpider)
         answer = await spider.library.answer(request.url)
-        headers = Headers({name: answer.headers.getall(name) for name in answer.headers})
+        headers = Headers({name: list(map(_as_sent, answer.headers.getall(name))) for name in answer.headers})
         kind = responsetypes.from_args(headers=headers, url=request.url, body=answer.body)
         return kind(url=request.url, status=answer.status, headers=headers, body=answer.body, request=request)
 
     async def close(self) -> None:
         """The library outlives its spiders."""
+
+
+@contextmanager
+def _reading_time(seconds: float) -> Iterator[None]:
+    """A block that ends with a FailedError when it takes more of the processor's time; in the main thread alone."""
+
+    def end(*_: object) -> None:
+        raise FailedError(f"takes more than {seconds:g} s to read")
+
+    earlier = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 1.0)  # again every second: a library may swallow the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)
 
 
 class GarmentSpider(Spider):
@@ -116,7 +140,8 @@ class GarmentSpider(Spider):
         """Requests for the pages that `response` leads to; its pictures go into the harvest."""
         depth: int = meant["depth"]
         try:
-            links, steps = self._read(response)
+            with _reading_time(READING_S):
+                links, steps = self._read(response)
         except NotFetchedError as error:
             self._lose(response.url, error)
             return
@@ -133,14 +158,21 @@ class GarmentSpider(Spider):
             self._lose(request.url, failure.value)
         elif "redirect_times" in request.meta:
             self._lose(request.url, RefusedError("a redirect that leads off the site, or too many of them"))
+        else:
+            self._lose(request.url, FailedError(f"an answer that cannot be handled: {type(failure.value).__name__}"))
 
     def _requests(self, urls: list[str], depth: int) -> Iterator[Request]:
-        for url in urls:
+        for url in filter(None, (page_address(url, "") for url in urls)):
             if self._harvest.pages >= self._site.max_pages or len(self._assets) >= self._site.max_pictures:
                 return
-            if self._wants(url, depth):
+            try:
+                wanted = self._wants(url, depth)
+                request = Request(url, self.parse, errback=self.lost, cb_kwargs={"depth": depth}, priority=-depth)
+            except ValueError:  # a port of six digits, a host that no one can spell
+                continue
+            if wanted:
                 self._harvest.pages += 1
-                yield Request(url, self.parse, errback=self.lost, cb_kwargs={"depth": depth}, priority=-depth)
+                yield request
 
     def _wants(self, url: str, depth: int) -> bool:
         host = urlsplit(url).hostname or ""

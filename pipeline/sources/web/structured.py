@@ -11,7 +11,7 @@ from lxml.html import HtmlElement
 
 from pipeline.sources.web.licences import licence_name
 from pipeline.sources.web.renditions import Rendition, picture_address
-from pipeline.sources.web.values import iso_date, price_of
+from pipeline.sources.web.values import iso_date, pixels_of, plain, price_of
 
 MAX_THINGS = 10_000  # on one page; a page that says more is not believed
 PRODUCTS = frozenset({"Product", "ProductGroup", "ProductModel", "IndividualProduct", "SomeProducts"})
@@ -52,7 +52,7 @@ class Item:
 def text_of(value: Any) -> str | None:
     """The first plain text in a schema.org value: a string, a number, a thing's name, or a list of these."""
     if isinstance(value, str):
-        return " ".join(html.unescape(value).split()) or None
+        return plain(html.unescape(value))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, Mapping):
@@ -172,7 +172,7 @@ def _shown(thing: Thing, by_id: Mapping[str, Thing], url: str) -> Iterator[Shown
 
 def _picture(thing: Thing, url: str) -> Item:
     address = picture_address(address_of(thing), url)
-    width = price_of(text_of(thing.get("width")))
+    width = price_of(text_of(thing.get("width")))  # a length, written like a price: 1,200 or `1200 px`
     licence, published = licence_name(text_of(thing.get("license"))), _published(thing)
     alt = next((text for key in ("caption", "description", "name") if (text := text_of(thing.get(key)))), None)
     shown = (Shown(Rendition(address, int(width) if width else None), alt, licence, published),) if address else ()
@@ -203,7 +203,6 @@ def open_graph(tree: HtmlElement, url: str) -> OpenGraph:
     shown: list[Shown] = []
     for picture in pictures:
         address = picture_address(picture.get("secure_url", picture["url"]), url)
-        width = picture.get("width", "")
         if address is not None and address not in {other.rendition.url for other in shown}:
-            shown.append(Shown(Rendition(address, int(width) if width.isdecimal() else None), picture.get("alt"), None, None))
+            shown.append(Shown(Rendition(address, pixels_of(picture.get("width"))), plain(picture.get("alt")), None, None))
     return OpenGraph(dict(reversed(pairs)), tuple(shown))

@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from http.client import responses
 from pathlib import Path
@@ -25,6 +24,7 @@ from pipeline.sources.web.client import Client, Judge, checked_url
 from pipeline.sources.web.robots import PRODUCT_TOKEN, READ_BYTES
 from pipeline.sources.web.sites import Site, Sites, redirect_target
 from pipeline.sources.web.turns import Turns
+from pipeline.sources.web.values import moment_of
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -46,12 +46,8 @@ def retry_after_s(headers: CIMultiDictProxy[str], now: datetime) -> float | None
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    moment = moment_of(value)
+    return max(0.0, (moment - now).total_seconds()) if moment is not None else None
 
 
 def pause_s(attempt: int, chance: random.Random) -> float:
