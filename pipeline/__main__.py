@@ -22,6 +22,7 @@ from pipeline.params import STAGES, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
 COMMANDS = (
+    "compare",
     "forget",
     "generate",
     "remember",

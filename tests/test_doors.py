@@ -173,6 +173,10 @@ def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.hashes()["models/gan"] != before["models/gan"]
     checkout.commit("another seed")
+    assert "reports/runs.html: 2 runs" in checkout.run("python", "-m", "pipeline", "compare")
+    page = (checkout.folder / "reports/runs.html").read_text()
+    for told in (": another seed", ": first run", "<dt>train.seed</dt><dd>0 → 1</dd>", "What Run 2 cost"):
+        assert told in page
 
     checkout.run("git", "checkout", "--quiet", "HEAD~1")
     checkout.run("dvc", "checkout", "--quiet")

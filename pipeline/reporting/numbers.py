@@ -128,7 +128,7 @@ def number_of(name: str, metric: Mapping[str, Any]) -> Number:
     )
 
 
-def _kind_of(name: str) -> str:
+def kind_of(name: str) -> str:
     """The longest key of MEANINGS that `name` is or starts with, or the name itself."""
     fitting = [kind for kind in MEANINGS if name == kind or name.startswith(f"{kind}_")]
     return max(fitting, key=len, default=name)
@@ -137,10 +137,10 @@ def _kind_of(name: str) -> str:
 def kinds_of(metrics: Mapping[str, Mapping[str, Any]]) -> list[Kind]:
     """All of metrics.json by kind, in the order of MEANINGS, then others by name."""
     names = sorted(metrics)
-    kinds = sorted({_kind_of(name) for name in names})
+    kinds = sorted({kind_of(name) for name in names})
     in_order = [kind for kind in MEANINGS if kind in kinds] + [kind for kind in kinds if kind not in MEANINGS]
     return [
-        Kind(*MEANINGS.get(kind, (kind, "")), [number_of(name, metrics[name]) for name in names if _kind_of(name) == kind])
+        Kind(*MEANINGS.get(kind, (kind, "")), [number_of(name, metrics[name]) for name in names if kind_of(name) == kind])
         for kind in in_order
     ]
 

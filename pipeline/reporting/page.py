@@ -109,10 +109,10 @@ def _environment(*, autoescape: bool) -> Environment:
     )
 
 
-def as_html(page: Page) -> str:
+def as_html(page: object, template: str = "page.html.j2") -> str:
     """One file that needs nothing else: styles and pictures inside, no script, and a policy that forbids requests."""
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    return _environment(autoescape=True).get_template("page.html.j2").render(page=page, style=style)
+    return _environment(autoescape=True).get_template(template).render(page=page, style=style)
 
 
 def as_markdown(page: Page) -> str:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 COSTS = Path("logs/benchmarks")  # written by Snakemake, a line a job
 EXPERIMENT = "atelier"
+TRAINS_MODELS = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs and not chats
 CHAMPION = "champion"
 METRICS_FILE = "metrics.json"  # the artifact of an evaluation that holds numbers and passports
 METRICS_PER_CALL = 500  # MLflow takes at most 1,000 in one batch
@@ -142,7 +143,9 @@ def quiet_client() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    for chatty in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.tracking._model_registry"):
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what is told here is told to nobody else
+    for chatty in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.onnx"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
@@ -161,7 +164,10 @@ class Sender:
         self._client = quiet_client()
         self._watches: dict[str, tuple[SystemMetricsMonitor, dict[str, int]]] = {}
         experiment = self._client.get_experiment_by_name(EXPERIMENT)
-        self._experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(EXPERIMENT)
+        if experiment is None:
+            self._experiment_id = self._client.create_experiment(EXPERIMENT, tags=TRAINS_MODELS)
+        else:
+            self._experiment_id = experiment.experiment_id
 
     def _run_id(self, name: str, time_ms: int) -> str:
         if name not in self._told.runs:

@@ -1,0 +1,80 @@
+"""Set this run beside earlier ones, from DVC's revisions and MLflow, on one page."""
+
+import argparse
+import io
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline import __version__
+from pipeline.errors import InputError
+from pipeline.params import STAGES, load_params
+from pipeline.reporting import runs as shown
+from pipeline.reporting.page import Named, as_html
+from pipeline.reporting.pictures import cells_of_sheet
+from pipeline.store import recorded
+from pipeline.store.files import write_text
+from pipeline.store.recorded import PastRun
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PAGE, DEFAULT_LIMIT = Path("reports/runs.html"), 12
+PER_CATEGORY = 2
+COST_TABLES = 6
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m pipeline compare`."""
+    command.add_argument("--page", type=Path, default=DEFAULT_PAGE, help=f"file to write (default: {DEFAULT_PAGE})")
+    command.add_argument(
+        "--limit", type=int, default=DEFAULT_LIMIT, help=f"commits and MLflow runs looked at (default: {DEFAULT_LIMIT})"
+    )
+
+
+def found_runs(limit: int) -> list[PastRun]:
+    """The run here, then earlier ones, newest first; each result once."""
+    earlier = recorded.of_revisions(limit)
+    try:
+        earlier += recorded.of_mlflow(limit)
+    except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
+        log.warning("MLflow cannot be read (%s)", type(error).__name__)
+    return recorded.merged(recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True))
+
+
+def picture_of(name: str, run: PastRun) -> Named | None:
+    """The run's garments in a row, where it kept them and says how large they are."""
+    try:
+        height, width = int(run.params["augment.height"]), int(run.params["augment.width"])
+        with Image.open(io.BytesIO(run.grid or b"")) as image:
+            sheet = np.asarray(image)
+        return shown.row_of_categories(name, cells_of_sheet(sheet.reshape(*sheet.shape[:2], -1), height, width), PER_CATEGORY)
+    except (KeyError, OSError, ValueError) as error:
+        log.warning("%s: no pictures (%s)", name, type(error).__name__)
+        return None
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page. Raises InputError where there is no run to show."""
+    found = found_runs(options.limit)
+    if not found:
+        raise InputError("no run to show: reports/metrics.json is not here, nor any other; run `snakemake` first")
+    names = [f"Run {len(found) - place}" for place in range(len(found))]
+    rows = []
+    for place, (name, past) in enumerate(zip(names, found, strict=True)):
+        older = found[place + 1].params if place + 1 < len(found) else None
+        rows.append(shown.ShownRun(name, past.when, past.names, *shown.shown_changes(past.params, older)))
+    pictures = [picture_of(name, past) for name, past in zip(names, found, strict=True)]
+    costs = [shown.cost_table(name, past.costs, STAGES) for name, past in zip(names, found, strict=True) if past.costs]
+    page = shown.RunsPage(
+        title=load_params(Path("params.yaml")).report.title,
+        version=__version__,
+        pictures=[picture for picture in pictures if picture],
+        runs=rows,
+        numbers=shown.compared([(name, past.metrics) for name, past in zip(names, found, strict=True)]),
+        costs=costs[:COST_TABLES],
+    )
+    write_text(options.page, as_html(page, "runs.html.j2"))
+    sys.stdout.write(f"{options.page}: {len(found)} runs\n")

@@ -1,0 +1,130 @@
+"""Earlier runs, as DVC keeps them by revision and MLflow by invocation."""
+
+import hashlib
+import json
+import logging
+import subprocess
+import tempfile
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.store.sending import EXPERIMENT, METRICS_FILE, flat, quiet_client
+from pipeline.store.tracking import PARENT
+
+log = logging.getLogger(__name__)
+
+METRICS, GRID, PARAMS = Path("reports/metrics.json"), Path("reports/evaluation/grid.png"), Path("params.yaml")
+COSTS = ("cost_wall_s", "cost_cpu_s", "cost_peak_mb", "cost_machine_energy_j")
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What one run found and cost; what is not known of it is empty."""
+
+    names: list[str]  # where it is kept
+    when: str  # ISO date and time
+    metrics: dict[str, Any]  # metrics.json
+    params: dict[str, str]  # flat
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)  # by stage, of COSTS
+    grid: bytes | None = None  # PNG, one row a category
+
+    @property
+    def result(self) -> str:
+        """Equal for runs that found the same."""
+        return hashlib.sha256(json.dumps(self.metrics, sort_keys=True).encode()).hexdigest()
+
+
+def _git(*arguments: str) -> str:
+    told = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return told.stdout if told.returncode == 0 else ""
+
+
+def _flat_words(params: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in flat(params).items()}
+
+
+def here() -> list[PastRun]:
+    """The run whose results lie in this working copy; none where it has not been evaluated."""
+    try:
+        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+        params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    grid = GRID.read_bytes() if GRID.exists() else None
+    when = datetime.fromtimestamp(METRICS.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return [PastRun(["this working copy"], when, metrics, _flat_words(params), grid=grid)]
+
+
+def of_revisions(limit: int) -> list[PastRun]:
+    """Runs of the last commits that changed dvc.lock, newest first; those whose results are nowhere to be had are left out."""
+    from dvc import api
+    from dvc.exceptions import DvcException
+
+    runs = []
+    for line in _git("log", f"--max-count={limit}", "--format=%H%x09%cI%x09%s", "--", "dvc.lock").splitlines():
+        commit, when, subject = line.split("\t", 2)
+        try:
+            metrics = json.loads(api.read(str(METRICS), rev=commit))
+            grid = api.read(str(GRID), rev=commit, mode="rb")
+        except (DvcException, OSError, ValueError) as error:
+            log.warning("commit %s: its results are not here, dvc fetch brings them (%s)", commit[:8], type(error).__name__)
+            continue
+        params = _flat_words(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {})
+        runs.append(PastRun([f"commit {commit[:8]}: {subject}"], when, metrics, params, grid=grid))
+    return runs
+
+
+def of_mlflow(limit: int) -> list[PastRun]:
+    """Invocations that evaluated something, newest first. Raises what MLflow raises."""
+    client = quiet_client()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return []
+    places, newest = [experiment.experiment_id], ["attributes.start_time DESC"]
+    runs = []
+    for parent in client.search_runs(places, f"tags.stage = '{PARENT}'", max_results=limit, order_by=newest):
+        children = client.search_runs(places, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+        stages = {child.data.tags["stage"]: child for child in children}
+        if "evaluate" not in stages:
+            continue
+        evaluation = stages["evaluate"].info.run_id
+        kept = {item.path for item in client.list_artifacts(evaluation)}
+        if METRICS_FILE not in kept:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            metrics = json.loads(Path(client.download_artifacts(evaluation, METRICS_FILE, folder)).read_text(encoding="utf-8"))
+            shown = "evaluation" in kept
+            grid = (
+                Path(client.download_artifacts(evaluation, f"evaluation/{GRID.name}", folder)).read_bytes() if shown else None
+            )
+        params = {f"{stage}.{name}": value for stage, child in stages.items() for name, value in child.data.params.items()}
+        costs = {
+            stage: {name: child.data.metrics[name] for name in COSTS if name in child.data.metrics}
+            for stage, child in stages.items()
+        }
+        when = datetime.fromtimestamp(parent.info.start_time / 1000, UTC).isoformat(timespec="seconds")
+        runs.append(PastRun([f"MLflow: {parent.info.run_name}"], when, metrics, params, costs, grid))
+    return runs
+
+
+def merged(runs: list[PastRun]) -> list[PastRun]:
+    """Runs that found the same as one, under all their names and with whatever one of them knows; in order of appearance."""
+    found: dict[str, PastRun] = {}
+    for run in runs:
+        known = found.get(run.result)
+        found[run.result] = (
+            run
+            if known is None
+            else replace(
+                known,
+                names=known.names + run.names,
+                params=run.params | known.params,
+                costs=known.costs or run.costs,
+                grid=known.grid or run.grid,
+            )
+        )
+    return list(found.values())
