@@ -334,6 +334,7 @@ class TrainParams(Section):
     samples_per_category: Annotated[int, Field(ge=1, le=64)]
     checkpoint_every_kimg: Positive
     keep_checkpoints: Count  # the last ones; a damaged one is passed over for the one before it
+    best_by: Literal["swd"] | None  # keeps the best generator, too, by its samples' sliced Wasserstein distance
     watchdog: WatchdogParams
     seed: Seed
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import logging
 import os
 import shutil
@@ -27,6 +28,7 @@ from pipeline.gan.forecast import forecast, told_forecast
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
+from pipeline.gan.sliced import sliced_wasserstein
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, device_name
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
@@ -40,7 +42,7 @@ from pipeline.store.checkpoints import (
     newest_images_seen,
     save_checkpoint,
 )
-from pipeline.store.files import sha256_of_file, whole_file, whole_folder, write_text
+from pipeline.store.files import remove, sha256_of_file, whole_file, whole_folder, write_json, write_text
 from pipeline.store.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ NORM_BATCHES_OF_A_SAMPLE = 4
 NORM_BATCHES_AT_THE_END = 40
 DIVERGED = "a loss, gradient or weight is not a finite number"
 ASSUMED_CATEGORIES, NOISE_PICTURES = 10, 1000  # of a dry run without pictures
+SWD_PICTURES = 512
 DIVERSITY_PICTURES = 256  # real ones of a category, with which the samples' diversity is compared
 
 
@@ -231,6 +234,25 @@ class Training:
         self.track.metrics({"diversity": float(np.mean(self.watchdog.shares[-1][1:]))}, step=self.trainer.images_seen)
         for event in events:
             self._tell(event)
+        if self.params.best_by == "swd" and self.trainer.images_seen:
+            self._keep_if_best(self._swd())
+
+    def _swd(self) -> float:
+        """Sliced Wasserstein distance between fixed real pictures and the averaged generator's of their labels."""
+        trainer, seed = self.trainer, self.params.seed
+        rows = np.sort(np.random.default_rng(seed).permutation(len(trainer.labels))[:SWD_PICTURES])
+        latents = draw_latents(seed, len(rows), self.params.network.latent_dim)
+        return sliced_wasserstein(trainer.images[rows], pictures_of(trainer.average, latents, trainer.labels[rows]), seed)
+
+    def _keep_if_best(self, swd: float) -> None:
+        self.track.metrics({"swd": swd}, step=self.trainer.images_seen)
+        best = self.folder / "best"
+        if best.exists() and swd >= json.loads((best / "score.json").read_text(encoding="utf-8"))["swd"]:
+            return
+        with whole_folder(best) as partial:
+            save_generator(partial, self.trainer.average, card_of(self.trainer, self.data))
+            (partial / "checkpoint.pt").write_bytes(checkpoint_bytes(self.state()))
+            write_json(partial / "score.json", {"images_seen": self.trainer.images_seen, "swd": swd})
 
     def _show(self, pictures: NDArray[np.uint8], series: str, folder: str, suffix: str = "") -> None:
         sheet = self.folder / folder / f"{self.trainer.images_seen:08d}{suffix}.png"
@@ -338,5 +360,8 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
         if (folder / "events.csv").exists():
             shutil.copy(folder / "events.csv", partial)
             shutil.copytree(folder / "events", partial / "events")
+        if (folder / "best").exists():
+            shutil.copytree(folder / "best", partial / "best")
+    remove(folder / "best")
     delete_checkpoints(scratch)
     log.info("trained in %.0f s, %.0f CPU-seconds", time.perf_counter() - clock, time.process_time() - cpu_clock)

@@ -229,6 +229,29 @@ def test_as_many_checkpoints_are_kept_as_asked_for(train: Path, tmp_path: Path) 
     assert sorted(int(path.name[:10]) for path in (tmp_path / "scratch").rglob("*.pt")) == [160, 240, 320]
 
 
+def test_the_best_generator_is_kept_and_the_same_one_after_an_interruption(
+    train: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    params = tiny_params(best_by="swd")
+    track = Tracker(tmp_path / "spool.jsonl")
+    run(params, train=train, gan=tmp_path / "whole", scratch=tmp_path / "scratch", track=track)
+    track.close("FINISHED")
+    events = [json.loads(line) for line in (tmp_path / "spool.jsonl").read_text(encoding="utf-8").splitlines()]
+    scores = {event["step"]: event["metrics"]["swd"] for event in events if "swd" in event.get("metrics", {})}
+    best = json.loads((tmp_path / "whole" / "best" / "score.json").read_text(encoding="utf-8"))
+    assert best == {"images_seen": min(scores, key=scores.__getitem__), "swd": min(scores.values())}
+    assert load_generator(tmp_path / "whole" / "best", torch.device("cpu"))[1].images_seen == best["images_seen"]
+    state = read_checkpoint((tmp_path / "whole" / "best" / "checkpoint.pt").read_bytes())
+    assert int(state["images_seen"]) == best["images_seen"]
+
+    with pytest.raises(StoppedError):
+        run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=_Stopping(240))
+    run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert hashes(tmp_path / "gan") == hashes(tmp_path / "whole")
+    weights = "generator.safetensors"
+    assert hashes(tmp_path / "gan")[weights] == hashes(undisturbed / "gan")[weights]  # looking changes nothing
+
+
 def test_a_changed_parameter_or_dataset_never_goes_on_from_an_old_state(train: Path, tmp_path: Path) -> None:
     colour = write_data(tmp_path / "colour", channels=3)
     identities = {

@@ -41,6 +41,7 @@ TINY: dict[str, Any] = {
     "samples_per_category": 3,
     "checkpoint_every_kimg": 0.08,
     "keep_checkpoints": 2,
+    "best_by": None,
     "watchdog": {"max_returns": 2, "rate_on_return": 0.5, "min_diversity": 0.02},
     "seed": 0,
 }
