@@ -36,15 +36,11 @@ run: environment ## everything, from nothing to the report
 
 .PHONY: test
 test: environment ## the tests, under ten minutes on two cores
-	python -m pytest -m "not slow and not gpu and not in_work"
+	python -m pytest -m "not slow and not gpu"
 
 .PHONY: test-slow
 test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
-
-.PHONY: test-in-work
-test-in-work: environment ## the room that is not finished: studio
-	python -m pytest -m "in_work"
 
 .PHONY: check
 check: environment ## format, lint, types

@@ -23,13 +23,3 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no {SHARED_DATA}")
     return SHARED_DATA
-
-
-IN_WORK = ("test_studio_",)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of rooms that no stage uses yet."""
-    for item in items:
-        if item.path.name.startswith(IN_WORK):
-            item.add_marker(pytest.mark.in_work)

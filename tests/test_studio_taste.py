@@ -48,6 +48,7 @@ def test_descendants_are_as_likely_as_their_parents() -> None:
     assert candidate_latents(parents, 64, 1.0, rng).shape[0] > candidate_latents(parents[:0], 64, 1.0, rng).shape[0]
 
 
+@pytest.mark.slow
 def test_simulated_designers_are_satisfied_sooner_than_by_chance(tmp_path: Path) -> None:
     found = satisfied_shares(open_generator(write_stand_in(tmp_path)), designers=12)
     for kind in ("garment in mind", "leaning"):
