@@ -221,9 +221,10 @@ rule reference:
         gpu=int(doors.has_gpu()),  # without one, it runs beside the training
     params:
         section=SECTIONS["reference"],
+        scratch=".scratch/weights",
     shell:
         "python -m pipeline reference --params {params.section:q} --log {log} --train {input.train}"
-        " --reference {output.reference}"
+        " --reference {output.reference} --scratch {params.scratch}"
 
 
 rule train:

@@ -42,7 +42,7 @@ ROOMS = {
     "dedup": ("images",),
     "curate": ("images", "reporting"),
     "augment": ("images",),
-    "reference": ("gan", "metrics"),
+    "reference": ("gan", "images", "metrics"),
     "train": ("gan", "images"),
     "evaluate": ("gan", "images", "metrics"),
     "report": ("images", "metrics", "reporting"),

@@ -20,13 +20,17 @@ from pipeline.gan.latents import draw_latents, labels_in_equal_shares, spherical
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import chosen_device, device_name
+from pipeline.images.neighbours import Limits
 from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import judging, sheets
+from pipeline.metrics.bootstrap import deviation_of_mean
 from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.findings import Beside, Score, accuracy_on_real, entries_of
-from pipeline.metrics.judging import Judged
+from pipeline.metrics.judging import Diversity, Judged
+from pipeline.metrics.memorisation import Closest, PerceptualHash, closest, prints_of
 from pipeline.metrics.neighbours import nearest
+from pipeline.metrics.path_length import path_lengths
 from pipeline.metrics.real import RealPictures, Reference, load_reference, real_pictures
 from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
 from pipeline.params import EvaluateParams
@@ -173,6 +177,53 @@ def verdict_of(
     return Verdict(generative, scores, repeats[0], test)
 
 
+def diversity_score(
+    extractor: Extractor, samples: list[NDArray[np.float32]], labels: NDArray[np.int64], known: Reference, real: RealPictures
+) -> Score:
+    """Variety within a category by the features of each repeat, beside that of the test pictures."""
+    categories, of_test = known.classifier.card.n_categories, known.features(extractor, "test")
+    repeats = [Diversity.of(labels, features, categories) for features in samples]
+    floor = Beside(Diversity.of(real.test.labels, of_test, categories).value, real.test.in_passport(len(of_test)))
+    return Score("diversity", extractor, [each.value for each in repeats], floor, bootstrap=repeats[0].deviation)
+
+
+def memorised(
+    samples: list[NDArray[np.uint8]], reference: Reference, real: RealPictures, params: EvaluateParams
+) -> tuple[Score, Closest]:
+    """Share of each repeat's pictures that look like a training picture, beside that of test pictures; the first's closest."""
+    trained_on, of_test = reference.prints("train"), reference.prints("test")
+    limits = Limits(params.look_alikes.max_distance_bits, params.look_alikes.max_thumbnail_difference)
+    test, *repeats = (
+        closest(prints, trained_on, limits.distance_bits) for prints in (of_test, *(prints_of(images) for images in samples))
+    )
+    score = Score(
+        "look_alikes",
+        PerceptualHash(),
+        [float(repeat.within(limits).mean()) for repeat in repeats],
+        Beside(float(test.within(limits).mean()), real.test.in_passport(len(of_test))),
+        bootstrap=deviation_of_mean(repeats[0].within(limits).astype(np.float64)),
+    )
+    return score, repeats[0]
+
+
+def path_scores(generator: nn.Module, card: GeneratorCard, extractors: list[Extractor], params: EvaluateParams) -> list[Score]:
+    """The perceptual path length by each extractor; none where none is asked for, or the latent is one number."""
+    if not params.ppl_paths or card.latent_dim < 2:
+        return []
+    labels = labels_in_equal_shares(params.ppl_paths, len(card.categories))
+    repeats = [path_lengths(generator, extractors, labels, card.latent_dim, params.seed + n) for n in range(params.repeats)]
+    return [
+        Score(
+            "ppl",
+            extractor,
+            [float(lengths[extractor.name].mean()) for lengths in repeats],
+            None,
+            bootstrap=deviation_of_mean(repeats[0][extractor.name]),
+        )
+        for extractor in extractors
+    ]
+
+
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write `image` (H, W, 1 or 3) as PNG."""
     Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(path, format="PNG")
@@ -182,6 +233,7 @@ def write_evaluation(
     folder: Path,
     images: NDArray[np.uint8],
     verdict: Verdict,
+    alike: Closest,
     trained_on: NDArray[np.uint8],
     categories: list[str],
     params: EvaluateParams,
@@ -191,10 +243,14 @@ def write_evaluation(
     count, columns, labels = len(categories), params.pictures_per_category, pictures.labels
     save_png(folder / "grid.png", sheets.first_of_each(images, labels, count, columns))
     save_png(folder / "best_worst.png", sheets.best_and_worst(images, labels, count, columns, verdict.generative.realism))
-    closest = sheets.beside_their_nearest(
+    nearest_by_features = sheets.beside_their_nearest(
         images, labels, count, columns, trained_on, pictures.training_rows, pictures.training_distances
     )
-    save_png(folder / "nearest.png", closest)
+    save_png(folder / "nearest.png", nearest_by_features)
+    save_png(
+        folder / "look_alikes.png",
+        sheets.beside_their_nearest(images, labels, count, columns, trained_on, alike.rows, alike.differences),
+    )
     table = judging.by_category(pictures, verdict.test, categories, params.near_copy_quantile)
     table.to_csv(folder / "per_category.csv", index=False, lineterminator="\n")
     judging.confusion(pictures, categories).to_csv(folder / "confusion.csv", index=False, lineterminator="\n")
@@ -247,6 +303,7 @@ def run(
     known = load_reference(reference, real, params.threads, device)
     labels = labels_in_equal_shares(params.samples, len(data.categories))
     found: list[Generative] = []
+    others: list[Score] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [drawn_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
@@ -254,17 +311,21 @@ def run(
         for extractor in known.pretrained:
             features = [extractor.features(images) for images in samples]
             found.append(generative_scores(extractor, features, known, real, params))
+            others.append(diversity_score(extractor, features, labels, known, real))
             log.info("measured with %s", extractor.name)
         verdict = verdict_of(known, samples, labels, real, params)
         found.append(verdict.generative)
+        look_alikes, alike = memorised(samples, known, real, params)
+        others += [look_alikes, *path_scores(generator, card, [*known.pretrained, known.own], params)]
         with whole_folder(evaluation) as partial:
-            write_evaluation(partial, samples[0], verdict, real.train.images, data.categories, params)
+            write_evaluation(partial, samples[0], verdict, alike, real.train.images, data.categories, params)
             walks = walks_of(generator, card, params.pictures_per_category, params.seed)
             save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
             by_count = pd.concat([each.fd_by_count for each in found])
             by_count.to_csv(partial / "fd_by_count.csv", index=False, lineterminator="\n")
     in_passport = real.test.in_passport(len(real.test.images))
-    entries = entries_of([*(score for each in found for score in each.scores), *verdict.scores], params, in_passport)
+    scores_found = [*(score for each in found for score in each.scores), *verdict.scores, *others]
+    entries = entries_of(scores_found, params, in_passport)
     entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})

@@ -28,6 +28,9 @@ from pipeline.errors import ParamsError
 STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
 
 
+EXTRACTORS = ("efflite0", "classifier", "inception", "phash")  # those that are always known
+
+
 class Section(BaseModel):
     """Base of every section: frozen, strict, complete."""
 
@@ -355,15 +358,42 @@ class ClassifierParams(Section):
     seed: Seed
 
 
+class ModuleParams(Section):
+    """Any torch module that makes a row of features (N, D), or feature maps (N, D, H, W), of pictures."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]  # its numbers are called fd_<name> and so on
+    build: Annotated[str, Field(pattern=r"^\w+(\.\w+)*:\w+$")]  # package.module:callable that returns the module …
+    arguments: dict[str, Any]  # … called with these
+    side_px: Annotated[int, Field(ge=16, le=1024)]  # of the pictures it is given, as RGB in [0, 1] …
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]  # … less this …
+    deviation: Annotated[list[Positive], Field(min_length=3, max_length=3)]  # … and divided by this
+
+
 class ReferenceParams(Section):
     floor_pictures: Annotated[int, Field(ge=2)]  # training pictures that stand in for samples: what real pictures score
     noise_pictures: Annotated[int, Field(ge=2)]  # of nothing: what no picture scores worse than
     seed: Seed
     classifier: ClassifierParams
     efflite0_px: Annotated[int, Field(ge=32, le=512)]  # side of the pictures EfficientNet-Lite0 is given
-    inception_weights: ExistingPath | None  # inception-2015-12-05.pt; null: clean-fid's own download, where there is one
+    inception_weights: Literal["download"] | ExistingPath | None  # a copy of inception-2015-12-05.pt; null: no fid
+    modules: list[ModuleParams]  # further extractors
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+
+    @field_validator("modules")
+    @classmethod
+    def _names_are_free(cls, modules: list[ModuleParams]) -> list[ModuleParams]:
+        names = [module.name for module in modules]
+        if taken := sorted({name for name in names if name in EXTRACTORS or names.count(name) > 1}):
+            raise ValueError(f"name taken: {', '.join(taken)}")
+        return modules
+
+
+class LookAlikeParams(Section):
+    """When a sample looks like a training picture, both inclusive and as in dedup."""
+
+    max_distance_bits: Annotated[int, Field(ge=0, le=16)]
+    max_thumbnail_difference: Annotated[float, Field(ge=0, le=2)]
 
 
 class EvaluateParams(Section):
@@ -376,6 +406,8 @@ class EvaluateParams(Section):
     fd_counts: list[Annotated[int, Field(ge=2)]]  # fewer samples, ascending, from which fd is extrapolated to infinitely many
     bootstraps: Annotated[int, Field(ge=0)]  # resamples behind the ± of fd and is by drawing the pictures again; below 2: none
     near_copy_quantile: Annotated[float, Field(gt=0, lt=1)]  # of unseen real pictures' distances to the training set
+    look_alikes: LookAlikeParams
+    ppl_paths: Annotated[int, Field(ge=0)]  # steps along paths between latents, a repeat; 0: no perceptual path length
     pictures_per_category: Annotated[int, Field(ge=2, le=64)]
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it

@@ -11,7 +11,8 @@ from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import chosen_device, chosen_precision, device_name
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
-from pipeline.metrics.real import FLOOR_ROWS, features_path, pretrained_in, real_pictures, write_reference_card
+from pipeline.metrics.memorisation import prints_of
+from pipeline.metrics.real import FLOOR_ROWS, features_path, pretrained_in, prints_path, real_pictures, write_reference_card
 from pipeline.params import ReferenceParams
 from pipeline.store.arrays import read_card
 from pipeline.store.files import whole_folder
@@ -20,14 +21,17 @@ from pipeline.store.tracking import Tracker
 log = logging.getLogger(__name__)
 
 
-def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker) -> None:
-    """Write the classifier, the other extractors' networks, and features of the real pictures into `reference`."""
+def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path, track: Tracker) -> None:
+    """Write the classifier, the other extractors' networks, and features of the real pictures into `reference`.
+
+    Downloads are kept in `scratch`.
+    """
     data, real = read_card(train), real_pictures(train)
     categories, device = len(data.categories), chosen_device(params.device, "reference")
     track.tags({"device": device_name(device)})
     for split in ("reference_train", "reference_test"):
         track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
-    weights = extractors.inception_weights(Path(params.inception_weights) if params.inception_weights else None)
+    weights = extractors.inception_weights(params.inception_weights, scratch)
     prepare_processor(params.threads)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -54,16 +58,18 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, track: Tracker
         np.save(features_path(folder, own, "noise"), own.features(noise))
         if isinstance(weights, Path):
             shutil.copyfile(weights, folder / extractors.INCEPTION_FILE)  # so that the reference is whole wherever it is pulled
-        pretrained = pretrained_in(folder, params.efflite0_px, params.threads, device)
+        pretrained = pretrained_in(folder, params.efflite0_px, params.modules, params.threads, device)
         for extractor in pretrained:
             np.save(features_path(folder, extractor, "test"), extractor.features(real.test.images))
             np.save(features_path(folder, extractor, "floor"), extractor.features(real.train.images[floor_rows]))
             np.save(features_path(folder, extractor, "noise"), extractor.features(noise))
             log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
         np.save(folder / FLOOR_ROWS, floor_rows)
+        for of, split in (("test", real.test), ("train", real.train)):
+            np.save(prints_path(folder, of), prints_of(split.images))
         absent = {"fid": weights} if isinstance(weights, str) else {}
         of_noise: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
-        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, of_noise, absent)
+        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, params.modules, of_noise, absent)
     right = classifiers.accuracy(classifiers.probabilities_of(trained.scores(of_test)), real.test.labels)
     log.info("the classifier is right about %.4f of the real test pictures", right)
     track.metrics({"class_accuracy_real": right})

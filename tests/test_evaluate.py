@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from pipeline import evaluate, reference
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
-from pipeline.metrics import extractors
 from pipeline.metrics.passport import why_not_comparable
 from pipeline.metrics.real import load_reference, real_pictures
 from pipeline.params import EvaluateParams, ReferenceParams, parse_section
@@ -36,6 +36,8 @@ TINY: dict[str, Any] = {
     "fd_counts": [10, 20],
     "bootstraps": 3,
     "near_copy_quantile": 0.1,
+    "look_alikes": {"max_distance_bits": 4, "max_thumbnail_difference": 0.1},
+    "ppl_paths": 8,
     "pictures_per_category": 4,
     "device": "cpu",
     "threads": 1,
@@ -47,6 +49,7 @@ REFERENCE: dict[str, Any] = {
     "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
     "efflite0_px": 32,
     "inception_weights": None,
+    "modules": [],
     "device": "cpu",
     "threads": 1,
 }
@@ -61,7 +64,8 @@ def params_with(**changes: Any) -> EvaluateParams:
 def make_reference(folder: Path, **changes: Any) -> None:
     section = parse_section("reference", json.dumps({**REFERENCE, **changes}))
     assert isinstance(section, ReferenceParams)
-    reference.run(section, train=folder / "train", reference=folder / "reference", track=Tracker())
+    paths = {name: folder / name for name in ("train", "reference", "scratch")}
+    reference.run(section, **paths, track=Tracker())
 
 
 def pictures(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -121,11 +125,9 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_inception_and_the_same_threads(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def _the_same_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractors, "CLEAN_FID_FOLDER", tmp_path_factory.mktemp("empty"))
-        yield
+    yield
     torch.set_num_threads(threads)
 
 
@@ -149,7 +151,7 @@ def test_every_number_has_its_passport(evaluated: Path) -> None:
         passport = entry["passport"]
         assert np.isfinite(entry["value"]), name
         assert entry["plus_minus"] >= 0, name
-        assert len(passport["extractor"]["weights_sha256"]) == 64, name
+        assert passport["extractor"]["name"] == "phash" or len(passport["extractor"]["weights_sha256"]) == 64, name
         assert passport["reference"] == {
             "split": "reference_test",
             "sha256": split_sha256(evaluated / "train", "reference_test"),
@@ -205,6 +207,7 @@ def test_pictures_and_tables(evaluated: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "grid.png",
         "nearest.png",
+        "look_alikes.png",
         "best_worst.png",
         "walks.png",
         "confusion.csv",
@@ -253,6 +256,8 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
         "efflite0_noise.npy",
         "efflite0_test.npy",
         "floor_rows.npy",
+        "phash_test.npy",
+        "phash_train.npy",
         "reference.json",
     }
     code = str(Path(__file__).parent.parent)
@@ -318,10 +323,14 @@ def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, mon
     metrics = run(evaluated, tmp_path, params_with())
     assert metrics["near_copies_classifier"]["value"] == 1
     assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
+    assert metrics["look_alikes_phash"]["value"] == 1
+    assert metrics["look_alikes_phash"]["floor"] < 0.5
+    assert "learnt by heart" in metrics["look_alikes_phash"]["flag"]
     assert metrics["class_accuracy"]["value"] > 0.9
     # Each sample in nearest.png stands beside itself.
-    sheet = pixels(tmp_path / "evaluation" / "nearest.png")
-    np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2])
+    for name in ("nearest.png", "look_alikes.png"):
+        sheet = pixels(tmp_path / "evaluation" / name)
+        np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2], err_msg=name)
 
 
 def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(tmp_path: Path) -> None:
@@ -353,7 +362,7 @@ def test_a_generator_of_other_pictures_is_refused(evaluated: Path, tmp_path: Pat
 
 def test_too_few_samples_for_every_category(evaluated: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 are fewer than 2 for each of 3 categories"):
-        run(evaluated, tmp_path, params_with(samples=5))
+        run(evaluated, tmp_path, params_with(samples=5, fd_counts=[]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")

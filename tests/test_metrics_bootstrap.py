@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline.metrics import bootstrap
 from pipeline.metrics.frechet import frechet_distance_of_features
-from pipeline.metrics.kernel import kernel_distances
+from pipeline.metrics.kernel import drawn_subsets, kernel_distances
 from pipeline.metrics.neighbours import mean_distances
 from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
 
@@ -29,9 +29,9 @@ def test_the_deviation_of_a_mean_over_pairs_is_that_over_new_sets() -> None:
 
 
 def test_the_deviation_of_subsets_is_that_over_new_sets() -> None:
-    settings = {"subsets": 60, "subset_size": 40, "seed": 0}
-    spread = np.std([kernel_distances(_set(n), _set(n + 500, shift=0.4), **settings).mean() for n in range(60)], ddof=1)
-    found = bootstrap.deviation_of_subsets(kernel_distances(_set(900), _set(901, shift=0.4), **settings), 40, 400)
+    drawn = drawn_subsets((400, 400), 60, 40, 0)
+    spread = np.std([kernel_distances(_set(n), _set(n + 500, shift=0.4), drawn).mean() for n in range(60)], ddof=1)
+    found = bootstrap.deviation_of_subsets(kernel_distances(_set(900), _set(901, shift=0.4), drawn), 40, 400)
     assert found == pytest.approx(spread, rel=0.5)
 
 

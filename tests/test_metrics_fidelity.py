@@ -15,7 +15,7 @@ from pipeline.metrics import neighbours
 from pipeline.metrics.classifier import probabilities_of
 from pipeline.metrics.frechet import frechet_distance_of_features
 from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import kernel_distances
+from pipeline.metrics.kernel import drawn_subsets, kernel_distances
 from pipeline.metrics.manifold import manifold_of, overlap
 from pipeline.metrics.scores import Measured, ScoreSettings, measure, statistics_of
 
@@ -63,7 +63,7 @@ def test_the_inception_score_is_torch_fidelitys(splits: int) -> None:
 def test_the_kernel_distance_is_torch_fidelitys(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
     drawn = {"kid_subsets": 6, "kid_subset_size": 100, "rng_seed": 7, "verbose": False}
     theirs = kid_features_to_metric(torch.tensor(samples), torch.tensor(real), **drawn)
-    ours = kernel_distances(real, samples, subsets=6, subset_size=100, seed=7)
+    ours = kernel_distances(real, samples, drawn_subsets((350, COUNT), 6, 100, 7))
     assert ours.mean() == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)
     assert ours.std() == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-4)
 
@@ -103,8 +103,9 @@ def test_the_order_of_pictures_does_not_matter(real: NDArray[np.float32], sample
 
 
 def test_kids_subsets_agree_in_any_order_within_their_spread(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
-    straight = kernel_distances(real, samples, subsets=40, subset_size=100, seed=0)
-    shuffled = kernel_distances(real, np.random.default_rng(4).permutation(samples), subsets=40, subset_size=100, seed=0)
+    drawn = drawn_subsets((350, COUNT), 40, 100, 0)
+    straight = kernel_distances(real, samples, drawn)
+    shuffled = kernel_distances(real, np.random.default_rng(4).permutation(samples), drawn)
     assert straight.mean() != shuffled.mean()
     assert abs(straight.mean() - shuffled.mean()) < 4 * straight.std() / np.sqrt(20)
 

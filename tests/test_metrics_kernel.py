@@ -8,11 +8,17 @@ import torch
 from cleanfid.fid import kernel_distance as clean_fid_distance
 from numpy.typing import NDArray
 
-from pipeline.metrics.kernel import kernel_distances, squared_discrepancy
+from pipeline.metrics.kernel import drawn_subsets, kernel_distances, means_within, squared_discrepancy
 
 
 def _features(seed: int, count: int, dim: int, shift: float = 0.0) -> NDArray[np.float64]:
     return np.random.default_rng(seed).standard_normal((count, dim)) + shift
+
+
+def _distances(
+    real: NDArray[np.floating], samples: NDArray[np.floating], subsets: int, size: int, seed: int = 0
+) -> NDArray[np.float64]:
+    return kernel_distances(real, samples, drawn_subsets((len(samples), len(real)), subsets, size, seed))
 
 
 @pytest.mark.parametrize("counts", [(300, 300), (120, 300), (300, 50)])
@@ -20,15 +26,15 @@ def test_it_equals_clean_fid_on_the_same_subsets(counts: tuple[int, int]) -> Non
     real, samples = _features(0, counts[0], 24), _features(1, counts[1], 24, 0.3)
     np.random.seed(7)  # noqa: NPY002
     expected = clean_fid_distance(real, samples, num_subsets=6, max_subset_size=100)
-    distances = kernel_distances(real, samples, subsets=6, subset_size=100, seed=7)
+    distances = _distances(real, samples, 6, 100, 7)
     assert distances.shape == (6,)
     assert distances.mean() == pytest.approx(expected, rel=1e-9)
 
 
 def test_single_precision_features_keep_six_digits() -> None:
     real, samples = _features(0, 500, 64), _features(1, 500, 64, 0.3)
-    exact = kernel_distances(real, samples, subsets=3, subset_size=200, seed=0)
-    single = kernel_distances(real.astype(np.float32), samples.astype(np.float32), subsets=3, subset_size=200, seed=0)
+    exact = _distances(real, samples, 3, 200)
+    single = _distances(real.astype(np.float32), samples.astype(np.float32), 3, 200)
     np.testing.assert_allclose(single, exact, rtol=1e-6)
 
 
@@ -55,5 +61,17 @@ def test_global_random_state_is_left_alone() -> None:
     np.random.seed(3)  # noqa: NPY002
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
-    kernel_distances(_features(0, 30, 4), _features(1, 30, 4), subsets=2, subset_size=10, seed=0)
+    _distances(_features(0, 30, 4), _features(1, 30, 4), 2, 10)
     assert np.random.random() == expected  # noqa: NPY002
+
+
+def test_means_within_the_reference_are_taken_as_given() -> None:
+    real, samples = _features(0, 60, 8), _features(1, 50, 8, 0.3)
+    drawn = drawn_subsets((50, 60), 4, 20, 0)
+    known = means_within(real, [rows for _, rows in drawn])
+    np.testing.assert_array_equal(kernel_distances(real, samples, drawn, known), kernel_distances(real, samples, drawn))
+    np.testing.assert_allclose(
+        kernel_distances(real, samples, drawn),
+        [squared_discrepancy(torch.tensor(samples[mine]), torch.tensor(real[theirs])) for mine, theirs in drawn],
+        rtol=1e-9,
+    )

@@ -52,6 +52,13 @@ class Classifier:
     network: nn.Sequential
     card: ClassifierCard
 
+    @torch.inference_mode()
+    def features_of_pictures(self, pictures: Tensor) -> NDArray[np.float32]:
+        """The same of a batch of pictures, NCHW float32 in [0, 255]."""
+        device = next(self.network.parameters()).device
+        channels_last = pictures.to(device, memory_format=torch.channels_last)
+        return self.network[:-1](channels_last / 127.5 - 1).cpu().numpy()
+
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The penultimate layer's output (N, 128), after its ReLU, of `images` (N, H, W, C)."""
         return _applied(self.network[:-1], images)

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, SourceError
 from pipeline.metrics.classifier import Classifier
 from pipeline.metrics.efflite0 import EfficientLite0, export_onnx, weights_path
+from pipeline.store.downloads import download
 from pipeline.store.files import sha256_of_file
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
@@ -25,7 +26,9 @@ CLASSIFIER = "classifier"  # the name of the run's own extractor
 INCEPTION_PX = 299
 INCEPTION_FILE = "inception-2015-12-05.pt"  # the name clean-fid looks for
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-CLEAN_FID_FOLDER = Path("/tmp")  # where clean-fid keeps its download
+INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"  # clean-fid's
+INCEPTION_MAX_BYTES = 200_000_000
+DOWNLOAD = "download"  # in place of a path
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Extractor:
     width_px: int
     resize_filter: str
     runtime: str
-    of_batch: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    of_pictures: Callable[[Tensor], NDArray[np.float32]]  # NCHW float32 in [0, 255], C 1 or 3, a batch at a time
 
     @property
     def in_passport(self) -> dict[str, str]:
@@ -52,17 +55,22 @@ class Extractor:
         }
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features (N, D) of `images` (N, H, W, C), N at least 1."""
+        """Features (N, D) of `images` (N, H, W, 1 or 3), N at least 1."""
         starts = tqdm(range(0, len(images), BATCH), desc=self.name, unit_scale=BATCH, unit="img", mininterval=1.0)
-        return np.concatenate([self.of_batch(images[start : start + BATCH]) for start in starts])
+        return np.concatenate([self.of_pictures(as_floats(images[start : start + BATCH])) for start in starts])
 
 
-def resized_rgb(images: NDArray[np.uint8], side_px: int, device: torch.device) -> Tensor:
-    """`images` (N, H, W, 1 or 3) as RGB (N, 3, side_px, side_px) float32 in [0, 255], stretched where they are not square.
+def as_floats(images: NDArray[np.uint8]) -> Tensor:
+    """`images` (N, H, W, C) as NCHW float32."""
+    return torch.tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+
+
+def resized_rgb(pictures: Tensor, side_px: int, device: torch.device) -> Tensor:
+    """`pictures` (N, 1 or 3, H, W) in [0, 255] as RGB (N, 3, side_px, side_px), stretched where they are not square.
 
     Equal to clean-fid's `make_resizer("PIL", False, "bicubic", …)`, all pictures at once.
     """
-    pictures = torch.tensor(np.ascontiguousarray(images), device=device).permute(0, 3, 1, 2).float()
+    pictures = pictures.to(device)
     if pictures.shape[2:] != (side_px, side_px):
         pictures = interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True).clamp(0, 255)
     return pictures.expand(-1, 3, -1, -1).contiguous()
@@ -87,36 +95,40 @@ def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device
         network = EfficientLite0(side_px).to(device)
 
         @torch.inference_mode()
-        def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return network(resized_rgb(images, side_px, device)).cpu().numpy()
+        def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
+            return network(resized_rgb(pictures, side_px, device)).cpu().numpy()
 
     else:
         if not exported.exists():
             export_onnx(exported, side_px)
         session = onnx_session(exported, threads)
 
-        def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return session.run(None, {"pictures": resized_rgb(images, side_px, device).numpy()})[0]
+        def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
+            return session.run(None, {"pictures": resized_rgb(pictures, side_px, device).numpy()})[0]
 
     runtime = f"torch on {device.type}" if device.type == "cuda" else "onnxruntime on cpu"
-    return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, of_batch)
+    return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, of_pictures)
 
 
-def inception_weights(path: Path | None) -> Path | str:
-    """The file of FID's Inception network, at `path` or where clean-fid keeps its download; or why there is none.
+def inception_weights(asked: str | None, scratch: Path) -> Path | str:
+    """The file of FID's Inception network, at the path `asked` or downloaded into `scratch`; or why there is none.
 
-    Raises InputError when the file at `path` is not that network.
+    Raises InputError when the file at that path is not that network, SourceError when it cannot be downloaded.
     """
-    found = path or CLEAN_FID_FOLDER / INCEPTION_FILE
-    if not found.is_file():
-        return f"no Inception weights where clean-fid keeps them; set reference.inception_weights to a copy of {INCEPTION_FILE}"
-    if sha256_of_file(found) == INCEPTION_SHA256:
-        return found
-    if path is not None:
+    if asked is None:
+        return f"reference.inception_weights is null; set it to {DOWNLOAD}, or to a copy of {INCEPTION_FILE}"
+    if asked == DOWNLOAD:
+        try:
+            return download(INCEPTION_URL, scratch / INCEPTION_FILE, INCEPTION_SHA256, INCEPTION_MAX_BYTES)
+        except SourceError as error:
+            raise SourceError(
+                f"{error}; or set reference.inception_weights to a copy of {INCEPTION_FILE}, or to null"
+            ) from None
+    if sha256_of_file(Path(asked)) != INCEPTION_SHA256:
         raise InputError(
-            f"{path}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set reference.inception_weights to that file"
+            f"{asked}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set reference.inception_weights to that file"
         )
-    return f"clean-fid's {INCEPTION_FILE} is damaged (its SHA-256 is another); delete it or set reference.inception_weights"
+    return Path(asked)
 
 
 def inception(weights: Path, *, device: torch.device) -> Extractor:
@@ -126,11 +138,11 @@ def inception(weights: Path, *, device: torch.device) -> Extractor:
         network = InceptionV3W(folder, download=False).to(device).eval()
 
     @torch.inference_mode()
-    def of_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network(resized_rgb(images, INCEPTION_PX, device)).cpu().numpy()
+    def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
+        return network(resized_rgb(pictures, INCEPTION_PX, device)).cpu().numpy()
 
     return Extractor(
-        "inception", INCEPTION_SHA256, INCEPTION_PX, INCEPTION_PX, RESIZE_FILTER, f"torch on {device.type}", of_batch
+        "inception", INCEPTION_SHA256, INCEPTION_PX, INCEPTION_PX, RESIZE_FILTER, f"torch on {device.type}", of_pictures
     )
 
 
@@ -138,4 +150,4 @@ def of_classifier(classifier: Classifier, weights_sha256: str) -> Extractor:
     """The classifier's 128 penultimate features, at the pictures' own size."""
     card = classifier.card
     runtime = f"torch on {card.device}, trained in {card.precision}"
-    return Extractor(CLASSIFIER, weights_sha256, card.height, card.width, "none", runtime, classifier.features)
+    return Extractor(CLASSIFIER, weights_sha256, card.height, card.width, "none", runtime, classifier.features_of_pictures)

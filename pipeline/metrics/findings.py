@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metrics.extractors import Extractor
+from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.passport import library_versions
 from pipeline.metrics.scores import HIGHER_IS_BETTER, score_name
 from pipeline.params import EvaluateParams
@@ -23,9 +24,12 @@ SETTINGS = {
     "density": ("neighbours",),
     "coverage": ("neighbours",),
     "near_copies": ("near_copy_quantile",),
+    "look_alikes": ("look_alikes",),
+    "ppl": ("ppl_paths",),
 }
 # What noise scores says nothing of these.
-WITHOUT_CEILING = ("is", "diversity", "near_copies")
+WITHOUT_CEILING = ("is", "diversity")
+OF_COPIES = ("near_copies", "look_alikes")
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ class Beside:
 
 @dataclass(frozen=True)
 class Score:
-    """One score by one extractor: a value a repeat, what real pictures score, and what noise does."""
+    """One score by one ruler: a value a repeat, what real pictures score, and what noise does."""
 
     kind: str
-    extractor: Extractor
+    extractor: Extractor | PerceptualHash
     values: list[float]
     floor: Beside | None
     ceiling: Beside | None = None
@@ -70,7 +74,7 @@ class Score:
     @property
     def flag(self) -> str | None:
         """What is suspicious about it, if anything."""
-        if self.kind == "near_copies":
+        if self.kind in OF_COPIES:
             above = self.floor is not None and self.value - self.plus_minus > self.floor.value
             return "more than among unseen real pictures: look for training pictures learnt by heart" if above else None
         if self.floor and self._beats(self.floor.value):
@@ -82,11 +86,12 @@ class Score:
 
 def passport_of(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
     """What `score` was measured with."""
+    settings = params.model_dump()
     return {
         "extractor": score.extractor.in_passport,
         "reference": reference,
         "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
-        "settings": {name: getattr(params, name) for name in SETTINGS.get(score.kind, ())},
+        "settings": {name: settings[name] for name in SETTINGS.get(score.kind, ())},
         "plus_minus": PLUS_MINUS,
         "libraries": library_versions(),
     }

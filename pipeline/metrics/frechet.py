@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg.lapack import dpstrf
 from torch import Tensor
 
 
@@ -16,11 +16,11 @@ def mean_and_covariance(features: NDArray[np.floating]) -> tuple[NDArray[np.floa
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """L (D, R) with L Lᵀ = `covariance`, as narrow as its rank R."""
-    # scipy, for torch's divide and conquer gives up on some covariances of fewer pictures than features.
-    values, vectors = (torch.tensor(part) for part in eigh(covariance.numpy()))
-    kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
-    return vectors[:, kept] * values[kept].sqrt()
+    """L (D, R) with L Lᵀ = `covariance`, as narrow as its rank R: Cholesky with pivots, which costs D R², not D³."""
+    lower, places, rank, _ = dpstrf(covariance.numpy(), lower=1)
+    root = np.empty((len(covariance), rank))
+    root[places - 1] = np.tril(lower)[:, :rank]
+    return torch.tensor(root)
 
 
 def _trace_of_product_root(covariance1: Tensor, covariance2: Tensor) -> float:

@@ -22,19 +22,38 @@ def squared_discrepancy(rows: Tensor, others: Tensor) -> float:
     return _within(rows) + _within(others) - 2 * float(_kernel(rows, others).mean())
 
 
-def kernel_distances(
-    reference: NDArray[np.floating], samples: NDArray[np.floating], *, subsets: int, subset_size: int, seed: int
-) -> NDArray[np.float64]:
-    """The kernel distance of each of `subsets` random subsets of both sets; their mean is KID, Bińkowski et al. 2018.
+Rows = NDArray[np.int64]
 
-    The mean equals clean-fid's `kernel_distance(reference, samples, subsets, subset_size)` after `np.random.seed(seed)`: the
-    same subsets are drawn. A subset is never larger than the smaller set.
+
+def drawn_subsets(counts: tuple[int, int], subsets: int, subset_size: int, seed: int) -> list[tuple[Rows, Rows]]:
+    """Random rows of the samples and of the reference, which have `counts` pictures, equally many of both, for each subset.
+
+    Those that clean-fid's `kernel_distance` draws after `np.random.seed(seed)`. A subset is never larger than the smaller set.
     """
     drawn = np.random.RandomState(seed)  # what is behind np.random, from which clean-fid draws
-    size = min(len(reference), len(samples), subset_size)
+    size = min(*counts, subset_size)
+    return [tuple(drawn.choice(count, size, replace=False) for count in counts) for _ in range(subsets)]  # type: ignore[misc]
+
+
+def means_within(features: NDArray[np.floating], chosen: list[Rows]) -> NDArray[np.float64]:
+    """Mean kernel of two different pictures of each subset of `features` (N, D)."""
+    rows = torch.tensor(features)
+    return np.array([_within(rows[one]) for one in chosen])
+
+
+def kernel_distances(
+    reference: NDArray[np.floating],
+    samples: NDArray[np.floating],
+    drawn: list[tuple[Rows, Rows]],
+    within_reference: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """The kernel distance of each of the subsets `drawn`; their mean is KID, Bińkowski et al. 2018.
+
+    It equals clean-fid's `kernel_distance` on the same subsets. `within_reference` are the means within the reference's
+    subsets, where they are known: they are the same for every set of as many samples.
+    """
+    if within_reference is None:
+        within_reference = means_within(reference, [others for _, others in drawn])
     rows, others = torch.tensor(samples), torch.tensor(reference)
-    distances = []
-    for _ in range(subsets):
-        mine = rows[drawn.choice(len(rows), size, replace=False)]
-        distances.append(squared_discrepancy(mine, others[drawn.choice(len(others), size, replace=False)]))
-    return np.array(distances)
+    across = np.array([float(_kernel(rows[mine], others[theirs]).mean()) for mine, theirs in drawn])
+    return means_within(samples, [mine for mine, _ in drawn]) + within_reference - 2 * across

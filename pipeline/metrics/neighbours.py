@@ -47,6 +47,6 @@ def near_copies(distances: NDArray[np.floating], real_distances: NDArray[np.floa
 
 def mean_distances(features: NDArray[np.floating]) -> NDArray[np.float64]:
     """Mean Euclidean distance (N,) of each row of `features` (N, D), N at least 2, from the others."""
-    rows = torch.tensor(features, dtype=torch.float64)
-    totals = torch.cat([block.sqrt().sum(1) for _, block in squared_distances(rows, rows)])
+    rows = torch.tensor(features)
+    totals = torch.cat([block.sqrt().sum(1, dtype=torch.float64) for _, block in squared_distances(rows, rows)])
     return (totals / (len(rows) - 1)).numpy()

@@ -13,7 +13,10 @@ from pipeline.errors import InputError
 from pipeline.metrics import extractors
 from pipeline.metrics.classifier import Classifier, classifier_sha256, load_classifier
 from pipeline.metrics.extractors import CLASSIFIER, INCEPTION_FILE, Extractor
+from pipeline.metrics.memorisation import PerceptualHash
+from pipeline.metrics.modules import of_module
 from pipeline.metrics.passport import library_versions
+from pipeline.params import ModuleParams
 from pipeline.store.arrays import read_split, split_sha256
 from pipeline.store.files import write_json
 
@@ -47,6 +50,7 @@ class ReferenceCard:
     """What reference.json holds."""
 
     efflite0_px: int
+    modules: list[dict[str, Any]]  # as in params.yaml
     sha256: dict[str, str]  # of the images of each split
     extractors: list[dict[str, str]]  # as they stand in passports
     noise: dict[str, str | int]  # as it stands in passports
@@ -64,6 +68,10 @@ class Reference:
     classifier: Classifier
     noise: dict[str, str | int]  # as it stands in passports
     absent: dict[str, str]
+
+    def prints(self, of: str) -> NDArray[np.void]:
+        """Hashes and thumbnails (N,), of the dtype memorisation.PRINT, of the pictures `test` or `train`."""
+        return np.load(prints_path(self.folder, of))
 
     def features(self, extractor: Extractor, of: str) -> NDArray[np.float32]:
         """Features (N, D) of the pictures `test`, `floor` or `noise`; the classifier has those of `train`, too."""
@@ -86,6 +94,11 @@ def own_test_features(folder: Path) -> NDArray[np.float32]:
         raise InputError(f"{path}: cannot be read ({error}); run reference again") from error
 
 
+def prints_path(folder: Path, of: str) -> Path:
+    """Where the hashes and thumbnails of `test` or `train` are."""
+    return folder / f"{PerceptualHash().name}_{of}.npy"
+
+
 def _real_split(train: Path, name: str) -> Split:
     images, labels = read_split(train, name)
     if len(images) < 2:
@@ -98,12 +111,14 @@ def real_pictures(train: Path) -> RealPictures:
     return RealPictures(_real_split(train, "reference_test"), _real_split(train, "reference_train"))
 
 
-def pretrained_in(folder: Path, efflite0_px: int, threads: int, device: torch.device) -> list[Extractor]:
-    """Extractors trained on other pictures, their networks in `folder`: EfficientNet-Lite0, and Inception where it is there."""
+def pretrained_in(
+    folder: Path, efflite0_px: int, modules: list[ModuleParams], threads: int, device: torch.device
+) -> list[Extractor]:
+    """Extractors trained on other pictures: EfficientNet-Lite0, Inception where `folder` has it, and `modules`."""
     found = [extractors.efflite0(efflite0_px, exported=folder / EFFLITE0, threads=threads, device=device)]
     if (folder / INCEPTION_FILE).exists():
         found.append(extractors.inception(folder / INCEPTION_FILE, device=device))
-    return found
+    return found + [of_module(module, device) for module in modules]
 
 
 def write_reference_card(
@@ -111,12 +126,21 @@ def write_reference_card(
     used: list[Extractor],
     real: RealPictures,
     efflite0_px: int,
+    modules: list[ModuleParams],
     noise: dict[str, str | int],
     absent: dict[str, str],
 ) -> None:
     """Write reference.json into `folder`."""
     sha256 = {split.name: split.sha256 for split in (real.test, real.train)}
-    card = ReferenceCard(efflite0_px, sha256, [each.in_passport for each in used], noise, absent, library_versions())
+    card = ReferenceCard(
+        efflite0_px,
+        [module.model_dump() for module in modules],
+        sha256,
+        [each.in_passport for each in used],
+        noise,
+        absent,
+        library_versions(),
+    )
     write_json(folder / CARD, asdict(card))
 
 
@@ -137,7 +161,9 @@ def load_reference(folder: Path, real: RealPictures, threads: int, device: torch
         card = ReferenceCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder / CARD}: cannot be read ({error}); run reference again") from error
-    pretrained, classifier = pretrained_in(folder, card.efflite0_px, threads, device), load_classifier(folder, device)
+    modules = [ModuleParams.model_validate(module) for module in card.modules]
+    pretrained = pretrained_in(folder, card.efflite0_px, modules, threads, device)
+    classifier = load_classifier(folder, device)
     own = extractors.of_classifier(classifier, classifier_sha256(folder))
     for name, (then, now) in _differences(card, real, [*pretrained, own]).items():
         raise InputError(f"{folder}: made with other {name} ({then}, here {now}); run reference again")

@@ -1,6 +1,6 @@
 """Every score that one pass of features gives, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.metrics import bootstrap
 from pipeline.metrics.extrapolation import at_infinity, moments_of_first
 from pipeline.metrics.frechet import frechet_distance, frechet_distance_of_features, mean_and_covariance
-from pipeline.metrics.kernel import kernel_distances
+from pipeline.metrics.kernel import drawn_subsets, kernel_distances, means_within
 from pipeline.metrics.manifold import Manifold, Overlap, manifold_of, overlap
 
 # Kinds of score, and whether more is better.
@@ -24,6 +24,8 @@ HIGHER_IS_BETTER = {
     "is": True,
     "diversity": True,
     "near_copies": False,
+    "look_alikes": False,
+    "ppl": False,
 }
 
 
@@ -58,6 +60,15 @@ class ReferenceStatistics:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     manifold: Manifold
+    kernels: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # means within KID's subsets, by the count of samples
+
+    def kernel_distances(self, samples: NDArray[np.float32], settings: ScoreSettings) -> NDArray[np.float64]:
+        """The kernel distance of each subset of `samples` (M, D)."""
+        count = len(samples)
+        drawn = drawn_subsets((count, len(self.features)), settings.kid_subsets, settings.kid_subset_size, settings.seed)
+        if count not in self.kernels:
+            self.kernels[count] = means_within(self.features, [rows for _, rows in drawn])
+        return kernel_distances(self.features, samples, drawn, self.kernels[count])
 
 
 @dataclass(frozen=True)
@@ -88,9 +99,7 @@ def distances_by_count(
 def measure(reference: ReferenceStatistics, samples: NDArray[np.float32], settings: ScoreSettings) -> Measured:
     """Scores of `samples` (M, D); `fd_infinity` where `fd_counts` leave something to extrapolate from."""
     lying = overlap(reference.manifold, manifold_of(samples, settings.neighbours))
-    distances = kernel_distances(
-        reference.features, samples, subsets=settings.kid_subsets, subset_size=settings.kid_subset_size, seed=settings.seed
-    )
+    distances = reference.kernel_distances(samples, settings)
     by_count = distances_by_count(reference, samples, settings)
     infinity = {"fd_infinity": at_infinity(by_count)} if len(by_count) > 1 else {}
     values = {"fd": by_count[len(samples)], **infinity, "kid": float(distances.mean()), **lying.scores}

@@ -48,6 +48,14 @@ MEANINGS = {
         "Near-copies",
         "Share of generated pictures closer to a training picture than unseen real ones are. Lower is better.",
     ),
+    "look_alikes": (
+        "Look-alikes",
+        "Share of generated pictures that would be dropped as duplicates of a training picture. Lower is better.",
+    ),
+    "ppl": (
+        "Perceptual path length",
+        "How far the picture moves, by features, for a small step of its latent. Lower is smoother.",
+    ),
 }
 HEADLINES = ("class_accuracy", "fd_classifier", "precision_classifier", "recall_classifier")
 
