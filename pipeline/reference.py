@@ -65,8 +65,8 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
             np.save(features_path(folder, extractor, "noise"), extractor.features(noise))
             log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
         np.save(folder / FLOOR_ROWS, floor_rows)
-        for of, split in (("test", real.test), ("train", real.train)):
-            np.save(prints_path(folder, of), prints_of(split.images))
+        for of, pictures in (("test", real.test), ("train", real.train)):
+            np.save(prints_path(folder, of), prints_of(pictures.images))
         absent = {"fid": weights} if isinstance(weights, str) else {}
         of_noise: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
         write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, params.modules, of_noise, absent)

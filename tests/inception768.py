@@ -12,7 +12,7 @@ def _folded(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, BasicConv2d):
             of = module.conv
-            module.conv = nn.Conv2d(of.in_channels, of.out_channels, of.kernel_size, of.stride, of.padding)  # type: ignore[arg-type]
+            module.conv = nn.Conv2d(of.in_channels, of.out_channels, of.kernel_size, of.stride, of.padding)
             module.bn = nn.Identity()
     return network
 
