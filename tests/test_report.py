@@ -465,8 +465,10 @@ def test_the_worst_of_all_are_shown_last() -> None:
 
 def test_moments_are_spread_by_ratio() -> None:
     moments = [2**n - 1 for n in range(15)]
-    assert chosen_moments(moments, 8) == [0, 3, 15, 63, 255, 1023, 4095, 16383]
+    assert chosen_moments(moments, 8) == [0, 1, 7, 31, 127, 1023, 4095, 16383]
     assert chosen_moments([5, 6], 8) == [5, 6]
+    assert chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)[:3] == [0, 25_000, 50_000]
+    assert len(chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)) >= 6
 
 
 def test_cells_of_a_sheet_are_its_pictures() -> None:

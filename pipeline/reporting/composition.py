@@ -20,7 +20,6 @@ PAIRS = 4  # of a generated picture and its nearest, a category
 FILM_PIXELS = 800_000
 FILM_MOMENTS = 8
 FILM_COLUMNS = 2
-TRAINING_COLUMNS = 16
 MAX_WORDS = 50
 MAX_REASONS = 8  # a step; the rest is counted together
 CHART_TITLES = {
@@ -71,11 +70,12 @@ def extremes(best: NDArray[np.uint8], worst: NDArray[np.uint8], categories: list
 
 
 def chosen_moments(moments: list[int], limit: int = FILM_MOMENTS) -> list[int]:
-    """At most `limit` of the ascending `moments`, the first and the last among them, about equally far apart by ratio."""
+    """At most `limit` of the ascending `moments`: the first, and others to the last about equally far apart by ratio."""
     if len(moments) <= limit:
         return moments
-    wanted = np.linspace(math.log1p(moments[0]), math.log1p(moments[-1]), limit)
-    return sorted({min(moments, key=lambda moment: abs(math.log1p(moment) - want)) for want in wanted})
+    # The first may be 0, before any training, whose ratio to the second is no measure of the others.
+    wanted = np.linspace(math.log1p(moments[1]), math.log1p(moments[-1]), limit - 1)
+    return sorted({moments[0], *(min(moments[1:], key=lambda moment: abs(math.log1p(moment) - want)) for want in wanted)})
 
 
 def film(sheets: Mapping[int, NDArray[np.uint8]], categories: list[str]) -> list[Named]:
@@ -94,8 +94,10 @@ def shown_training_set(data: DatasetCard, listed: int, images: NDArray[np.uint8]
     count, pictures = data.counts["train"], data.counts["reference_train"]
     versions = f", each picture in {count // pictures} versions" if count > pictures else ""
     told = f"in the training set, {data.height}×{data.width} in {'grey' if data.channels == 1 else 'colour'}{versions}"
-    alt = f"{len(images)} pictures of the training set, as the networks see them"
-    shown = strip(_fitting(images, WALL_PIXELS // 4), TRAINING_COLUMNS, alt)
+    alt = "pictures of the training set, as the networks see them"
+    tiles = _fitting(images, WALL_PIXELS // 4)
+    halves = np.array_split(tiles, 2)
+    shown = [strip(half, STRIP_COLUMNS, f"{len(half)} {alt}") for half in halves if len(half)]
     return ShownStep(f"{count:,}", told, round(100 * pictures / max(1, listed), 2), losses=[], pictures=shown)
 
 

@@ -47,7 +47,7 @@ class ShownStep:
     percent: float  # of the first step
     losses: list[ShownLoss]
     groups: list[Named] = field(default_factory=list)
-    pictures: Picture | None = None  # of those left
+    pictures: list[Picture] = field(default_factory=list)  # of those left
 
 
 @dataclass(frozen=True)
