@@ -147,9 +147,11 @@ rule dedup:
     params:
         section=SECTIONS["dedup"],
         known=doors.KNOWN_FOLDER,
+        scratch=".scratch/dedup",
     shell:
         "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
         " --inspect-tables {input.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
+        " --scratch {params.scratch}"
 
 
 rule curate:

@@ -1,10 +1,10 @@
 """Near-duplicates found among photographs and their edits, beside imagehash and imagededup.
 
-    python -m benchmarks.duplicates FOLDER --pictures 372 --rival PYTHON --page docs/benchmarks/duplicates.md
+    python -m benchmarks.duplicates FOLDER --judging 160 --rival PYTHON --page docs/benchmarks/duplicates.md
 
-Every picture comes as it is, with each of fifteen edits, and with some pairs of them. One third of the pictures chooses
-`min_agreement`; the others, which it has not seen, judge. Pictures that are true repeats of each other by eye (a CSV of
-pairs of SHA-256, benchmarks/true_repeats.csv) count neither for nor against.
+Every picture comes as it is, with each of fifteen edits, and with some pairs of them. One half of the folder's pictures chooses
+`min_texture`, the edited ones among many strangers; pictures of the other half, which it has not seen, judge. Pictures that are
+true repeats of each other by eye (pairs of SHA-256, benchmarks/true_repeats.csv) count neither for nor against.
 """
 
 import argparse
@@ -27,13 +27,13 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
-from pipeline.dedup import duplicates_of
+from pipeline.dedup import Memory, duplicates_of
 from pipeline.inspect import rows_of
 from pipeline.params import DedupParams, InspectParams, load_params
 from pipeline.store.files import write_text
 
 ORIGINAL = "original"
-AGREEMENTS = (0.8, 0.85, 0.9)
+TEXTURES = (0.5, 0.55, 0.6, 0.65)
 MIN_PRECISION = 0.99
 TRUE_REPEATS = Path(__file__).parent / "true_repeats.csv"
 PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
@@ -59,16 +59,18 @@ def _cpu_s() -> float:
     return sum(os.times()[:4])
 
 
-def plant(files: list[Path], folder: Path, pairs_each: int) -> list[Planted]:
-    """Write every picture and its edits to `folder`."""
+def plant(files: list[Path], folder: Path, pairs_each: int, strangers: list[Path]) -> list[Planted]:
+    """Write every picture and its edits to `folder`, and `strangers` as they are."""
     folder.mkdir()
     planted = []
-    for number, file in enumerate(files):
+    for number, file in enumerate([*files, *strangers]):
         content = file.read_bytes()
         origin, image = hashlib.sha256(content).hexdigest(), Image.open(file).convert("RGB")
         drawn = random.Random(origin).sample(list(combinations(EDITS, 2)), pairs_each)
-        versions = {ORIGINAL: content} | {name: jpeg(edit(image), SAVED_QUALITY) for name, edit in EDITS.items()}
-        versions |= {f"{one} + {other}": jpeg(EDITS[other](EDITS[one](image)), SAVED_QUALITY) for one, other in drawn}
+        versions = {ORIGINAL: content}
+        if number < len(files):
+            versions |= {name: jpeg(edit(image), SAVED_QUALITY) for name, edit in EDITS.items()}
+            versions |= {f"{one} + {other}": jpeg(EDITS[other](EDITS[one](image)), SAVED_QUALITY) for one, other in drawn}
         for version, (edit, edited) in enumerate(versions.items()):
             planted.append(Planted(origin, edit, folder / f"{number:05d}-{version:02d}.jpg"))
             planted[-1].path.write_bytes(edited)
@@ -94,10 +96,11 @@ class Ours:
             licence=None,
         )
         self.inspect_cpu_s = _cpu_s() - start
+        self._memory = Memory()  # so that trying the next limit costs little
 
     def pairs(self, params: DedupParams) -> Pairs:
         """Every pair of pictures in one group."""
-        groups = duplicates_of(self._pictures, params).groupby("group")["key"]
+        groups = duplicates_of(self._pictures, params, memory=self._memory).groupby("group")["key"]
         return _pairs_within(list(members) for _, members in groups)
 
 
@@ -147,15 +150,15 @@ def _timed(work: Callable[[], Pairs]) -> tuple[Pairs, float]:
 
 
 def choose(planted: list[Planted], base: DedupParams, repeats: set[frozenset[str]]) -> tuple[DedupParams, list[str]]:
-    """`base` with the `min_agreement` that finds most at a precision of 0.99, and what each of them gave."""
+    """`base` with the `min_texture` that finds most at a precision of 0.99, and what each of them gave."""
     ours, told = Ours(planted), []
     best, best_recall = base, -1.0
     assert base.edited is not None
-    for agreement in AGREEMENTS:
-        params = base.model_copy(update={"edited": base.edited.model_copy(update={"min_agreement": agreement})})
+    for texture in TEXTURES:
+        params = base.model_copy(update={"edited": base.edited.model_copy(update={"min_texture": texture})})
         found, cpu_s = _timed(lambda params=params: ours.pairs(params))  # type: ignore[misc]
         result = score(planted, found, repeats, cpu_s)
-        told.append(f"min_agreement {agreement}: recall {result.recall:.4f}, precision {result.precision:.4f}")
+        told.append(f"min_texture {texture}: recall {result.recall:.4f}, precision {result.precision:.4f}")
         if result.precision >= MIN_PRECISION and result.recall > best_recall:
             best, best_recall = params, result.recall
     return best, told
@@ -204,8 +207,10 @@ def true_repeats(path: Path) -> set[frozenset[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", type=int, default=372)
-    parser.add_argument("--pairs-each", type=int, default=5)
+    parser.add_argument("--judging", type=int, default=160, help="photographs that judge")
+    parser.add_argument("--choosing", type=int, default=60, help="photographs that choose the limit, edited …")
+    parser.add_argument("--strangers", type=int, default=600, help="… and as they are")
+    parser.add_argument("--pairs-each", type=int, default=4)
     parser.add_argument("--rival", type=Path, help="a Python that has imagededup")
     parser.add_argument("--page", type=Path, help="where to write the table")
     parser.add_argument(
@@ -213,14 +218,15 @@ def main() -> None:
     )
     options = parser.parse_args()
     files = sorted(options.folder.rglob("*.jpg"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
-    files, repeats = files[: options.pictures], true_repeats(TRUE_REPEATS)
+    choosing_files, judging_files = files[::2], files[1::2][: options.judging]
+    edited, strangers = choosing_files[: options.choosing], choosing_files[options.choosing :][: options.strangers]
+    repeats = true_repeats(TRUE_REPEATS)
     dedup = load_params(PRESET).dedup
     with tempfile.TemporaryDirectory() as scratch:
-        choosing = plant(files[::3], Path(scratch) / "choose", options.pairs_each)
+        choosing = plant(edited, Path(scratch) / "choose", options.pairs_each, strangers)
         params, told = choose(choosing, dedup, repeats)
         print("\n".join(told), flush=True)
-        judged = [file for place, file in enumerate(files) if place % 3]
-        judging = plant(judged, Path(scratch) / "judge", options.pairs_each)
+        judging = plant(judging_files, Path(scratch) / "judge", options.pairs_each, [])
         ours = Ours(judging)
         found, cpu_s = _timed(lambda: ours.pairs(params))
         scores: dict[str, Score | str] = {"Atelier": score(judging, found, repeats, ours.inspect_cpu_s + cpu_s)}
@@ -231,19 +237,21 @@ def main() -> None:
         if options.rival:
             scores |= by_rival(options.rival, Path(scratch) / "judge", judging, repeats)
         of = {file.name: file for file in judging}
-        strangers = sorted({tuple(sorted((of[a].origin, of[b].origin))) for a, b in found if of[a].origin != of[b].origin})
-    agreement = params.edited.min_agreement if params.edited else None
+        mistaken = sorted({tuple(sorted((of[a].origin, of[b].origin))) for a, b in found if of[a].origin != of[b].origin})
+    texture = params.edited.min_texture if params.edited else None
     head = [
         "# Near-duplicates",
         "",
-        f"`python -m benchmarks.duplicates --pictures {options.pictures} --pairs-each {options.pairs_each}`",
+        f"`python -m benchmarks.duplicates --judging {options.judging} --choosing {options.choosing}"
+        f" --strangers {options.strangers} --pairs-each {options.pairs_each}`",
         "",
-        f"{len(judging)} pictures: {len(judged)} photographs, each as it is, with 15 edits and some pairs of them. The limit",
-        f"`dedup.edited.min_agreement`, {agreement}, was chosen on {len(choosing)} pictures made of {len(files[::3])} others:",
+        f"{len(judging)} pictures: {len(judging_files)} photographs, each as it is, with 15 edits and some pairs of them.",
+        f"The limit `dedup.edited.min_texture`, {texture}, was chosen on the other half of the folder: {len(edited)} pictures",
+        f"with their edits among {len(strangers)} strangers:",
         "",
         *(f"- {line}" for line in told),
         "",
-        f"Strangers taken for duplicates: {len(strangers)} pairs of photographs.",
+        f"Strangers taken for duplicates: {len(mistaken)} pairs of photographs.",
         "The rows of edits say how many originals are found together with the edited picture.",
     ]
     page = page_of(scores, head)
@@ -251,7 +259,7 @@ def main() -> None:
     if options.page:
         write_text(options.page, page)
     if options.false_pairs:
-        write_text(options.false_pairs, "\n".join(",".join(pair) for pair in strangers) + "\n")
+        write_text(options.false_pairs, "\n".join(",".join(pair) for pair in mistaken) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,27 @@
 """Group near-duplicates and choose one of each group."""
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline import images
 from pipeline.errors import InputError
 from pipeline.images import edited
+from pipeline.images.fitted import COLUMNS, DIGEST_BYTES, MAP_BYTES, Fits
 from pipeline.images.neighbours import Limits, Watch, look_alikes
 from pipeline.images.quality import THUMBNAIL_SIDE_PX
 from pipeline.images.sketches import SKETCH_SIDE_PX
 from pipeline.params import DedupParams
 from pipeline.store.known import read_known
+from pipeline.store.remembered import remember, remembered, terms_of
 from pipeline.store.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
 from pipeline.store.tracking import Tracker
 
@@ -25,9 +30,24 @@ SPLIT_RANK = {"test": 0, "validation": 1}
 MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
 PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
 
+FITS = pa.schema(
+    [
+        pa.field("pair", pa.binary(DIGEST_BYTES), nullable=False),
+        pa.field("map", pa.binary(MAP_BYTES), nullable=False),
+        *(pa.field(name, pa.float32(), nullable=False) for name in COLUMNS[2:]),
+    ]
+)
+FITS_FILE = "fits.parquet"
 KNOWN_KEY = "known-"  # then the beginning of its SHA-256: the key of a picture that is not among those fetched
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Memory:
+    """What a run leaves to the next one."""
+
+    fits: pd.DataFrame | None = None  # as fitted.Fits.table gives them
 
 
 def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.DataFrame:
@@ -91,7 +111,7 @@ def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(column), dtype=np.uint8).reshape(-1, side_px, side_px)
 
 
-def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter) -> pd.DataFrame:
+def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: Memory) -> pd.DataFrame:
     """Pairs of `pictures`, which are decoded and come best first, that look alike; sorted, columns PAIRS."""
     hashes, mirrored_hashes = (pictures[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
     alike = look_alikes(
@@ -104,21 +124,29 @@ def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter) -
     pairs = alike.assign(link=np.where(alike["mirrored"], "mirror", "phash"))[PAIRS]
     if params.edited is not None:
         limits = edited.Limits(**params.edited.model_dump(), mirrored=params.mirrored)
-        found = edited.edited_pairs(_pixels(pictures["sketch"], SKETCH_SIDE_PX), limits, watch)
+        sketches = _pixels(pictures["sketch"], SKETCH_SIDE_PX)
+        fits = Fits(sketches, memory.fits)
+        found = edited.edited_pairs(sketches, limits, fits, watch)
+        memory.fits = fits.table()
         found["difference"] = np.sqrt(2 - 2 * found["agreement"])
         found["link"] = edited.links_of(found["orientation"].to_numpy())
         pairs = pd.concat([pairs, found[PAIRS]]).drop_duplicates(["first", "second"])
     return pairs.sort_values(["first", "second"], ignore_index=True)
 
 
-def duplicates_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter) -> pd.DataFrame:
-    """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES."""
+def duplicates_of(
+    pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter, memory: Memory | None = None
+) -> pd.DataFrame:
+    """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES.
+
+    What `memory` holds of earlier runs is used, and replaced by what this one knows.
+    """
     pictures = best_first(pictures, params.preferred_licences)
     likeness = likenesses_of(pictures)
     decoded = pictures["decoded"].to_numpy(dtype=bool)
     _, leads = np.unique(likeness, return_index=True)  # row of the best picture of each likeness
     seen = leads[decoded[leads]]
-    pairs = pairs_of(pictures.iloc[seen], params, watch)
+    pairs = pairs_of(pictures.iloc[seen], params, watch, memory or Memory())
     pairs["first"], pairs["second"] = likeness[seen[pairs["first"]]], likeness[seen[pairs["second"]]]
     groups = groups_of(len(leads), pairs, params.max_group).iloc[likeness].reset_index(drop=True)
     head = pictures.iloc[leads[groups["representative"]]].reset_index(drop=True)
@@ -158,9 +186,19 @@ def earlier_splits(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
 
 
 def run(
-    params: DedupParams, *, raw_tables: list[Path], inspect_tables: list[Path], known: Path, duplicates: Path, track: Tracker
+    params: DedupParams,
+    *,
+    raw_tables: list[Path],
+    inspect_tables: list[Path],
+    known: Path,
+    duplicates: Path,
+    scratch: Path,
+    track: Tracker,
 ) -> None:
-    """Write a row for every picture that was fetched, sorted by key; pictures in the folder `known` are compared, too."""
+    """Write a row for every picture that was fetched, sorted by key; pictures in the folder `known` are compared, too.
+
+    `scratch` remembers what was found out about pairs of pictures, so that the next run compares only new ones.
+    """
     raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
     pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
     if pictures.empty:
@@ -171,7 +209,11 @@ def run(
             f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
         )
     watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
-    rows = duplicates_of(with_known(pictures, earlier), params, watch)
+    terms = terms_of("", [Path(images.__file__).parent], ("numpy", "scipy"))
+    memory = Memory(remembered(scratch / FITS_FILE, terms, FITS))
+    rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
+    if memory.fits is not None and params.edited is not None:
+        remember(scratch / FITS_FILE, terms, memory.fits, FITS)
     rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
     rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
     write_table(duplicates, rows.sort_values("key"), DUPLICATES)

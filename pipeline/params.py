@@ -172,7 +172,8 @@ class EditedParams(Section):
 
     neighbours: Annotated[int, Field(ge=1, le=256)]  # candidates of a picture in each of its views
     min_similarity: Annotated[float, Field(ge=-1, le=1)]  # of candidates' descriptors
-    min_agreement: Annotated[float, Field(gt=0, le=1)]  # of the detail of the two, one laid over the other
+    min_agreement: Annotated[float, Field(gt=0, le=1)]  # of the detail of the two, one laid over the other …
+    min_texture: Annotated[float, Field(ge=-1, le=1)]  # … and of their fine detail alone, which tells plain garments apart
 
 
 class DedupParams(Section):

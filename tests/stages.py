@@ -62,7 +62,8 @@ class DataStages:
 
     def dedup(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}
-        dedup.run(self.params.dedup, **inputs, known=self.known, duplicates=self.duplicates, track=self._track)
+        paths = {"known": self.known, "duplicates": self.duplicates, "scratch": self.scratch / "dedup"}
+        dedup.run(self.params.dedup, **inputs, **paths, track=self._track)
 
     def curate(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from benchmarks.edits import EDITS, jpeg
-from pipeline.dedup import PAIRS, best_first, duplicates_of, groups_of
+from pipeline.dedup import PAIRS, Memory, best_first, duplicates_of, groups_of
 from pipeline.errors import InputError
+from pipeline.images.registration import Fit, Indices, Maps, Sketches, fits
 from pipeline.inspect import rows_of
 from pipeline.params import DedupParams, EditedParams, InspectParams
 from pipeline.store.tables import DUPLICATES, read_table
@@ -25,7 +26,7 @@ PARAMS = DedupParams(
     max_distance_bits=4, max_thumbnail_difference=0.1, mirrored=False, edited=None, preferred_licences=["CC0-1.0"], max_group=50
 )
 EDITED = PARAMS.model_copy(
-    update={"edited": EditedParams(neighbours=16, min_similarity=0.75, min_agreement=0.85), "mirrored": True}
+    update={"edited": EditedParams(neighbours=16, min_similarity=0.75, min_agreement=0.7, min_texture=0.6), "mirrored": True}
 )
 
 
@@ -210,3 +211,27 @@ def test_edits_are_found_in_any_order(shared_data: Path) -> None:
     rows = [duplicates_of(pictures.iloc[order], EDITED) for order in (np.arange(8), np.arange(8)[::-1])]
     assert _groups(rows[0]) == _groups(rows[1])
     assert sorted(map(len, _groups(rows[0]).values())) == [2, 2, 2, 2]
+
+
+def test_what_is_known_of_a_pair_is_used_and_changes_nothing(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:7]
+    edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
+    pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
+    fitted: list[int] = []
+
+    def counted(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
+        fitted.append(len(still))
+        return fits(sketches, still, moving, guesses)
+
+    monkeypatch.setattr("pipeline.images.fitted.fits", counted)
+    memory = Memory()
+    duplicates_of(pictures.iloc[:-2], EDITED, memory=memory)
+    fitted.clear()
+    more = duplicates_of(pictures, EDITED, memory=memory)
+    known = memory.fits
+    assert known is not None
+    assert 0 < sum(fitted) < len(known), "only new pairs are compared"
+    fitted.clear()
+    assert duplicates_of(pictures, EDITED, memory=memory).equals(more)
+    assert sum(fitted) == 0
+    assert duplicates_of(pictures, EDITED).equals(more)

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from pipeline.images.changes import changed
 from pipeline.images.decoding import FORMATS, UndecodableError, decoded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
-from pipeline.images.neighbours import Limits, Thumbnails, look_alikes, pairs_within
+from pipeline.images.neighbours import Limits, Thumbnails, _masks, look_alikes, pairs_within
 from pipeline.images.quality import (
     at_measuring_size,
     background_of,
@@ -33,7 +33,7 @@ from pipeline.images.quality import (
     thumbnail,
 )
 from pipeline.images.registration import Sketches, composed, fits, inverse
-from pipeline.images.sketches import ORIENTATIONS, content_box, descriptors, views
+from pipeline.images.sketches import ORIENTATIONS, content_box, descriptors, sketch, views
 from pipeline.images.transforms import Change, Frame, fill_colour, framed, pixels_of, random_change
 from pipeline.images.transforms import Limits as ChangeLimits
 from tests.garments import draw_garment
@@ -315,9 +315,19 @@ def test_every_pair_within_the_radius_is_found_and_no_other(count: int, radius: 
     assert found == set(zip(first.tolist(), second.tolist(), distances[first, second].tolist(), strict=True))
 
 
+@pytest.mark.parametrize("radius", [0, 1, 4, 9])
+@pytest.mark.parametrize("agreeing", [1, 2, 3])
+def test_hashes_within_the_radius_share_the_bits_of_a_mask(radius: int, agreeing: int) -> None:
+    masks = np.array(_masks(radius, agreeing))
+    flipped = np.random.default_rng(0).permuted(np.tile(np.arange(64), (500, 1)), axis=1)[:, :radius]
+    differing = np.bitwise_or.reduce(np.uint64(1) << flipped.astype(np.uint64), axis=1)
+    assert ((differing[:, None] & masks) == 0).any(axis=1).all()
+    assert np.bitwise_or.reduce(masks) == 2**64 - 1
+
+
 def test_both_ways_of_searching_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = _clustered_hashes(500)
-    for cost in (0, 10**9):
+    for cost in (1e-9, 1e9):
         monkeypatch.setattr("pipeline.images.neighbours.COST_OF_BANDS", cost)
         assert {int(pair) for first, second, _ in pairs_within(hashes, 4) for pair in first * 500 + second} == {
             i * 500 + j for i in range(500) for j in range(i + 1, 500) if int(hashes[i] ^ hashes[j]).bit_count() <= 4
@@ -578,3 +588,21 @@ def test_a_moved_picture_is_laid_over_the_other() -> None:
     assert fit.agreement[1] < 0.7
     there_and_back = composed(inverse(fit.maps), fit.maps)
     assert there_and_back == pytest.approx(np.eye(2, 3)[None].repeat(2, axis=0), abs=1e-4)
+
+
+def _plain_garment(seed: int) -> Image.Image:
+    """Always the same outline; the folds are those of `seed`."""
+    folds = scipy.ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(256, 256)), 4)
+    y, x = np.mgrid[:256, :256] / 256
+    shirt = ((abs(x - 0.5) < 0.22) & (y > 0.2) & (y < 0.85)) | ((abs(x - 0.5) < 0.4) & (y > 0.2) & (y < 0.4))
+    return Image.fromarray(np.where(shirt, 90 + 5 * folds / folds.std(), 225).astype(np.uint8))
+
+
+def test_texture_tells_plain_garments_of_one_outline_apart() -> None:
+    one, stranger = _plain_garment(0), _plain_garment(1)
+    edited = Image.open(io.BytesIO(_saved(one.crop((5, 5, 251, 251)), "JPEG", quality=30)))
+    sketches = Sketches(np.stack([sketch(picture) for picture in (one, stranger, edited)]))
+    fit = fits(sketches, np.array([0, 0]), np.array([1, 2]), np.eye(2, 3, dtype=np.float32)[None, None].repeat(2, axis=0))
+    assert fit.agreement.min() > 0.8, "the outlines agree"
+    assert fit.texture[0] < 0.55
+    assert fit.texture[1] > 0.75

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from pipeline.images.fitted import Fits
 from pipeline.images.neighbours import Watch
-from pipeline.images.registration import Indices, Maps, Sketches, composed, fits, inverse
+from pipeline.images.registration import Indices, Maps, composed, inverse
 from pipeline.images.sketches import IS_MIRROR, ORIENTATIONS, descriptors, views
 
 EXACT_UP_TO = 100_000  # pictures; more are searched by inverted lists
@@ -35,7 +36,8 @@ class Limits:
 
     neighbours: int  # candidates of a picture in a view
     min_similarity: float  # of the descriptors of a candidate, -1 to 1
-    min_agreement: float  # of a pair laid over each other
+    min_agreement: float  # of a pair laid over each other …
+    min_texture: float  # … and of its fine detail alone
     mirrored: bool  # whether mirror images count
 
 
@@ -128,9 +130,10 @@ class _Links:
         return coo_array((numbers, (self.first, self.second)), shape=(count, count)).tocsr()
 
 
-def _agreeing(sketches: Sketches, first: Indices, second: Indices, maps: Maps, min_agreement: float) -> _Links:
-    fit = fits(sketches, first, second, maps)
-    return _Links(first, second, fit.agreement, fit.maps).within(fit.agreement >= min_agreement)
+def _agreeing(fits: Fits, first: Indices, second: Indices, maps: Maps, limits: Limits, allowance: float = 0) -> _Links:
+    fit = fits.of(first, second, maps)
+    good = (fit.agreement >= limits.min_agreement - allowance) & (fit.texture >= limits.min_texture)
+    return _Links(first, second, fit.agreement, fit.maps).within(good)
 
 
 def _ways_from_the_best(count: int, links: _Links) -> tuple[Indices, Indices, Maps]:
@@ -158,12 +161,12 @@ def _ways_from_the_best(count: int, links: _Links) -> tuple[Indices, Indices, Ma
     )
 
 
-def _about_the_best(sketches: Sketches, links: _Links, min_agreement: float) -> _Links:
+def _about_the_best(fits: Fits, count: int, links: _Links, limits: Limits) -> _Links:
     """`links` and those that a group needs: its best picture with each of the others; then the best of the rest, and so on."""
-    count, rest = len(sketches), np.ones(len(sketches), dtype=bool)
+    rest = np.ones(count, dtype=bool)
     for _ in range(MAX_BEST):
         among = links.within(rest[links.first] & rest[links.second])
-        links += _agreeing(sketches, *_ways_from_the_best(count, among), min_agreement - CHAINED)
+        links += _agreeing(fits, *_ways_from_the_best(count, among), limits, CHAINED)
         _, part = connected_components(among.graph(count), directed=False)
         _, roots = np.unique(part, return_index=True)
         led = np.zeros(count, dtype=bool)
@@ -180,13 +183,13 @@ def links_of(orientations: NDArray[np.int64]) -> NDArray[np.str_]:
     return names[orientations]
 
 
-def edited_pairs(pixels: NDArray[np.uint8], limits: Limits, watch: Watch = iter) -> pd.DataFrame:
+def edited_pairs(pixels: NDArray[np.uint8], limits: Limits, fits: Fits, watch: Watch = iter) -> pd.DataFrame:
     """Pairs of `pixels` (N, 64, 64), sketches, the best picture first, of which one is an edit of the other; columns PAIRS.
 
     Not all of them: enough to form groups about their best pictures. The nearest candidates are compared first, and two that
-    these have already linked, be it by way of others, are not compared again.
+    these have already linked, be it by way of others, are not compared again. `fits` are those of `pixels`.
     """
-    sketches, links = Sketches(pixels), _Links.none()
+    links = _Links.none()
     guesses = candidates(pixels, limits)
     nearest = guesses.groupby(["first", "second"])["similarity"].transform("max") >= NEAR_CERTAIN
     for some in (guesses[nearest], guesses[~nearest]):
@@ -195,8 +198,8 @@ def edited_pairs(pixels: NDArray[np.uint8], limits: Limits, watch: Watch = iter)
         first, second, maps = _maps_of(some[apart])
         for start in watch(range(0, len(first), STEP)):
             here = slice(start, start + STEP)
-            links += _agreeing(sketches, first[here], second[here], maps[here], limits.min_agreement)
-    links = _about_the_best(sketches, links, limits.min_agreement)
+            links += _agreeing(fits, first[here], second[here], maps[here], limits)
+    links = _about_the_best(fits, len(pixels), links, limits)
     pairs = {"first": links.first, "second": links.second, "agreement": links.agreement}
     found = pd.DataFrame(pairs | {"orientation": _orientations_of(links.maps)})
     return found.drop_duplicates(["first", "second"]).sort_values(["first", "second"], ignore_index=True)[PAIRS]

@@ -5,6 +5,7 @@ Hashes alone are not enough: in Fashion-MNIST every picture has about four stran
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from typing import Any
 
 import faiss
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 HASH_BITS = 64
 FLAT_QUERIES = 1024
 MIN_DEVIATION = 1.0  # grey levels; a flatter thumbnail is all noise
+MAX_AGREEING = 3  # bands
+SAMPLE = 100_000  # hashes, to tell what work there will be
+COST_OF_SORTING = 20  # a hash, in comparisons of candidates
 COST_OF_BANDS = 20  # comparing one candidate pair costs about as much as 20 in faiss's exhaustive search
 
 Indices = NDArray[np.int64]
@@ -34,20 +38,50 @@ class Limits:
     thumbnail_difference: float  # as in Thumbnails.differences, 0 to 2
 
 
-def _bands(hashes: NDArray[np.uint64], count: int) -> Iterator[tuple[Indices, Indices]]:
-    """For each of `count` disjoint bit ranges: the order that sorts it, and how many equal ones follow each in that order."""
-    width = HASH_BITS // count
-    for band in range(count):
-        values = (hashes >> np.uint64(band * width)) & np.uint64((1 << width) - 1)
-        order = np.argsort(values, kind="stable")
-        starts = np.flatnonzero(np.diff(values[order], prepend=values[order[:1]] + np.uint64(1)))
-        sizes = np.diff(starts, append=len(hashes))
-        yield order, np.repeat(starts + sizes, sizes) - np.arange(len(hashes)) - 1
+def _masks(max_distance_bits: int, agreeing: int) -> list[np.uint64]:
+    """Sets of bits of which any two hashes within the distance share one: each is `agreeing` of some bands of bits.
+
+    Two hashes that differ in at most r bits agree in at least m of r + m bands (Norouzi, Punjani, Fleet 2012 for m = 1; Manku,
+    Jain, Das Sarma 2007). A larger m means more sets, each to be sorted by, and fewer hashes that agree by chance.
+    """
+    edges = np.linspace(0, HASH_BITS, max_distance_bits + agreeing + 1).astype(int).tolist()
+    bands = [(1 << high) - (1 << low) for low, high in pairwise(edges)]
+    return [np.uint64(sum(chosen)) for chosen in combinations(bands, agreeing)]
 
 
-def _candidates_by_band(hashes: NDArray[np.uint64], max_distance_bits: int) -> Iterator[Candidates]:
-    # Two hashes that differ in at most r bits agree in one of r + 1 bands (Norouzi, Punjani, Fleet 2012).
-    for order, following in _bands(hashes, max_distance_bits + 1):
+def _cheapest_masks(hashes: NDArray[np.uint64], max_distance_bits: int) -> list[np.uint64] | None:
+    """The masks by which the pairs of `hashes` are found with the least work, as a sample tells; None: compare all with all."""
+    step = max(1, len(hashes) // SAMPLE)
+    best: list[np.uint64] | None = None
+    least = len(hashes) / COST_OF_BANDS  # work for each hash, in comparisons of candidates
+    for agreeing in range(1, MAX_AGREEING + 1):
+        masks = _masks(max_distance_bits, agreeing)
+        if (work := len(masks) * COST_OF_SORTING) < least:
+            work += _compared(hashes[::step], masks) * step**2 // len(hashes)
+        if work < least:
+            best, least = masks, work
+    return best
+
+
+def _runs(values: NDArray[np.uint64]) -> tuple[Indices, Indices]:
+    """Start and length of each run of equal ones in the sorted `values`."""
+    starts = np.flatnonzero(np.diff(values, prepend=values[:1] + np.uint64(1)))
+    return starts, np.diff(starts, append=len(values))
+
+
+def _compared(hashes: NDArray[np.uint64], masks: list[np.uint64]) -> int:
+    """How many pairs of `hashes` agree under one of `masks`, counted for each of them."""
+    sizes = [_runs(np.sort(hashes & mask))[1] for mask in masks]
+    return sum(int((size * (size - 1) // 2).sum()) for size in sizes)
+
+
+def _candidates_by_band(hashes: NDArray[np.uint64], masks: list[np.uint64]) -> Iterator[Candidates]:
+    for mask in masks:
+        values = hashes & mask
+        order = np.argsort(values)
+        starts, sizes = _runs(values[order])
+        # How many equal ones follow each in that order.
+        following = np.repeat(starts + sizes, sizes) - np.arange(len(hashes)) - 1
         offset, places = 1, np.flatnonzero(following >= 1)
         while len(places):
             yield order[places], order[places + offset]
@@ -70,9 +104,9 @@ def pairs_within(hashes: NDArray[np.uint64], max_distance_bits: int) -> Iterator
 
     A pair may come more than once. Near-linear while bands tell hashes apart, exhaustive where they do not.
     """
-    compared = sum(int(following.sum()) for _, following in _bands(hashes, max_distance_bits + 1))
-    by_band = compared * COST_OF_BANDS < len(hashes) ** 2
-    for one, other in (_candidates_by_band if by_band else _candidates_by_search)(hashes, max_distance_bits):
+    masks = _cheapest_masks(hashes, max_distance_bits)
+    found = _candidates_by_search(hashes, max_distance_bits) if masks is None else _candidates_by_band(hashes, masks)
+    for one, other in found:
         distance = np.bitwise_count(hashes[one] ^ hashes[other])
         near = (distance <= max_distance_bits) & (one != other)
         one, other = one[near], other[near]

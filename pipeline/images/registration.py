@@ -4,6 +4,7 @@ Works on sketches, for many pairs at a time. Coordinates are centred: a picture 
 where in the moving picture each point of the still one is found.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +28,12 @@ MIN_OVERLAP = 0.4  # of the still picture; less is too little to tell
 HOPELESS = {COARSE: 0.3, MIDDLE: 0.6}  # agreement below which no finer size is tried
 AGREEING = 0.6  # quantile of the blocks: what covers a part of a picture, as a watermark does, must not decide
 BLOCKS = 4  # a side
+WORTH = 0.5  # agreement from which a pair's texture is looked at
+TEXTURE_STEPS = 2  # of Gauss-Newton, more than agreement needs
+TEXTURE = 1.0  # pixels of a sketch: the deviation of the Gaussian beside which the rest is texture
+TEXTURE_NEAR = 2.5  # pixels: the deviation of the Gaussian within which it is compared
+TEXTURE_FLOOR = 0.5  # grey levels; less is noise
+MIN_TELLING = 0.05  # of the points; where fewer have texture, all are compared
 DAMPING = 1e-5
 LONGEST_STEP = 0.1  # of half the side
 
@@ -37,6 +44,7 @@ class Fit:
 
     maps: Maps  # (P, 2, 3)
     agreement: Rows  # (P,) correlation of the detail, a high quantile over the blocks that have some; -1 to 1
+    texture: Rows  # (P,) local correlation of the fine detail, its mean over the points that have some; -1 to 1
 
 
 def composed(outer: Maps, inner: Maps) -> Maps:
@@ -76,7 +84,8 @@ def _sampled(pixels: Rows, maps: Maps, side: int) -> tuple[Rows, NDArray[np.bool
 
 def _errors(still: Rows, seen: Rows, inside: NDArray[np.bool_]) -> tuple[Rows, Rows]:
     """Errors (P, n) after the best contrast and brightness, and how much each counts: a watermark or a corner counts little."""
-    weight = inside.astype(np.float32)
+    within = inside.astype(np.float32)  # a sum of truths would be an integer, and make all that follows float64
+    count, weight = np.maximum(within.sum(axis=1, keepdims=True), 1), within
     for _ in range(2):
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
         centred = seen - (seen * weight).sum(axis=1, keepdims=True) / total
@@ -84,19 +93,19 @@ def _errors(still: Rows, seen: Rows, inside: NDArray[np.bool_]) -> tuple[Rows, R
         variance = (centred**2 * weight).sum(axis=1, keepdims=True) / total
         gain = (centred * wanted * weight).sum(axis=1, keepdims=True) / total / np.maximum(variance, MIN_DEVIATION**2)
         error = np.clip(gain, 0.25, 4) * centred - wanted
-        usual = (np.abs(error) * inside).sum(axis=1, keepdims=True) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
-        weight = inside / (1 + (error / (2 * usual + 1)) ** 2)  # Cauchy's
+        usual = (np.abs(error) * within).sum(axis=1, keepdims=True) / count
+        weight = within / (1 + (error / (2 * usual + 1)) ** 2)  # Cauchy's
     return error, weight
 
 
-def _aligned(still: Rows, moving: Rows, maps: Maps, side: int) -> Maps:
+def _aligned(still: Rows, moving: Rows, maps: Maps, side: int, steps: int) -> Maps:
     """`maps` bettered: inverse compositional Gauss-Newton with robust weights (Baker & Matthews 2004)."""
     grid = _grid(side)
     square = still.reshape(-1, side, side)
     down, right = np.gradient(square, 2 / side, axis=(1, 2))[:2]
     slopes = [right.reshape(len(still), -1), down.reshape(len(still), -1)]
     jacobian = np.stack([slope * along for slope in slopes for along in grid], axis=2)  # (P, side², 6)
-    for _ in range(STEPS[side]):
+    for _ in range(steps):
         seen, inside = _sampled(moving, maps, side)
         error, weight = _errors(still, seen, inside)
         weighted = (jacobian * weight[:, :, None]).transpose(0, 2, 1)
@@ -134,6 +143,31 @@ def _agreement(still: Rows, moving: Rows, maps: Maps, side: int) -> Rows:
     return np.where(covered.mean(axis=1) < MIN_OVERLAP, -1, agreement).astype(np.float32)
 
 
+def _blurred(pictures: Rows, deviation: float) -> Rows:
+    return scipy.ndimage.gaussian_filter(pictures, (0, deviation, deviation), mode="nearest")
+
+
+def _texture(still: Rows, moving: Rows, maps: Maps) -> Rows:
+    """(P,) how well fine detail agrees from point to point: the mean of the local correlations.
+
+    Plain garments of one outline agree along it, but not in their folds; counted by points and not by contrast, the folds win.
+    """
+    shape = (len(still), FINE, FINE)
+    seen, inside = _sampled(moving, maps, FINE)
+    one, other = still.reshape(shape), np.where(inside, seen, still).reshape(shape)
+    one, other = one - _blurred(one, TEXTURE), other - _blurred(other, TEXTURE)
+    # What is near the edge of the moving picture is blurred with what was put in its place.
+    near = scipy.ndimage.binary_erosion(inside.reshape(shape), np.ones((1, 3, 3)), round(TEXTURE), border_value=1)
+    weight = near.astype(np.float32)
+    total = np.maximum(_blurred(weight, TEXTURE_NEAR), 1e-3)
+    powers = [_blurred(values**2 * weight, TEXTURE_NEAR) / total for values in (one, other)]
+    product = _blurred(one * other * weight, TEXTURE_NEAR) / total
+    correlation = product / np.sqrt((powers[0] + TEXTURE_FLOOR**2) * (powers[1] + TEXTURE_FLOOR**2))
+    telling = near & (np.maximum(*powers) > TEXTURE_FLOOR**2)
+    used = np.where(telling.mean(axis=(1, 2), keepdims=True) < MIN_TELLING, near, telling)
+    return (correlation * used).sum(axis=(1, 2)) / np.maximum(used.sum(axis=(1, 2)), 1)
+
+
 class Sketches:
     """Sketches (N, 64, 64) uint8, at every size as they are needed."""
 
@@ -156,10 +190,10 @@ def _best_guess(sketches: Sketches, still: Indices, moving: Indices, guesses: Ma
     count = guesses.shape[1]
     (one, one_detail), (other, other_detail) = (sketches.at(which, COARSE) for which in (still, moving))
     one, one_detail, other, other_detail = (rows.repeat(count, axis=0) for rows in (one, one_detail, other, other_detail))
-    maps = _aligned(one, other, guesses.reshape(-1, 2, 3), COARSE)
+    maps = _aligned(one, other, guesses.reshape(-1, 2, 3), COARSE, STEPS[COARSE])
     agreement = _agreement(one_detail, other_detail, maps, COARSE).reshape(-1, count)
     best = (np.arange(len(still)), agreement.argmax(axis=1))
-    return Fit(maps.reshape(guesses.shape)[best], agreement[best])
+    return Fit(maps.reshape(guesses.shape)[best], agreement[best], np.full(len(still), -1, dtype=np.float32))
 
 
 def _fit(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
@@ -167,10 +201,14 @@ def _fit(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> 
     for coarser, side in pairwise(STEPS):
         going = np.flatnonzero(fit.agreement >= HOPELESS[coarser])
         (one, one_detail), (other, other_detail) = (sketches.at(which[going], side) for which in (still, moving))
-        fit.maps[going] = _aligned(one, other, fit.maps[going], side)
+        fit.maps[going] = _aligned(one, other, fit.maps[going], side, STEPS[side])
         fit.agreement[going] = _agreement(one_detail, other_detail, fit.maps[going], side)
         # What was given up at a coarser size may not come back as a good one.
         fit.agreement[np.setdiff1d(np.arange(len(still)), going)] = -1
+    worth = np.flatnonzero(fit.agreement >= WORTH)
+    one, other = (sketches.at(which[worth], FINE)[0] for which in (still, moving))
+    fit.maps[worth] = _aligned(one, other, fit.maps[worth], FINE, TEXTURE_STEPS)
+    fit.texture[worth] = _texture(one, other, fit.maps[worth])
     return fit
 
 
@@ -180,5 +218,6 @@ def fits(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> 
     batches = [slice(start, start + BATCH) for start in starts]
     parts = [_fit(sketches, still[batch], moving[batch], guesses[batch]) for batch in batches]
     if not parts:
-        return Fit(np.empty((0, 2, 3), dtype=np.float32), np.empty(0, dtype=np.float32))
-    return Fit(np.concatenate([part.maps for part in parts]), np.concatenate([part.agreement for part in parts]))
+        return Fit(np.empty((0, 2, 3), dtype=np.float32), *np.empty((2, 0), dtype=np.float32))
+    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Fit)]
+    return Fit(*(column.astype(np.float32) for column in columns))

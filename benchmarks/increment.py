@@ -1,0 +1,119 @@
+"""What a run costs that adds a hundredth of new pictures, beside one that knows nothing from before.
+
+    python -m benchmarks.increment FOLDER --page docs/benchmarks/increment.md
+
+Pictures of FOLDER come as they are, through the stages inspect and dedup as Snakemake would run them: first all but the last
+hundredth, then all; then all again with nothing remembered, which must give the same bytes.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pipeline import collect, dedup, fetch, inspect
+from pipeline.params import Params, load_params
+from pipeline.store.files import write_text
+from pipeline.store.tracking import Tracker
+
+PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
+
+
+def _cpu_s() -> float:
+    """Of this process and of those it has ended."""
+    return sum(os.times()[:4])
+
+
+class Stages:
+    """The stages up to dedup over one folder of pictures."""
+
+    def __init__(self, params: Params, pictures: Path, data: Path) -> None:
+        source = params.collect.model_copy(update={"folder": params.collect.folder.model_copy(update={"path": str(pictures)})})
+        self._params = params.model_copy(update={"collect": source})
+        self.scratch = data / "scratch"
+        self.duplicates = data / "duplicates.parquet"
+        self._paths = {"manifest": data / "manifest.parquet", "forgotten": data / "forgotten.csv"}
+        self._shards = [data / "raw" / f"{number:05d}.tar" for number in range(params.fetch.shards)]
+        self._raw = [shard.with_suffix(".parquet") for shard in self._shards]
+        self._inspected = [data / "inspect" / path.name for path in self._raw]
+        self._known = data / "known"
+
+    def fetch(self) -> None:
+        """Bring the pictures that the folder now has into shards."""
+        collect.run(self._params.collect, **self._paths, scratch=self.scratch, track=Tracker())
+        for shard, table in zip(self._shards, self._raw, strict=True):
+            fetch.run(
+                self._params.fetch, **self._paths, shard=shard, table=table, scratch=self.scratch / "web", track=Tracker()
+            )
+
+    def inspect(self) -> None:
+        """Measure them."""
+        for shard, raw, table in zip(self._shards, self._raw, self._inspected, strict=True):
+            inspect.run(self._params.inspect, shard=shard, raw_table=raw, table=table, scratch=self.scratch, track=Tracker())
+
+    def dedup(self) -> None:
+        """Group them."""
+        tables = {"raw_tables": self._raw, "inspect_tables": self._inspected}
+        paths = {"known": self._known, "duplicates": self.duplicates, "scratch": self.scratch}
+        dedup.run(self._params.dedup, **tables, **paths, track=Tracker())
+
+
+def _cost(work: Callable[[], None]) -> float:
+    """CPU seconds of `work`."""
+    start = _cpu_s()
+    work()
+    return _cpu_s() - start
+
+
+def _costs(stages: Stages) -> dict[str, float]:
+    stages.fetch()
+    return {name: _cost(partial(getattr(Stages, name), stages)) for name in ("inspect", "dedup")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=3000)
+    parser.add_argument("--page", type=Path, help="where to write the table")
+    options = parser.parse_args()
+    files = sorted(options.folder.rglob("*.jpg"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+    files = files[: options.pictures]
+    new = max(1, round(0.01 * len(files)))
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = Path(scratch) / "pictures"
+        stages = Stages(load_params(PRESET), pictures, Path(scratch) / "data")
+        (pictures / "all").mkdir(parents=True)
+        costs = []
+        for part in (files[:-new], files[-new:]):
+            for file in part:
+                shutil.copy(file, pictures / "all")
+            costs.append(_costs(stages))
+            print(costs[-1], flush=True)
+        added = stages.duplicates.read_bytes()
+        shutil.rmtree(stages.scratch)
+        costs.append(_costs(stages))
+        assert stages.duplicates.read_bytes() == added, "what was remembered changed the result"
+    lines = [
+        "# A hundredth more pictures",
+        "",
+        f"`python -m benchmarks.increment --pictures {options.pictures}`: CPU seconds, with presets/colour-64.yaml.",
+        "",
+        f"| | {len(files) - new} pictures | {new} more | of all {len(files)}, nothing remembered | share |",
+        "|---|---|---|---|---|",
+    ]
+    for stage in ("inspect", "dedup"):
+        first, more, whole = (cost[stage] for cost in costs)
+        lines.append(f"| {stage} | {first:.1f} | {more:.1f} | {whole:.1f} | {more / whole:.3f} |")
+    lines += ["", "The second and the third column gave the same bytes."]
+    page = "\n".join(lines) + "\n"
+    print(page)
+    if options.page:
+        write_text(options.page, page)
+
+
+if __name__ == "__main__":
+    main()
