@@ -57,9 +57,15 @@ class Stages:
 
     def dedup(self) -> None:
         """Group them."""
-        tables = {"raw_tables": self._raw, "inspect_tables": self._inspected}
-        paths = {"known": self._known, "duplicates": self.duplicates, "scratch": self.scratch}
-        dedup.run(self._params.dedup, **tables, **paths, track=Tracker())
+        dedup.run(
+            self._params.dedup,
+            raw_tables=self._raw,
+            inspect_tables=self._inspected,
+            known=self._known,
+            duplicates=self.duplicates,
+            scratch=self.scratch,
+            track=Tracker(),
+        )
 
 
 def _cost(work: Callable[[], None]) -> float:

@@ -61,9 +61,15 @@ class DataStages:
             inspect.run(self.params.inspect, **paths, track=self._track)
 
     def dedup(self) -> None:
-        inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}
-        paths = {"known": self.known, "duplicates": self.duplicates, "scratch": self.scratch / "dedup"}
-        dedup.run(self.params.dedup, **inputs, **paths, track=self._track)
+        dedup.run(
+            self.params.dedup,
+            raw_tables=self.raw_tables,
+            inspect_tables=self.inspect_tables,
+            known=self.known,
+            duplicates=self.duplicates,
+            scratch=self.scratch / "dedup",
+            track=self._track,
+        )
 
     def curate(self) -> None:
         inputs = {"raw_tables": self.raw_tables, "inspect_tables": self.inspect_tables}
