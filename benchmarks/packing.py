@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -39,14 +38,14 @@ CASES: dict[str, dict[str, object]] = {
 
 def _files(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
     """(category, bytes) of `count` different files."""
-    small = []
+    small: list[tuple[str, bytes]] = []
     for path in sorted(folder.rglob("*.jpg")):
         image, content = Image.open(path).convert("RGB"), io.BytesIO()
         image.thumbnail((SIDE_PX, SIDE_PX))
         image.save(content, "JPEG", quality=90)
         small.append((path.parent.name, content.getvalue()))
-    for number, (category, jpeg) in enumerate(itertools.islice(itertools.cycle(small), count)):
-        yield category, jpeg + number.to_bytes(4)  # decoders stop at the end of the picture
+    for number, (category, picture) in enumerate(itertools.islice(itertools.cycle(small), count)):
+        yield category, picture + number.to_bytes(4)  # decoders stop at the end of the picture
 
 
 def prepare(folder: Path, count: int, scratch: Path) -> None:
@@ -61,16 +60,10 @@ def prepare(folder: Path, count: int, scratch: Path) -> None:
 
     write_shard(scratch / "00000.tar", members())
     pictures = pd.DataFrame(rows).sort_values("key", ignore_index=True)
-    labels = pictures["category"].astype("category").cat.codes
-    rest: dict[str, Any] = {
-        "shard": "00000",
-        "group": pictures["key"],
-        "kept": True,
-        "reason": None,
-        "split": "train",
-        "url": pictures["key"],
-    }
-    write_table(scratch / "curated.parquet", pictures.assign(label=labels, licence=None, **rest), CURATED)
+    pictures["label"] = pictures["category"].astype("category").cat.codes
+    pictures[["group", "url"]] = pictures[["key", "key"]]
+    pictures[["shard", "kept", "split"]] = "00000", True, "train"
+    write_table(scratch / "curated.parquet", pictures.reindex(columns=CURATED.names), CURATED)
 
 
 def measure(scratch: Path, case: str) -> str:
@@ -88,19 +81,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--page", type=Path, help="where to write the table")
-    parser.add_argument("--case", choices=CASES, help="only this one, of a folder already prepared")
+    parser.add_argument("--cases", choices=CASES, nargs="+", default=list(CASES))
+    parser.add_argument("--prepared", action="store_true", help="measure the first of the cases in FOLDER; used by itself")
     options = parser.parse_args()
-    if options.case:
-        print(measure(options.folder, options.case))
+    if options.prepared:
+        print(measure(options.folder, options.cases[0]))
         return
     with tempfile.TemporaryDirectory() as scratch:
         prepare(options.folder, options.pictures, Path(scratch))
-        command = [sys.executable, "-m", "benchmarks.packing", scratch, "--case"]
-        rows = [subprocess.run([*command, case], check=True, stdout=subprocess.PIPE, text=True).stdout for case in CASES]
+        command = [sys.executable, "-m", "benchmarks.packing", scratch, "--prepared", "--cases"]
+        runs = [subprocess.run([*command, case], check=True, stdout=subprocess.PIPE, text=True) for case in options.cases]
     page = (
         f"# Packing\n\n`python -m benchmarks.packing --pictures {options.pictures}`: {options.pictures:,} photographs of "
         f"{SIDE_PX} px into arrays of 64×64 in colour, and the reference set beside them.\n\n"
-        "| | CPU seconds | MB written | peak MB |\n|---|---|---|---|\n" + "".join(rows)
+        "| | CPU seconds | MB written | peak MB |\n|---|---|---|---|\n" + "".join(run.stdout for run in runs)
     )
     print(page)
     if options.page:
