@@ -61,8 +61,7 @@ def prepare(folder: Path, count: int, scratch: Path) -> None:
     write_shard(scratch / "00000.tar", members())
     pictures = pd.DataFrame(rows).sort_values("key", ignore_index=True)
     pictures["label"] = pictures["category"].astype("category").cat.codes
-    pictures[["group", "url"]] = pictures[["key", "key"]]
-    pictures[["shard", "kept", "split"]] = "00000", True, "train"
+    pictures = pictures.assign(group=pictures["key"], url=pictures["key"], shard="00000", kept=True, split="train")
     write_table(scratch / "curated.parquet", pictures.reindex(columns=CURATED.names), CURATED)
 
 

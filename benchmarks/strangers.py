@@ -28,7 +28,7 @@ def chart(random: Random) -> Image.Image:
         draw: list[Callable[[], object]] = [
             lambda: axes.plot(np.cumsum(random.normal(size=(60, 3)), axis=0)),
             lambda: axes.bar(np.arange(len(values)), values, color=colours),
-            lambda: axes.scatter(*random.normal(size=(2, 80)), s=values.mean() * 20),
+            lambda: axes.scatter(random.normal(size=80), random.normal(size=80), s=values.mean() * 20),
             lambda: axes.pie(values, colors=colours.tolist()),
         ]
         draw[int(random.integers(len(draw)))]()

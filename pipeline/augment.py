@@ -1,5 +1,6 @@
 """Pack the training array and the untouched reference sets."""
 
+import json
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ PREVIEW_COLUMNS = 10
 PREVIEW_ROWS = 2
 PREVIEW_SIDE_PX = 64
 
+Box = tuple[float, float, float, float]  # of a face, as in images.faces
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +41,7 @@ class Place:
     index: int
     key: str
     flip: bool
+    faces: tuple[Box, ...]  # to be blurred
 
 
 def frame_of(params: AugmentParams) -> Frame:
@@ -56,11 +60,14 @@ def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
     return random_change(limits_of(params), flip, np.random.default_rng([params.seed, int(key, 16), copy]))
 
 
-def places_of(kept: pd.DataFrame, flip_categories: list[str]) -> dict[str, list[Place]]:
+def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place]]:
     """Where each picture goes, by the SHA-256 of its bytes; `kept` is sorted by key."""
-    flips = kept["category"].isin(flip_categories) | ("*" in flip_categories)
+    flips = kept["category"].isin(params.flip_categories) | ("*" in params.flip_categories)
+    seen = kept["faces"].fillna("[]") if params.blur_faces else pd.Series("[]", index=kept.index)
+    faces = [tuple(tuple(box) for box in json.loads(boxes)) for boxes in seen]
     places: dict[str, list[Place]] = {}
-    for sha256, *place in zip(kept["sha256"], kept["split"], kept.groupby("split").cumcount(), kept["key"], flips, strict=True):
+    indices = kept.groupby("split").cumcount()
+    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], flips, faces, strict=True):
         places.setdefault(sha256, []).append(Place(*place))
     return places
 
@@ -77,6 +84,10 @@ def copies_of(image: Image.Image, place: Place, params: AugmentParams) -> list[N
 
 def fill(files: dict[str, SplitFile], image: Image.Image, place: Place, params: AugmentParams) -> None:
     """Put `image` into the reference set of its split and, from train, with its changed copies into the training set."""
+    if place.faces:
+        from pipeline.images.faces import with_faces_blurred  # with OpenCV
+
+        image = with_faces_blurred(image, place.faces)
     untouched = pixels_of(framed(image, frame_of(params)), params.channels)
     files[f"reference_{place.split}"].write(place.index, untouched[None])
     if place.split == "train":
@@ -120,7 +131,7 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     track.dataset("curated", sha256_of_file(curated), curated, context="curated", profile=profile)
     if (params.copies > 1) != (limits_of(params).any or bool(params.flip_categories)):
         log.warning("augment.copies is %d; only the second copy and those after it are changed at random", params.copies)
-    places = places_of(kept, params.flip_categories)
+    places = places_of(kept, params)
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:
         shape = (params.height, params.width, params.channels)

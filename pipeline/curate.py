@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.images.relevance import relevance_of
 from pipeline.params import CurateParams, Quantile
 from pipeline.reporting import decisions
 from pipeline.reporting.tiles import tiles_of
@@ -34,8 +35,14 @@ LIMITS = (
     ("cut off", "cut_off", "max_cut_off"),
     ("more than one", "second", "max_second"),
     ("blurry", "sharpness", "min_sharpness"),
+    ("text over it", "text", "max_text"),
+    ("face", "face", "max_face"),
+    ("not clothing", "clothing", "min_clothing"),
+    ("irrelevant", "irrelevance", "max_irrelevance"),
+    ("wrong category", "misplacement", "max_misplacement"),
 )
-MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - {"side", "aspect", "size_ratio"})]
+RELATIVE = {"side", "aspect", "size_ratio", "irrelevance", "misplacement"}  # computed here, beside the other pictures
+MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - RELATIVE), "faces"]
 BY_HAND = "by hand"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
 
@@ -70,8 +77,10 @@ def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
     measured = pictures.assign(side=short, aspect=long / short, size_ratio=size_ratios(pictures))
     limits = []
     for reason, column, name in LIMITS:
-        values = measured[column].astype(np.float64)
         limit, upper = getattr(params, name), name.startswith("max_")
+        if limit is None:
+            continue
+        values = measured[column].astype(np.float64)
         if isinstance(limit, Quantile):
             limit = float(values.quantile(limit.quantile))
         # Measures are stored in 32 bits, so the limit is compared as one.
@@ -119,6 +128,19 @@ def decided(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
     return pictures.assign(
         decision=pd.Series([decisions_of.get(sha256) for sha256, _ in rows], index=pictures.index, dtype=object),
         category=pd.Series([category_of.get(sha256, own) for sha256, own in rows], index=pictures.index, dtype=object),
+    )
+
+
+def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
+    """`pictures` with their distances to the categories instead of their features."""
+    measured = pictures["features"].notna().to_numpy()
+    labels = pictures["category"].astype("category").cat.codes.to_numpy(np.int64)
+    features = np.frombuffer(b"".join(pictures.loc[measured, "features"]), "<f2").reshape(measured.sum(), -1)
+    found = relevance_of(features, labels[measured].astype(np.int64))
+    columns = {"irrelevance": found.irrelevance, "misplacement": found.misplacement}
+    series = {name: pd.Series(values, index=pictures.index[measured]) for name, values in columns.items()}
+    return pictures.drop(columns="features").assign(
+        irrelevance=series["irrelevance"].reindex(pictures.index), misplacement=series["misplacement"].reindex(pictures.index)
     )
 
 
@@ -182,16 +204,19 @@ def run(
 ) -> None:
     """Write a row for every row of the manifest, sorted by key, and a page for people to look at."""
     groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
+    by_features = params.max_irrelevance is not None or params.max_misplacement is not None
+    measures = [*MEASURES, "features"] if by_features else MEASURES
     by_hand = read_overrides(overrides)
     pictures = (
         read_tables(raw_tables, RAW)
         .merge(
-            read_tables(inspect_tables, INSPECT, MEASURES).drop(columns="shard"), on="key", how="left", validate="one_to_one"
+            read_tables(inspect_tables, INSPECT, measures).drop(columns="shard"), on="key", how="left", validate="one_to_one"
         )
         .merge(groups, on="key", how="left", validate="one_to_one")
         .sort_values("key", ignore_index=True)
         .pipe(decided, by_hand)
     )
+    pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
     unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))
     if unknown:
         log.warning("%s: %d of its %d pictures are not among those fetched", overrides, unknown, len(by_hand))

@@ -1,9 +1,10 @@
 """Decode and measure one shard's pictures."""
 
 import itertools
+import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
@@ -12,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from PIL import Image
 from tqdm import tqdm
 
 from pipeline import images
 from pipeline.images.decoding import UndecodableError, decoded
 from pipeline.images.guarded import Limits, Lost, guarded
 from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
-from pipeline.images.quality import quality_of, thumbnail
+from pipeline.images.quality import quality_of, seen_at, thumbnail
 from pipeline.images.sketches import sketch
 from pipeline.params import InspectParams
 from pipeline.store.remembered import remember, remembered, terms_of
@@ -52,7 +54,37 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "dhash": dhash_pixels(grey),
         "thumbnail": thumbnail(grey).tobytes(),
         "sketch": sketch(grey).tobytes() if params.sketch else None,
+        **_detected(picture.image, grey, params.detect),
     }
+
+
+def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) -> dict[str, object]:
+    """What the detectors named find; `seen` is for the network, which has no room in a process with limits."""
+    found: dict[str, object] = {}
+    if "text" in detect:
+        from pipeline.images.lettering import lettering  # OpenCV is not imported where nothing is looked for
+
+        found["text"] = lettering(grey)
+    if "faces" in detect:
+        from pipeline.images.faces import face_share, faces_of
+
+        boxes = faces_of(grey)
+        found |= {"face": face_share(boxes), "faces": json.dumps([[round(side, 4) for side in box] for box in boxes])}
+    if "clothing" in detect:
+        found["seen"] = seen_at(image)
+    return found
+
+
+def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """`rows` with what the network says of what it has `seen`."""
+    from pipeline.images.clothing import Recogniser  # with torch
+
+    recogniser = Recogniser()
+    for row in rows:
+        if "seen" in row:
+            clothing, features = recogniser(row.pop("seen"))  # type: ignore[arg-type]
+            row |= {"clothing": clothing, "features": features.astype("<f2").tobytes()}
+        yield row
 
 
 def _with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -83,6 +115,8 @@ def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectPa
 def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """A row of tables.INSPECT without its key for each (name, content), in their order."""
     rows = _guardedly_inspected(members, params)
+    if "clothing" in params.detect:
+        rows = _with_features(rows)
     while batch := list(itertools.islice(rows, BATCH)):
         yield from _with_hashes(batch)
 
@@ -90,7 +124,9 @@ def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iter
 def terms_of_measuring(params: InspectParams) -> str:
     """What a picture's measures depend on beside its bytes."""
     code = [Path(__file__), Path(images.__file__).parent]
-    return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy"))
+    packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
+    used = [package for detector in params.detect for package in packages[detector]]
+    return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
 
 
 def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:

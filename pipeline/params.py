@@ -164,6 +164,9 @@ class InspectParams(Section):
     max_memory_bytes: Count  # of decoding and measuring a picture; one that needs more is a row with a reason …
     timeout_s: Positive  # … and so is one that takes longer
     background_tolerance: Grey  # difference from the border colour that still counts as background
+    # What is looked for in pictures at a cost of tens of milliseconds each: text over it, people's faces, and (by a network)
+    # clothing with features for the distance to the category.
+    detect: list[Literal["text", "faces", "clothing"]]
     sketch: bool  # whether to keep a 64×64 sketch, by which dedup.edited compares pictures
 
 
@@ -217,6 +220,12 @@ class CurateParams(Section):
     max_background: Limit[Share]  # over it the garment is too small
     max_cut_off: Limit[Share]  # share of the frame's edge that is not background
     max_second: Limit[Share]  # size of the second piece in the foreground, of the largest's
+    # These need what inspect.detect names; null: not looked at.
+    max_text: Limit[Share] | None  # share of the picture in lines of letters
+    max_face: Limit[Share] | None  # height of a person's face, of the picture's; 0 drops every picture with a face
+    min_clothing: Limit[Share] | None  # probability of clothing
+    max_irrelevance: Limit[Positive] | None  # distance to the nearest category, 1 for a typical picture
+    max_misplacement: Limit[NotNegative] | None  # distance to its own category, beyond that to the nearest other
     min_per_category: Count  # a smaller category is dropped whole
     split: Literal["source", "hash"]  # the source's own split where it has one, or by hash of the duplicate group
     validation_share: Share
@@ -243,6 +252,7 @@ class AugmentParams(Section):
     saturation: Share
     contrast: Share
     hue: Annotated[float, Field(ge=0, le=0.5)]  # share of the colour circle
+    blur_faces: bool  # whether people's faces are made unrecognisable
     seed: Seed
 
 
@@ -467,6 +477,21 @@ class Params(Section):
     def _edits_have_sketches(self) -> Self:
         if self.dedup.edited is not None and not self.inspect.sketch:
             raise _BelowError("inspect.sketch", "must be true where dedup.edited is set")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_limited_is_detected(self) -> Self:
+        needs = {
+            "curate.max_text": ("text", self.curate.max_text is not None),
+            "curate.max_face": ("faces", self.curate.max_face is not None),
+            "curate.min_clothing": ("clothing", self.curate.min_clothing is not None),
+            "curate.max_irrelevance": ("clothing", self.curate.max_irrelevance is not None),
+            "curate.max_misplacement": ("clothing", self.curate.max_misplacement is not None),
+            "augment.blur_faces": ("faces", self.augment.blur_faces),
+        }
+        for key, (detector, used) in needs.items():
+            if used and detector not in self.inspect.detect:
+                raise _BelowError("inspect.detect", f"must name {detector} where {key} is set")
         return self
 
 

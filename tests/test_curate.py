@@ -34,6 +34,12 @@ SOUND = {
     "background": 0.4,
     "cut_off": 0.1,
     "second": 0.0,
+    "text": 0.0,
+    "face": 0.0,
+    "faces": "[]",
+    "clothing": 0.9,
+    "irrelevance": 1.0,
+    "misplacement": -1.0,
     "decision": None,
     "representative": True,
     "difference": None,
@@ -62,6 +68,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "cut off": {"cut_off": 0.91},
     "more than one": {"second": 0.81},
     "blurry": {"sharpness": 4.0},
+    "text over it": {"text": 0.2},
+    "face": {"face": 0.3},
+    "not clothing": {"clothing": 0.01},
+    "irrelevant": {"irrelevance": 3.0},
+    "wrong category": {"misplacement": 0.6},
 }
 
 
@@ -77,7 +88,7 @@ MEASURES = [
     "colourfulness",
     "background",
 ]
-MEASURES += ["cut_off", "second", "difference"]
+MEASURES += ["cut_off", "second", "difference", "text", "face", "clothing", "irrelevance", "misplacement"]
 
 
 def _params(**changes: Any) -> CurateParams:
@@ -91,6 +102,7 @@ def _params(**changes: Any) -> CurateParams:
         "max_shadow": 0.7,
         "max_size_ratio": 5.0,
     }
+    limits |= {"max_text": 0.1, "max_face": 0.2, "min_clothing": 0.1, "max_irrelevance": 2.0, "max_misplacement": 0.5}
     limits |= {"min_colourfulness": 2.0, "max_background": 0.95, "max_cut_off": 0.9, "max_second": 0.8}
     limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_per_category": 1, "split": "hash"}
     return CurateParams(**(limits | {"validation_share": 0.0, "test_share": 0.2, "seed": 0} | changes))

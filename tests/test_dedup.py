@@ -42,7 +42,9 @@ def _garment(seed: int, side_px: int = 96) -> Image.Image:
 
 def _pictures(contents: dict[str, bytes], splits: dict[str, str] | None = None) -> pd.DataFrame:
     """What dedup reads of pictures with these keys and bytes."""
-    params = InspectParams(max_pixels=10**6, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=9, sketch=True)
+    params = InspectParams(
+        max_pixels=10**6, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=9, detect=[], sketch=True
+    )
     rows = rows_of([(f"{key}.png", content) for key, content in contents.items()], params)
     frame = pd.DataFrame(rows, dtype=object).assign(key=list(contents))
     frame["sha256"] = [hashlib.sha256(content).hexdigest() for content in contents.values()]

@@ -19,6 +19,8 @@ from pipeline.store.tables import INSPECT, RAW, read_table, read_tables
 from tests.garments import draw_wardrobe
 from tests.stages import DataStages, by_file, tiny_params
 
+ON_DEMAND = ("sketch", "text", "face", "faces", "clothing", "features")
+
 
 @pytest.fixture
 def inspected(wardrobe: Path, tmp_path: Path) -> DataStages:
@@ -50,7 +52,7 @@ def test_every_fetched_picture_has_a_row_and_no_other(inspected: DataStages) -> 
 
 def test_what_is_no_picture_has_a_reason_and_no_measures(inspected: DataStages) -> None:
     rows = read_tables(inspected.inspect_tables, INSPECT)
-    measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason", "sketch")]
+    measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason", *ON_DEMAND)]
     assert rows.loc[~rows["decoded"], measures].isna().all(axis=None)
     assert rows.loc[rows["decoded"], measures].notna().all(axis=None)
     reasons = {name: row["reason"] for name, row in _files(inspected).items() if not row["decoded"]}
@@ -85,7 +87,9 @@ def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
 def test_pictures_do_not_depend_on_their_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = [(path.name, path.read_bytes()) for path in sorted(wardrobe.rglob("*.png"))]
     members.insert(5, ("bad.png", b""))
-    params = InspectParams(max_pixels=10_000, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=12, sketch=True)
+    params = InspectParams(
+        max_pixels=10_000, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=12, detect=[], sketch=True
+    )
     together = list(rows_of(members, params))
     monkeypatch.setattr("pipeline.inspect.BATCH", 3)
     assert list(rows_of(members, params)) == together
@@ -145,3 +149,21 @@ def test_a_damaged_shard_is_one_clear_error(inspected: DataStages) -> None:
     inspected.shards[0].write_bytes(inspected.shards[0].read_bytes()[:1000])
     with pytest.raises(InputError, match="not a whole shard"):
         inspected.inspect()
+
+
+def test_what_is_to_be_detected_is_a_number_of_each_picture(wardrobe: Path, tmp_path: Path) -> None:
+    for path in sorted(wardrobe.rglob("*.png"))[4:]:
+        path.unlink()
+    params = tiny_params(wardrobe, inspect={"detect": ["text", "faces", "clothing"]}, fetch={"shards": 1})
+    stages = DataStages(params, tmp_path / "data").up_to("inspect")
+    rows = read_tables(stages.inspect_tables, INSPECT)
+    assert len(rows) == 4
+    assert (rows["face"] == 0).all()
+    assert (rows["faces"] == "[]").all()
+    assert rows["text"].between(0, 0.05).all()
+    assert rows["clothing"].between(0, 1).all()
+    assert {np.frombuffer(features, "<f2").shape for features in rows["features"]} == {(1280,)}
+    before = stages.inspect_tables[0].read_bytes()
+    shutil.rmtree(stages.scratch)
+    stages.inspect()
+    assert stages.inspect_tables[0].read_bytes() == before

@@ -14,7 +14,7 @@ from pipeline.params import InspectParams
 from tests.web_pictures import drawn, encoded, exif_of, telling
 
 PARAMS = InspectParams(
-    max_pixels=50_000_000, max_memory_bytes=1_000_000_000, timeout_s=60.0, background_tolerance=12, sketch=True
+    max_pixels=50_000_000, max_memory_bytes=1_000_000_000, timeout_s=60.0, background_tolerance=12, detect=[], sketch=True
 )
 SIZE = (40, 30)
 

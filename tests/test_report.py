@@ -76,7 +76,8 @@ def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
     rows: dict[str, dict[str, object]] = {
         "manifest": listed,
         "raw": listed | bytes_of | {"status": "ok" if fetched else "failed", "reason": None if fetched else "no such file"},
-        "curated": listed
+        "curated": dict.fromkeys(CURATED.names)
+        | listed
         | bytes_of
         | {
             "shard": shard,

@@ -10,6 +10,7 @@ from PIL import Image
 
 MEASURING_SIDE_PX = 256
 THUMBNAIL_SIDE_PX = 16
+SEEN_SIDE_PX = 224
 Pixel = TypeVar("Pixel", bound=np.generic)
 SHADOW_SHARE, HIGHLIGHT_SHARE = (
     0.05,
@@ -49,6 +50,12 @@ def at_measuring_size(image: Image.Image) -> Image.Image:
 def thumbnail(grey: Image.Image) -> NDArray[np.uint8]:
     """`grey`, of mode L, as (16, 16) by area averages."""
     return np.asarray(grey.resize((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), Image.Resampling.BOX))
+
+
+def seen_at(image: Image.Image) -> NDArray[np.uint8]:
+    """`image` as a network looks at it: (224, 224, 3), out of shape where it is not square."""
+    side = (SEEN_SIDE_PX, SEEN_SIDE_PX)
+    return np.asarray(image.convert("RGB").resize(side, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 def laplacian_variance(luma: NDArray[np.uint8]) -> float:

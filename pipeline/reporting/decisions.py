@@ -29,6 +29,7 @@ class Shown:
 
     sha256: str
     kept: bool
+    reason: str  # why it was dropped; empty where it was kept
     caption: str
     category: str
     order: float  # the larger, the sooner it should be looked at
@@ -58,16 +59,19 @@ def close_calls(rows: pd.DataFrame, reason: str, values: pd.Series, limit: float
     dropped["distance"] = (dropped["value"] - limit).abs()
     nearest = dropped.sort_values(["distance", "key"]).head(CLOSE_CALLS).to_dict("records")
     return [
-        Shown(row["sha256"], False, f"{reason}: {row['value']:.4g}, limit {limit:.4g}", row["category"], -row["distance"])
+        Shown(
+            row["sha256"], False, reason, f"{reason}: {row['value']:.4g}, limit {limit:.4g}", row["category"], -row["distance"]
+        )
         for row in nearest
     ]
 
 
 def _member(row: dict[Hashable, Any]) -> Shown:
     how = "stands for the group" if row["representative"] else f"{LINKS[row['link']]}, {row['difference']:.2f} apart"
-    became = f"; {row['reason']}" if isinstance(row["reason"], str) and row["reason"] != "duplicate" else ""
+    reason = row["reason"] if isinstance(row["reason"], str) else ""
+    became = f"; {reason}" if reason not in ("", "duplicate") else ""
     order = 0.0 if row["representative"] else float(row["difference"])
-    return Shown(row["sha256"], bool(row["kept"]), how + became, row["category"] or "", order)
+    return Shown(row["sha256"], bool(row["kept"]), reason, how + became, row["category"] or "", order)
 
 
 def groups(rows: pd.DataFrame) -> list[ShownGroup]:
@@ -107,5 +111,6 @@ def page_of(
         kept=int(rows["kept"].sum()),
         reasons=rows["reason"].value_counts().sort_index().to_dict(),
         crossing=crossing(rows),
+        categories=sorted(rows["category"].dropna().unique()),
         side_px=TILE_SIDE_PX,
     )

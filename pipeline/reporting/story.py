@@ -23,6 +23,11 @@ REASONS = {
     "grey": "without colour",
     "cut off": "cut off at the frame",
     "more than one": "more than one garment",
+    "text over it": "text or a watermark over it",
+    "face": "with a person's face",
+    "not clothing": "without clothing",
+    "irrelevant": "unlike every category",
+    "wrong category": "more like another category",
     "by hand": "dropped by hand",
 }
 

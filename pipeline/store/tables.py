@@ -78,6 +78,13 @@ INSPECT = pa.schema(
         _field("background", pa.float32(), "share of pixels close to the border's median colour, in [0, 1]", nullable=True),
         _field("cut_off", pa.float32(), "share of the edge of the picture that is not background, in [0, 1]", nullable=True),
         _field("second", pa.float32(), "area of the second largest piece of foreground, of the largest's", nullable=True),
+        _field("text", pa.float32(), "share of the picture in lines of letters, with text in inspect.detect", nullable=True),
+        _field(
+            "face", pa.float32(), "height of the largest face, of the picture's, with faces in inspect.detect", nullable=True
+        ),
+        _field("faces", pa.string(), "JSON list of [left, top, right, bottom] as shares of the sides", nullable=True),
+        _field("clothing", pa.float32(), "probability of clothing, with clothing in inspect.detect", nullable=True),
+        _field("features", pa.binary(2560), "EfficientNet-Lite0's 1,280 features, float16, little-endian", nullable=True),
         _field("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
         _field("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
         _field("dhash", pa.uint64(), "imagehash.dhash, 64 bits", nullable=True),
@@ -116,6 +123,11 @@ CURATED = pa.schema(
         _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
         _field("url", pa.string(), "as in the manifest"),
         _field("licence", pa.string(), "as in the manifest", nullable=True),
+        _field("faces", pa.string(), "as in data/inspect", nullable=True),
+        _field(
+            "irrelevance", pa.float32(), "distance of its features to the nearest category, 1 for a typical one", nullable=True
+        ),
+        _field("misplacement", pa.float32(), "distance to its own category, beyond that to the nearest other", nullable=True),
     ]
 )
 

@@ -1,0 +1,65 @@
+"""Text and watermarks over a picture: letters are stable regions (MSER, Matas et al. 2002) that stand in a line."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.sparse.csgraph import connected_components
+
+SIDE_PX = 384  # of the longer side, at most, when letters are looked for
+DELTA = 4  # grey levels over which a region must stay as it is
+MIN_HEIGHT_PX, MAX_HEIGHT = 6, 0.25  # of a letter; the most as a share of the picture's shorter side
+MIN_SLIMNESS, MAX_SLIMNESS = 0.12, 1.6  # width over height
+MIN_LETTERS = 4  # in a line
+MAX_REGIONS = 1500  # more than that is a texture, and not looked through
+
+cv2.setNumThreads(1)
+
+
+def _letters(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Boxes (N, 4) of what may be letters: left, top, width, height; of boxes within boxes the outer ones."""
+    finder = cv2.MSER.create(delta=DELTA, min_area=12, max_area=grey.size // 40)
+    _, found = finder.detectRegions(grey)
+    if not len(found):
+        return np.empty((0, 4))
+    boxes = np.unique(np.asarray(found), axis=0).astype(np.float64)
+    width, height = boxes[:, 2], boxes[:, 3]
+    alike = (height >= MIN_HEIGHT_PX) & (height <= MAX_HEIGHT * min(grey.shape))
+    alike &= (width >= MIN_SLIMNESS * height) & (width <= MAX_SLIMNESS * height)
+    boxes = boxes[alike]
+    return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")][:MAX_REGIONS]
+
+
+def _outermost(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those of `boxes`, the largest first, that do not lie for the most part in one before them."""
+    right, bottom = boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
+    wide = np.minimum(right[:, None], right) - np.maximum(boxes[:, None, 0], boxes[:, 0])
+    high = np.minimum(bottom[:, None], bottom) - np.maximum(boxes[:, None, 1], boxes[:, 1])
+    shared = np.maximum(wide, 0) * np.maximum(high, 0) / (boxes[:, 2] * boxes[:, 3])[:, None]
+    return boxes[~np.any(np.tril(shared, k=-1) > 0.5, axis=1)]
+
+
+def _in_a_line(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Number of the line of each of `boxes`: neighbours of one height, side by side, without much between them."""
+    left, top, width, height = boxes.T
+    taller, lower = np.maximum(height[:, None], height), np.minimum(height[:, None], height)
+    middle = top + height / 2
+    gap = np.maximum(left[:, None], left) - np.minimum((left + width)[:, None], left + width)
+    near = (taller <= 1.5 * lower) & (np.abs(middle[:, None] - middle) <= 0.35 * lower)
+    near &= (gap <= 0.9 * taller) & (gap >= -0.3 * lower)
+    return connected_components(near, directed=False)[1]
+
+
+def lettering(grey: Image.Image) -> float:
+    """Share of `grey`, of mode L, that lies in lines of at least four letters."""
+    share = min(1.0, SIDE_PX / max(grey.size))
+    size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))
+    pixels = np.asarray(grey.resize(size, Image.Resampling.BOX))
+    if min(pixels.shape) < 3:
+        return 0.0
+    boxes = _outermost(_letters(pixels))
+    if len(boxes) < MIN_LETTERS:
+        return 0.0
+    lines = _in_a_line(boxes)
+    long = np.bincount(lines)[lines] >= MIN_LETTERS
+    return float((boxes[long, 2] * boxes[long, 3]).sum() / pixels.size)
