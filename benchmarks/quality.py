@@ -98,7 +98,7 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
                 name="dcgan", latent_dim=100, generator_width=64, discriminator_width=64, max_width=256, truncation=1.0
             ),
             "loss": "non-saturating",
-            "penalties": PenaltyParams(r1_gamma=0.0, r2_gamma=0.0, gradient_penalty=0.0, interval=1),
+            "penalties": PenaltyParams(r1_gamma=0.0, r2_gamma=0.0, gradient_penalty=0.0, interval=1, weight_clip=0.0),
             "mode_seeking": 0.0,
             "diffaugment": [],
             "batch_size": 64,

@@ -313,6 +313,7 @@ class PenaltyParams(Section):
     r2_gamma: NotNegative  # at generated pictures; 0: off
     gradient_penalty: NotNegative  # WGAN-GP's, between the two; 0: off
     interval: Count  # steps from one penalised step to the next; the weight is multiplied by it
+    weight_clip: NotNegative  # wgan's: after each step the discriminator's weights are cut to ± this; 0: off
 
     @property
     def any(self) -> bool:
@@ -325,11 +326,22 @@ class WatchdogParams(Section):
     min_diversity: Share  # of a category's samples, as a share of its real pictures'; below, it has collapsed
 
 
+class AdaParams(Section):
+    """Adaptive discriminator augmentation: its probability p moves so that real scores keep this mean sign."""
+
+    target: Annotated[float, Field(ge=-1, le=1)]
+    ramp_kimg: Positive  # thousands of pictures in which p can go from 0 to 1
+    interval: Count  # discriminator steps from one adjustment to the next
+
+
 class TrainParams(Section):
+    condition: Literal["none", "category"]
     network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
     penalties: PenaltyParams
     mode_seeking: NotNegative  # weight of Mao et al.'s term against mode collapse, which drives pictures of one category apart
+    discriminator_steps: Count  # a step of the generator, each on a batch of its own
+    ada: AdaParams | None  # adaptive augmentation; null: off
     diffaugment: list[Literal["colour", "translation", "cutout"]]
     batch_size: Annotated[int, Field(ge=2)]
     total_kimg: Positive  # thousands of real pictures seen, the length of training
@@ -360,6 +372,21 @@ class TrainParams(Section):
         if group and batch_size % group:
             raise ValueError(f"not a multiple of network.stddev_group, {group}")
         return batch_size
+
+    @model_validator(mode="after")
+    def _the_parts_go_together(self) -> Self:
+        penalties = self.penalties
+        if penalties.weight_clip and self.loss != "wgan":
+            raise _BelowError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
+        if penalties.weight_clip and penalties.gradient_penalty:
+            raise _BelowError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
+        if self.loss == "wgan" and not (penalties.weight_clip or penalties.any):
+            raise _BelowError("penalties.gradient_penalty", "the loss wgan needs it (10.0), or weight_clip (0.01)")
+        if self.ada is not None and self.loss in ("wgan", "relativistic"):
+            raise _BelowError(
+                "ada", f"goes by the sign of real scores, which with the loss {self.loss} says nothing; set it to null"
+            )
+        return self
 
 
 class ClassifierParams(Section):

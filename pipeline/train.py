@@ -144,6 +144,7 @@ def card_of(trainer: Trainer, data: DatasetCard) -> GeneratorCard:
         latent_dim=network.latent_dim,
         images_seen=trainer.images_seen,
         recipe=trainer.params.model_dump(mode="json"),
+        condition=trainer.params.condition,
     )
 
 
@@ -222,7 +223,8 @@ class Training:
         row = trainer.new_history_row()
         losses = {name: row[name] for name in HISTORY_COLUMNS[1:]}
         rate = trainer.discriminator_optimiser.param_groups[0]["lr"]
-        self.track.metrics({**losses, "rate": rate, "images_per_s": images_per_s}, step=trainer.images_seen)
+        ada = {"ada_p": trainer.ada_p} if self.params.ada is not None else {}
+        self.track.metrics({**losses, **ada, "rate": rate, "images_per_s": images_per_s}, step=trainer.images_seen)
         for event in self.watchdog.look_at_history(HISTORY_COLUMNS, trainer.history):
             self._tell(event)
 

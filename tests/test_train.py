@@ -89,15 +89,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "max_width": 8,
             "truncation": 1.0,
         },
-        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1},
+        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.0},
     },
     "wgan-gp": {
         "loss": "wgan",
-        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 10.0, "interval": 1},
+        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 10.0, "interval": 1, "weight_clip": 0.0},
     },
     "relativistic": {
         "loss": "relativistic",
-        "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 3},
+        "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 3, "weight_clip": 0.0},
     },
     "stylegan2": {
         "network": {
@@ -111,6 +111,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
         "mode_seeking": 0.0,
     },
+    "wgan": {
+        "loss": "wgan",
+        "penalties": {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.01},
+        "discriminator_steps": 3,
+    },
+    "ada": {"condition": "none", "ada": {"target": -1.0, "ramp_kimg": 0.05, "interval": 3}},
     "hinge": {"loss": "hinge", "channels_last": False},
     "minimax": {"loss": "minimax", "mode_seeking": 0.1, "diffaugment": ["colour", "translation", "cutout"]},
     "bf16": {"precision": "bf16", "threads": 2},
@@ -150,7 +156,49 @@ def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
     assert whole.new_history_row() == second.new_history_row()
     expected, state = whole.state(), second.state()
     assert list(expected) == list(state)
+    assert (whole.ada_p > 0) == (params.ada is not None)
     assert [key for key in expected if not torch.equal(expected[key], state[key])] == []
+
+
+def _trainer(train: Path, **changes: Any) -> Trainer:
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    return Trainer(tiny_params(**changes), images, labels, 3, torch.device("cpu"))
+
+
+def test_weights_are_clipped_after_every_step_of_the_discriminator(train: Path) -> None:
+    trainer = _trainer(train, **VARIANTS["wgan"])
+    trainer.step()
+    assert max(float(weights.abs().max()) for weights in trainer.discriminator.parameters()) == pytest.approx(0.01)
+    assert trainer.images_seen == 3 * 8
+    moments = trainer.discriminator_optimiser.state_dict()["state"][0]["step"], trainer.generator_optimiser.state_dict()
+    assert int(moments[0]) == 3
+    assert int(moments[1]["state"][0]["step"]) == 1
+
+
+def test_the_unconditional_generator_draws_the_same_whatever_the_label(train: Path, tmp_path: Path) -> None:
+    params = tiny_params(condition="none", total_kimg=0.04)
+    run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    generator, card = load_generator(tmp_path / "gan", torch.device("cpu"))
+    assert (card.condition, card.categories) == ("none", ["a", "b", "c"])
+    first, last = (pictures_of(generator, draw_latents(0, 4, 8), np.full(4, label)) for label in (0, 2))
+    assert np.array_equal(first, last)
+
+
+CLASHES: list[tuple[dict[str, Any], str]] = [
+    ({"loss": "wgan", "penalties": {**TINY["penalties"], "r1_gamma": 0.0}}, r"penalties\.gradient_penalty: .*weight_clip"),
+    ({"penalties": {**TINY["penalties"], "weight_clip": 0.01}}, r"penalties\.weight_clip: is for the loss wgan"),
+    (
+        {"loss": "wgan", "penalties": {**TINY["penalties"], "gradient_penalty": 10.0, "weight_clip": 0.01}},
+        r"penalties\.weight_clip: is what gradient_penalty replaces",
+    ),
+    ({"loss": "relativistic", "ada": {"target": 0.6, "ramp_kimg": 500.0, "interval": 4}}, r"ada: goes by the sign"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), CLASHES)
+def test_parts_that_do_not_go_together_are_one_line(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ParamsError, match=told):
+        tiny_params(**changes)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_s
 from pipeline.store.files import sha256_of_file
 
 TINY: dict[str, Any] = {
+    "condition": "category",
     "network": {
         "name": "resnet",
         "latent_dim": 8,
@@ -21,8 +22,10 @@ TINY: dict[str, Any] = {
         "stddev_group": 2,
     },
     "loss": "non-saturating",
-    "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2},
+    "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2, "weight_clip": 0.0},
     "mode_seeking": 0.0,
+    "discriminator_steps": 1,
+    "ada": None,
     "diffaugment": [],
     "batch_size": 8,
     "total_kimg": 0.4,

@@ -30,6 +30,12 @@ class GeneratorCard:
     latent_dim: int
     images_seen: int
     recipe: dict[str, Any] = field(default_factory=dict)  # the parameters it was trained with
+    condition: str = "category"  # none: it takes labels, and draws the same whatever they are
+
+    @property
+    def conditional_categories(self) -> int:
+        """How many categories the network tells apart."""
+        return 1 if self.condition == "none" else len(self.categories)
 
 
 def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> None:
@@ -56,7 +62,7 @@ def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, Gener
     """The generator in `folder`, ready to draw (`eval` mode, no gradients), and its card. Raises InputError."""
     card = read_generator_card(folder)
     shape = PictureShape(card.height, card.width, card.channels)
-    generator = build_generator(card.network, card.arguments, shape, len(card.categories), card.latent_dim)
+    generator = build_generator(card.network, card.arguments, shape, card.conditional_categories, card.latent_dim)
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:

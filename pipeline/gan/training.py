@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import DivergedError, ParamsError, TrainingError
+from pipeline.gan.ada import adaptively_augmented, adjusted
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
 from pipeline.gan.latents import draw_latents
@@ -46,11 +47,16 @@ NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
 
 @dataclass(frozen=True)
 class Batch:
-    """Real pictures NCHW float32 in [-1, 1], labels (N,), latents (N, D)."""
+    """Real pictures NCHW float32 in [-1, 1], labels (N,), latents (N, D), attributes (N, A) where the networks take them."""
 
     pictures: Tensor
     labels: Tensor
     latents: Tensor
+    attributes: Tensor | None
+
+    @property
+    def condition(self) -> tuple[Tensor, Tensor | None]:
+        return self.labels, self.attributes
 
 
 def chosen_device(wanted: str, section: str = "train") -> torch.device:
@@ -131,9 +137,15 @@ class Trainer:
         labels: NDArray[np.int64],
         categories: int,
         device: torch.device,
+        attributes: NDArray[np.uint8] | None = None,
     ) -> None:
+        """`attributes` (N, A) are zeros and ones, which the networks take beside the labels."""
         self.params = params
         self.images, self.labels = images, labels
+        if params.condition == "none":  # neither the networks nor what compares pictures of a category tells them apart
+            labels, categories = np.zeros_like(labels), 1
+        self._conditions = labels
+        self.attributes = attributes
         self.device = device
         self.precision = chosen_precision(params.precision, device)
         self.memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
@@ -146,10 +158,11 @@ class Trainer:
             group = max(group, 2)  # it, too, compares pictures of one category
         self.sampler = EpochSampler(labels, params.batch_size, group, params.seed)
         shape = PictureShape(*images.shape[1:])
+        flags = self.attributes.shape[1] if self.attributes is not None else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(params.seed)
-            generator = build_generator(network.name, network.generator_arguments, shape, categories, network.latent_dim)
-            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories)
+            generator = build_generator(network.name, network.generator_arguments, shape, categories, network.latent_dim, flags)
+            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories, flags)
         self.generator = generator.to(device).to(memory_format=self.memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=self.memory_format)
         self.normalises_over_batch = any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules())
@@ -161,14 +174,21 @@ class Trainer:
         )
         self.mean_path = torch.zeros((), device=device)
         self.rate_factor = 1.0
+        self.ada_p = 0.0
+        self._signs, self._sign_steps = torch.zeros((), device=device), 0
         self.images_seen = 0
         self.history: list[list[float]] = []
         self._forget_sums()
 
     @property
     def total_images(self) -> int:
-        """Images seen when training ends: whole batches, at least `total_kimg`."""
-        return math.ceil(self.params.total_kimg * 1000 / self.params.batch_size) * self.params.batch_size
+        """Images seen when training ends: whole steps, at least `total_kimg`."""
+        return math.ceil(self.params.total_kimg * 1000 / self.images_a_step) * self.images_a_step
+
+    @property
+    def images_a_step(self) -> int:
+        """Real pictures seen in one step of the generator and those of the discriminator before it."""
+        return self.params.batch_size * self.params.discriminator_steps
 
     @property
     def loss_at_chance(self) -> float:
@@ -179,11 +199,12 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _scores(self, pictures: Tensor, labels: Tensor) -> Tensor:
+    def _scores(self, pictures: Tensor, condition: tuple[Tensor, Tensor | None]) -> Tensor:
         """Scores (N,) of what the discriminator sees of `pictures`."""
         seen = augmented(pictures, self.params.diffaugment, self.random)
+        seen = adaptively_augmented(seen, self.ada_p, self.random)
         with self._autocast():
-            return self.discriminator(seen, labels).float()
+            return self.discriminator(seen, *condition).float()
 
     def _next_batch(self) -> Batch:
         size = self.params.batch_size
@@ -192,8 +213,9 @@ class Trainer:
         latents = torch.randn(size, self.params.network.latent_dim, generator=self.random)
         return Batch(
             to_unit_range(pictures).contiguous(memory_format=self.memory_format),
-            torch.from_numpy(self.labels[rows]).to(self.device),
+            torch.from_numpy(self._conditions[rows]).to(self.device),
             latents.to(self.device),
+            None if self.attributes is None else torch.from_numpy(self.attributes[rows]).float().to(self.device),
         )
 
     def _generated(self, batch: Batch) -> Tensor:
@@ -201,12 +223,12 @@ class Trainer:
         with self._autocast():
             if isinstance(self.generator, Stylegan2Generator):
                 drawn = self.generator.random_inputs(len(batch.latents), self.random)
-                return self.generator(batch.latents, batch.labels, drawn=drawn).float()
-            return self.generator(batch.latents, batch.labels).float()
+                return self.generator(batch.latents, *batch.condition, drawn).float()
+            return self.generator(batch.latents, *batch.condition).float()
 
     def _path_penalty(self, batch: Batch) -> Tensor:
         """Path-length regularisation over the first half of the batch; zero on the steps between."""
-        network, step = self.params.network, self.images_seen // self.params.batch_size
+        network, step = self.params.network, self.images_seen // self.images_a_step - 1
         assert isinstance(network, Stylegan2Params)
         assert isinstance(self.generator, Stylegan2Generator)
         if not network.path_length or step % network.path_length_interval:
@@ -214,7 +236,8 @@ class Trainer:
         half = len(batch.latents) // 2
         drawn = self.generator.random_inputs(half, self.random)
         with self._autocast():
-            styles = self.generator.styles(batch.latents[:half], batch.labels[:half], drawn=drawn)
+            attributes = None if batch.attributes is None else batch.attributes[:half]
+            styles = self.generator.styles(batch.latents[:half], batch.labels[:half], attributes, drawn)
             pictures = self.generator.pictures(styles, drawn.noises).float()
         directions = torch.randn(pictures.shape, generator=self.random).to(self.device)
         lengths = path_lengths(pictures, styles, directions)
@@ -224,8 +247,10 @@ class Trainer:
     def _scores_of_both(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of real and of generated pictures: in one pass, unless batch norm would let each side see the other."""
         if self.normalises_over_batch:
-            return self._scores(batch.pictures, batch.labels), self._scores(fake, batch.labels)
-        real_scores, fake_scores = self._scores(torch.cat([batch.pictures, fake]), batch.labels.repeat(2)).chunk(2)
+            return self._scores(batch.pictures, batch.condition), self._scores(fake, batch.condition)
+        twice = None if batch.attributes is None else batch.attributes.repeat(2, 1)
+        both = self._scores(torch.cat([batch.pictures, fake]), (batch.labels.repeat(2), twice))
+        real_scores, fake_scores = both.chunk(2)
         return real_scores, fake_scores
 
     def _penalised_scores(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +258,7 @@ class Trainer:
         penalties = self.params.penalties
         real = batch.pictures.detach().requires_grad_()
         fake = fake.detach().requires_grad_(penalties.r2_gamma > 0)
-        real_scores, fake_scores = self._scores(real, batch.labels), self._scores(fake, batch.labels)
+        real_scores, fake_scores = self._scores(real, batch.condition), self._scores(fake, batch.condition)
         square_norms = gradient_square_norms(real_scores, real)
         penalty = zero_centred_penalty(square_norms, penalties.r1_gamma)
         if penalties.r2_gamma:
@@ -241,7 +266,7 @@ class Trainer:
         if penalties.gradient_penalty:
             shares = torch.rand(len(real), generator=self.random).to(self.device)
             middle = between(real.detach(), fake.detach(), shares).requires_grad_()
-            square = gradient_square_norms(self._scores(middle, batch.labels), middle)
+            square = gradient_square_norms(self._scores(middle, batch.condition), middle)
             penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
         self._penalty_sums += torch.stack([penalty.detach(), square_norms.detach().mean()])
         self._penalty_steps += 1
@@ -259,14 +284,36 @@ class Trainer:
         self.discriminator_optimiser.zero_grad()
         (loss + penalty).backward()
         self.discriminator_optimiser.step()
+        self._clip_weights()
+        self._adjust_ada(real_scores.detach())
         norm = _gradient_norm(self.discriminator)
         return torch.stack([loss.detach(), real_scores.detach().mean(), fake_scores.detach().mean(), norm])
+
+    @torch.no_grad()
+    def _clip_weights(self) -> None:
+        """Cut every weight of the discriminator to ± penalties.weight_clip; Arjovsky et al. 2017, algorithm 1."""
+        limit = self.params.penalties.weight_clip
+        if limit:
+            for weights in self.discriminator.parameters():
+                weights.clamp_(-limit, limit)
+
+    def _adjust_ada(self, real_scores: Tensor) -> None:
+        """Note the signs of real scores and, every ada.interval steps, move p by them; Karras et al. 2020, section 2.4."""
+        ada = self.params.ada
+        if ada is None:
+            return
+        self._signs = self._signs + real_scores.sign().mean()
+        self._sign_steps += 1
+        if self._sign_steps == ada.interval:
+            step = self.params.batch_size * ada.interval / (ada.ramp_kimg * 1000)
+            self.ada_p = adjusted(self.ada_p, float(self._signs) / ada.interval, ada.target, step)
+            self._signs, self._sign_steps = torch.zeros_like(self._signs), 0
 
     def _generator_step(self, batch: Batch, fake: Tensor) -> Tensor:
         """One step on the pictures the discriminator just learnt from; loss and gradient norm (2,)."""
         self.discriminator.requires_grad_(False)
-        fake_scores = self._scores(fake, batch.labels)
-        real_scores = self._scores(batch.pictures, batch.labels) if self.loss.pairs else fake_scores.detach()
+        fake_scores = self._scores(fake, batch.condition)
+        real_scores = self._scores(batch.pictures, batch.condition) if self.loss.pairs else fake_scores.detach()
         loss = self.loss.generator(real_scores, fake_scores)
         total = loss
         if self.params.mode_seeking:
@@ -280,15 +327,17 @@ class Trainer:
         return torch.stack([loss.detach(), _gradient_norm(self.generator)])
 
     def step(self) -> None:
-        """Train both networks on one batch. Raises TrainingError when memory is short."""
-        params = self.params
+        """Train the discriminator on one batch or several, then the generator. Raises TrainingError when memory is short."""
+        params, before = self.params, self.images_seen
         scale = rate_scale(self.images_seen, self.total_images, params.decay_share) * self.rate_factor
         _set_rate(self.generator_optimiser, params.generator_rate * scale)
         _set_rate(self.discriminator_optimiser, params.discriminator_rate * scale)
         try:
-            batch = self._next_batch()
-            fake = self._generated(batch)
-            of_discriminator = self._discriminator_step(batch, fake)
+            for _ in range(params.discriminator_steps):
+                batch = self._next_batch()
+                fake = self._generated(batch)
+                of_discriminator = self._discriminator_step(batch, fake)
+                self.images_seen += params.batch_size
             of_generator = self._generator_step(batch, fake)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise _out_of_memory(params.batch_size) from error
@@ -296,7 +345,7 @@ class Trainer:
             if "can't allocate memory" in str(error):
                 raise _out_of_memory(params.batch_size) from error
             raise
-        decay = average_decay(self.images_seen, params.batch_size, params.ema_half_life_kimg)
+        decay = average_decay(before, self.images_a_step, params.ema_half_life_kimg)
         move_average(self.average, self.generator, decay)
         loss_discriminator, score_real, score_fake, norm_discriminator = of_discriminator
         loss_generator, norm_generator = of_generator
@@ -304,7 +353,6 @@ class Trainer:
             [loss_discriminator, loss_generator, score_real, score_fake, norm_discriminator, norm_generator]
         )
         self._steps += 1
-        self.images_seen += params.batch_size
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """Images seen before and after each step, until training is over."""
@@ -356,6 +404,8 @@ class Trainer:
             "penalty_sums": self._penalty_sums,
             "steps": torch.tensor([self._steps, self._penalty_steps]),
             "mean_path": self.mean_path,
+            "ada": torch.tensor([self.ada_p, self._sign_steps], dtype=torch.float64),
+            "signs": self._signs,
         }
         for name, network in self._networks().items():
             state |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -373,6 +423,8 @@ class Trainer:
         self._penalty_sums = state["penalty_sums"].to(self.device)
         self._steps, self._penalty_steps = state["steps"].tolist()
         self.mean_path = state["mean_path"].to(self.device)
+        self.ada_p, self._sign_steps = float(state["ada"][0]), int(state["ada"][1])
+        self._signs = state["signs"].to(self.device)
         for name, network in self._networks().items():
             network.load_state_dict(_under(name, state))
         for name, optimiser in self._optimisers().items():

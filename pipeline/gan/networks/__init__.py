@@ -1,8 +1,8 @@
 """Generators and discriminators, by name; each is built from its arguments and the shape of the pictures.
 
 A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to pictures, NCHW float in [-1, 1]. A
-discriminator maps pictures, labels and attributes to scores (N,), higher for more real. Unconditional is one category; without
-attributes a network is given none.
+discriminator maps pictures, labels and attributes to scores (N,), higher for more real. Unconditional is one category, whatever
+the labels; without attributes a network is given none.
 """
 
 from collections.abc import Mapping

@@ -15,12 +15,13 @@ from pipeline.gan.networks.parts import (
     PictureShape,
     channels_by_level,
     coarsest_grid,
+    known_labels,
 )
 
 
 def one_hot(labels: Tensor, categories: int, like: Tensor) -> Tensor:
     """Labels (N,) as rows (N, categories) of zeros and a one."""
-    return functional.one_hot(labels, categories).to(like.dtype)
+    return functional.one_hot(known_labels(labels, categories), categories).to(like.dtype)
 
 
 class DcganGenerator(Generator):

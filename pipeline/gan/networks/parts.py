@@ -40,6 +40,11 @@ def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
     return [min(max_width, width * 2**level) for level in reversed(range(doublings))]
 
 
+def known_labels(labels: Tensor, categories: int) -> Tensor:
+    """`labels` (N,) as a network of so many categories knows them: one of a single category, unconditional, takes any."""
+    return labels if categories > 1 else torch.zeros_like(labels)
+
+
 class ConditionEmbedding(nn.Embedding):
     """A vector (N, D) of each label, plus those of the attributes that are set; with none set the label's alone."""
 
@@ -48,7 +53,7 @@ class ConditionEmbedding(nn.Embedding):
         self.of_attributes = nn.Parameter(torch.randn(attributes, dim)) if attributes else None
 
     def forward(self, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        condition = super().forward(labels)
+        condition = super().forward(known_labels(labels, self.num_embeddings))
         if self.of_attributes is None or attributes is None:
             return condition
         return condition + attributes @ self.of_attributes

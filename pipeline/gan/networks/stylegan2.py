@@ -20,6 +20,7 @@ from pipeline.gan.networks.parts import (
     PictureShape,
     channels_by_level,
     coarsest_grid,
+    known_labels,
     minibatch_deviation,
 )
 
@@ -234,7 +235,7 @@ class Stylegan2Generator(Generator):
         if drawn is not None:
             self._note_mean(style.detach(), labels)
         if not self.training and self.truncation != 1:
-            style = torch.lerp(self.mean_styles[labels], style, self.truncation)
+            style = torch.lerp(self.mean_styles[known_labels(labels, len(self.mean_styles))], style, self.truncation)
         styles = style[:, None].expand(-1, self.style_count, -1)
         if drawn is None or not self.style_mixing:
             return styles
