@@ -39,7 +39,7 @@ WORN = {
     630: "Loafer",
     636: "mailbag",
     638: "maillot",
-    639: "maillot",
+    639: "maillot tank suit",
     652: "military uniform",
     655: "miniskirt",
     658: "mitten",
