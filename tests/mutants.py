@@ -3,7 +3,8 @@
     python -B -m tests.mutants
 
 To be run in a copy, whose files it rewrites. Prints, as JSON, the exit status of pytest with each of guard_cases.ALL off.
-Every mutant is a fork of one process that has imported the large libraries and nothing of ours.
+Every mutant is a fork of one process that has imported the large libraries and nothing of ours. One that never ends is ended
+by pytest-timeout from a thread: what catches everything cannot catch that.
 """
 
 import contextlib
@@ -36,7 +37,9 @@ def status_without(fault: Fault) -> int:
         if child == 0:
             status = ERROR
             with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
-                status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--timeout=60", f"tests/{fault.test}"])
+                status = pytest.main(
+                    ["-q", "-x", "-p", "no:cacheprovider", "--timeout=60", "--timeout-method=thread", f"tests/{fault.test}"]
+                )
             os._exit(int(status))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:
