@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -263,3 +265,40 @@ def test_pushed_results_come_back_in_a_second_clone_without_running(checkout: Ch
     assert (second.folder / "reports/index.html").read_bytes() == (checkout.folder / "reports/index.html").read_bytes()
     assert list((second.folder / "models/export").glob("*.onnx"))
     second.assert_both_doors_up_to_date()
+
+
+def _holds(path: Path, needles: list[bytes]) -> bool:
+    """Whether a file holds one of `needles`: in a table's cells, or anywhere else in its bytes."""
+    content = path.read_bytes()
+    if path.suffix == ".parquet":
+        content = pq.read_table(path).to_pandas().to_csv().encode()
+    return any(needle in content for needle in needles)
+
+
+@pytest.mark.slow
+def test_a_forgotten_picture_leaves_every_output_and_no_run_brings_it_back(checkout: Checkout) -> None:
+    raw = pd.concat(pd.read_parquet(path) for path in sorted((checkout.folder / "data/raw").glob("*.parquet")))
+    curated = pd.read_parquet(checkout.folder / "data/curated.parquet")
+    kept = curated[curated["kept"] & (curated["split"] == "train")].merge(raw[["key", "page"]], on="key")
+    url, key, sha256 = (str(kept[column].iloc[0]) for column in ("url", "key", "sha256"))
+    picture = checkout.folder / url.removeprefix("file:")
+    content = picture.read_bytes()
+    needles = [url.encode(), key.encode(), sha256.encode()]
+    outputs = [checkout.folder / "data", checkout.folder / "reports", checkout.folder / "models"]
+
+    def holding() -> set[str]:
+        files = [path for folder in outputs for path in folder.rglob("*") if path.is_file() and path != picture]
+        return {str(path.relative_to(checkout.folder)) for path in files if _holds(path, needles)}
+
+    assert {"data/manifest.parquet", "data/curated.parquet", "data/duplicates.parquet"} <= holding()
+    checkout.run("python", "-m", "pipeline", "forget", url)
+    assert set(STAGES) - {"report"} <= checkout.stages_run_by(*SNAKEMAKE)
+    assert holding() == set()
+    checkout.assert_both_doors_up_to_date()
+
+    (picture.parent / "again.png").write_bytes(content)
+    checkout.run(*SNAKEMAKE)
+    raw = pd.concat(pd.read_parquet(path) for path in sorted((checkout.folder / "data/raw").glob("*.parquet")))
+    ends = raw[raw["url"].str.endswith("/again.png")][["status", "reason", "sha256"]].to_dict("records")
+    assert ends == [{"status": "refused", "reason": "forgotten on request", "sha256": None}]
+    assert holding() == set()
