@@ -1,0 +1,94 @@
+"""One sheet of garments in fabrics, a row a pair and a column a way: what docs/studio.md shows side by side.
+
+Rows are garments of the model in bundled patterns and, with --style, in a picture; columns are the ways whose networks are
+here. Seconds of each way are printed.
+
+    python -m benchmarks.studio_styles models/export --style-weights FOLDER --style PICTURE docs/pictures/studio-styles.png
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
+from pipeline.studio.model import Generator, open_generator
+from pipeline.studio.patterns import pattern
+from pipeline.studio.recipe import Drawn, Recipe, only
+from pipeline.studio.sheets import as_image, enlarged_to
+from pipeline.studio.uploads import decoded_upload
+from pipeline.studio.weights import available_networks
+
+CELL_PX, GAP_PX, HEAD_PX = 160, 8, 28
+PATTERNS = ("tartan", "camouflage")
+SEED = 7
+
+
+def garment_of(generator: Generator, categories: tuple[str, ...], index: int) -> NDArray[np.uint8]:
+    """A garment (H, W, C) of the first of `categories` that the model has."""
+    known = generator.card.categories
+    label = next((known.index(name) for name in categories if name in known), 0)
+    return generator.pictures([Recipe(generator.version, only(label), Drawn(SEED, index, 700))])[0]
+
+
+def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]]:
+    """Every way that can be had, by its heading."""
+    networks = available_networks(weights)
+    paintings = {name: Painting(name, 1.0, 10.0, (), steps, 0) for name in networks}
+    any_painting = paintings[networks[-1]]
+    ways: dict[str, tuple[Mode, Painting]] = {"printed": ("print", any_painting), "matched": ("statistics", any_painting)}
+    if weights is not None:
+        ways["whitened"] = "whiten", any_painting
+    return ways | {f"painted, {name}": ("paint", how) for name, how in paintings.items()}
+
+
+def row_of(
+    garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, Painting]], weights: Path | None
+) -> list[NDArray[np.uint8]]:
+    """The garment, the style, and the garment in it in each way."""
+    row = [garment, style]
+    for name, (mode, how) in ways.items():
+        started = time.perf_counter()
+        *_, last = dressed(Order(garment, style, True, True, mode, 1.0, how), weights)
+        assert last.picture is not None
+        row.append(last.picture)
+        print(f"{name:<28} {time.perf_counter() - started:7.1f} s")
+    return row
+
+
+def sheet_of(heads: list[str], rows: list[list[NDArray[np.uint8]]]) -> Image.Image:
+    """`rows` of pictures under `heads`."""
+    step = CELL_PX + GAP_PX
+    sheet = Image.new("RGB", (len(heads) * step + GAP_PX, HEAD_PX + len(rows) * step + GAP_PX), (255, 255, 255))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for column, head in enumerate(heads):
+        draw.text((GAP_PX + column * step, 8), head, fill=(28, 28, 30), font=font)
+        for line, row in enumerate(rows):
+            cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else as_image(row[column])
+            cell.thumbnail((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
+            sheet.paste(cell.convert("RGB"), (GAP_PX + column * step, HEAD_PX + line * step))
+    return sheet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19")
+    parser.add_argument("--style", type=Path, action="append", default=[], help="a picture to take the style of")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("target", type=Path)
+    options = parser.parse_args()
+    generator, ways = open_generator(options.model), ways_of(options.style_weights, options.steps)
+    styles = [pattern(name, SIDE_PX) for name in PATTERNS] + [decoded_upload(path.read_bytes()) for path in options.style]
+    rows = [
+        row_of(garment_of(generator, ("dress", "coat", "pullover")[place % 3 :], place), style, ways, options.style_weights)
+        for place, style in enumerate(styles)
+    ]
+    sheet_of(["garment", "style", *ways], rows).save(options.target)
+
+
+if __name__ == "__main__":
+    main()
