@@ -147,7 +147,7 @@ def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path
 
 
 def test_a_discriminator_that_has_won_is_told(train: Path, tmp_path: Path) -> None:
-    penalties = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1}
+    penalties = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.0}
     events, heard = _train(train, tmp_path, discriminator_rate=0.02, generator_rate=1e-9, penalties=penalties)
     won = [int(event["images"]) for event in events if event["name"] == "discriminator-won"]
     assert len(won) == 1
