@@ -17,13 +17,23 @@ from pipeline.images.decoding import decoded
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.images.transforms import Change, Frame, Limits, framed, pixels_of, random_change
 from pipeline.params import AugmentParams
-from pipeline.store.arrays import SPLITS, DatasetCard, SplitFile, new_split, read_split, split_sha256, write_card
+from pipeline.store.arrays import (
+    SPLITS,
+    DatasetCard,
+    SplitFile,
+    new_split,
+    read_split,
+    split_sha256,
+    write_attributes,
+    write_card,
+)
 from pipeline.store.files import sha256_of_file, whole_folder
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, read_table
 from pipeline.store.tracking import Tracker
 
 ANY_SIZE = 2**31  # pixels; inspect has decoded each of these within its own limit
+MAX_VALUES = 256  # of an attribute; more, and it is a text of its own for each picture
 PREVIEW_COLUMNS = 10
 PREVIEW_ROWS = 2
 PREVIEW_SIDE_PX = 64
@@ -101,6 +111,27 @@ def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
     return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
 
 
+def values_of(extra: str | None, name: str) -> set[str]:
+    """What a manifest's row says in its column `name`: the entries of a list, or the parts of a text between semicolons."""
+    value = json.loads(extra).get(name) if isinstance(extra, str) else None
+    parts = value if isinstance(value, list) else [] if value is None else str(value).split(";")
+    return {str(part).strip() for part in parts} - {""}
+
+
+def attributes_of(training: pd.DataFrame, names: list[str]) -> tuple[dict[str, list[str]], NDArray[np.uint8]]:
+    """The values of each attribute among the `training` pictures, and one where a picture has a value, (N, A) in that order.
+
+    Raises ParamsError when no picture has an attribute, or one has more values than an attribute can.
+    """
+    said = {name: [values_of(extra, name) for extra in training["extra"]] for name in names}
+    values = {name: sorted(set().union(*rows)) for name, rows in said.items()}
+    for name, known in values.items():
+        if not 0 < len(known) <= MAX_VALUES:
+            raise ParamsError(f"augment.attributes: {name} has {len(known)} values in training, not 1 to {MAX_VALUES}")
+    flags = [[value in row for row in said[name]] for name in names for value in values[name]]
+    return values, np.array(flags, dtype=np.uint8).reshape(-1, len(training)).T
+
+
 def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int) -> Image.Image:
     """Some training pictures of each category, in rows; with copies, each row is a picture and what was made of it."""
     columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
@@ -149,7 +180,10 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
         preview_of(*read_split(folder, "train"), params.copies).save(folder / "preview.png")
         counts = {split: len(labels[split]) for split in SPLITS}
         hashes = {split: split_sha256(folder, split) for split in SPLITS}
-        write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes))
+        values, flags = attributes_of(kept[kept["split"] == "train"], params.attributes)
+        if values:
+            write_attributes(folder, flags.repeat(params.copies, axis=0))
+        write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes, values))
     for split, count in counts.items():
         log.info("%s: %d pictures", split, count)
     track.metrics({"categories": len(categories), **{f"pictures_{split}": count for split, count in counts.items()}})

@@ -15,7 +15,7 @@ from pipeline.exporting.graphs import OPSET, as_onnx, judge_as_onnx
 from pipeline.exporting.parity import Parities, Parity, judge_difference
 from pipeline.exporting.precisions import in_fp16, in_int8
 from pipeline.exporting.speed import onnx_draw, providers, speeds_of
-from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
+from pipeline.gan.checkpoints import GeneratorCard, count_of, generator_sha256, load_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.real import own_test_features
@@ -108,11 +108,20 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
     """
     generator, made = load_generator(gan, torch.device("cpu"))
     classifier, of_test = judge_of(reference, made)
-    categories = len(made.categories)
+    categories, attributes = len(made.categories), count_of(made.attributes)
+    if attributes and params.precisions != [EXACT]:
+        log.info("%s alone: the converters to fewer bits do not know inputs that need not be given", EXACT)
+        params = params.model_copy(update={"precisions": [EXACT]})
     measured = Parities(
-        generator, classifier, of_test, latent_dim=made.latent_dim, categories=categories, check_latents=params.check_latents
+        generator,
+        classifier,
+        of_test,
+        latent_dim=made.latent_dim,
+        categories=categories,
+        check_latents=params.check_latents,
+        attributes=attributes,
     )
-    exact = as_onnx(generator, made.latent_dim)
+    exact = as_onnx(generator, made.latent_dim, attributes)
     parities = {EXACT: measured.of(exact)}
     tell_parity(EXACT, exact, parities[EXACT], track)
     if not parities[EXACT].max_difference <= params.max_difference:  # so that "not a number" is refused, too
@@ -149,6 +158,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         max_difference=of_chosen.max_difference,
         checked_latents=params.check_latents,
         intended_use=INTENDED_USE,
+        attributes=made.attributes,
     )
     files = {variant_name(precision, chosen): model for precision, model in models.items()} | {JUDGE_NAME: judge}
     with whole_folder(export) as partial:

@@ -4,6 +4,7 @@ import argparse
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ class Recipe:
     category: str | None  # None: all, in equal shares
     count: int
     seed: int
+    attributes: tuple[str, ...] = ()  # name=value each, said of every picture
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_COUNT:
@@ -48,10 +50,27 @@ def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
     return np.full(recipe.count, categories.index(recipe.category), dtype=np.int64)
 
 
+def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArray[np.float32] | None:
+    """Attributes (N, A) of a recipe's pictures; None when it says none. Raises InputError when the model knows one not."""
+    known = [f"{name}={value}" for name, values in attributes.items() for value in values]
+    for said in recipe.attributes:
+        if said not in known:
+            told = f"it knows {', '.join(known)}" if known else "it was trained on categories alone"
+            raise InputError(f"--attribute {said}: unknown to the model; {told}")
+    row = np.array([one in recipe.attributes for one in known], dtype=np.float32)
+    return np.tile(row, (recipe.count, 1)) if recipe.attributes else None
+
+
+def marks_of(recipe: Recipe) -> dict[str, Any]:
+    """What a picture's metadata say of its recipe; attributes where there are some."""
+    return {name: value for name, value in asdict(recipe).items() if name != "attributes" or value}
+
+
 def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:
     """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
     latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
-    return as_images(generator.pictures(latents, recipe_labels(recipe, card.categories)))
+    labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
+    return as_images(generator.pictures(latents, labels, attributes))
 
 
 def sheet_columns(labels: NDArray[np.int64]) -> int:
@@ -67,13 +86,16 @@ def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]
     sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
     with whole_file(path) as partial:
         Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
-            partial, format="PNG", pnginfo=ai_marks(asdict(recipe))
+            partial, format="PNG", pnginfo=ai_marks(marks_of(recipe))
         )
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("--category", help="draw this category alone (default: all, in equal shares)")
+    command.add_argument(
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="colour=red, say; several may be given"
+    )
     command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
     command.add_argument(
         "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
@@ -90,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     if target.suffix not in TARGETS:
         raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
     card, generator = read_exported(options.model)
-    recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed)
+    recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed, tuple(options.attribute))
     labels = recipe_labels(recipe, card.categories)
     if target.suffix == ".png" and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
         raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")

@@ -234,6 +234,7 @@ class CurateParams(Section):
 
 
 class AugmentParams(Section):
+    attributes: list[str]  # further columns of a manifest's rows, such as colour, on which training may be conditioned
     height: Annotated[int, Field(ge=16, le=512)]
     width: Annotated[int, Field(ge=16, le=512)]
     channels: Literal[1, 3]
@@ -335,7 +336,7 @@ class AdaParams(Section):
 
 
 class TrainParams(Section):
-    condition: Literal["none", "category"]
+    condition: Literal["none", "category", "attributes"]  # attributes: the category and what augment.attributes names
     network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
     penalties: PenaltyParams
@@ -498,6 +499,12 @@ class Params(Section):
     def _the_web_is_told_who_asks(self) -> Self:
         if {"crawl", "manifest"} & set(self.collect.source) and not self.fetch.web.contact:
             raise _BelowError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
+        return self
+
+    @model_validator(mode="after")
+    def _attributes_are_named(self) -> Self:
+        if self.train.condition == "attributes" and not self.augment.attributes:
+            raise _BelowError("augment.attributes", "must name the attributes where train.condition is attributes")
         return self
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, devic
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import AugmentParams, TrainParams
-from pipeline.store.arrays import DatasetCard, read_card, read_split, split_sha256
+from pipeline.store.arrays import ATTRIBUTES, DatasetCard, read_attributes, read_card, read_split, split_sha256
 from pipeline.store.checkpoints import (
     checkpoint_bytes,
     delete_checkpoints,
@@ -90,6 +90,8 @@ def run_identity(params: TrainParams, train: Path) -> str:
     digest.update(params.model_dump_json().encode())
     digest.update(split_sha256(train, "train").encode())
     digest.update(sha256_of_file(train / "train_labels.npy").encode())
+    if params.condition == "attributes":
+        digest.update(sha256_of_file(train / ATTRIBUTES).encode())
     for source in sorted((Path(__file__).parent / "gan").rglob("*.py")):
         digest.update(source.read_bytes())
     digest.update(f"{torch.__version__} {chosen_device(params.device)}".encode())
@@ -145,6 +147,7 @@ def card_of(trainer: Trainer, data: DatasetCard) -> GeneratorCard:
         images_seen=trainer.images_seen,
         recipe=trainer.params.model_dump(mode="json"),
         condition=trainer.params.condition,
+        attributes=data.attributes if trainer.params.condition == "attributes" else {},
     )
 
 
@@ -342,7 +345,8 @@ def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: St
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     _prepare(device, params)
-    trainer = Trainer(params, images, labels, len(data.categories), device)
+    attributes = read_attributes(train) if params.condition == "attributes" else None
+    trainer = Trainer(params, images, labels, len(data.categories), device, attributes)
     folder = scratch / run_identity(params, train)
     training = Training(trainer, data, folder, request, track)
     training.start()

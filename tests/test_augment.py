@@ -5,10 +5,11 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.augment import frame_of, preview_of
+from pipeline.augment import attributes_of, frame_of, preview_of
 from pipeline.errors import InputError, ParamsError
 from pipeline.images.decoding import decoded
 from pipeline.images.transforms import framed, pixels_of
@@ -194,3 +195,14 @@ def test_memory_stays_small_beside_the_arrays(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert read_split(stages.train, "train")[0].nbytes > 40_000_000
     assert peak < 20_000_000
+
+
+def test_attributes_come_from_the_lists_further_columns() -> None:
+    extras = ['{"colour": "red; blue", "year": 2020}', '{"colour": ["blue"]}', None, '{"season": "winter", "year": null}']
+    values, flags = attributes_of(pd.DataFrame({"extra": extras}), ["colour", "season"])
+    assert values == {"colour": ["blue", "red"], "season": ["winter"]}
+    assert flags.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    with pytest.raises(ParamsError, match="sleeves has 0 values"):
+        attributes_of(pd.DataFrame({"extra": extras}), ["sleeves"])
+    nothing, none = attributes_of(pd.DataFrame({"extra": extras}), [])
+    assert (nothing, none.shape) == ({}, (4, 0))

@@ -90,6 +90,20 @@ def test_every_network_is_drawn_as_torch_draws_it(network: str) -> None:
     np.testing.assert_allclose(drawn, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("network", ARGUMENTS)
+def test_attributes_may_be_said_or_not(network: str) -> None:
+    torch.manual_seed(0)
+    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), 3, 8, 2).eval()
+    drawn = OnnxGenerator(as_onnx(generator, 8, 2), threads=1)
+    latents, labels, said = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
+    with torch.inference_mode():
+        inputs = torch.from_numpy(latents), torch.from_numpy(labels)
+        expected, unsaid = generator(*inputs, torch.from_numpy(said)).numpy(), generator(*inputs).numpy()
+    np.testing.assert_allclose(drawn.pictures(latents, labels, said), expected, atol=1e-4)
+    np.testing.assert_allclose(drawn.pictures(latents, labels), unsaid, atol=1e-4)
+    assert np.abs(expected[:2] - unsaid[:2]).max() > 3e-4  # fresh weights say little, but more than the tolerance
+
+
 @pytest.mark.parametrize("count", [1, 2, 33])
 def test_onnx_draws_what_torch_draws(exported: tuple[nn.Module, Path], count: int) -> None:
     generator, folder = exported

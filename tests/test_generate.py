@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from pipeline.__main__ import main
+from pipeline.errors import InputError
 from pipeline.gan.latents import draw_latents
-from pipeline.generate import Recipe, recipe_labels, sheet_columns
+from pipeline.generate import Recipe, recipe_attributes, recipe_labels, sheet_columns
 from pipeline.images.marks import ai_marks
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.store.exported import CARD_NAME, MODEL_NAME, ExportedCard, OnnxGenerator, as_images, read_card, write_exported
@@ -232,3 +233,16 @@ def test_the_command_imports_no_torch(exported: Path, tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     assert (tmp_path / "out.png").exists()
+
+
+def test_attributes_are_said_by_name_and_value() -> None:
+    known = {"colour": ["blue", "red"], "season": ["winter"]}
+    recipe = Recipe("0" * 64, None, 2, 0, ("colour=red", "season=winter"))
+    attributes = recipe_attributes(recipe, known)
+    assert attributes is not None
+    assert attributes.tolist() == [[0, 1, 1]] * 2
+    assert recipe_attributes(Recipe("0" * 64, None, 2, 0), known) is None
+    with pytest.raises(InputError, match="--attribute colour=green: unknown to the model; it knows colour=blue, colour=red"):
+        recipe_attributes(Recipe("0" * 64, None, 2, 0, ("colour=green",)), known)
+    with pytest.raises(InputError, match="categories alone"):
+        recipe_attributes(recipe, {})

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pipeline.gan.latents import draw_latents
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, chosen_precision, epoch_order, rate_scale
 from pipeline.params import TrainParams
+from pipeline.store.arrays import read_card, write_attributes, write_card
 from pipeline.store.checkpoints import read_checkpoint
 from pipeline.store.tracking import Tracker
 from pipeline.train import csv_of_history, passed, run, run_identity
@@ -182,6 +184,21 @@ def test_the_unconditional_generator_draws_the_same_whatever_the_label(train: Pa
     assert (card.condition, card.categories) == ("none", ["a", "b", "c"])
     first, last = (pictures_of(generator, draw_latents(0, 4, 8), np.full(4, label)) for label in (0, 2))
     assert np.array_equal(first, last)
+
+
+def test_attributes_are_trained_on_and_drawn_with(tmp_path: Path) -> None:
+    train = write_data(tmp_path / "train")
+    flags = np.tile(np.array([[1, 0, 1], [0, 1, 0]], dtype=np.uint8), (30, 1))
+    write_attributes(train, flags)
+    write_card(train, replace(read_card(train), attributes={"colour": ["blue", "red"], "season": ["winter"]}))
+    params = tiny_params(condition="attributes", total_kimg=0.08)
+    run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    generator, card = load_generator(tmp_path / "gan", torch.device("cpu"))
+    assert card.attributes == {"colour": ["blue", "red"], "season": ["winter"]}
+    latents, labels = torch.from_numpy(draw_latents(0, 2, 8)), torch.tensor([0, 1])
+    unsaid, blue, red = (generator(latents, labels, torch.tensor([row] * 2)) for row in ([0.0, 0, 0], [1.0, 0, 0], [0.0, 1, 0]))
+    assert torch.equal(generator(latents, labels), unsaid)
+    assert not torch.allclose(blue, red)
 
 
 CLASHES: list[tuple[dict[str, Any], str]] = [

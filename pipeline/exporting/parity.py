@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,11 +41,14 @@ class Parities:
         latent_dim: int,
         categories: int,
         check_latents: int,
+        attributes: int = 0,
     ) -> None:
         """`of_test` are the classifier's features (N, 128) of the real test pictures."""
         count = max(check_latents, FD_SAMPLES)
         self._latents = draw_latents(SEED, count, latent_dim)
         self._labels = np.arange(count, dtype=np.int64) % categories  # every category in any first few
+        chance = np.random.default_rng(SEED).random((count, attributes))
+        self._attributes = (chance < 0.5).astype(np.float32) if attributes else None
         self._checked = check_latents
         self._classifier = classifier
         self._of_test = of_test
@@ -54,12 +58,15 @@ class Parities:
         latents, labels = self._latents[: self._checked], self._labels[: self._checked]
         with torch.inference_mode(), cpu_threads(1):
             parts = [slice(start, start + TORCH_BATCH) for start in range(0, self._checked, TORCH_BATCH)]
-            drawn = [generator(torch.from_numpy(latents[part]), torch.from_numpy(labels[part])).numpy() for part in parts]
+            inputs: list[NDArray[Any]] = [latents, labels]
+            if self._attributes is not None:
+                inputs.append(self._attributes[: self._checked])
+            drawn = [generator(*(torch.from_numpy(rows[part]) for rows in inputs)).numpy() for part in parts]
         return np.concatenate(drawn)
 
     def of(self, model: bytes) -> Parity:
         """The parity of the graph `model`; not a number where its pictures are none."""
-        pictures = OnnxGenerator(model, threads=1).pictures(self._latents, self._labels)
+        pictures = OnnxGenerator(model, threads=1).pictures(self._latents, self._labels, self._attributes)
         difference = np.abs(pictures[: self._checked] - self._expected)
         if not np.isfinite(pictures).all():
             return Parity(math.nan, math.nan, math.nan)

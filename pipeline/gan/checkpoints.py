@@ -1,6 +1,7 @@
 """A generator as files: weights as safetensors, and a card that says how to build the network and what it draws."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,18 @@ class GeneratorCard:
     latent_dim: int
     images_seen: int
     recipe: dict[str, Any] = field(default_factory=dict)  # the parameters it was trained with
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; all of them in order are its last input
     condition: str = "category"  # none: it takes labels, and draws the same whatever they are
 
     @property
     def conditional_categories(self) -> int:
         """How many categories the network tells apart."""
         return 1 if self.condition == "none" else len(self.categories)
+
+
+def count_of(attributes: Mapping[str, Sequence[str]]) -> int:
+    """Values of all `attributes` together: columns of what a network is told of them."""
+    return sum(len(values) for values in attributes.values())
 
 
 def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> None:
@@ -62,7 +69,9 @@ def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, Gener
     """The generator in `folder`, ready to draw (`eval` mode, no gradients), and its card. Raises InputError."""
     card = read_generator_card(folder)
     shape = PictureShape(card.height, card.width, card.channels)
-    generator = build_generator(card.network, card.arguments, shape, card.conditional_categories, card.latent_dim)
+    generator = build_generator(
+        card.network, card.arguments, shape, card.conditional_categories, card.latent_dim, count_of(card.attributes)
+    )
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:

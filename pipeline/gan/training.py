@@ -42,6 +42,7 @@ PENALTY_STEPS = ("loss_penalty", "square_gradient_real")
 HISTORY_COLUMNS = ("images", *EVERY_STEP, *PENALTY_STEPS)
 
 PATH_DECAY = 0.99  # of the mean path length, a regularised step; Karras et al. 2020, appendix B
+UNSAID = 0.1  # of the pictures whose attributes the networks are not told
 NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
 
 
@@ -139,13 +140,13 @@ class Trainer:
         device: torch.device,
         attributes: NDArray[np.uint8] | None = None,
     ) -> None:
-        """`attributes` (N, A) are zeros and ones, which the networks take beside the labels."""
+        """`attributes` (N, A), zeros and ones, are wanted where `params.condition` is attributes."""
         self.params = params
         self.images, self.labels = images, labels
         if params.condition == "none":  # neither the networks nor what compares pictures of a category tells them apart
             labels, categories = np.zeros_like(labels), 1
         self._conditions = labels
-        self.attributes = attributes
+        self.attributes = attributes if params.condition == "attributes" else None
         self.device = device
         self.precision = chosen_precision(params.precision, device)
         self.memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
@@ -215,8 +216,12 @@ class Trainer:
             to_unit_range(pictures).contiguous(memory_format=self.memory_format),
             torch.from_numpy(self._conditions[rows]).to(self.device),
             latents.to(self.device),
-            None if self.attributes is None else torch.from_numpy(self.attributes[rows]).float().to(self.device),
+            None if self.attributes is None else self._said(torch.from_numpy(self.attributes[rows])).to(self.device),
         )
+
+    def _said(self, flags: Tensor) -> Tensor:
+        """Attributes (N, A) with those of some pictures left unsaid, so that the networks know a category alone, too."""
+        return flags.float() * (torch.rand(len(flags), 1, generator=self.random) >= UNSAID)
 
     def _generated(self, batch: Batch) -> Tensor:
         """Pictures of the batch's latents and labels, as the generator draws them in training."""

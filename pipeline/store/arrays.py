@@ -4,7 +4,7 @@ import json
 import math
 import os
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.store.files import sha256_of_file, write_json
 
+ATTRIBUTES = "train_attributes.npy"
 SPLITS = ("train", "reference_train", "reference_validation", "reference_test")
 
 
@@ -27,6 +28,7 @@ class DatasetCard:
     resize_filter: str
     counts: dict[str, int]  # pictures per split
     sha256: dict[str, str]  # of each split's images
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each, a column of train_attributes.npy each
 
     def profile(self, split: str) -> dict[str, int | str]:
         """What one of SPLITS holds, for those who see its hash alone."""
@@ -78,6 +80,20 @@ def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.
         return images, np.load(folder / f"{split}_labels.npy")
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: split {split} cannot be read ({error}); run augment again") from error
+
+
+def write_attributes(folder: Path, flags: NDArray[np.uint8]) -> None:
+    """Write which attributes the training pictures have, (N, A) zeros and ones, into `folder`."""
+    np.save(folder / ATTRIBUTES, flags)
+
+
+def read_attributes(folder: Path) -> NDArray[np.uint8]:
+    """Which attributes the training pictures have, (N, A) zeros and ones. Raises InputError."""
+    try:
+        flags: NDArray[np.uint8] = np.load(folder / ATTRIBUTES)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / ATTRIBUTES}: cannot be read ({error}); run augment again") from error
+    return flags
 
 
 def write_card(folder: Path, card: DatasetCard) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class ExportedCard:
     max_difference: float  # from torch, largest absolute, pictures in [-1, 1]; rounded up to one digit
     checked_latents: int
     intended_use: str
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; all of them in order are its last input
 
 
 def _session_of(model: bytes, threads: int) -> Any:
@@ -69,11 +70,16 @@ class OnnxGenerator:
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
         self._session = _session_of(model, threads)
 
-    def pictures(self, latents: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        """NCHW float32 in [-1, 1] of latents (N, D) and labels (N,)."""
+    def pictures(
+        self, latents: NDArray[np.float32], labels: NDArray[np.int64], attributes: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """NCHW float32 in [-1, 1] of latents (N, D), labels (N,) and, of a generator that knows them, attributes (N, A)."""
+        inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
+        if attributes is not None:
+            inputs["attributes"] = attributes
         batches = [slice(start, start + BATCH) for start in range(0, len(labels), BATCH)]
         return np.concatenate(
-            [self._session.run(["pictures"], {"latents": latents[batch], "labels": labels[batch]})[0] for batch in batches]
+            [self._session.run(["pictures"], {name: rows[batch] for name, rows in inputs.items()})[0] for batch in batches]
         )
 
 

@@ -123,6 +123,7 @@ CURATED = pa.schema(
         _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
         _field("url", pa.string(), "as in the manifest"),
         _field("licence", pa.string(), "as in the manifest", nullable=True),
+        _field("extra", pa.string(), "as in the manifest", nullable=True),
         _field("faces", pa.string(), "as in data/inspect", nullable=True),
         _field(
             "irrelevance", pa.float32(), "distance of its features to the nearest category, 1 for a typical one", nullable=True

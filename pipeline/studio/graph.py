@@ -59,7 +59,8 @@ def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
 def read_graph(content: bytes, where: str) -> onnx.ModelProto:
     """The generator's graph in the bytes of an ONNX file. Raises InputError when it is unsafe or no generator."""
     model = safe_graph(content, where)
-    names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
+    optional = {tensor.name for tensor in model.graph.initializer}
+    names = {value.name for value in model.graph.input} - optional, {value.name for value in model.graph.output}
     if names != ({LATENTS, LABELS}, {PICTURES}):
         raise InputError(f"{where}: is no generator: it wants inputs `latents` and `labels` and the output `pictures`")
     return model

@@ -41,9 +41,10 @@ class DcganGenerator(Generator):
         super().__init__(truncation)
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)
-        self.categories, self.attributes = categories, attributes
+        self.categories = categories
         self.grid = (channels[0], height, grid_width)
-        self.start = nn.Linear(latent_dim + categories + attributes, math.prod(self.grid), bias=False)
+        self.start = nn.Linear(latent_dim + categories, math.prod(self.grid), bias=False)
+        self.start_attributes = nn.Linear(attributes, math.prod(self.grid), bias=False) if attributes else None
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for wide, narrow in pairwise(channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
@@ -51,10 +52,9 @@ class DcganGenerator(Generator):
         _start_as_dcgan(self)
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        inputs = [self.pulled(latents), one_hot(labels, self.categories, latents)]
-        if self.attributes:
-            inputs.append(latents.new_zeros(len(latents), self.attributes) if attributes is None else attributes)
-        start = self.start(torch.cat(inputs, dim=1))
+        start = self.start(torch.cat([self.pulled(latents), one_hot(labels, self.categories, latents)], dim=1))
+        if self.start_attributes is not None and attributes is not None:
+            start = start + self.start_attributes(attributes)
         return self.layers(start.unflatten(1, self.grid))
 
 
