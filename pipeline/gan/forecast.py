@@ -105,7 +105,7 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
         for _ in range(period):
             trainer.step()
 
-    training_flops = _flops(one_period) / (period * params.batch_size)
+    training_flops = _flops(one_period) / (period * trainer.images_a_step)
     drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
     for _ in range(WARM_UP_STEPS):
         trainer.step()
@@ -120,7 +120,7 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
         training_flops=training_flops,
         drawing_flops=drawing_flops,
         images=images,
-        image_s=step_s / params.batch_size,
+        image_s=step_s / trainer.images_a_step,
         sample_sheets=int(images / (params.sample_every_kimg * 1000)) + 1,
         sample_sheet_s=sheet_s,
         checkpoints=int(images / (params.checkpoint_every_kimg * 1000)) + 1,
