@@ -1,13 +1,12 @@
 """Models of MLflow's registry, brought to a folder as `export` left them."""
 
-import logging
-import os
 import re
 import shutil
 from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.store.exported import CARD_NAME, JUDGE_NAME, MODEL_NAME
+from pipeline.store.sending import quiet_client
 
 SCHEME = "models:/"
 _ADDRESS = re.compile(r"models:/(?P<name>[A-Za-z0-9._-]+)(?:/(?P<version>\d+)|@(?P<alias>[A-Za-z0-9._-]+))?")
@@ -22,14 +21,10 @@ def bring_registered(address: str, folder: Path) -> str:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise InputError(f"{address}: write models:/NAME/VERSION, models:/NAME@ALIAS, or models:/NAME for the newest")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    for chatty in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    from mlflow import MlflowClient  # seconds of import
-    from mlflow.artifacts import download_artifacts
+    client = quiet_client()
+    from mlflow.artifacts import download_artifacts  # seconds of import
     from mlflow.exceptions import MlflowException
 
-    client = MlflowClient()
     try:
         if match["alias"]:
             version = client.get_model_version_by_alias(match["name"], match["alias"])
