@@ -47,6 +47,7 @@ class Checkout:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)  # of a run in the project's own folder
         shutil.copy(ROOT / "presets/tiny.yaml", folder / "params.yaml")
         checkout = cls(folder)
         pictures = folder / checkout.params()["collect"]["folder"]["path"]
