@@ -353,7 +353,7 @@ class TrainParams(Section):
     decay_share: Share  # last part of training, over which the rates fall linearly to 0
     ema_half_life_kimg: Positive
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 where the processor has tiles for it (CUDA 8.0, AMX)
+    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 where the processor multiplies it (CUDA 8.0, AMX, AVX512-BF16)
     channels_last: bool
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
     log_every_kimg: Positive

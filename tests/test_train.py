@@ -401,7 +401,7 @@ def test_history_is_exact_text() -> None:
 
 def test_automatic_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
-    for capabilities, expected in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "fp32"), ({"avx2": True}, "fp32")):
+    for capabilities, expected in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
         assert chosen_precision("auto", device) == expected
     assert chosen_precision("fp32", device) == "fp32"

@@ -79,8 +79,7 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
     can = torch.cpu.get_capabilities()
-    # AVX512's bf16 products alone are slower than fp32: what is around them, conversions and norms, eats what they gain.
-    return "bf16" if can.get("amx_bf16") else "fp32"
+    return "bf16" if can.get("amx_bf16") or can.get("avx512_bf16") else "fp32"
 
 
 def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float:
