@@ -1,4 +1,4 @@
-"""Keep or drop every picture, with a reason, and split by duplicate group."""
+"""Keep or drop every picture, with a reason, and split by families of look-alikes."""
 
 import hashlib
 import logging
@@ -144,24 +144,24 @@ def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _share_of(group: str, seed: int) -> float:
-    """Where `group` stands in [0, 1), evenly spread and the same on every machine."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:6]) / 2**48
+def _share_of(family: str, seed: int) -> float:
+    """Where `family` stands in [0, 1), evenly spread and the same on every machine."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{family}".encode()).digest()[:6]) / 2**48
 
 
 def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
-    """Split of each picture of `kept`, all of a group in one: the source's own, or by hash of the group.
+    """Split of each picture of `kept`, all of a family in one: the source's own, or by hash of the family.
 
-    What an earlier run had in a split stays there. A group of several splits goes to test, or else to validation: its pictures
-    may come from both parts of the source, and people may keep more than one.
+    What an earlier run had in a split stays there. A family of several splits goes to test, or else to validation: its pictures
+    may come from both parts of the source. It may have several, of one group where people keep more, or of more groups.
     Where the source has a training split but no validation or no test split, that share is taken from training.
     """
-    shares = kept["group"].map(lambda group: _share_of(group, params.seed))
+    shares = kept["family"].map(lambda family: _share_of(family, params.seed))
     drawn = [shares < params.test_share, shares < params.test_share + params.validation_share]
     hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
     rank_of = {split: rank for rank, split in enumerate(SPLITS)}
     told = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
-    ranks = told.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["group"]).transform("min")
+    ranks = told.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["family"]).transform("min")
     own = ranks.map(dict(enumerate(SPLITS)))
     unlisted = {"test", "validation"} - set(kept["split"])
     lent = own.eq("train") & kept["earlier_split"].isna() & hashed.isin(unlisted)

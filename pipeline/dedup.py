@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from pipeline import images
@@ -89,7 +91,8 @@ def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
 
     `pairs` are sorted and have the columns PAIRS. The best item takes all that look like it, then the best of those
     left, and so on. So every member is within the limits of its own representative, never only of a neighbour's, and no two
-    representatives look alike. Of more than `max_group`, the closest stay; the others go on as if they were not alike.
+    representatives look alike. Of more than `max_group`, the closest stay; the others go on as if they were not alike, and only
+    their family (`families_of`) tells that they are.
     """
     first, second, difference, link = (pairs[name].to_numpy() for name in PAIRS)
     representative = np.arange(count)
@@ -105,6 +108,17 @@ def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
         representative[members] = first[start]
         differences[members], links[members] = difference[closest], link[closest]
     return pd.DataFrame({"representative": representative, "difference": differences, "link": links})
+
+
+def families_of(count: int, pairs: pd.DataFrame) -> NDArray[np.int64]:
+    """The best of all items that each of `count`, best first, is linked to by `pairs`, be it by way of others.
+
+    Chained like this, strangers come together: no reason to drop any, but reason enough to have them all in one split.
+    """
+    links = coo_array((np.ones(len(pairs)), (pairs["first"], pairs["second"])), shape=(count, count))
+    _, part = connected_components(links, directed=False)
+    _, best = np.unique(part, return_index=True)
+    return best[part]
 
 
 def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
@@ -150,6 +164,7 @@ def duplicates_of(
     pairs["first"], pairs["second"] = likeness[seen[pairs["first"]]], likeness[seen[pairs["second"]]]
     groups = groups_of(len(leads), pairs, params.max_group).iloc[likeness].reset_index(drop=True)
     head = pictures.iloc[leads[groups["representative"]]].reset_index(drop=True)
+    family = pictures["key"].to_numpy()[leads[families_of(len(leads), pairs)[likeness]]]
     same_bytes = pictures["sha256"] == head["sha256"]
     representative = pictures["key"] == head["key"]
     size = head.groupby("key")["key"].transform("size")
@@ -162,6 +177,7 @@ def duplicates_of(
             "key": pictures["key"],
             "sha256": pictures["sha256"],
             "group": head["key"],
+            "family": family,
             "representative": representative,
             "link": link,
             "distance_bits": distance_bits.astype(object).where(~representative, None),
@@ -178,11 +194,11 @@ def with_known(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
 
 def earlier_splits(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
-    """For each of `rows`, of tables.DUPLICATES, the split in which `known` has a picture of its group; test before others."""
+    """For each of `rows`, of tables.DUPLICATES, the split in which `known` has a picture of its family; test before others."""
     splits = rows["sha256"].map(dict(zip(known["sha256"], known["split"], strict=True)))
     ranks = splits.map(SPLIT_RANK).fillna(len(SPLIT_RANK)).where(splits.notna())
     names = dict(enumerate([*SPLIT_RANK, "train"]))
-    return ranks.groupby(rows["group"]).transform("min").map(names).astype(object).replace(np.nan, None)
+    return ranks.groupby(rows["family"]).transform("min").map(names).astype(object).replace(np.nan, None)
 
 
 def run(
@@ -217,11 +233,14 @@ def run(
     rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
     rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
     write_table(duplicates, rows.sort_values("key"), DUPLICATES)
-    sizes = rows["group"].value_counts()
+    sizes, families = rows["group"].value_counts(), rows["family"].value_counts()
     links = rows["link"].value_counts()
     log.info("%d pictures, %d groups of more than one, the largest of %d", len(rows), (sizes > 1).sum(), sizes.max())
     log.info("linked: %s", ", ".join(f"{link} {count}" for link, count in links.items()))
     if (sizes >= params.max_group).any():
         log.warning("groups as large as dedup.max_group: are the limits too wide?")
+    if families.max() > params.max_group:
+        log.warning("%d pictures are linked by way of others and go to one split: are the limits too wide?", families.max())
     track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max(), "known": len(earlier)})
+    track.metrics({"largest_family": families.max()})
     track.metrics({f"link_{link}": count for link, count in links.items()})

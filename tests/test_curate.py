@@ -110,7 +110,7 @@ def _params(**changes: Any) -> CurateParams:
 
 def _pictures(*changes: dict[str, Any]) -> pd.DataFrame:
     rows = [SOUND | {"key": f"{number:016x}", "group": f"{number:016x}"} | change for number, change in enumerate(changes)]
-    return pd.DataFrame(rows).astype(dict.fromkeys(MEASURES, float))
+    return pd.DataFrame([{"family": row["group"]} | row for row in rows]).astype(dict.fromkeys(MEASURES, float))
 
 
 def test_each_fault_is_a_reason() -> None:
@@ -206,7 +206,7 @@ def test_a_split_the_source_lacks_is_taken_from_its_training() -> None:
 def test_look_alikes_kept_by_hand_go_to_one_split() -> None:
     own = ["train", "test", "validation", "train", None, "validation", "train", None]
     pictures = _pictures(*[{"split": split} for split in own])
-    pictures["group"] = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    pictures["family"] = ["a", "a", "b", "b", "c", "c", "d", "d"]
     splits = splits_of(pictures, _params(split="source", test_share=0.0, validation_share=0.0))
     assert splits.tolist() == ["test", "test", *["validation"] * 4, "train", "train"]
 
@@ -216,7 +216,7 @@ def test_look_alikes_of_earlier_pictures_go_to_their_split(split: str) -> None:
     earlier = ["train", "validation", "test", "train", "test", None]
     pictures = _pictures(*[{"earlier_split": name} for name in earlier] * 20)
     pictures["split"] = "train"
-    pictures["group"] = [f"{number}" for number in range(len(pictures))]
+    pictures["family"] = [f"{number}" for number in range(len(pictures))]
     splits = splits_of(pictures, _params(split=split, test_share=0.5, validation_share=0.0))
     assert splits[pictures["earlier_split"].notna()].tolist() == earlier[:-1] * 20
     assert set(splits[pictures["earlier_split"].isna()]) == {"train", "test"}
@@ -244,6 +244,27 @@ def test_no_duplicate_group_crosses_a_split(tmp_path: Path, split: str) -> None:
     assert len(kept) >= 80
     assert kept.groupby("group")["split"].nunique().max() == 1
     assert set(kept["split"]) == ({"train", "validation", "test"} if split == "hash" else {"test"})
+
+
+@pytest.mark.parametrize("split", ["hash", "source"])
+def test_what_is_cut_off_a_large_group_goes_to_its_split(tmp_path: Path, split: str) -> None:
+    """Twenty versions of one garment in groups of at most two: more than one is kept, and none in another split."""
+    parts = [tmp_path / "pictures" / part for part in ("train", "test")]
+    draw_wardrobe(parts[0], ["shirt", "dress"], 20, seed=1)
+    shutil.copytree(parts[0] / "dress", parts[1] / "dress")
+    with Image.open(parts[0] / "shirt" / "000.png") as shirt:
+        for number in range(20):
+            version = shirt.resize((64 + number, 64 + number), Image.Resampling.BOX)
+            version.save(parts[number % 2] / "dress" / f"version-{number}.png")
+    curate = {"split": split, "test_share": 0.5, "validation_share": 0.0, "min_per_category": 1}
+    params = tiny_params(tmp_path / "pictures", curate=curate, dedup={"max_group": 2})
+    stages = DataStages(params, tmp_path / "data").up_to("curate")
+    rows = read_table(stages.curated, CURATED)
+    kept = rows[rows["kept"]]
+    versions = kept[kept["url"].str.contains("version-")]
+    assert versions["group"].nunique() >= 10
+    assert versions["family"].nunique() == versions["split"].nunique() == 1
+    assert set(kept["split"]) == {"train", "test"}
 
 
 def test_every_row_of_the_manifest_has_a_row(wardrobe: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from benchmarks.edits import EDITS, jpeg
-from pipeline.dedup import PAIRS, Memory, best_first, duplicates_of, groups_of
+from pipeline.dedup import PAIRS, Memory, best_first, duplicates_of, families_of, groups_of
 from pipeline.errors import InputError
 from pipeline.images.registration import Fit, Indices, Maps, Sketches, fits
 from pipeline.inspect import rows_of
@@ -136,6 +136,23 @@ def test_of_a_large_group_the_closest_stay() -> None:
     groups = groups_of(6, _pairs([(0, second, 6 - second) for second in range(1, 6)]), max_group=3)
     assert groups["representative"].tolist() == [0, 1, 2, 3, 0, 0]
     assert groups["difference"].tolist() == pytest.approx([0, 0, 0, 0, 0.02, 0.01])
+
+
+def test_a_family_holds_all_that_are_linked_and_no_others() -> None:
+    pairs = _pairs([(0, 3, 1), (3, 4, 1), (1, 2, 1)])
+    assert families_of(6, pairs).tolist() == [0, 1, 1, 0, 0, 5]
+    assert groups_of(6, pairs, max_group=50)["representative"].tolist() == [0, 1, 1, 0, 4, 5]
+    assert families_of(3, _pairs([])).tolist() == [0, 1, 2]
+
+
+def test_what_is_cut_off_a_large_group_is_of_its_family() -> None:
+    versions = {f"v{side}": _png(_garment(0, 96).resize((side, side))) for side in range(160, 196, 4)}
+    contents = versions | {f"stranger{seed}": _png(_garment(seed)) for seed in range(1, 12)}
+    rows = duplicates_of(_pictures(contents), PARAMS.model_copy(update={"max_group": 3}))
+    assert rows["group"].value_counts().max() == 3
+    assert rows.loc[rows["key"].isin(versions), "family"].nunique() == 1
+    assert rows["family"].nunique() == 12
+    assert rows["family"].isin(rows.loc[rows["representative"], "key"]).all()
 
 
 def test_members_are_close_to_their_own_and_representatives_apart() -> None:

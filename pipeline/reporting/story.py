@@ -113,9 +113,9 @@ def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group
 
 
 def crossing(rows: pd.DataFrame) -> int:
-    """Groups of near-duplicates that have kept pictures in more than one split: none, or something is wrong."""
+    """Families of near-duplicates that have kept pictures in more than one split: none, or something is wrong."""
     kept = rows[rows["kept"]]
-    return int((kept.groupby("group")["split"].nunique() > 1).sum())
+    return int((kept.groupby("family")["split"].nunique() > 1).sum())
 
 
 def by_category(rows: pd.DataFrame) -> pd.DataFrame:

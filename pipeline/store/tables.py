@@ -98,6 +98,7 @@ DUPLICATES = pa.schema(
         _field("key", pa.string(), "row of the manifest"),
         _field("sha256", pa.string(), "bytes of the picture"),
         _field("group", pa.string(), "key of the group's representative"),
+        _field("family", pa.string(), "best of all that are linked, be it by way of others: they go to one split"),
         _field("representative", pa.bool_(), "whether this picture stands for its group"),
         _field(
             "link",
@@ -106,7 +107,7 @@ DUPLICATES = pa.schema(
         ),
         _field("distance_bits", pa.int16(), "Hamming distance between its pHash and its representative's", nullable=True),
         _field("difference", pa.float32(), "√(2 - 2 correlation) to its representative, one over the other", nullable=True),
-        _field("earlier_split", pa.string(), "where an earlier run had a picture of the group (data/known/)", nullable=True),
+        _field("earlier_split", pa.string(), "where an earlier run had a picture of the family (data/known/)", nullable=True),
     ]
 )
 
@@ -118,6 +119,7 @@ CURATED = pa.schema(
         _field("category", pa.string(), "garment category", nullable=True),
         _field("label", pa.int16(), "index of the category among those kept, -1 when dropped"),
         _field("group", pa.string(), "duplicate group", nullable=True),
+        _field("family", pa.string(), "as in data/duplicates.parquet: no family crosses a split", nullable=True),
         _field("kept", pa.bool_(), "whether the picture goes on"),
         _field("reason", pa.string(), "why it was dropped, one word or two", nullable=True),
         _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
