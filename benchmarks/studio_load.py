@@ -22,37 +22,55 @@ MAX_CLIENTS, MAX_SECONDS = 200, 120
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-async def _ask(port: int, path: str, body: object) -> tuple[int, dict[str, object]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-    writer.write(head.encode() + b"Connection: close\r\n\r\n" + content)
-    answer = await reader.read()
-    writer.close()
-    first, _, rest = answer.partition(b"\r\n\r\n")
-    return int(first.split(b" ", 2)[1]), json.loads(rest)
+class _Browser:
+    """A client that keeps its connection, as browsers do."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def at(cls, port: int) -> "_Browser":
+        """A client of the studio on `port`."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, path: str, body: object) -> tuple[int, dict[str, object]]:
+        """Status and answer."""
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        answer = await self._reader.readexactly(int(headers["content-length"]))
+        return int(first.split(" ", 2)[1]), json.loads(answer)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
 
 
-async def _alone(port: int, path: str, body: object, times: int) -> list[float]:
+async def _alone(browser: _Browser, path: str, body: object, times: int) -> list[float]:
     took = []
     for _ in range(times):
         started = time.perf_counter()
-        await _ask(port, path, body)
+        await browser.ask(path, body)
         took.append(1e3 * (time.perf_counter() - started))
     return took
 
 
 async def _designer(port: int, number: int, until: float, took_ms: list[float], errors: list[str]) -> None:
     seed = number * 100_000
+    browser = None
     while time.perf_counter() < until:
         seed += 1
         started = time.perf_counter()
         try:
-            status, _ = await _ask(port, "/api/wall", {"seed": seed, "count": 16})
+            browser = browser or await _Browser.at(port)
+            status, _ = await browser.ask("/api/wall", {"seed": seed, "count": 16})
             if status != 200:
                 errors.append(str(status))
-        except (OSError, ValueError, IndexError) as error:
+        except (OSError, EOFError, ValueError) as error:
             errors.append(type(error).__name__)
+            browser = None
         took_ms.append(1e3 * (time.perf_counter() - started))
 
 
@@ -82,16 +100,18 @@ def _row(name: str, took_ms: list[float]) -> str:
 
 async def _measure(port: int, process_id: int, clients: int, seconds: int, slow: int) -> None:
     print(f"{'one client, then many':<34} {'asks':>7} {'p50 ms':>9} {'p95 ms':>9} {'max ms':>9}")
+    browser = await _Browser.at(port)
     wall = {"seed": 1, "count": 16}
-    await _alone(port, "/api/wall", wall, 3)
-    print(_row("wall of 16", await _alone(port, "/api/wall", wall, 30)))
-    _, answer = await _ask(port, "/api/wall", {"seed": 1, "count": 1})
+    await _alone(browser, "/api/wall", wall, 3)
+    print(_row("wall of 16", await _alone(browser, "/api/wall", wall, 30)))
+    _, answer = await browser.ask("/api/wall", {"seed": 1, "count": 1})
     addresses = answer["addresses"]
     assert isinstance(addresses, list)
     move = {"address": addresses[0], "amounts": {"closed-form-1": 1.0}}
-    await _alone(port, "/api/move", move, 1)
-    slider = await _alone(port, "/api/move", move, 60)
+    await _alone(browser, "/api/move", move, 1)
+    slider = await _alone(browser, "/api/move", move, 60)
     print(_row(f"slider ({1e3 / np.mean(slider):.0f} a second)", slider))
+    browser.close()
     before = _resident_mib(process_id)
     took_ms: list[float] = []
     errors: list[str] = []

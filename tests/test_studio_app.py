@@ -1,9 +1,11 @@
 """The studio over HTTP, really served: all that a designer can do, and what a stranger cannot."""
 
 import base64
+import http.client
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from pipeline.studio import guard
 from pipeline.studio.directions import MIN_OWN_EFFECT
 from pipeline.studio.measures import measure
 from tests.studio_model import CATEGORIES, SIDE, styled_graph
-from tests.studio_server import Client, served_studio
+from tests.studio_server import Answer, Client, served_studio
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +255,49 @@ def test_what_makes_no_sense_is_refused(client: Client, path: str, body: object,
     assert answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"seed": NaN}', "seed: "),
+        (b'{"seed": 1, "count": "16"}', "count: Input should be a valid integer"),
+        (b'{"seed": 1, "category": "\\ud800"}', "category: "),
+        (b'{"seed": 1, "\\ud800": 1}', "the body: Input should be a valid string"),
+        (b"{", "the body is not JSON"),
+        (b"[" * 20_000, ""),
+        (b"1", "the body: "),
+    ],
+)
+def test_what_is_no_request_is_refused_in_a_sentence(client: Client, body: bytes, sentence: str) -> None:
+    answer = client.ask("POST", "/api/wall", body, {"content-type": "application/json"})
+    assert answer.status in (400, 422)
+    assert answer.json["detail"].startswith(sentence)
+
+
+def test_a_garment_of_no_category_is_not_kept(client: Client) -> None:
+    collection = client.ask("POST", "/api/collections", {"name": "Odd"}).json["id"]
+    model = client.ask("GET", "/api/studio").json["model"]
+    piece = {"address": f"{model}-99-s1.0.1000", "name": "None"}
+    assert client.ask("POST", f"/api/collections/{collection}/pieces", piece).status == 422
+    assert client.ask("GET", f"/api/collections/{collection}/board.pdf").status == 409
+    assert client.ask("GET", "/api/collections/999999/board.pdf").status == 404
+
+
+def test_a_piece_under_the_number_of_a_deleted_one_is_not_taken_for_it(client: Client) -> None:
+    collection = client.ask("POST", "/api/collections", {"name": "Numbers"}).json["id"]
+    pieces = f"/api/collections/{collection}/pieces"
+    pictures: list[Answer] = []
+    for seed in (1, 2):
+        piece = client.ask("POST", pieces, {"address": a_garment(client, seed=seed), "name": "One"}).json["id"]
+        seen = {"if-none-match": pictures[-1].headers["etag"]} if pictures else {}
+        pictures.append(client.ask("GET", f"{pieces}/{piece}/picture", headers=seen))
+        assert "immutable" not in pictures[-1].headers["cache-control"]
+        known = {"if-none-match": pictures[-1].headers["etag"]}
+        assert client.ask("GET", f"{pieces}/{piece}/picture", headers=known).status == 304
+        client.ask("DELETE", f"{pieces}/{piece}")
+    assert [picture.status for picture in pictures] == [200, 200]
+    assert pictures[0].content != pictures[1].content
+
+
 def test_the_api_is_documented(client: Client) -> None:
     document = client.ask("GET", "/openapi.json").json
     assert set(document["paths"]) >= {"/api/wall", "/api/move", "/picture/{address}.png", "/api/uploads"}
@@ -264,6 +309,39 @@ def test_many_at_once_are_all_served(client: Client) -> None:
     with ThreadPoolExecutor(20) as pool:
         asks = [pool.submit(client.ask, "POST", "/api/wall", {"seed": seed, "count": 16}) for seed in range(80)]
         assert [one.result().status for one in asks] == [200] * 80
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(client: Client) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
+    took_s = []
+    for _ in range(60):  # the kernel acknowledges the first ones at once
+        started = time.perf_counter()
+        connection.request("GET", "/mark.svg")
+        assert connection.getresponse().read()
+        took_s.append(time.perf_counter() - started)
+    connection.close()
+    assert min(took_s[30:]) < 0.03  # with Nagle's algorithm the body follows its head after 40 ms
+
+
+def test_who_does_not_read_its_answer_is_hung_up_on(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "READ_TIMEOUT_S", 0.3)
+    hung_up, lost = threading.Event(), guard.PatientProtocol.connection_lost
+    body = json.dumps({"seed": 1, "count": 64}).encode()
+    head = "POST /api/wall HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", client.port))
+
+        def connection_lost(protocol: guard.PatientProtocol, error: Exception | None) -> None:
+            lost(protocol, error)
+            if protocol.client == slow.getsockname():
+                hung_up.set()
+
+        monkeypatch.setattr(guard.PatientProtocol, "connection_lost", connection_lost)
+        asked = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        slow.sendall(asked * 100)  # as many answers as no kernel holds
+        assert hung_up.wait(120)
+    assert client.ask("POST", "/api/wall", {"seed": 1}).status == 200
 
 
 def test_clients_that_dawdle_are_let_go_while_others_are_served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

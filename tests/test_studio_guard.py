@@ -153,6 +153,39 @@ def test_a_body_that_dawdles_is_given_up(app: Callable[..., Awaitable[None]], mo
     assert asked(app, method="POST", path="/api/wall", body=[b"x"] * 50, delay_s=0.03)[0] == 408
 
 
+def test_of_bodies_that_hold_too_much_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "MAX_HELD_BYTES", 2500)
+    sent: dict[str, list[dict[str, Any]]] = {name: [] for name in ("first", "second", "third")}
+    guarded = Guard(echo_length, token=None, max_upload_bytes=1000)
+
+    async def send(name: str, *, stalls: bool) -> None:
+        parts = [b"x" * 900, b"x" * 10]
+
+        async def receive() -> dict[str, Any]:
+            if stalls and len(parts) == 1:
+                await asyncio.sleep(60)
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def answered(message: Any) -> None:
+            sent[name].append(dict(message))
+
+        headers = [(b"host", b"127.0.0.1")]
+        scope = {"type": "http", "method": "POST", "path": "/api/uploads", "query_string": b"", "headers": headers}
+        await guarded(scope, receive, answered)
+
+    async def three() -> None:
+        slow = [asyncio.create_task(send(name, stalls=True)) for name in ("first", "second")]
+        await asyncio.sleep(0.01)
+        await send("third", stalls=False)
+        await slow[0]
+        slow[1].cancel()
+
+    asyncio.run(three())
+    assert sent["first"][0]["status"] == 503
+    assert not sent["second"]
+    assert sent["third"][1]["body"] == b"910"
+
+
 def test_host_names_lose_their_port() -> None:
     assert [host_name(host) for host in ("a:1", "A", "[::1]:80", "[::1]")] == ["a", "a", "[::1]", "[::1]"]
 

@@ -85,6 +85,34 @@ def test_latents_that_enter_once_have_no_layers_of_style(tmp_path: Path) -> None
         generator.pictures([Recipe(generator.version, only(0), given(np.zeros((2, DIM), np.float32)))])
 
 
+def test_weights_in_eight_bits_are_weights_all_the_same() -> None:
+    graph = generator_graph()
+    graph.graph.initializer.append(numpy_helper.from_array(np.array(0.01, np.float32), "scale"))
+    for name, place in (("first.weight", 2), ("latents", 1)):
+        quantized = [
+            helper.make_node("QuantizeLinear", [name, "scale"], [f"{name}.eight"]),
+            helper.make_node("DequantizeLinear", [f"{name}.eight", "scale"], [f"{name}.floats"]),
+        ]
+        reader = graph.graph.node[place]
+        reader.input[list(reader.input).index(name)] = f"{name}.floats"
+        for node in reversed(quantized):
+            graph.graph.node.insert(place, node)
+    assert first_layers(graph.graph) == (["linear"], "active")
+
+
+def test_a_table_in_half_precision_is_mixed(tmp_path: Path) -> None:
+    graph = generator_graph()
+    table = graph.graph.initializer[0]
+    table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table).astype(np.float16), table.name))
+    graph.graph.node[0].output[0] = "half"
+    graph.graph.node.insert(1, helper.make_node("Cast", ["half"], ["embedding"], to=TensorProto.FLOAT))
+    generator = open_generator(write_stand_in(tmp_path / "half", graph))
+    exact = open_generator(write_stand_in(tmp_path / "exact"))
+    latents, mixes = draw_latents(0, 1, DIM), np.array([[0.5, 0.25, 0.25]], np.float32)
+    assert generator.mixes_categories
+    assert np.allclose(generator.draw(latents, mixes), exact.draw(latents, mixes), atol=1e-5)
+
+
 def test_a_judge_that_is_not_its_cards_is_refused(tmp_path: Path) -> None:
     write_stand_in(tmp_path)
     (tmp_path / JUDGE_NAME).write_bytes((tmp_path / JUDGE_NAME).read_bytes() + b"\0")
@@ -113,6 +141,16 @@ def test_weights_outside_the_file_are_refused_inside_a_branch_too() -> None:
     outside.data_location = TensorProto.EXTERNAL
     branch = helper.make_graph([helper.make_node("Constant", [], ["out"], value=outside)], "branch", [], [])
     graph.graph.node.append(helper.make_node("If", ["labels"], ["o"], then_branch=branch, else_branch=branch))
+    with pytest.raises(InputError, match="outside the file"):
+        read_graph(graph.SerializeToString(), "model")
+
+
+def test_weights_outside_the_file_are_refused_inside_a_function_too() -> None:
+    graph = generator_graph()
+    outside = numpy_helper.from_array(np.zeros(2, np.float32), "hidden")
+    outside.data_location = TensorProto.EXTERNAL
+    nodes = [helper.make_node("Constant", [], ["out"], value=outside)]
+    graph.functions.append(helper.make_function("", "Hidden", [], ["out"], nodes, graph.opset_import))
     with pytest.raises(InputError, match="outside the file"):
         read_graph(graph.SerializeToString(), "model")
 

@@ -64,6 +64,11 @@ def test_a_given_latent_of_another_dimension_is_refused() -> None:
         latents_of([Recipe(MODEL, only(0), given(np.zeros(3, np.float32)))], 8)
 
 
+def test_a_latent_for_each_of_twenty_layers_has_an_address() -> None:
+    recipe = Recipe(MODEL, only(0), given(draw_latents(0, 20, 512)))
+    assert recipe_at(address_of(recipe)) == recipe
+
+
 def test_a_category_the_model_lacks_is_refused() -> None:
     with pytest.raises(InputError, match="0 to 2"):
         mixes_of([Recipe(MODEL, only(3), Drawn(0, 0, 1000))], 3)

@@ -30,6 +30,10 @@ class PerCategory(Generic[T]):
         self._made: dict[int, T] = {}
         self._locks = [Lock() for _ in range(categories)]
 
+    def __contains__(self, label: int) -> bool:
+        """Whether it was made already."""
+        return label in self._made
+
     def __getitem__(self, label: int) -> T:
         with self._locks[label]:
             if label not in self._made:

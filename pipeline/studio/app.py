@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 import pipeline
@@ -57,11 +59,15 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 DRAWING_THREADS = 2
+MAX_SENTENCE = 300
 MAX_WAITING = 256  # asks for pictures that may wait at once; more are turned away with a sentence
 FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem} for status in (400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 503)
 }
+PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "As it was under that etag."}}
+PDF: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -140,6 +146,15 @@ def _found(what: T | None, sentence: str) -> T:
     return what
 
 
+def misfit_sentence(error: RequestValidationError) -> str:
+    """Where and how a request is not what the API describes. What was sent is not repeated: it may be no text."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "the body is not JSON"
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return f"{where or 'the body'}: {first['msg']}".encode("ascii", "replace").decode()[:MAX_SENTENCE]
+
+
 def create_app(desk: Desk) -> FastAPI:
     """The studio's app on `desk`, without its guard."""
     threads, quick, painting = Threads(), Lane("quick"), Lane("painting")
@@ -173,9 +188,19 @@ def _answer_mistakes(app: FastAPI) -> None:
     def answer(status: int) -> Callable[[Request, Exception], JSONResponse]:
         return lambda _, error: JSONResponse({"detail": str(error)}, status)
 
+    def answer_misfit(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse({"detail": misfit_sentence(error)}, 422)
+
+    def answer_shelf(_: Request, error: Exception) -> JSONResponse:
+        log.error("the studio's file: %s", error)
+        return JSONResponse({"detail": f"the studio cannot use its file ({error}); is its disk full or locked?"}, 503)
+
+    app.add_exception_handler(RequestValidationError, answer_misfit)
     app.add_exception_handler(InputError, answer(422))
     app.add_exception_handler(UnreadableUploadError, answer(422))
     app.add_exception_handler(BusyError, answer(503))
+    app.add_exception_handler(sqlite3.Error, answer_shelf)
     app.add_exception_handler(FullError, answer(409))
 
 
@@ -216,6 +241,8 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
     @app.post("/api/move")
     async def move(ask: MoveAsk) -> Wall:
         """A garment moved along directions and mixed with other categories."""
+        if ask.amounts and not desk.has_sliders(ask.address):
+            await threads.patiently(desk.find_sliders, ask.address)  # seconds, in which others are drawn for
         return await threads.draw(lambda: _wall(desk, [desk.moved(ask)]))
 
     @app.post("/api/between")
@@ -239,7 +266,7 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
         desk.label_of(category)
         await threads.remember(desk.shelf.forget_votes, desk.generator.version, category)
 
-    @app.get("/picture/{address}.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    @app.get("/picture/{address}.png", response_class=Response, responses=PNG)
     async def picture(address: Address, side: Annotated[int, Query(ge=16, le=1024)] = 512) -> Response:
         """A garment as a PNG that says how it was made; the address brings it back for as long as the model is open."""
 
@@ -249,7 +276,7 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
 
         return Response(await threads.draw(drawn), media_type="image/png", headers=FOR_EVER)
 
-    @app.post("/api/sheet", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    @app.post("/api/sheet", response_class=Response, responses=PNG)
     async def sheet(ask: SheetAsk) -> Response:
         """A contact sheet of garments as a PNG."""
 
@@ -306,13 +333,13 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         picture = await threads.decode(decoded_upload, content)
         return UploadAnswer(upload=desk.uploads.add(picture), width=picture.shape[1], height=picture.shape[0])
 
-    @app.get("/api/uploads/{name}", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    @app.get("/api/uploads/{name}", response_class=Response, responses=PNG)
     async def uploaded(name: str) -> Response:
         """An upload as it was kept."""
         picture = _found(desk.uploads.get(name), "this upload is no longer here")
         return Response(await threads.decode(png_of, picture), media_type="image/png", headers=FOR_EVER)
 
-    @app.get("/api/patterns/{name}", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    @app.get("/api/patterns/{name}", response_class=Response, responses=PNG)
     async def shown_pattern(name: str) -> Response:
         """A bundled pattern."""
         if name not in PATTERNS:
@@ -346,7 +373,7 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         """Stop a job at its next step."""
         job_named(name).cancelled = True
 
-    @app.get("/api/jobs/{name}/picture", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    @app.get("/api/jobs/{name}/picture", response_class=Response, responses=PNG)
     async def job_picture(name: str, side: Annotated[int, Query(ge=16, le=1024)] = 256) -> Response:
         """A job's latest picture, marked as made by AI."""
         job = job_named(name)
@@ -395,8 +422,8 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
             raise HTTPException(422, "name either an address or a job")
         if ask.address is not None:
             address = ask.address
-            recipe = await threads.draw(desk.recipe_card, address)
             picture = (await threads.draw(lambda: desk.generator.pictures([recipe_at(address)])))[0]
+            recipe = desk.recipe_card(address)
         else:
             jobs = (lane.get(ask.job or "") for lane in lanes)
             job = _found(next((one for one in jobs if one is not None), None), "this job is not known, or long finished")
@@ -415,35 +442,31 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
         """Take a piece out of its collection."""
         _found(await threads.remember(shelf.delete_piece, collection, piece), gone)
 
-    @app.get("/api/collections/{collection}/pieces/{piece}/picture", response_class=Response)
-    async def piece_picture(collection: Id, piece: Id) -> Response:
+    @app.get("/api/collections/{collection}/pieces/{piece}/picture", response_class=Response, responses=PNG | UNCHANGED)
+    async def piece_picture(request: Request, collection: Id, piece: Id) -> Response:
         """A kept picture as a PNG, as it was when it was kept."""
         png = _found(await threads.remember(shelf.png, collection, piece), gone)
-        return Response(png, media_type="image/png", headers=FOR_EVER)
+        return _if_changed(request, png, "image/png")  # a piece deleted leaves its number to the next
 
-    async def board(collection: int) -> tuple[str, list[Piece]]:
-        kept = _found(await threads.remember(shelf.pieces, collection), gone)
-        if not kept:
+    def board(collection: int) -> tuple[str, list[Piece]]:
+        name = _found(next((one.name for one in shelf.collections() if one.id == collection), None), gone)
+        kept = [(one, shelf.png(collection, one.id)) for one in shelf.pieces(collection) or []]
+        pieces = [Piece(picture_of(png), one.name, recipe_in(one.recipe)) for one, png in kept if png]
+        if not pieces:
             raise HTTPException(409, "this collection is empty; keep something first")
-        name = next(one.name for one in await threads.remember(shelf.collections) if one.id == collection)
-        pngs = [await threads.remember(shelf.png, collection, one.id) for one in kept]
-        return name, [
-            Piece(picture_of(png), one.name, recipe_in(one.recipe)) for one, png in zip(kept, pngs, strict=True) if png
-        ]
+        return name, pieces
 
-    @app.get("/api/collections/{collection}/board.pdf", response_class=Response)
+    @app.get("/api/collections/{collection}/board.pdf", response_class=Response, responses=PDF)
     async def board_as_pdf(collection: Id) -> Response:
         """A collection as a board of A4 pages."""
-        name, kept = await board(collection)
-        return _download(await threads.patiently(board_pdf, name, kept), "application/pdf", f"board-{collection}.pdf")
+        pdf = await threads.patiently(lambda: board_pdf(*board(collection)))
+        return _download(pdf, "application/pdf", f"board-{collection}.pdf")
 
-    @app.get("/api/collections/{collection}/sheet.png", response_class=Response)
+    @app.get("/api/collections/{collection}/sheet.png", response_class=Response, responses=PNG)
     async def board_as_sheet(collection: Id, columns: Annotated[int, Query(ge=1, le=16)] = 5) -> Response:
         """A collection as a contact sheet."""
-        _, kept = await board(collection)
-        return _download(
-            await threads.patiently(contact_sheet_png, kept[:MAX_WALL], columns), "image/png", f"sheet-{collection}.png"
-        )
+        png = await threads.patiently(lambda: contact_sheet_png(board(collection)[1][:MAX_WALL], columns))
+        return _download(png, "image/png", f"sheet-{collection}.png")
 
 
 def _still_drawn(desk: Desk, recipe: dict[str, object]) -> str | None:
@@ -457,17 +480,20 @@ def _download(content: bytes, media_type: str, name: str) -> Response:
     return Response(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
+def _if_changed(request: Request, content: bytes, media_type: str) -> Response:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
 def _add_pages(app: FastAPI) -> None:
     # Read once: a path in a request is a name in this table, and never reaches the disk.
     kinds = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     files = {file.name: (file.read_bytes(), kinds[file.suffix]) for file in STATIC.iterdir() if file.suffix in kinds}
-    tags = {name: f'"{hashlib.sha256(content).hexdigest()[:16]}"' for name, (content, _) in files.items()}
 
     @app.get("/", include_in_schema=False)
     @app.get("/{name}", include_in_schema=False)
     async def page(request: Request, name: str = "index.html") -> Response:
-        content, kind = _found(files.get(name), "there is no such page")
-        headers = {"etag": tags[name], "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == tags[name]:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=kind, headers=headers)
+        return _if_changed(request, *_found(files.get(name), "there is no such page"))

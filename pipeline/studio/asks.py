@@ -10,7 +10,7 @@ from pipeline.studio.dressing import Mode
 MAX_WALL = 64
 MAX_ADDRESSES = 64
 
-Address = Annotated[str, Field(min_length=16, max_length=24300, pattern=r"^[0-9A-Za-z._-]+$")]
+Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{12}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -22,9 +22,9 @@ Layer = Literal["stem", "block0", "block2", "block4", "conv11", "conv21", "conv3
 
 
 class Ask(BaseModel):
-    """Base of all bodies: unknown keys are refused."""
+    """Base of all bodies: unknown keys and other types than the schema's are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class WallAsk(Ask):

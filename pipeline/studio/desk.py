@@ -114,6 +114,19 @@ class Desk:
         mixed = [np.concatenate([coarse[:cut], fine[cut:]]) for cut in range(1, layers)]
         return [Recipe(self.generator.version, ends[0].mix, given(latent)) for latent in mixed]
 
+    def has_sliders(self, address: str) -> bool:
+        """Whether the directions for the garment at `address` were found already. Raises InputError."""
+        return self._label_at(address) in self._directions
+
+    def find_sliders(self, address: str) -> None:
+        """Find the directions for the garment at `address`. Raises InputError."""
+        self._directions[self._label_at(address)]
+
+    def _label_at(self, address: str) -> int:
+        recipe = recipe_at(address)
+        self.generator.inputs_of([recipe])
+        return recipe.label
+
     def sliders(self, label: int) -> list[tuple[Direction, float]]:
         """Directions of a category and how far their sliders reach."""
         found = self._directions[label]

@@ -141,7 +141,7 @@ def _tap(generator: Generator, name: str, latents: NDArray[np.float32], label: i
     mixes = np.eye(len(generator.card.categories), dtype=np.float32)[[label] * len(latents)]
     rows = [slice(start, start + BATCH) for start in range(0, len(latents), BATCH)]
     parts = [session.run([name], generator.feeds(latents[part], mixes[part]))[0] for part in rows]
-    return np.concatenate([part.reshape(len(part), -1) for part in parts])
+    return np.concatenate([part.reshape(len(part), -1) for part in parts]).astype(np.float32)
 
 
 def _first_layers_jacobian(generator: Generator, names: list[str], label: int) -> NDArray[np.float64]:

@@ -19,22 +19,26 @@ ACTIVATIONS = {"Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Gelu", "
 STANDARD_DOMAINS = {"", "ai.onnx"}
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
+def _bodies(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+    yield body
+    for node in body.node:
         for attribute in node.attribute:
             for inner in [attribute.g, *attribute.graphs]:
                 if inner.ByteSize():
-                    yield from _graphs(inner)
+                    yield from _bodies(inner)
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
+def _tensors(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
+    sparse: list[onnx.SparseTensorProto] = []
+    if isinstance(body, onnx.GraphProto):
+        yield from body.initializer
+        sparse += body.sparse_initializer
+    for node in body.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
 
 
 def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
@@ -46,11 +50,12 @@ def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf raises classes of its own, one per implementation
         raise InputError(f"{where}: not an ONNX file ({type(error).__name__}); run export again") from None
-    for graph in _graphs(model.graph):
-        for tensor in _tensors(graph):
+    bodies = [inner for body in (model.graph, *model.functions) for inner in _bodies(body)]
+    for body in bodies:
+        for tensor in _tensors(body):
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
                 raise InputError(f"{where}: keeps weights outside the file; export it as one file")
-        strange = {node.domain for node in [*graph.node, *model.functions]} - STANDARD_DOMAINS
+        strange = {node.domain for node in [*body.node, *model.functions]} - STANDARD_DOMAINS
         if strange:
             raise InputError(f"{where}: uses operators of its own ({', '.join(sorted(strange))}); export it with standard ones")
     return model
@@ -72,18 +77,27 @@ def with_category_mix(model: onnx.ModelProto) -> onnx.ModelProto | None:
     None when the labels go anywhere but into tables of embeddings.
     """
     readers = [node for node in model.graph.node if LABELS in node.input]
-    tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
+    tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type in floats}
     if not readers or any(node.op_type != "Gather" or node.input[0] not in tables for node in readers):
         return None
     if any(attribute.name == "axis" and attribute.i for node in readers for attribute in node.attribute):
         return None
     mixed = onnx.ModelProto()
     mixed.CopyFrom(model)
-    for place, node in enumerate(mixed.graph.node):
+    nodes = list(mixed.graph.node)
+    del mixed.graph.node[:]
+    for place, node in enumerate(nodes):
         if LABELS in node.input:
             table = node.input[0]
             name = f"mix_categories_{place}"
-            mixed.graph.node[place].CopyFrom(helper.make_node("MatMul", [MIX, table], list(node.output), name=name))
+            shares, kind = MIX, tables[table].data_type
+            if kind != TensorProto.FLOAT:
+                shares = f"shares_of_{name}"
+                mixed.graph.node.append(helper.make_node("Cast", [MIX], [shares], to=kind, name=shares))
+            mixed.graph.node.append(helper.make_node("MatMul", [shares, table], list(node.output), name=name))
+        else:
+            mixed.graph.node.append(node)
     for place, value in enumerate(mixed.graph.input):
         if value.name == LABELS:
             del mixed.graph.input[place]
@@ -109,7 +123,10 @@ def entrance_of(graph: onnx.GraphProto, tensor: str = LATENTS) -> Entrance:
     reached, behind = {tensor}, set[str]()
     before, layers, mixes_later = list[int](), list[int](), False
     for place, node in enumerate(graph.node):
-        inputs = set(node.input)
+        inputs = set(node.input) - {""}
+        if inputs <= constants:  # such as weights in 8 bits that are turned back to floats
+            constants.update(node.output)
+            continue
         weighted = node.op_type in WEIGHTED and bool(constants & inputs)
         if behind & inputs:
             mixes_later = mixes_later or bool(reached & inputs)

@@ -17,12 +17,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_BODY_BYTES = 64 << 10
+MAX_BODY_BYTES = 256 << 10
+MAX_HELD_BYTES = 64 << 20  # of all bodies that arrive or are worked on
+MAX_ARRIVING = 256  # bodies at once
 UPLOAD_PATH = "/api/uploads"
 HEAD_TIMEOUT_S = 10.0
 MAX_WAITING_HEADS = 256
 BODY_TIMEOUT_S = 30.0
-SEND_TIMEOUT_S = 30.0
+READ_TIMEOUT_S = 30.0
+MIN_READ_BYTES = 64 << 10  # that a client must take of its answer in that time, or all there is
 COOKIE = "atelier-token"
 SAFE_METHODS = {"GET", "HEAD"}
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
@@ -71,13 +74,14 @@ class Guard:
         self._token = token
         self._names = frozenset(name.lower() for name in names) | LOCAL_NAMES
         self._max_upload_bytes = max_upload_bytes
+        self._bodies: dict[_BoundedBody, int] = {}  # bytes of each, in order of arrival
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit = self._max_upload_bytes if scope["path"] == UPLOAD_PATH else MAX_BODY_BYTES
-        body = _BoundedBody(receive, limit)
+        body = _BoundedBody(receive, limit, self._bodies)
         refused = False
 
         async def send_in_time(message: Message) -> None:
@@ -96,7 +100,7 @@ class Guard:
                 own = {name for name, _ in message["headers"]}
                 extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in own)]
-            await asyncio.wait_for(send(message), SEND_TIMEOUT_S)
+            await send(message)
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self._refusal(scope, headers)
@@ -111,8 +115,8 @@ class Guard:
         except BodyRefusedError:
             if body.refusal is not None and not refused:
                 await _answer(send_marked, *body.refusal)
-        except TimeoutError:
-            return  # the client does not read its answer; uvicorn closes the connection
+        finally:
+            self._bodies.pop(body, None)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         name = host_name(headers.get("host", ""))
@@ -153,32 +157,53 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 
 
 class _BoundedBody:
-    """A request's body that ends in BodyRefusedError once it is larger than `max_bytes` or slower than BODY_TIMEOUT_S."""
+    """A request's body that ends in BodyRefusedError once it is larger than `max_bytes` or slower than BODY_TIMEOUT_S.
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    `bodies` holds the bytes of all; when they are too many, the oldest that still arrives is given up.
+    """
+
+    def __init__(self, receive: Receive, max_bytes: int, bodies: dict["_BoundedBody", int]) -> None:
         self.refusal: tuple[int, str] | None = None
         self._receive = receive
         self._max_bytes = max_bytes
-        self._got_bytes = 0
+        self._bodies = bodies
         self._complete = False
         self._deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+        self._patience: asyncio.Timeout | None = None
 
     async def receive(self) -> Message:
         if self._complete:  # what comes now is the end of the connection, for which there is no hurry
             return await self._receive()
+        self._hold(0)
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline) as self._patience:
                 message = await self._receive()
         except TimeoutError:
-            self.refusal = 408, "the rest of the request did not arrive in time"
-            raise BodyRefusedError from None
+            self.refusal = self.refusal or (408, "the rest of the request did not arrive in time")
+        finally:
+            self._patience = None
+        if self.refusal is not None:
+            raise BodyRefusedError
         if message["type"] == "http.request":
-            self._got_bytes += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
-            if self._got_bytes > self._max_bytes:
-                self.refusal = 413, _too_large(self._max_bytes)
-                raise BodyRefusedError
+            self._hold(len(message.get("body", b"")))
         return message
+
+    def _hold(self, further_bytes: int) -> None:
+        held = self._bodies[self] = self._bodies.get(self, 0) + further_bytes
+        if held > self._max_bytes:
+            self.refusal = 413, _too_large(self._max_bytes)
+        arriving = [body for body in self._bodies if not body._complete]
+        if sum(self._bodies.values()) > MAX_HELD_BYTES or len(arriving) > MAX_ARRIVING:
+            (arriving or [self])[0]._give_up()
+        if self.refusal is not None:
+            raise BodyRefusedError
+
+    def _give_up(self) -> None:
+        self.refusal = 503, "others are sending a lot; try again in a moment"
+        self._bodies.pop(self, None)
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
 
 def _too_large(max_bytes: int) -> str:
@@ -195,13 +220,24 @@ async def _answer(send: Send, status: int, sentence: str) -> None:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 that does not wait for ever, nor for ever more clients, for the head of a request."""
+    """uvicorn's HTTP/1.1 that does not wait for ever for a head or a reader, nor for ever more clients for their heads."""
 
     _waiting: ClassVar[dict["PatientProtocol", asyncio.TimerHandle]] = {}  # in order of arrival
 
+    _reading: asyncio.TimerHandle | None = None  # runs while part of an answer waits to be read
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing is paused while anything at all waits
         self._wait_for_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_for_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting_for_reader()
 
     def handle_events(self) -> None:
         before = self.cycle
@@ -214,6 +250,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:
@@ -232,3 +269,16 @@ class PatientProtocol(H11Protocol):
     def _give_up(self) -> None:
         self._stop_waiting()
         self.transport.close()
+
+    def _wait_for_reader(self) -> None:
+        self._reading = self.loop.call_later(READ_TIMEOUT_S, self._expect_read, self.transport.get_write_buffer_size())
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _expect_read(self, waited_bytes: int) -> None:
+        if self.transport.get_write_buffer_size() > waited_bytes - MIN_READ_BYTES:
+            self.transport.abort()  # closing would wait for the reader
+        else:
+            self._wait_for_reader()

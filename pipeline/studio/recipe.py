@@ -20,7 +20,7 @@ THOUSAND = 1000
 MAX_INDEX = 255
 MAX_LATENT = 50.0  # largest magnitude of a component; beyond it floats say nothing about garments
 _ADDRESS = re.compile(
-    r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,24000}))", re.ASCII
+    r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))", re.ASCII
 )
 _SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 

@@ -15,15 +15,12 @@ export async function ask(method, path, body) {
   } catch {
     throw new Error("The studio does not answer; is it still running?");
   }
-  if (!answer.ok) throw new Error(sentence(await answer.json().catch(() => ({})), answer.status));
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    throw new Error(problem.detail ?? `The studio refused (${answer.status}).`);
+  }
   if (answer.status === 204) return null;
   return answer.headers.get("content-type").includes("json") ? answer.json() : answer.blob();
-}
-
-function sentence(problem, status) {
-  if (typeof problem.detail === "string") return problem.detail;
-  if (Array.isArray(problem.detail)) return `${problem.detail[0].loc.at(-1)}: ${problem.detail[0].msg}`;
-  return `The studio refused (${status}).`;
 }
 
 export async function watch(job, onProgress) {

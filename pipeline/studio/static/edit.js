@@ -7,6 +7,7 @@ import { fillCategories } from "./wall.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_EFFECTS = 3;
+const MOST_OUT = 2;
 const LEAST_EFFECT = 0.4; // standard deviations; less is not seen
 
 export function openEdit(studio, go) {
@@ -15,8 +16,10 @@ export function openEdit(studio, go) {
   let held = null;
   let amounts = {};
   let history = [];
-  let busy = false;
+  let out = 0; // questions that wait for their answer
   let again = false;
+  let asked = 0;
+  let newest = 0; // answers to earlier questions come too late
   let directionsOf = null;
 
   fillCategories($("mix-category"), studio.categories, "nothing");
@@ -35,18 +38,21 @@ export function openEdit(studio, go) {
     return other && share > 0 ? { [base.category]: 1 - share, [other]: share } : null;
   };
 
-  // One question at a time: while one is out, only the latest wish is remembered.
+  // One question is drawn while another is on its way; beyond that only the latest wish is remembered.
   const move = async () => {
-    if (busy) { again = true; return; }
-    busy = true;
-    do {
+    if (out === MOST_OUT) { again = true; return; }
+    out += 1;
+    const number = ++asked;
+    const answer = await attempt(() => ask("POST", "/api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
+    out -= 1;
+    if (answer && number > newest) {
+      newest = number;
+      show(unpack(answer)[0]);
+    }
+    if (again) {
       again = false;
-      const wish = { address: base.address, amounts: { ...amounts }, mix: mix() };
-      const answer = await attempt(() => ask("POST", "/api/move", wish));
-      if (answer && wish.address === base.address) show(unpack(answer)[0]);
-    } while (again);
-    busy = false;
-    performance.mark("moved");
+      move();
+    }
   };
 
   const effectsOf = (direction) => {
@@ -124,6 +130,8 @@ export function openEdit(studio, go) {
 
   const start = (picture) => {
     base = picture;
+    newest = asked;
+    again = false;
     atRest();
     show(picture);
     $("edit-empty").hidden = true;
