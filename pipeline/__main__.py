@@ -25,6 +25,7 @@ COMMANDS = (
     "compare",
     "forget",
     "generate",
+    "plots",
     "remember",
     "send",
     "show",

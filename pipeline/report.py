@@ -19,7 +19,7 @@ from pipeline.metrics.sheets import GAP_PX
 from pipeline.params import ReportParams
 from pipeline.reporting import composition, story
 from pipeline.reporting.card import model_card
-from pipeline.reporting.numbers import flattened, headlines_of, kinds_of
+from pipeline.reporting.numbers import flattened, headlines_of, kinds_of, of_kind
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.reporting.tiles import tiles_of
@@ -192,13 +192,19 @@ def run(
             _cells(evaluation / "walks.png", data), data.categories, params.pictures_per_category, "steps of a walk"
         ),
         extremes=composition.extremes(*_best_and_worst(evaluation / "best_worst.png", data), data.categories),
-        pairs=composition.closest_pairs(_cells(evaluation / "nearest.png", data, GAP_PX), data.categories),
+        copies=composition.copies(
+            _cells(evaluation / "nearest.png", data, GAP_PX),
+            _cells(evaluation / "look_alikes.png", data, GAP_PX),
+            data.categories,
+            {kind: of_kind(kinds, kind) for kind in ("near_copies", "look_alikes")},
+        ),
         funnel=[*funnel, _training_set(train, data, len(rows))],
         crossing=story.crossing(rows),
         categories=composition.table_of_categories(story.by_category(rows)),
         unmapped_words=composition.table_of_unmapped_words(story.by_unmapped_word(listed)),
         charts=composition.charts(pd.read_csv(gan / "history.csv")),
         numbers=kinds,
+        bias=composition.bias_charts(pd.read_csv(evaluation / "fd_by_count.csv")),
         judgements=composition.table_of_judgements(pd.read_csv(evaluation / "per_category.csv")),
         licences=composition.table_of_licences(licences),
         settings=_settings(data, model),

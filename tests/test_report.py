@@ -19,10 +19,11 @@ from pipeline import report
 from pipeline.errors import InputError
 from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import sheets
+from pipeline.metrics.extrapolation import at_infinity
 from pipeline.params import ReportParams
 from pipeline.reporting import charts, composition, story
 from pipeline.reporting.composition import chosen_moments, extremes
-from pipeline.reporting.numbers import in_digits
+from pipeline.reporting.numbers import in_digits, in_equal_digits
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.store.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
 from pipeline.store.files import write_json
@@ -161,6 +162,7 @@ def write_evaluation(folder: Path, images: NDArray[np.uint8]) -> None:
         "grid": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
         "walks": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
         "best_worst": sheets.best_and_worst(images, labels, len(CATEGORIES), 16, scores),
+        "look_alikes": sheets.beside_their_nearest(images, labels, len(CATEGORIES), 16, images, nearest[::-1], scores),
         "nearest": sheets.beside_their_nearest(images, labels, len(CATEGORIES), 16, images, nearest, scores),
     }.items():
         Image.fromarray(sheet.squeeze()).save(folder / f"{name}.png", compress_level=1)
@@ -168,6 +170,11 @@ def write_evaluation(folder: Path, images: NDArray[np.uint8]) -> None:
         fd=[np.nan, *range(1, len(CATEGORIES))]
     )
     judged.to_csv(folder / "per_category.csv", index=False)
+    by_count = pd.DataFrame(
+        {"pictures": [2500, 5000, 10_000], "fd": [16.0, 14.0, 13.0], "plus_minus": 0.5, "floor": [2.0, 1, np.nan]}
+    )
+    by_count.insert(0, "extractor", "efflite0")
+    by_count.to_csv(folder / "fd_by_count.csv", index=False)
 
 
 @pytest.fixture
@@ -180,7 +187,18 @@ def artefacts(tmp_path: Path) -> Path:
 
 
 METRICS: dict[str, dict[str, object]] = {
-    "class_accuracy": {"value": 0.93124, "plus_minus": 0.0021, "floor": 0.9222, "flag": "better than real", "passport": {}},
+    "class_accuracy": {
+        "value": 0.93124,
+        "plus_minus": 0.0021,
+        "plus_minus_bootstrap": 0.0034,
+        "bootstrap": "drawn again",
+        "floor": 0.9222,
+        "floor_pictures": {"split": "reference_test", "pictures": 9995},
+        "ceiling": 0.0987,
+        "ceiling_pictures": {"split": "uniform noise", "pictures": 1000},
+        "flag": "better than real",
+        "passport": {"samples": {"pictures": 10000, "repeats": 3}},
+    },
     "class_accuracy_real": {"value": 0.9222, "plus_minus": 0.003, "passport": {"reference": {"split": "reference_test"}}},
     "fd_efflite0": {
         "value": 12.345,
@@ -196,8 +214,9 @@ METRICS: dict[str, dict[str, object]] = {
         "value": 0.8612,
         "plus_minus": 0.004,
         "floor": 0.88,
-        "passport": {"extractor": {"name": "classifier"}, "settings": {"neighbours": 3}},
+        "passport": {"extractor": {"name": "classifier"}, "samples": {"repeats": 3}, "settings": {"neighbours": 3}},
     },
+    "near_copies_classifier": {"value": 0.0044, "plus_minus": 0.0002, "floor": 0.01, "passport": {"samples": {"repeats": 3}}},
 }
 
 
@@ -224,7 +243,7 @@ def make(folder: Path, params: ReportParams = PARAMS, name: str = "index") -> st
 class Reader(HTMLParser):
     """What a browser would load, what a screen reader would say, and whether every tag is closed."""
 
-    VOID = ("br", "img", "link", "meta", "line", "polyline")
+    VOID = ("br", "img", "link", "meta", "line", "polyline", "circle")
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -345,11 +364,34 @@ def test_duplicate_groups_that_cross_a_split_are_counted(artefacts: Path) -> Non
 
 def test_numbers_stand_beside_floor_and_passport(artefacts: Path) -> None:
     text = Reader(make(artefacts)).text
-    assert "fd_efflite0 12.3 ± 0.2 1.5 real pictures Passport extractor name efflite0" in text
+    assert "fd_efflite0 generated 12.3 ± 0.2 repeats real pictures 1.5 Passport extractor name efflite0" in text
     assert "samples pictures 10000 samples repeats 3" in text
-    assert "fid absent no Inception weights here; set reference.inception_weights" in text
-    assert "class_accuracy 0.931 ± 0.002 0.922 real pictures better than real" in text
-    assert "Precision 0.861 real pictures: 0.88" in text
+    assert "fid absent: no Inception weights here; set reference.inception_weights" in text
+    accuracy = "generated 0.931 ± 0.002 repeats · ± 0.003 bootstrap real pictures 0.922 noise 0.0987"
+    assert f"class_accuracy {accuracy} ⚑ better than real Passport" in text
+    assert "plus minus bootstrap drawn again floor pictures 9995 floor split reference_test" in text
+    assert "ceiling pictures 1000 ceiling split uniform noise" in text
+    assert "class_accuracy_real real pictures 0.922 ± 0.003 standard error" in text
+    assert "Precision 0.861 ± 0.004 repeats real pictures 0.88" in text
+
+
+def test_a_flag_is_seen_at_the_top_and_leads_to_its_number(artefacts: Path) -> None:
+    page = Reader(make(artefacts))
+    assert "1 number carries a flag class_accuracy better than real" in page.text
+    assert page.links.count("#number-class_accuracy") == 2
+    flagless = {name: {key: entry[key] for key in entry if key != "flag"} for name, entry in METRICS.items()}
+    write_json(artefacts / "metrics.json", flagless)
+    assert "⚑" not in make(artefacts)
+    assert "⚑" not in (artefacts / "index.md").read_text(encoding="utf-8")
+
+
+def test_copies_are_shown_by_features_and_by_hash(artefacts: Path) -> None:
+    page = Reader(make(artefacts))
+    pairs = [image["src"] for image in page.images if "below each the training picture" in (image["alt"] or "")]
+    assert len(pairs) == 2 * len(CATEGORIES)
+    assert pairs[: len(CATEGORIES)] != pairs[len(CATEGORIES) :]
+    share = "closer to a training picture than unseen real ones are. Lower is better. generated 0.0044 ± 0.0002 repeats"
+    assert share in page.text
 
 
 def test_sources_and_licences_are_counted(artefacts: Path) -> None:
@@ -361,9 +403,10 @@ def test_sources_and_licences_are_counted(artefacts: Path) -> None:
 def test_the_summary_holds_the_same_numbers(artefacts: Path) -> None:
     make(artefacts)
     summary = (artefacts / "index.md").read_text(encoding="utf-8")
-    assert "| Fréchet distance (`fd_efflite0`) | 12.3 | 0.2 | 1.5 |" in summary
+    assert "| Fréchet distance (`fd_efflite0`) | 12.3 | 0.2 |  | 1.5 |  |" in summary
+    assert "| Class accuracy (`class_accuracy`) | 0.931 ⚑ | 0.002 | 0.003 | 0.922 | 0.0987 |" in summary
     assert "| absent: no Inception weights here" in summary
-    assert "- `class_accuracy`: better than real" in summary
+    assert "- ⚑ `class_accuracy`: better than real" in summary
     assert "| fetched | 55 | 5 no such file |" in summary
 
 
@@ -440,6 +483,22 @@ def test_a_chart_is_drawn_to_scale() -> None:
     assert 'aria-label="Losses: loss ends at 10."' in svg
 
 
+def test_the_line_to_infinitely_many_pictures_is_fd_infinity(artefacts: Path) -> None:
+    by_count = pd.read_csv(artefacts / "evaluation" / "fd_by_count.csv")
+    assert at_infinity(dict(zip(by_count["pictures"], by_count["fd"], strict=True))) == pytest.approx(12)
+    chart = composition.bias_charts(by_count)[0]
+    assert chart.names == ["generated", "real pictures"]
+    assert "generated 16 of 2,500, 14 of 5,000, 13 of 10,000, 12 of infinitely many; real pictures 2 of 2,500" in chart.svg
+    # y from 0 to 20, x from 1/infinity to 1/2500.
+    height, width = charts.HEIGHT - charts.TOP - charts.BOTTOM, charts.WIDTH - charts.LEFT - charts.RIGHT
+    ring = f'cx="{charts.LEFT:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.6 * height:.1f}"'
+    assert f'<circle class="mark-0 open" {ring}' in chart.svg
+    dot = f'cx="{charts.LEFT + 0.25 * width:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.65 * height:.1f}"'
+    assert f'<circle class="mark-0" {dot}' in chart.svg
+    assert f'x="{charts.LEFT:.1f}" y="{charts.HEIGHT - charts.BOTTOM + 18}" text-anchor="middle">∞<' in chart.svg
+    assert composition.bias_charts(by_count[:1]) == []
+
+
 def test_thinned_keeps_the_mean() -> None:
     points = [(float(n), float(n % 2)) for n in range(1000)]
     thin = charts.thinned(points, 100)
@@ -453,6 +512,13 @@ def test_thinned_keeps_the_mean() -> None:
 )
 def test_digits_follow_the_spread(value: float, plus_minus: float, shown: str) -> None:
     assert in_digits(value, plus_minus) == shown
+
+
+def test_a_column_has_equal_decimals() -> None:
+    assert in_equal_digits([1.0, 0.43, math.nan, 12.345]) == ["1.0", "0.4", "–", "12.3"]
+    assert in_equal_digits([1000.0, 998.0], 0) == ["1,000", "998"]
+    assert in_equal_digits([0.0, 0.0]) == ["0", "0"]
+    assert in_equal_digits([math.nan]) == ["–"]
 
 
 def test_the_worst_of_all_are_shown_last() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.reporting.charts import Line, line_chart, short_number
-from pipeline.reporting.numbers import plain
-from pipeline.reporting.page import Chart, Named, ShownLoss, ShownStep, Table, WallRow
+from pipeline.reporting.charts import Extrapolated, Line, Measured, extrapolation_chart, line_chart, short_number
+from pipeline.reporting.numbers import MEANINGS, Number, in_equal_digits
+from pipeline.reporting.page import Chart, Copies, Named, ShownLoss, ShownStep, Table, WallRow
 from pipeline.reporting.pictures import opaque, shrunk, strip
 from pipeline.reporting.story import Group, Step
 from pipeline.store.arrays import DatasetCard
@@ -56,6 +56,17 @@ def closest_pairs(cells: NDArray[np.uint8], categories: list[str]) -> list[Named
         alt = f"{name}: {pairs} generated pictures, and below each the training picture nearest to it"
         named.append(Named(name, strip(np.concatenate([row[0::2], row[1::2]]), pairs, alt)))
     return named
+
+
+def copies(
+    nearest: NDArray[np.uint8], look_alikes: NDArray[np.uint8], categories: list[str], numbers: Mapping[str, list[Number]]
+) -> list[Copies]:
+    """The closest pairs by features and by hash, cells (rows, columns, H, W, C) each, with the `numbers` of copies by kind."""
+    ways = (
+        ("Nearest by the classifier's features", "near_copies", nearest),
+        ("Nearest by hash and thumbnail", "look_alikes", look_alikes),
+    )
+    return [Copies(title, MEANINGS[kind][1], numbers[kind], closest_pairs(cells, categories)) for title, kind, cells in ways]
 
 
 def extremes(best: NDArray[np.uint8], worst: NDArray[np.uint8], categories: list[str]) -> list[WallRow]:
@@ -155,6 +166,29 @@ def charts(history: pd.DataFrame) -> list[Chart]:
     return drawn
 
 
+def _extrapolated(name: str, counts: pd.Series, values: pd.Series, plus_minus: pd.Series) -> Extrapolated:
+    # The line of pipeline.metrics.extrapolation, which needs torch.
+    at_infinity, slope = np.polynomial.Polynomial.fit(1 / counts, values, 1).convert().coef
+    points = [Measured(*row) for row in zip(counts.tolist(), values.tolist(), plus_minus.tolist(), strict=True)]
+    return Extrapolated(name, points, float(at_infinity), float(slope))
+
+
+def bias_charts(by_count: pd.DataFrame) -> list[Chart]:
+    """A chart for each extractor of fd_by_count.csv that has two counts or more: generated pictures beside real ones."""
+    drawn = []
+    for extractor, rows in by_count.groupby("extractor", sort=False):
+        if len(rows) < 2:
+            continue
+        lines = [_extrapolated("generated", rows["pictures"], rows["fd"], rows["plus_minus"])]
+        real = rows[rows["floor"].notna()]
+        if len(real) > 1:
+            lines.append(_extrapolated("real pictures", real["pictures"], real["floor"], 0 * real["floor"]))
+        title = f"Fréchet distance by {extractor}"
+        svg = extrapolation_chart(title, lines, "pictures, spaced as 1 over their number")
+        drawn.append(Chart(title, svg, [line.name for line in lines]))
+    return drawn
+
+
 def table_of_categories(counts: pd.DataFrame) -> Table:
     """Pictures per category, and in all."""
     total = [f"{value:,}" for value in counts.sum()]
@@ -176,7 +210,9 @@ def table_of_unmapped_words(counts: pd.DataFrame) -> Table:
 def table_of_judgements(judged: pd.DataFrame) -> Table:
     """per_category.csv of an evaluation."""
     columns = [name.replace("_", " ") for name in judged.columns]
-    cells = [[str(row[0]), *("–" if pd.isna(value) else plain(value) for value in row[1:])] for row in judged.to_numpy()]
+    counts = ("samples", "reference")
+    shown = [in_equal_digits(judged[name].astype(float).tolist(), 0 if name in counts else 3) for name in judged.columns[1:]]
+    cells = [list(row) for row in zip(judged["category"], *shown, strict=True)]
     return Table("Each category by itself, by the classifier's features; beside it the same of real pictures", columns, cells)
 
 

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 MAX_DECIMALS = 6
+GENERATED = "generated"
 # Kind of metric: label and plain meaning, in the order of the page. A metric's name is its kind, or begins with it and `_`.
 MEANINGS = {
     "class_accuracy": (
@@ -57,6 +58,8 @@ MEANINGS = {
         "How far the picture moves, by features, for a small step of its latent. Lower is smoother.",
     ),
 }
+# What a passport is shown with, and where it stands in an entry of metrics.json.
+IN_PASSPORT = {"plus_minus_bootstrap": "bootstrap", "floor": "floor_pictures", "ceiling": "ceiling_pictures"}
 HEADLINES = ("class_accuracy", "fd_classifier", "precision_classifier", "recall_classifier")
 
 
@@ -66,12 +69,21 @@ class Number:
 
     name: str
     extractor: str
+    of: str  # whose pictures
     value: str
-    plus_minus: str
-    floor: str
+    plus_minus: str  # over the repeats, or of real pictures the standard error
+    bootstrap: str  # ± of one repeat by drawing the pictures again
+    floor: str  # what real pictures score
+    ceiling: str  # what noise scores
     flag: str
     absent: str
     passport: list[tuple[str, str]]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Each ± that there is, and what it is over."""
+        known = ((self.plus_minus, "repeats" if self.of == GENERATED else "standard error"), (self.bootstrap, "bootstrap"))
+        return [f"± {doubt} {over}" for doubt, over in known if doubt]
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,14 @@ def in_digits(value: float, plus_minus: float | None = None) -> str:
     """`value` to the first digit of its ±, or with three digits where there is none."""
     if not plus_minus:
         return plain(value)
-    return f"{value:.{min(MAX_DECIMALS, max(0, -math.floor(math.log10(plus_minus))))}f}"
+    return f"{value:,.{min(MAX_DECIMALS, max(0, -math.floor(math.log10(plus_minus))))}f}"
+
+
+def in_equal_digits(values: Sequence[float], digits: int = 3) -> list[str]:
+    """`values` with as many decimals as the largest needs for so many digits; a dash where there is none."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    decimals = digits - 1 - math.floor(math.log10(largest)) if largest else 0
+    return [f"{value:,.{min(MAX_DECIMALS, max(0, decimals))}f}" if math.isfinite(value) else "–" for value in values]
 
 
 def _as_text(value: Any) -> str:
@@ -122,17 +141,23 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
 
 def number_of(name: str, metric: Mapping[str, Any]) -> Number:
     """The metric `name` of metrics.json."""
-    value, plus_minus, floor = (metric.get(key) for key in ("value", "plus_minus", "floor"))
+    value, plus_minus = metric.get("value"), metric.get("plus_minus")
+    doubts = ["" if (doubt := metric.get(key)) is None else plain(doubt, 1) for key in ("plus_minus", "plus_minus_bootstrap")]
+    beside = ["" if (other := metric.get(key)) is None else in_digits(other) for key in ("floor", "ceiling")]
     passport = metric.get("passport", {})
+    others = {name: metric[key] for name, key in IN_PASSPORT.items() if key in metric}
     return Number(
         name=name,
         extractor=passport.get("extractor", {}).get("name", ""),
+        of=GENERATED if "samples" in passport else "real pictures",
         value="" if value is None else in_digits(value, plus_minus),
-        plus_minus="" if plus_minus is None else plain(plus_minus, 1),
-        floor="" if floor is None else in_digits(floor),
+        plus_minus=doubts[0],
+        bootstrap=doubts[1],
+        floor=beside[0],
+        ceiling=beside[1],
         flag=metric.get("flag", ""),
         absent=metric.get("absent", ""),
-        passport=flattened(passport),
+        passport=flattened({**passport, **others}),
     )
 
 
@@ -157,3 +182,8 @@ def headlines_of(kinds: list[Kind]) -> list[Headline]:
     """Those of HEADLINES that are there, in that order."""
     found = {number.name: Headline(kind.label, number) for kind in kinds for number in kind.numbers if number.value}
     return [found[name] for name in HEADLINES if name in found]
+
+
+def of_kind(kinds: list[Kind], name: str) -> list[Number]:
+    """The numbers that the kind `name` of MEANINGS has, if any."""
+    return [number for kind in kinds for number in kind.numbers if kind_of(number.name) == name]

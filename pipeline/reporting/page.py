@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.reporting.numbers import Headline, Kind
+from pipeline.reporting.numbers import Headline, Kind, Number
 from pipeline.reporting.pictures import Picture
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,6 +60,16 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """The pairs that one way of looking finds closest, and the share of copies it sees."""
+
+    title: str
+    told: str  # of the share
+    numbers: list[Number]
+    pairs: list[Named]
+
+
+@dataclass(frozen=True)
 class Table:
     """Cells as text; the first `words` columns are words, the others numbers."""
 
@@ -81,7 +91,7 @@ class Page:
     headlines: list[Headline]
     film: list[Named]
     walks: list[WallRow]
-    pairs: list[Named]
+    copies: list[Copies]
     extremes: list[WallRow]
     funnel: list[ShownStep]
     crossing: int  # groups of near-duplicates with pictures in more than one split
@@ -89,12 +99,18 @@ class Page:
     unmapped_words: Table
     charts: list[Chart]
     numbers: list[Kind]
+    bias: list[Chart]
     judgements: Table
     licences: Table
     settings: list[tuple[str, Pairs]]
     card: list[tuple[str, list[str]]]
     commands: str
     fingerprints: Pairs
+
+    @property
+    def flagged(self) -> list[Number]:
+        """The numbers that are suspicious."""
+        return [number for kind in self.numbers for number in kind.numbers if number.flag]
 
 
 def _environment(*, autoescape: bool) -> Environment:
