@@ -146,8 +146,8 @@ KNOWN = pa.schema(
 )
 
 
+BATCH_ROWS = 16_384  # rows written in one piece, and read at once by who wants few of them
 # Hashes with an empty row among them would become floats, which hold only 53 of their 64 bits.
-BATCH_ROWS = 16_384
 EXACT = {pa.uint64(): pd.UInt64Dtype()}
 
 
@@ -170,7 +170,7 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
         if not field.nullable and table[field.name].null_count:
             raise InputError(f"{path}: column {field.name} has empty rows")
     with whole_file(path) as partial:
-        pq.write_table(table.replace_schema_metadata(None), partial, compression="zstd")
+        pq.write_table(table.replace_schema_metadata(None), partial, compression="zstd", row_group_size=BATCH_ROWS)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
