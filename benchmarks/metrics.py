@@ -110,8 +110,9 @@ def rates(side_px: int, threads: int) -> tuple[float, float]:
     images = np.random.default_rng(0).integers(0, 256, (RATE_PICTURES, 32, 32, 1), dtype=np.uint8)
     batch = np.random.default_rng(0).uniform(0, 255, (BATCH, 3, side_px, side_px)).astype(np.float32)
     with TemporaryDirectory() as folder:
-        extractor = efflite0(side_px, exported=Path(folder), threads=threads, device=CPU)
-        session = onnx_session(next(Path(folder).glob("*.onnx")), threads)
+        exported = Path(folder) / "efflite0.onnx"
+        extractor = efflite0(side_px, exported=exported, threads=threads, device=CPU)
+        session = onnx_session(exported, threads)
     extractor.features(images[:BATCH])
     session.run(None, {"pictures": batch})
     _, ours_s = best_of(lambda: extractor.features(images), 3)
