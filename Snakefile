@@ -242,14 +242,15 @@ rule train:
         "logs/benchmarks/train.tsv"
     conda:
         "environment.yml"
-    threads: PARAMS.train.threads
+    threads: PARAMS.train.threads * PARAMS.train.processes
     resources:
         gpu=1,
     params:
         section=SECTIONS["train"],
+        start=doors.start_of(PARAMS.train.processes),
         scratch=".scratch/train",
     shell:
-        "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
+        "{params.start} pipeline train --params {params.section:q} --log {log} --train {input.train}"
         " --gan {output.gan} --scratch {params.scratch}"
 
 

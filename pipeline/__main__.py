@@ -54,6 +54,11 @@ class _LogFile(logging.FileHandler):
         pass
 
 
+def _is_first() -> bool:
+    """Whether this process is the only one of its command, or the first that torchrun started: the one that writes files."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _log_to(path: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if path is not None:
@@ -62,7 +67,8 @@ def _log_to(path: Path | None) -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers
     )
-    logging.getLogger("pipeline").setLevel(logging.INFO)  # libraries tell of every node of a network at that level
+    level = logging.INFO if _is_first() else logging.WARNING
+    logging.getLogger("pipeline").setLevel(level)  # libraries tell of every node of a network at that level
 
 
 def _run_stage(stage: str, options: argparse.Namespace) -> None:
@@ -70,9 +76,9 @@ def _run_stage(stage: str, options: argparse.Namespace) -> None:
     run, log, section = (given.pop(name) for name in ("run", "log", "params"))
     for of_the_command in ("command", "dry_run"):
         given.pop(of_the_command, None)
-    _log_to(log)
+    _log_to(log if _is_first() else None)
     params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
-    track = Tracker(spool_of_job(log))
+    track = Tracker(spool_of_job(log) if _is_first() else None)
     track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
     track.params(params.model_dump(mode="json"))
     try:

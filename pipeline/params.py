@@ -345,6 +345,7 @@ class TrainParams(Section):
     ada: AdaParams | None  # adaptive augmentation; null: off
     diffaugment: list[Literal["colour", "translation", "cutout"]]
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count  # parts a batch (a process's share of it) is taken in, one after the other, for less memory
     total_kimg: Positive  # thousands of real pictures seen, the length of training
     generator_rate: Positive  # Adam's, at its full height
     discriminator_rate: Positive
@@ -353,9 +354,12 @@ class TrainParams(Section):
     decay_share: Share  # last part of training, over which the rates fall linearly to 0
     ema_half_life_kimg: Positive
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 where the processor multiplies it (CUDA 8.0, AMX, AVX512-BF16)
+    # auto: bf16 where the processor multiplies it (CUDA 8.0, AMX, AVX512-BF16), else fp32; fp16, with loss scaling, is for CUDA
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
     channels_last: bool
+    compile: bool  # both networks by torch.compile, in their first steps; penalised steps and drawing stay as they are
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+    processes: Annotated[int, Field(ge=1, le=1024)]  # that share every batch, started by torchrun; on GPUs one each
     log_every_kimg: Positive
     sample_every_kimg: Positive
     samples_per_category: Annotated[int, Field(ge=1, le=64)]
@@ -379,6 +383,7 @@ class TrainParams(Section):
         penalties = self.penalties
         if penalties.weight_clip and self.loss != "wgan":
             raise _BelowError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
+        self._check_parts()
         if penalties.weight_clip and penalties.gradient_penalty:
             raise _BelowError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
         if self.loss == "wgan" and not (penalties.weight_clip or penalties.any):
@@ -388,6 +393,14 @@ class TrainParams(Section):
                 "ada", f"goes by the sign of real scores, which with the loss {self.loss} says nothing; set it to null"
             )
         return self
+
+    def _check_parts(self) -> None:
+        parts, group = self.accumulate * self.processes, getattr(self.network, "stddev_group", 0)
+        key, told = ("accumulate", "it") if self.processes == 1 else ("processes", "processes × accumulate")
+        if self.batch_size % parts or self.batch_size // parts < 2:
+            raise _BelowError(key, f"{told} must divide batch_size, {self.batch_size}, into parts of 2 pictures or more")
+        if group and self.batch_size // parts % group:
+            raise _BelowError(key, f"{told} must leave parts of a multiple of network.stddev_group, {group}, pictures")
 
 
 class ClassifierParams(Section):

@@ -26,6 +26,7 @@ from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.forecast import forecast, told_forecast
 from pipeline.gan.latents import draw_latents
+from pipeline.gan.processes import Processes, joined
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.sliced import sliced_wasserstein
@@ -56,11 +57,14 @@ DIVERSITY_PICTURES = 256  # real ones of a category, with which the samples' div
 
 
 class StopRequest:
-    """Which signal asked this process to stop, if any; obeyed at once while there is nothing that is not saved."""
+    """Which signal asked this process to stop, if any; obeyed at once while there is nothing that is not saved.
+
+    Where several processes train together (not `alone`) it is only noted, for all of them must stop at the same step.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        self.all_saved = True
+        self.all_saved = self.alone = True
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
@@ -68,8 +72,13 @@ class StopRequest:
 
     def obey(self) -> None:
         """Raise StoppedError when a stop was asked for and all is saved."""
-        if self.signal and self.all_saved:
-            raise StoppedError(f"stopped by {self.signal.name}, all saved: the same command goes on from there")
+        if self.signal and self.all_saved and self.alone:
+            self.stop()
+
+    def stop(self) -> NoReturn:
+        """Raise StoppedError."""
+        by = self.signal.name if self.signal else "a signal to another of its processes"
+        raise StoppedError(f"stopped by {by}, all saved: the same command goes on from there")
 
 
 @contextmanager
@@ -165,7 +174,7 @@ class Training:
 
     def __init__(self, trainer: Trainer, data: DatasetCard, folder: Path, request: StopRequest, track: Tracker) -> None:
         self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
-        self.params = trainer.params
+        self.params, self.processes = trainer.params, trainer.processes
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
         self._returned_to: int | None = None
@@ -181,7 +190,7 @@ class Training:
 
     def start(self) -> None:
         """Go on from the newest checkpoint, or make the first one."""
-        state = newest_checkpoint(self.folder)
+        state = self.processes.from_first(lambda: newest_checkpoint(self.folder))
         if state is None:
             self.show_samples(NORM_BATCHES_OF_A_SAMPLE)
             self._save()
@@ -195,7 +204,14 @@ class Training:
         Raises TrainingError; raises StoppedError after the step during which a stop was requested, and a checkpoint.
         """
         trainer = self.trainer
-        with tqdm(total=trainer.total_images, initial=trainer.images_seen, unit="img", desc="train", mininterval=1.0) as bar:
+        with tqdm(
+            total=trainer.total_images,
+            initial=trainer.images_seen,
+            unit="img",
+            desc="train",
+            mininterval=1.0,
+            disable=not self.processes.is_first,
+        ) as bar:
             while trainer.images_seen < trainer.total_images:
                 try:
                     self._train(bar)
@@ -218,8 +234,11 @@ class Training:
                 clock, images_then = time.perf_counter(), after
             if passed(before, after, params.sample_every_kimg) and not ended:
                 self.show_samples(NORM_BATCHES_OF_A_SAMPLE)
-            if self.request.signal or ended or passed(before, after, params.checkpoint_every_kimg):
+            stopping = self.processes.any(self.request.signal is not None)
+            if stopping or ended or passed(before, after, params.checkpoint_every_kimg):
                 self._save()
+            if stopping:
+                self.request.stop()
 
     def _log_row(self, images_per_s: float) -> None:
         trainer = self.trainer
@@ -233,6 +252,8 @@ class Training:
 
     def show_samples(self, norm_batches: int) -> None:
         """Leave a sheet of samples, one row a category, with batch norm measured over so many batches."""
+        if not self.processes.is_first:
+            return
         pictures, labels = fixed_samples(self.trainer, len(self.data.categories), norm_batches)
         self._show(pictures, "samples", "samples")
         events = self.watchdog.look_at_samples(self.trainer.images_seen, pictures, labels)
@@ -266,6 +287,8 @@ class Training:
 
     def _tell(self, event: Event) -> None:
         """Note `event` with the samples of this moment."""
+        if not self.processes.is_first:
+            return
         log.warning("image %d, %s: %s", event.images_seen, event.name, event.told)
         _note(self.folder / "events.csv", event)
         self.track.event(event.name, event.told, step=event.images_seen)
@@ -274,9 +297,10 @@ class Training:
 
     def _save(self) -> None:
         state = self.state()
-        if not is_finite(state):
+        if self.processes.any(not is_finite(state)):
             raise DivergedError
-        save_checkpoint(self.folder, self.trainer.images_seen, state, keep=self.params.keep_checkpoints)
+        if self.processes.is_first:
+            save_checkpoint(self.folder, self.trainer.images_seen, state, keep=self.params.keep_checkpoints)
         self.request.all_saved = True
         self.request.obey()
 
@@ -287,10 +311,9 @@ class Training:
             raise TrainingError(
                 f"training diverged before image {at}: {DIVERGED}, after {returns} returns to a checkpoint with smaller rates; "
                 "lower train.generator_rate and train.discriminator_rate or raise train.penalties.r1_gamma"
+                + (", or set train.precision to fp32, for fp16 ends at 65504" if self.trainer.precision == "fp16" else "")
             )
-        if self._returned_to == newest_images_seen(self.folder):
-            drop_newest_checkpoint(self.folder)
-        state = newest_checkpoint(self.folder)
+        state = self.processes.from_first(self._last_good_state)
         if state is None:
             raise TrainingError(f"{self.folder}: training diverged, and its checkpoints have gone; run the same command again")
         factor = self.params.watchdog.rate_on_return ** (returns + 1)
@@ -300,6 +323,11 @@ class Training:
         self.watchdog.returns = returns + 1
         self.trainer.rate_factor = self.watchdog.rate_factor
         self._returned_to = self.trainer.images_seen
+
+    def _last_good_state(self) -> dict[str, Tensor] | None:
+        if self._returned_to == newest_images_seen(self.folder):
+            drop_newest_checkpoint(self.folder)
+        return newest_checkpoint(self.folder)
 
 
 def _prepare(device: torch.device, params: TrainParams) -> None:
@@ -326,7 +354,7 @@ def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
         )
     device = chosen_device(params.device)
     _prepare(device, params)
-    trainer = Trainer(params, images, labels, categories, device)
+    trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
     found = forecast(trainer, NORM_BATCHES_OF_A_SAMPLE)
     where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
     return f"{'on':<15}{where}\n{'pictures':<15}{told}\n{told_forecast(found, params.keep_checkpoints)}"
@@ -334,25 +362,39 @@ def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
 
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
     """Write the trained GAN into `gan`; what an interrupted run left in `scratch` is gone on with, to the same bytes."""
-    with stop_requests() as request:
-        _run(params, train, gan, scratch, request, track)
+    device = chosen_device(params.device)
+    with stop_requests() as request, joined(params.processes, device) as processes:
+        request.alone = processes.count == 1
+        _run(params, train, gan, scratch, request, track, device, processes)
 
 
-def _run(params: TrainParams, train: Path, gan: Path, scratch: Path, request: StopRequest, track: Tracker) -> None:
+def _run(
+    params: TrainParams,
+    train: Path,
+    gan: Path,
+    scratch: Path,
+    request: StopRequest,
+    track: Tracker,
+    device: torch.device,
+    processes: Processes,
+) -> None:
     data = read_card(train)
     images, labels = read_split(train, "train")
-    device = chosen_device(params.device)
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     _prepare(device, params)
     attributes = read_attributes(train) if params.condition == "attributes" else None
-    trainer = Trainer(params, images, labels, len(data.categories), device, attributes)
+    trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes)
     folder = scratch / run_identity(params, train)
     training = Training(trainer, data, folder, request, track)
     training.start()
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()
     training.to_the_end()
+    if not processes.is_first:
+        return
+    request.alone = True  # nobody waits for this process any more
+    request.obey()
     training.show_samples(NORM_BATCHES_AT_THE_END)
     track.metrics(
         {"train_seconds": time.perf_counter() - clock, "train_cpu_seconds": time.process_time() - cpu_clock},

@@ -39,6 +39,17 @@ def test_losses_are_their_papers_formulas(name: str) -> None:
     assert loss.generator(REAL, FAKE).item() == pytest.approx(generator, rel=1e-6)
 
 
+def test_a_scale_on_the_way_changes_no_penalty() -> None:
+    weights = torch.tensor([3.0, -4.0], requires_grad=True)
+    pictures = torch.ones(5, 2, 1, 1, requires_grad=True)
+    found = []
+    for scale in (1.0, torch.tensor(1024.0)):
+        square_norms = gradient_square_norms((pictures.flatten(1) * weights).sum(dim=1), pictures, scale)
+        assert square_norms.tolist() == [25.0] * 5
+        found.append(torch.autograd.grad(square_norms.mean(), weights)[0].tolist())
+    assert found == [[6.0, -8.0]] * 2
+
+
 def test_only_losses_that_say_so_look_at_real_scores_in_the_generator() -> None:
     for name, loss in LOSSES.items():
         moved = loss.generator(REAL + 1, FAKE).item() != loss.generator(REAL, FAKE).item()

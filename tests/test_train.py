@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pipeline.errors import ParamsError, StoppedError, TrainingError
+from pipeline.errors import DivergedError, ParamsError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.sampling import pictures_of
@@ -122,6 +122,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hinge": {"loss": "hinge", "channels_last": False},
     "minimax": {"loss": "minimax", "mode_seeking": 0.1, "diffaugment": ["colour", "translation", "cutout"]},
     "bf16": {"precision": "bf16", "threads": 2},
+    "fp16": {"precision": "fp16"},
+    "accumulate": {"accumulate": 2, "diffaugment": ["colour"], "mode_seeking": 0.1},
 }
 
 
@@ -209,6 +211,10 @@ CLASHES: list[tuple[dict[str, Any], str]] = [
         r"penalties\.weight_clip: is what gradient_penalty replaces",
     ),
     ({"loss": "relativistic", "ada": {"target": 0.6, "ramp_kimg": 500.0, "interval": 4}}, r"ada: goes by the sign"),
+    ({"accumulate": 3}, r"accumulate: it must divide batch_size, 8, into parts of 2 pictures or more"),
+    ({"accumulate": 8}, r"accumulate: it must divide batch_size, 8, into parts of 2 pictures or more"),
+    ({"batch_size": 12, "accumulate": 4}, r"accumulate: it must leave parts of a multiple of network\.stddev_group, 2"),
+    ({"accumulate": 2, "processes": 4}, r"processes: processes × accumulate must divide batch_size, 8, into parts of 2"),
 ]
 
 
@@ -216,6 +222,108 @@ CLASHES: list[tuple[dict[str, Any], str]] = [
 def test_parts_that_do_not_go_together_are_one_line(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ParamsError, match=told):
         tiny_params(**changes)
+
+
+WITHOUT_NORM = {**VARIANTS["stylegan2"]["network"], "stddev_group": 0, "path_length": 0.0}
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "relativistic"])
+def test_a_batch_in_parts_is_the_same_step(loss: str, train: Path) -> None:
+    penalties = {"r1_gamma": 0.5, "r2_gamma": 0.5, "gradient_penalty": 0.0, "interval": 2, "weight_clip": 0.0}
+    # Adam's steps are of one size, so where a gradient is next to nothing rounding decides on their direction: with tiny ones
+    # the gradients themselves can be compared.
+    changes = {
+        "network": WITHOUT_NORM,
+        "loss": loss,
+        "penalties": penalties,
+        "generator_rate": 1e-9,
+        "discriminator_rate": 1e-9,
+    }
+    whole, parts = _trainer(train, **changes), _trainer(train, **changes, accumulate=4)
+    for _ in range(4):
+        whole.step()
+        parts.step()
+        _assert_same_gradients(whole, parts)
+    assert whole.new_history_row() == pytest.approx(parts.new_history_row(), rel=1e-4)
+    assert torch.equal(whole.random.get_state(), parts.random.get_state())
+
+
+def _assert_same_gradients(one: Trainer, other: Trainer) -> None:
+    for network in ("generator", "discriminator"):
+        pairs = zip(getattr(one, network).named_parameters(), getattr(other, network).parameters(), strict=True)
+        for (name, weights), others in pairs:
+            if weights.grad is not None:
+                largest = float(weights.grad.abs().max())
+                assert torch.allclose(weights.grad, others.grad, rtol=0, atol=1e-4 * largest + 1e-9), (network, name)
+
+
+def _gradient(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([weights.grad.flatten() for weights in network.parameters() if weights.grad is not None])
+
+
+@pytest.mark.parametrize("name", ["resnet", "stylegan2"])
+def test_scaled_half_precision_has_the_gradients_of_fp32(name: str, train: Path) -> None:
+    changes = {**VARIANTS.get(name, {}), "generator_rate": 1e-9, "discriminator_rate": 1e-9}
+    full, half = _trainer(train, **changes), _trainer(train, **changes, precision="fp16")
+    half.generator_scaler, half.discriminator_scaler = (torch.amp.GradScaler("cpu", init_scale=2.0**12) for _ in range(2))
+    for _ in range(2):  # with penalties and without
+        full.step()
+        half.step()
+        for network in ("generator", "discriminator"):
+            one, other = _gradient(getattr(full, network)), _gradient(getattr(half, network))
+            assert float((one - other).norm() / one.norm()) < 0.05, network
+    assert full.new_history_row() == pytest.approx(half.new_history_row(), rel=0.05, abs=1e-3)
+
+
+def test_a_step_that_overflows_is_not_taken_and_the_scale_halves(train: Path) -> None:
+    trainer = _trainer(train, precision="fp16")
+    trainer.discriminator_scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    before = {key: tensor.clone() for key, tensor in trainer.state().items()}
+    trainer.step()
+    after = trainer.state()
+    weights = [key for key in before if key.startswith("discriminator.")]
+    assert all(torch.equal(before[key], after[key]) for key in weights)
+    assert after["discriminator_scaler"].tolist() == [2.0**59, 0]
+    assert after["generator_scaler"].tolist() == [2.0**16, 1]
+    assert bool(torch.isfinite(trainer.sums).all())
+    assert trainer.new_history_row()["gradient_discriminator"] == 0
+
+
+def test_a_gradient_that_is_not_finite_in_itself_has_diverged(train: Path) -> None:
+    trainer = _trainer(train, precision="fp16")
+    trainer.discriminator_scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    with torch.no_grad():
+        for weights in trainer.discriminator.parameters():
+            weights.mul_(1e25)
+    trainer.step()
+    with pytest.raises(DivergedError):
+        trainer.new_history_row()
+
+
+def test_parts_take_less_memory(train: Path) -> None:
+    """By what the graph keeps: the elements of all tensors saved for backward at once."""
+
+    def most_kept(accumulate: int) -> int:
+        kept = most = 0
+
+        class Kept:
+            def __init__(self, tensor: torch.Tensor) -> None:
+                nonlocal kept, most
+                self.tensor = tensor
+                kept += tensor.numel()
+                most = max(most, kept)
+
+            def __del__(self) -> None:
+                nonlocal kept
+                kept -= self.tensor.numel()
+
+        trainer = _trainer(train, batch_size=32, accumulate=accumulate)
+        with torch.autograd.graph.saved_tensors_hooks(Kept, lambda held: held.tensor):
+            trainer.step()
+            trainer.step()
+        return most
+
+    assert most_kept(4) < 0.4 * most_kept(1)
 
 
 @contextmanager
@@ -343,7 +451,7 @@ def test_short_memory_names_the_parameter_to_lower(train: Path, monkeypatch: pyt
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
 
     monkeypatch.setattr(trainer.discriminator, "forward", short)
-    with pytest.raises(TrainingError, match=r"train\.batch_size 8; lower it"):
+    with pytest.raises(TrainingError, match=r"train\.batch_size 8 and train\.accumulate 1; raise train\.accumulate"):
         trainer.step()
 
 
@@ -405,6 +513,36 @@ def test_automatic_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
         assert chosen_precision("auto", device) == expected
     assert chosen_precision("fp32", device) == "fp32"
+
+
+def test_a_compiled_training_wants_a_compiler(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ParamsError, match=r"train\.compile: true, but there is no C\+\+ compiler, no-such-compiler"):
+        _trainer(train, compile=True)
+
+
+def test_compiled_networks_are_the_networks(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what torch.compile makes of them counted and, lest it take a minute, the networks themselves."""
+    calls: list[torch.nn.Module] = []
+
+    def counted(network: torch.nn.Module, **_: object) -> Callable[..., torch.Tensor]:
+        def call(*inputs: Any) -> torch.Tensor:
+            calls.append(network)
+            return network(*inputs)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", counted)
+    plain, compiled = _trainer(train), _trainer(train, compile=True)
+    for trainer in (plain, compiled):
+        trainer.step()
+        trainer.step()
+    # Two steps, of which the first is penalised: its scores are differentiated twice.
+    assert calls.count(compiled.generator) == 2
+    assert calls.count(compiled.discriminator) == 3
+    expected, state = plain.state(), compiled.state()
+    assert list(expected) == list(state)
+    assert all(torch.equal(expected[key], state[key]) for key in expected)
 
 
 @pytest.mark.gpu

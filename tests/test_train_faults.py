@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from pipeline.gan.checkpoints import load_generator
 from pipeline.params import TrainParams
-from tests.training import tiny_params, write_data
+from pipeline.store.checkpoints import read_checkpoint
+from tests.test_train import VARIANTS
+from tests.training import hashes, tiny_params, write_data
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -67,6 +71,28 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+STOPPING = """
+import signal, sys
+from pathlib import Path
+from pipeline import train
+from pipeline.errors import StoppedError
+from pipeline.params import parse_section
+from pipeline.store.tracking import Tracker
+
+class Stopping(Tracker):
+    def metrics(self, metrics, *, step=0):
+        if step == 160 and "loss_generator" in metrics:
+            signal.raise_signal(signal.SIGTERM)
+
+section, data, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+paths = {"gan": folder / "gan", "scratch": folder / "scratch"}
+try:
+    train.run(parse_section("train", section), train=data, track=Stopping() if "stop" in sys.argv else Tracker(), **paths)
+except StoppedError:
+    sys.exit(75)
+"""
+
+
 def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program, *arguments]
@@ -96,6 +122,20 @@ def test_killed_thirty_times_the_bytes_are_those_of_an_undisturbed_training(
     assert all(found["ends"])
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["resnet", "stylegan2"])
+def test_a_compiled_training_goes_on_to_the_same_bytes(name: str, train: Path, tmp_path: Path) -> None:
+    params = tiny_params(**VARIANTS.get(name, {}), compile=True)
+    for folder, last in (("whole", "go"), ("parted", "stop"), ("parted", "go")):
+        done = _python(STOPPING, params.model_dump_json(), str(train), str(tmp_path / folder), last)
+        assert done.returncode == (75 if last == "stop" else 0), done.stderr
+    found = hashes(tmp_path / "parted" / "gan")
+    assert found == hashes(tmp_path / "whole" / "gan")
+    names = read_checkpoint((tmp_path / "whole" / "gan" / "checkpoint.pt").read_bytes())
+    assert not [name for name in names if "_orig_mod" in name]
+    assert load_generator(tmp_path / "whole" / "gan", torch.device("cpu"))[1].images_seen == 400
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_short_memory_is_one_line_that_names_the_parameter_to_lower(train: Path, tmp_path: Path) -> None:
     large = tiny_params(
@@ -103,7 +143,7 @@ def test_short_memory_is_one_line_that_names_the_parameter_to_lower(train: Path,
     )
     done = _python(SHORT_OF_MEMORY, *_arguments(large, train, tmp_path))
     assert done.returncode == 1, done.stderr
-    assert "out of memory with train.batch_size 16384; lower it" in done.stderr
+    assert "out of memory with train.batch_size 16384 and train.accumulate 1; raise train.accumulate" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "gan").exists()
 

@@ -26,6 +26,7 @@ class Forecast:
 
     generator_parameters: int
     discriminator_parameters: int
+    # Where several processes share a batch, memory is one's, and time without what they wait for each other.
     training_flops: float  # for one image seen: both networks, forwards and backwards, penalties in their share of the steps
     drawing_flops: float  # for one picture
     images: int
@@ -36,6 +37,7 @@ class Forecast:
     checkpoint_s: float
     checkpoint_bytes: int
     peak_bytes: int  # of the process on a CPU, with the pictures; allocated on a GPU
+    pictures_at_once: int  # real ones, of a batch or a part of it
 
     @property
     def seconds(self) -> float:
@@ -105,7 +107,8 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
         for _ in range(period):
             trainer.step()
 
-    training_flops = _flops(one_period) / (period * trainer.images_a_step)
+    with torch.compiler.set_stance("force_eager"):  # compiled code is no operations to count
+        training_flops = _flops(one_period) * params.processes / (period * trainer.images_a_step)
     drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
     for _ in range(WARM_UP_STEPS):
         trainer.step()
@@ -126,6 +129,7 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
         checkpoints=int(images / (params.checkpoint_every_kimg * 1000)) + 1,
         checkpoint_s=checkpoint_s,
         checkpoint_bytes=len(state),
+        pictures_at_once=params.batch_size // (params.accumulate * params.processes),
         peak_bytes=peak_bytes(device) + (trainer.images.nbytes if device.type == "cpu" else 0),
     )
 
@@ -145,7 +149,8 @@ def told_forecast(found: Forecast, keep_checkpoints: int) -> str:
         "discriminator": f"{found.discriminator_parameters / 1e6:.2f} million parameters",
         "training": f"{found.training_flops / 1e6:,.0f} MFLOP an image",
         "drawing": f"{found.drawing_flops / 1e6:,.0f} MFLOP a picture",
-        "memory": f"{found.peak_bytes / 1e6:,.0f} MB at its peak, the mapped file of pictures included",
+        "memory": f"{found.peak_bytes / 1e6:,.0f} MB at its peak, the mapped file of pictures included, "
+        f"with {found.pictures_at_once} pictures at once (train.batch_size / train.accumulate / train.processes)",
         "disk": f"{(keep_checkpoints + 1) * found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints of "
         f"{found.checkpoint_bytes / 1e6:,.1f} MB, {keep_checkpoints} of them kept",
         "time": f"{told_duration(found.seconds)} for {found.images:,} images at {1 / found.image_s:,.0f} images/s, "

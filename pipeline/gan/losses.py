@@ -42,13 +42,14 @@ LOSSES = {
 }
 
 
-def gradient_square_norms(scores: Tensor, pictures: Tensor) -> Tensor:
+def gradient_square_norms(scores: Tensor, pictures: Tensor, scale: Tensor | float = 1.0) -> Tensor:
     """Squared norm (N,) of each score's gradient at its picture, itself differentiable.
 
-    A score that also depends on its neighbours in the batch counts with all of them.
+    A score that also depends on its neighbours in the batch counts with all of them. `scale` is what the gradient is multiplied
+    by on its way and divided by at its end, so that half precision holds it.
     """
-    (gradients,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
-    return gradients.float().square().sum(dim=(1, 2, 3))
+    (gradients,) = torch.autograd.grad(scores.sum() * scale, pictures, create_graph=True)
+    return (gradients.float() / scale).square().sum(dim=(1, 2, 3))
 
 
 def zero_centred_penalty(square_norms: Tensor, gamma: float) -> Tensor:
@@ -75,15 +76,15 @@ def mode_seeking_loss(pictures: Tensor, latents: Tensor, labels: Tensor) -> Tens
     return (alike / (of_pictures / of_latents + 1e-5)).sum() / alike.sum().clamp(min=1)
 
 
-def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor, scale: Tensor | float = 1.0) -> Tensor:
     """How far `pictures` NCHW move with `styles` (N, L, D): ‖J'y‖ (N,), root mean square over the L layers; differentiable.
 
     Karras et al. 2020, equation 4, with y of `directions` (as pictures, standard normal) scaled by 1/√(HW), so that the
-    lengths do not depend on the size.
+    lengths do not depend on the size; `scale` as in gradient_square_norms.
     """
-    scaled = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
-    (gradients,) = torch.autograd.grad(scaled, styles, create_graph=True)
-    return gradients.float().square().sum(dim=2).mean(dim=1).sqrt()
+    along = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
+    (gradients,) = torch.autograd.grad(along * scale, styles, create_graph=True)
+    return (gradients.float() / scale).square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def between(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:

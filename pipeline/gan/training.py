@@ -2,6 +2,9 @@
 
 import copy
 import math
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +28,8 @@ from pipeline.gan.losses import (
     zero_centred_penalty,
 )
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
-from pipeline.gan.networks.stylegan2 import Stylegan2Generator
+from pipeline.gan.networks.parts import DrawnInputs
+from pipeline.gan.processes import Processes
 from pipeline.gan.sampling import to_unit_range
 from pipeline.params import Stylegan2Params, TrainParams
 
@@ -44,16 +48,22 @@ HISTORY_COLUMNS = ("images", *EVERY_STEP, *PENALTY_STEPS)
 PATH_DECAY = 0.99  # of the mean path length, a regularised step; Karras et al. 2020, appendix B
 UNSAID = 0.1  # of the pictures whose attributes the networks are not told
 NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# At a loss scale of 1 or below, a gradient that is not finite is so in itself, not by scaling.
+NO_SCALE = 1.0
+SCALER_STATE = ("scale", "_growth_tracker")  # what changes in it, of the loss scaler
 
 
 @dataclass(frozen=True)
-class Batch:
+class MicroBatch:
     """Real pictures NCHW float32 in [-1, 1], labels (N,), latents (N, D), attributes (N, A) where the networks take them."""
 
     pictures: Tensor
     labels: Tensor
     latents: Tensor
     attributes: Tensor | None
+    drawn: DrawnInputs | None  # what else the generator wants
+    random: torch.Generator  # whatever else is drawn for these pictures comes from it
 
     @property
     def condition(self) -> tuple[Tensor, Tensor | None]:
@@ -73,7 +83,9 @@ def device_name(device: torch.device) -> str:
 
 
 def chosen_precision(wanted: str, device: torch.device) -> str:
-    """`fp32` or `bf16`; for `auto` by what the processor says it can, not by timing, so that a machine always chooses alike."""
+    """`fp32`, `bf16` or `fp16`; for `auto` one of the first two, by what the processor says it can, not by timing, so that a
+    machine always chooses alike.
+    """
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -138,9 +150,13 @@ class Trainer:
         categories: int,
         device: torch.device,
         attributes: NDArray[np.uint8] | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        """`attributes` (N, A), zeros and ones, are wanted where `params.condition` is attributes."""
+        """`attributes` (N, A), zeros and ones, are wanted where `params.condition` is attributes; `processes` where there are
+        several.
+        """
         self.params = params
+        self.processes = processes or Processes()
         self.images, self.labels = images, labels
         if params.condition == "none":  # neither the networks nor what compares pictures of a category tells them apart
             labels, categories = np.zeros_like(labels), 1
@@ -167,11 +183,21 @@ class Trainer:
         self.discriminator = discriminator.to(device).to(memory_format=self.memory_format)
         self.normalises_over_batch = any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules())
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        if params.compile:
+            _want_compiler(device)
+        # Beside the networks, not in their place: checkpoints keep their keys, and what is differentiated twice, which compiled
+        # code cannot be, goes through the networks themselves.
+        self._generate = torch.compile(self.generator, dynamic=False) if params.compile else self.generator
+        self._discriminate = torch.compile(self.discriminator, dynamic=False) if params.compile else self.discriminator
         betas = (params.beta1, params.beta2)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), params.generator_rate, betas, fused=True)
         self.discriminator_optimiser = torch.optim.Adam(
             self.discriminator.parameters(), params.discriminator_rate, betas, fused=True
         )
+        scaled = self.precision == "fp16"
+        # One each, for the gradient that overflows in one network says nothing of the other's.
+        self.generator_scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+        self.discriminator_scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         self.mean_path = torch.zeros((), device=device)
         self.rate_factor = 1.0
         self.ada_p = 0.0
@@ -197,101 +223,173 @@ class Trainer:
         return self.loss.discriminator(nothing, nothing).item()
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.type, AUTOCAST.get(self.precision), enabled=self.precision in AUTOCAST)
 
-    def _scores(self, pictures: Tensor, condition: tuple[Tensor, Tensor | None]) -> Tensor:
+    def _scale(self, scaler: torch.amp.GradScaler, pictures: int = 1) -> Tensor | float:
+        """What `scaler` multiplies a loss by, so that half precision holds its gradient; 1 without loss scaling.
+
+        Of a sum over `pictures` each is multiplied by its share of that, as in the mean that a loss is.
+        """
+        return scaler.scale(torch.ones((), device=self.device)) / pictures if scaler.is_enabled() else 1.0
+
+    def _finite_but_for_scale(self, numbers: Tensor, scaler: torch.amp.GradScaler) -> Tensor:
+        """`numbers`, with 0 for what is not finite because `scaler` multiplied it: that step is not taken, nothing diverged."""
+        if not scaler.is_enabled():
+            return numbers
+        return numbers.where(numbers.isfinite() | (self._scale(scaler) <= NO_SCALE), 0.0)
+
+    def _scores(
+        self,
+        pictures: Tensor,
+        condition: tuple[Tensor, Tensor | None],
+        random: torch.Generator,
+        *,
+        differentiable_twice: bool = False,
+    ) -> Tensor:
         """Scores (N,) of what the discriminator sees of `pictures`."""
-        seen = augmented(pictures, self.params.diffaugment, self.random)
-        seen = adaptively_augmented(seen, self.ada_p, self.random)
+        seen = augmented(pictures, self.params.diffaugment, random)
+        seen = adaptively_augmented(seen, self.ada_p, random)
         with self._autocast():
-            return self.discriminator(seen, *condition).float()
+            discriminate = self.discriminator if differentiable_twice else self._discriminate
+            return discriminate(seen, *condition).float()
 
-    def _next_batch(self) -> Batch:
-        size = self.params.batch_size
+    def _next_batch(self) -> list[MicroBatch]:
+        """This process's share of the next batch, in its parts.
+
+        Every process draws latents, noise and what is said for the whole batch, so that they are the same in however many parts
+        and processes, and all processes come to the same random state.
+        """
+        size, accumulate = self.params.batch_size, self.params.accumulate
+        parts = accumulate * self.processes.count
+        mine = slice(self.processes.index * accumulate, (self.processes.index + 1) * accumulate)
         rows = self.sampler.rows(self.images_seen // size)
-        pictures = torch.from_numpy(self.images[rows]).to(self.device).permute(0, 3, 1, 2)
         latents = torch.randn(size, self.params.network.latent_dim, generator=self.random)
-        return Batch(
-            to_unit_range(pictures).contiguous(memory_format=self.memory_format),
-            torch.from_numpy(self._conditions[rows]).to(self.device),
-            latents.to(self.device),
-            None if self.attributes is None else self._said(torch.from_numpy(self.attributes[rows])).to(self.device),
-        )
+        attributes = None if self.attributes is None else self._said(torch.from_numpy(self.attributes[rows]))
+        drawn = self.generator.random_inputs(size, self.random)
+        return [
+            MicroBatch(
+                self._pictures(rows[here]),
+                torch.from_numpy(self._conditions[rows[here]]).to(self.device),
+                latents[here].to(self.device),
+                None if attributes is None else attributes[here].to(self.device),
+                None if drawn is None else drawn.of(here),
+                random,
+            )
+            for here, random in zip(_in_parts(size, parts)[mine], self._random_of_parts(parts)[mine], strict=True)
+        ]
+
+    def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
+        pictures = torch.from_numpy(self.images[rows]).to(self.device).permute(0, 3, 1, 2)
+        return to_unit_range(pictures).contiguous(memory_format=self.memory_format)
+
+    def _random_of_parts(self, parts: int) -> list[torch.Generator]:
+        """Where the numbers drawn for each part come from: of several parts, from a seed that step and part make alone."""
+        if parts == 1:
+            return [self.random]
+        seeds = [np.random.SeedSequence((self.params.seed, self.images_seen, part)) for part in range(parts)]
+        return [torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0])) for seed in seeds]
 
     def _said(self, flags: Tensor) -> Tensor:
         """Attributes (N, A) with those of some pictures left unsaid, so that the networks know a category alone, too."""
         return flags.float() * (torch.rand(len(flags), 1, generator=self.random) >= UNSAID)
 
-    def _generated(self, batch: Batch) -> Tensor:
-        """Pictures of the batch's latents and labels, as the generator draws them in training."""
+    def _generated(self, part: MicroBatch) -> Tensor:
+        """Pictures of the part's latents and labels, as the generator draws them in training."""
+        drawn = () if part.drawn is None else (part.drawn,)
         with self._autocast():
-            if isinstance(self.generator, Stylegan2Generator):
-                drawn = self.generator.random_inputs(len(batch.latents), self.random)
-                return self.generator(batch.latents, *batch.condition, drawn).float()
-            return self.generator(batch.latents, *batch.condition).float()
+            return self._generate(part.latents, *part.condition, *drawn).float()
 
-    def _path_penalty(self, batch: Batch) -> Tensor:
-        """Path-length regularisation over the first half of the batch; zero on the steps between."""
-        network, step = self.params.network, self.images_seen // self.images_a_step - 1
-        assert isinstance(network, Stylegan2Params)
-        assert isinstance(self.generator, Stylegan2Generator)
+    def _path_penalty(self, part: MicroBatch, network: Stylegan2Params) -> Tensor:
+        """Path-length regularisation over the first half of the part; zero on the steps between."""
+        step = self.images_seen // self.images_a_step - 1
         if not network.path_length or step % network.path_length_interval:
             return torch.zeros((), device=self.device)
-        half = len(batch.latents) // 2
-        drawn = self.generator.random_inputs(half, self.random)
+        half = len(part.latents) // 2
+        drawn = self.generator.random_inputs(half, part.random)
+        attributes = None if part.attributes is None else part.attributes[:half]
         with self._autocast():
-            attributes = None if batch.attributes is None else batch.attributes[:half]
-            styles = self.generator.styles(batch.latents[:half], batch.labels[:half], attributes, drawn)
-            pictures = self.generator.pictures(styles, drawn.noises).float()
-        directions = torch.randn(pictures.shape, generator=self.random).to(self.device)
-        lengths = path_lengths(pictures, styles, directions)
-        self.mean_path = torch.lerp(lengths.detach().mean(), self.mean_path, PATH_DECAY)
+            pictures, styles = self.generator.pictures_and_styles(part.latents[:half], part.labels[:half], attributes, drawn)
+        directions = torch.randn(pictures.shape, generator=part.random).to(self.device)
+        lengths = path_lengths(pictures.float(), styles, directions, self._scale(self.generator_scaler, half))
+        mean = lengths.detach().mean()
+        if self.generator_scaler.is_enabled():
+            mean = mean.where(mean.isfinite(), self.mean_path)  # one that overflowed would stay in the mean for ever
+        self.mean_path = torch.lerp(mean, self.mean_path, PATH_DECAY ** (1 / self.params.accumulate))
         return (lengths - self.mean_path).square().mean() * network.path_length * network.path_length_interval
 
-    def _scores_of_both(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def _scores_of_both(self, part: MicroBatch, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of real and of generated pictures: in one pass, unless batch norm would let each side see the other."""
         if self.normalises_over_batch:
-            return self._scores(batch.pictures, batch.condition), self._scores(fake, batch.condition)
-        twice = None if batch.attributes is None else batch.attributes.repeat(2, 1)
-        both = self._scores(torch.cat([batch.pictures, fake]), (batch.labels.repeat(2), twice))
+            real_scores = self._scores(part.pictures, part.condition, part.random)
+            return real_scores, self._scores(fake, part.condition, part.random)
+        twice = None if part.attributes is None else part.attributes.repeat(2, 1)
+        both = self._scores(torch.cat([part.pictures, fake]), (part.labels.repeat(2), twice), part.random)
         real_scores, fake_scores = both.chunk(2)
         return real_scores, fake_scores
 
-    def _penalised_scores(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores of real and of generated pictures, and the penalties on the gradients there, weighed for a lazy interval."""
+    def _penalised_scores(self, part: MicroBatch, fake: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scores of real and of generated pictures, the penalty on the gradients there, and the mean square of real ones'."""
         penalties = self.params.penalties
-        real = batch.pictures.detach().requires_grad_()
+        scale = self._scale(self.discriminator_scaler, len(part.pictures))
+        real = part.pictures.detach().requires_grad_()
         fake = fake.detach().requires_grad_(penalties.r2_gamma > 0)
-        real_scores, fake_scores = self._scores(real, batch.condition), self._scores(fake, batch.condition)
-        square_norms = gradient_square_norms(real_scores, real)
+        real_scores = self._scores(real, part.condition, part.random, differentiable_twice=True)
+        fake_scores = self._scores(fake, part.condition, part.random, differentiable_twice=True)
+        square_norms = gradient_square_norms(real_scores, real, scale)
         penalty = zero_centred_penalty(square_norms, penalties.r1_gamma)
         if penalties.r2_gamma:
-            penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake), penalties.r2_gamma)
+            penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake, scale), penalties.r2_gamma)
         if penalties.gradient_penalty:
-            shares = torch.rand(len(real), generator=self.random).to(self.device)
+            shares = torch.rand(len(real), generator=part.random).to(self.device)
             middle = between(real.detach(), fake.detach(), shares).requires_grad_()
-            square = gradient_square_norms(self._scores(middle, batch.condition), middle)
+            middle_scores = self._scores(middle, part.condition, part.random, differentiable_twice=True)
+            square = gradient_square_norms(middle_scores, middle, scale)
             penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
-        self._penalty_sums += torch.stack([penalty.detach(), square_norms.detach().mean()])
-        self._penalty_steps += 1
-        return real_scores, fake_scores, penalty * penalties.interval
+        return real_scores, fake_scores, penalty, square_norms.detach().mean()
 
-    def _discriminator_step(self, batch: Batch, fake: Tensor) -> Tensor:
+    def _discriminator_gradient(self, part: MicroBatch, kept: Tensor | None, *, penalised: bool) -> Tensor:
+        """Add the part's gradient; its loss, mean scores and mean sign of real ones, penalty, and squared gradient (6,)."""
+        if kept is None:
+            with torch.no_grad():
+                fake = self._generated(part)
+        else:
+            fake = kept.detach()
+        if penalised:
+            real_scores, fake_scores, penalty, square_norm = self._penalised_scores(part, fake)
+        else:
+            real_scores, fake_scores = self._scores_of_both(part, fake)
+            penalty = square_norm = real_scores.new_zeros(())
+        loss = self.loss.discriminator(real_scores, fake_scores)
+        # A penalty's weight is that of the steps between, too.
+        total = (loss + penalty * self.params.penalties.interval) / self.params.accumulate
+        self.discriminator_scaler.scale(total).backward()
+        real_scores, fake_scores = real_scores.detach(), fake_scores.detach()
+        numbers = [loss, real_scores.mean(), fake_scores.mean(), real_scores.sign().mean(), penalty, square_norm]
+        return torch.stack([number.detach() for number in numbers])
+
+    def _discriminator_step(self, parts: list[MicroBatch], kept: Tensor | None) -> Tensor:
         """One step; loss, mean scores and gradient norm (4,)."""
         penalties, step = self.params.penalties, self.images_seen // self.params.batch_size
-        if penalties.any and step % penalties.interval == 0:
-            real_scores, fake_scores, penalty = self._penalised_scores(batch, fake)
-        else:
-            real_scores, fake_scores = self._scores_of_both(batch, fake.detach())
-            penalty = real_scores.new_zeros(())
-        loss = self.loss.discriminator(real_scores, fake_scores)
+        penalised = penalties.any and step % penalties.interval == 0
         self.discriminator_optimiser.zero_grad()
-        (loss + penalty).backward()
-        self.discriminator_optimiser.step()
+        told = torch.stack([self._discriminator_gradient(part, kept, penalised=penalised) for part in parts]).mean(dim=0)
+        self.processes.average([*_gradients(self.discriminator), told])
+        norm = self._stepped(self.discriminator, self.discriminator_optimiser, self.discriminator_scaler)
         self._clip_weights()
-        self._adjust_ada(real_scores.detach())
-        norm = _gradient_norm(self.discriminator)
-        return torch.stack([loss.detach(), real_scores.detach().mean(), fake_scores.detach().mean(), norm])
+        self._adjust_ada(told[3])
+        if penalised:
+            self._penalty_sums += self._finite_but_for_scale(told[4:], self.discriminator_scaler)
+            self._penalty_steps += 1
+        return torch.cat([told[:3], norm[None]])
+
+    def _stepped(self, network: nn.Module, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> Tensor:
+        """The norm of the gradient with which `optimiser` moved `network`."""
+        scaler.unscale_(optimiser)
+        norm = torch.nn.utils.get_total_norm(_gradients(network))
+        scaler.step(optimiser)
+        norm = self._finite_but_for_scale(norm, scaler)
+        scaler.update()
+        return norm
 
     @torch.no_grad()
     def _clip_weights(self) -> None:
@@ -301,34 +399,42 @@ class Trainer:
             for weights in self.discriminator.parameters():
                 weights.clamp_(-limit, limit)
 
-    def _adjust_ada(self, real_scores: Tensor) -> None:
-        """Note the signs of real scores and, every ada.interval steps, move p by them; Karras et al. 2020, section 2.4."""
+    def _adjust_ada(self, mean_sign: Tensor) -> None:
+        """Note the mean sign of real scores and, every ada.interval steps, move p by them; Karras et al. 2020, section 2.4."""
         ada = self.params.ada
         if ada is None:
             return
-        self._signs = self._signs + real_scores.sign().mean()
+        self._signs = self._signs + mean_sign
         self._sign_steps += 1
         if self._sign_steps == ada.interval:
             step = self.params.batch_size * ada.interval / (ada.ramp_kimg * 1000)
             self.ada_p = adjusted(self.ada_p, float(self._signs) / ada.interval, ada.target, step)
             self._signs, self._sign_steps = torch.zeros_like(self._signs), 0
 
-    def _generator_step(self, batch: Batch, fake: Tensor) -> Tensor:
-        """One step on the pictures the discriminator just learnt from; loss and gradient norm (2,)."""
-        self.discriminator.requires_grad_(False)
-        fake_scores = self._scores(fake, batch.condition)
-        real_scores = self._scores(batch.pictures, batch.condition) if self.loss.pairs else fake_scores.detach()
+    def _generator_gradient(self, part: MicroBatch, kept: Tensor | None) -> Tensor:
+        """Add the part's gradient; its loss."""
+        fake = self._generated(part) if kept is None else kept
+        fake_scores = self._scores(fake, part.condition, part.random)
+        pairs = self.loss.pairs
+        real_scores = self._scores(part.pictures, part.condition, part.random) if pairs else fake_scores.detach()
         loss = self.loss.generator(real_scores, fake_scores)
         total = loss
         if self.params.mode_seeking:
-            total = loss + self.params.mode_seeking * mode_seeking_loss(fake, batch.latents, batch.labels)
+            total = loss + self.params.mode_seeking * mode_seeking_loss(fake, part.latents, part.labels)
         if isinstance(self.params.network, Stylegan2Params):
-            total = total + self._path_penalty(batch)
+            total = total + self._path_penalty(part, self.params.network)
+        self.generator_scaler.scale(total / self.params.accumulate).backward()
+        return loss.detach()
+
+    def _generator_step(self, parts: list[MicroBatch], kept: Tensor | None) -> Tensor:
+        """One step on the pictures the discriminator just learnt from; loss and gradient norm (2,)."""
+        self.discriminator.requires_grad_(False)
         self.generator_optimiser.zero_grad()
-        total.backward()
-        self.generator_optimiser.step()
+        loss = torch.stack([self._generator_gradient(part, kept) for part in parts]).mean()
         self.discriminator.requires_grad_(True)
-        return torch.stack([loss.detach(), _gradient_norm(self.generator)])
+        statistics = [*_statistics(self.generator), *_statistics(self.discriminator)]
+        self.processes.average([*_gradients(self.generator), *statistics, loss, self.mean_path])
+        return torch.stack([loss, self._stepped(self.generator, self.generator_optimiser, self.generator_scaler)])
 
     def step(self) -> None:
         """Train the discriminator on one batch or several, then the generator. Raises TrainingError when memory is short."""
@@ -338,16 +444,17 @@ class Trainer:
         _set_rate(self.discriminator_optimiser, params.discriminator_rate * scale)
         try:
             for _ in range(params.discriminator_steps):
-                batch = self._next_batch()
-                fake = self._generated(batch)
-                of_discriminator = self._discriminator_step(batch, fake)
+                parts = self._next_batch()
+                # Of several parts each is drawn again for the generator: else the graphs of all would be in memory at once.
+                kept = self._generated(parts[0]) if len(parts) == 1 else None
+                of_discriminator = self._discriminator_step(parts, kept)
                 self.images_seen += params.batch_size
-            of_generator = self._generator_step(batch, fake)
+            of_generator = self._generator_step(parts, kept)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _out_of_memory(params.batch_size) from error
+            raise _out_of_memory(params) from error
         except RuntimeError as error:  # what the CPU allocator raises
             if "can't allocate memory" in str(error):
-                raise _out_of_memory(params.batch_size) from error
+                raise _out_of_memory(params) from error
             raise
         decay = average_decay(before, self.images_a_step, params.ema_half_life_kimg)
         move_average(self.average, self.generator, decay)
@@ -416,6 +523,9 @@ class Trainer:
         for name, optimiser in self._optimisers().items():
             moments = optimiser.state_dict()["state"]
             state |= {f"{name}.{index}.{key}": tensor for index, of in moments.items() for key, tensor in of.items()}
+        for name, scaler in self._scalers().items():
+            of_scaler = scaler.state_dict()
+            state[name] = torch.tensor([of_scaler[key] for key in SCALER_STATE], dtype=torch.float64)
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -437,12 +547,19 @@ class Trainer:
                 index, moment = key.split(".")
                 moments.setdefault(int(index), {})[moment] = tensor
             optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        for name, scaler in self._scalers().items():
+            scale, steps = state[name].tolist()
+            scaler.load_state_dict(scaler.state_dict() | dict(zip(SCALER_STATE, (scale, int(steps)), strict=True)))
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator_optimiser": self.generator_optimiser, "discriminator_optimiser": self.discriminator_optimiser}
+
+    def _scalers(self) -> dict[str, torch.amp.GradScaler]:
+        scalers = {"generator_scaler": self.generator_scaler, "discriminator_scaler": self.discriminator_scaler}
+        return {name: scaler for name, scaler in scalers.items() if scaler.is_enabled()}
 
 
 def _under(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -455,10 +572,31 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _gradient_norm(network: nn.Module) -> Tensor:
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)
+def _gradients(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
-def _out_of_memory(batch_size: int) -> TrainingError:
-    return TrainingError(f"out of memory with train.batch_size {batch_size}; lower it")
+def _statistics(network: nn.Module) -> list[Tensor]:
+    """What moves in `network` without a gradient: running statistics of batch norm, and a stylegan2's mean styles."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    running = [tensor for norm in norms for tensor in (norm.running_mean, norm.running_var) if tensor is not None]
+    return running + [parameter.data for parameter in network.parameters() if not parameter.requires_grad]
+
+
+def _want_compiler(device: torch.device) -> None:
+    """Raise ParamsError where torch.compile has no compiler to write CPU code for; for GPUs it brings its own."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise ParamsError(f"train.compile: true, but there is no C++ compiler, {compiler}; install one or set it to false")
+
+
+def _in_parts(size: int, parts: int) -> list[slice]:
+    """So many equal parts of `size` rows."""
+    return [slice(start, start + size // parts) for start in range(0, size, size // parts)]
+
+
+def _out_of_memory(params: TrainParams) -> TrainingError:
+    return TrainingError(
+        f"out of memory with train.batch_size {params.batch_size} and train.accumulate {params.accumulate}; "
+        "raise train.accumulate, which takes a batch in more parts, or lower train.batch_size"
+    )

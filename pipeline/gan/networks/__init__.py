@@ -5,19 +5,19 @@ discriminator maps pictures, labels and attributes to scores (N,), higher for mo
 the labels; without attributes a network is given none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from pipeline.gan.networks.dcgan import DcganDiscriminator, DcganGenerator
-from pipeline.gan.networks.parts import PictureShape
+from pipeline.gan.networks.parts import Generator, PictureShape
 from pipeline.gan.networks.resnet import ResnetDiscriminator, ResnetGenerator
 from pipeline.gan.networks.stylegan2 import Stylegan2Discriminator, Stylegan2Generator
 
 __all__ = ["DISCRIMINATORS", "GENERATORS", "PictureShape", "build_discriminator", "build_generator"]
 
-GENERATORS: dict[str, type[nn.Module]] = {
+GENERATORS: dict[str, Callable[..., Generator]] = {
     "dcgan": DcganGenerator,
     "resnet": ResnetGenerator,
     "stylegan2": Stylegan2Generator,
@@ -36,7 +36,7 @@ def build_generator(
     categories: int,
     latent_dim: int,
     attributes: int = 0,
-) -> nn.Module:
+) -> Generator:
     """A generator of GENERATORS with fresh weights, drawn from torch's global random state."""
     return GENERATORS[name](shape, categories, latent_dim, attributes, **arguments)
 

@@ -6,7 +6,6 @@ Karras et al. 2018 (progressive growing), section 4.1.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -16,6 +15,7 @@ from torch.nn import functional
 from pipeline.gan.networks.parts import (
     SLOPE,
     ConditionEmbedding,
+    DrawnInputs,
     Generator,
     PictureShape,
     channels_by_level,
@@ -27,15 +27,6 @@ from pipeline.gan.networks.parts import (
 MAPPING_RATE = 0.01  # of the mapping's layers; Karras et al. 2019 (StyleGAN), appendix C
 MEAN_DECAY = 0.995  # of the moving mean of a category's styles, a picture
 SMALL = 1e-8
-
-
-@dataclass(frozen=True)
-class DrawnInputs:
-    """What the generator draws at random for one batch in training, beside the latents."""
-
-    other_latents: Tensor  # (N, D), whose styles the layers from the crossover on see
-    crossovers: Tensor  # (N,)
-    noises: tuple[Tensor, ...]  # (N, 1, H, W), a layer each
 
 
 def activated(x: Tensor) -> Tensor:
@@ -215,7 +206,7 @@ class Stylegan2Generator(Generator):
         self.style_count = len(self.noise_sizes) + 1  # a layer each, and one for the last picture
 
     def random_inputs(self, count: int, random: torch.Generator) -> DrawnInputs:
-        """What `count` pictures want in training beside latents."""
+        """What `count` pictures want in training beside latents: other latents to mix in, where they begin, and noise."""
         other = torch.randn(count, self.latent_dim, generator=random)
         mixed = torch.rand(count, generator=random) < self.style_mixing
         crossovers = torch.randint(1, self.style_count, (count,), generator=random).where(mixed, self.style_count)
@@ -232,7 +223,7 @@ class Stylegan2Generator(Generator):
         (style mixing; Karras et al. 2019, section 3.1).
         """
         style = self.mapping(latents, labels, attributes)
-        if drawn is not None:
+        if drawn is not None and torch.is_grad_enabled():  # pictures drawn for the discriminator alone come again
             self._note_mean(style.detach(), labels)
         if not self.training and self.truncation != 1:
             style = torch.lerp(self.mean_styles[known_labels(labels, len(self.mean_styles))], style, self.truncation)
@@ -262,10 +253,17 @@ class Stylegan2Generator(Generator):
             drawn = functional.interpolate(drawn, scale_factor=2, mode="bilinear") + to_picture(x, styles[:, 2 * level + 3])
         return drawn
 
+    def pictures_and_styles(
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: DrawnInputs | None
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures NCHW and the styles (N, style_count, style_dim) they were drawn from, as in training."""
+        styles = self.styles(latents, labels, attributes, drawn)
+        return self.pictures(styles, drawn.noises if drawn is not None else ()), styles
+
     def forward(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
     ) -> Tensor:
-        pictures = self.pictures(self.styles(latents, labels, attributes, drawn), drawn.noises if drawn is not None else ())
+        pictures, _ = self.pictures_and_styles(latents, labels, attributes, drawn)
         return pictures if self.training else pictures.clamp(-1, 1)
 
 
