@@ -590,6 +590,12 @@ def test_a_moved_picture_is_laid_over_the_other() -> None:
     assert there_and_back == pytest.approx(np.eye(2, 3)[None].repeat(2, axis=0), abs=1e-4)
 
 
+def test_pairs_that_all_look_hopeless_are_given_up() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
+    fit = fits(Sketches(noise), np.array([0]), np.array([1]), np.eye(2, 3, dtype=np.float32)[None, None])
+    assert (fit.agreement[0], fit.texture[0]) == (-1, -1)
+
+
 def _plain_garment(seed: int) -> Image.Image:
     """Always the same outline; the folds are those of `seed`."""
     folds = scipy.ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(256, 256)), 4)

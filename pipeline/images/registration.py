@@ -199,16 +199,18 @@ def _best_guess(sketches: Sketches, still: Indices, moving: Indices, guesses: Ma
 def _fit(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
     fit = _best_guess(sketches, still, moving, guesses)
     for coarser, side in pairwise(STEPS):
-        going = np.flatnonzero(fit.agreement >= HOPELESS[coarser])
-        (one, one_detail), (other, other_detail) = (sketches.at(which[going], side) for which in (still, moving))
-        fit.maps[going] = _aligned(one, other, fit.maps[going], side, STEPS[side])
-        fit.agreement[going] = _agreement(one_detail, other_detail, fit.maps[going], side)
-        # What was given up at a coarser size may not come back as a good one.
-        fit.agreement[np.setdiff1d(np.arange(len(still)), going)] = -1
+        hopeless = fit.agreement < HOPELESS[coarser]
+        fit.agreement[hopeless] = -1  # what was given up at a coarser size may not come back as a good one
+        going = np.flatnonzero(~hopeless)
+        if len(going):
+            (one, one_detail), (other, other_detail) = (sketches.at(which[going], side) for which in (still, moving))
+            fit.maps[going] = _aligned(one, other, fit.maps[going], side, STEPS[side])
+            fit.agreement[going] = _agreement(one_detail, other_detail, fit.maps[going], side)
     worth = np.flatnonzero(fit.agreement >= WORTH)
-    one, other = (sketches.at(which[worth], FINE)[0] for which in (still, moving))
-    fit.maps[worth] = _aligned(one, other, fit.maps[worth], FINE, TEXTURE_STEPS)
-    fit.texture[worth] = _texture(one, other, fit.maps[worth])
+    if len(worth):
+        one, other = (sketches.at(which[worth], FINE)[0] for which in (still, moving))
+        fit.maps[worth] = _aligned(one, other, fit.maps[worth], FINE, TEXTURE_STEPS)
+        fit.texture[worth] = _texture(one, other, fit.maps[worth])
     return fit
 
 
