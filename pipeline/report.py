@@ -120,10 +120,9 @@ def _data_story(
 
 
 def _training_set(train: Path, data: DatasetCard, listed: int) -> ShownStep:
-    """The end of the funnel, with pictures from all over the training array."""
+    """The end of the funnel, with pictures from all over the training array, each beside what was made of it."""
     images, _ = read_split(train, "train")
-    places = np.linspace(0, len(images) - 1, min(TRAINING_PICTURES, len(images))).astype(int)
-    return composition.shown_training_set(data, listed, images[places])
+    return composition.shown_training_set(data, listed, images[composition.places_shown(data, TRAINING_PICTURES)])
 
 
 def _dek(data: DatasetCard, images_seen: int, kept: int, listed: int) -> str:

@@ -22,7 +22,7 @@ from pipeline.metrics import sheets
 from pipeline.metrics.extrapolation import at_infinity
 from pipeline.params import ReportParams
 from pipeline.reporting import charts, composition, story
-from pipeline.reporting.composition import chosen_moments, extremes
+from pipeline.reporting.composition import chosen_moments, extremes, places_shown, shown_training_set
 from pipeline.reporting.numbers import in_digits, in_equal_digits
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.store.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
@@ -348,6 +348,23 @@ def test_the_funnel_counts_every_picture(artefacts: Path) -> None:
     assert "6 in the training set, 32×32 in grey" in text
     for lost in ("−5 no such file", "−5 truncated", "−5 copies of a file", "−5 look-alikes", "−5 too dark"):
         assert lost in text
+
+
+@pytest.mark.parametrize(("versions", "columns", "rows"), [(1, 8, (2, 2)), (3, 6, (3, 3)), (4, 8, (2, 2)), (11, 8, (2, 2))])
+def test_training_pictures_are_shown_beside_what_was_made_of_them(versions: int, columns: int, rows: tuple[int, int]) -> None:
+    counts = dict.fromkeys(SPLITS, 40) | {"train": 40 * versions}
+    data = DatasetCard(CATEGORIES, 16, 16, 1, "lanczos", counts, dict.fromkeys(SPLITS, ""))
+    places = places_shown(data, 32)
+    together = min(versions, 8)
+    assert len(places) == 32 // together * together
+    assert (places.reshape(-1, together) - places[::together, None] == np.arange(together)).all()
+    assert places[0] == 0 < 39 * versions == places[-together]
+    images = np.zeros((40 * versions, 16, 16, 1), np.uint8)
+    step = shown_training_set(data, 100, images[places])
+    assert [(picture.width_px, picture.height_px) for picture in step.pictures] == [
+        (17 * columns - 1, 17 * count - 1) for count in rows
+    ]
+    assert ("versions: itself, then changed at random" in step.told) == (versions > 1)
 
 
 def test_duplicate_groups_that_cross_a_split_are_counted(artefacts: Path) -> None:

@@ -100,15 +100,31 @@ def film(sheets: Mapping[int, NDArray[np.uint8]], categories: list[str]) -> list
     return strips
 
 
+def _versions_of(data: DatasetCard) -> int:
+    """How many training pictures were made of each picture, itself the first."""
+    return max(1, data.counts["train"] // max(1, data.counts["reference_train"]))
+
+
+def places_shown(data: DatasetCard, limit: int) -> NDArray[np.int64]:
+    """Places of at most `limit` training pictures from all over the array, the versions of a picture one after the other."""
+    versions = _versions_of(data)
+    shown, pictures = min(versions, STRIP_COLUMNS), data.counts["train"] // versions
+    starts = np.linspace(0, pictures - 1, min(limit // shown, pictures)).astype(np.int64) * versions
+    return (starts[:, None] + np.arange(shown)).ravel()
+
+
 def shown_training_set(data: DatasetCard, listed: int, images: NDArray[np.uint8]) -> ShownStep:
-    """The end of the funnel: what the generator sees, with some of its `images` (N, H, W, C)."""
-    count, pictures = data.counts["train"], data.counts["reference_train"]
-    versions = f", each picture in {count // pictures} versions" if count > pictures else ""
-    told = f"in the training set, {data.height}×{data.width} in {'grey' if data.channels == 1 else 'colour'}{versions}"
+    """The end of the funnel: what the generator sees, with the `images` (N, H, W, C) at `places_shown`."""
+    count, pictures, versions = data.counts["train"], data.counts["reference_train"], _versions_of(data)
+    told = f"in the training set, {data.height}×{data.width} in {'grey' if data.channels == 1 else 'colour'}"
     alt = "pictures of the training set, as the networks see them"
-    tiles = _fitting(images, WALL_PIXELS // 4)
-    halves = np.array_split(tiles, 2)
-    shown = [strip(half, STRIP_COLUMNS, f"{len(half)} {alt}") for half in halves if len(half)]
+    if versions > 1:
+        told += f", each picture in {versions} versions: itself, then changed at random"
+        alt += ", each followed by what was made of it"
+    tiles, together = _fitting(images, WALL_PIXELS // 4), min(versions, STRIP_COLUMNS)
+    half = -(-len(tiles) // together // 2) * together
+    columns = STRIP_COLUMNS // together * together
+    shown = [strip(part, columns, f"{len(part)} {alt}") for part in (tiles[:half], tiles[half:]) if len(part)]
     return ShownStep(f"{count:,}", told, round(100 * pictures / max(1, listed), 2), losses=[], pictures=shown)
 
 
