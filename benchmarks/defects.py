@@ -60,9 +60,14 @@ def _levels(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Def
     return lambda image: Image.fromarray(np.clip(change(np.asarray(image).astype(np.float64)), 0, 255).astype(np.uint8))
 
 
-def _posterised(levels: int) -> Defect:
+def _posterised(levels: int, *, grey: bool) -> Defect:
     step = 255 / (levels - 1)
-    return _levels(lambda pixels: np.rint(pixels.mean(axis=2, keepdims=True) / step).repeat(3, axis=2) * step)
+
+    def change(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        seen = pixels.mean(axis=2, keepdims=True).repeat(3, axis=2) if grey else pixels
+        return np.rint(seen / step) * step
+
+    return _levels(change)
 
 
 def _strip(aspect: float) -> Defect:
@@ -162,8 +167,9 @@ def issues_with(faces: NDArray[np.float64]) -> list[Issue]:
         ),
         Issue(
             "low information",
-            {f"{levels} greys": _posterised(levels) for levels in (16, 6, 2)},
-            ("entropy_bits", "contrast"),
+            {f"{levels} greys": _posterised(levels, grey=True) for levels in (16, 6, 2)}
+            | {f"{levels} levels a channel": _posterised(levels, grey=False) for levels in (16, 6)},
+            ("levels", "entropy_bits", "contrast"),
             False,
             "low_information",
         ),

@@ -30,6 +30,7 @@ LIMITS = (
     ("washed out", "shadow", "max_shadow"),
     ("flat", "contrast", "min_contrast"),
     ("low information", "entropy_bits", "min_entropy_bits"),
+    ("few levels", "levels", "min_levels"),
     ("grey", "colourfulness", "min_colourfulness"),
     ("garment too small", "background", "max_background"),
     ("cut off", "cut_off", "max_cut_off"),

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from pipeline import images
 from pipeline.images.decoding import UndecodableError, decoded
 from pipeline.images.guarded import Limits, Lost, guarded
-from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
+from pipeline.images.hashing import phash_pixels, phashes
 from pipeline.images.quality import quality_of, seen_at, thumbnail
 from pipeline.images.sketches import sketch
 from pipeline.params import InspectParams
@@ -48,10 +48,9 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "mode": picture.mode,
         "width": picture.image.width,
         "height": picture.image.height,
-        **asdict(quality_of(picture.image, params.background_tolerance)),
+        **asdict(quality_of(picture.image, grey, params.background_tolerance)),
         "phash": seen_by_phash,
         "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
-        "dhash": dhash_pixels(grey),
         "thumbnail": thumbnail(grey).tobytes(),
         "sketch": sketch(grey).tobytes() if params.sketch else None,
         **_detected(picture.image, grey, params.detect),
@@ -87,16 +86,19 @@ def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, obje
         yield row
 
 
-def _with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """`rows`, of `inspected`, with hashes in the place of what they look at."""
     whole = [row for row in rows if row["decoded"]]
-    for column, hashes in (("phash", phashes), ("phash_mirrored", phashes), ("dhash", dhashes)):
+    for column in ("phash", "phash_mirrored"):
         if whole:
-            for row, value in zip(whole, hashes(np.stack([row[column] for row in whole])), strict=True):  # type: ignore[misc]
+            for row, value in zip(whole, phashes(np.stack([row[column] for row in whole])), strict=True):  # type: ignore[misc]
                 row[column] = value
     return rows
 
 
-def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+def _guardedly_inspected(
+    members: Iterable[tuple[str, bytes]], params: InspectParams, processes: int
+) -> Iterator[dict[str, object]]:
     """As `inspected`, each in a process that may die over it without taking the others along."""
     names: deque[str] = deque()
 
@@ -106,19 +108,19 @@ def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectPa
             yield content
 
     limits = Limits(params.max_memory_bytes, params.timeout_s)
-    with closing(guarded(partial(inspected, params=params), contents(), limits, processes=1)) as results:
+    with closing(guarded(partial(inspected, params=params), contents(), limits, processes)) as results:
         for result in results:
             measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
             yield {"sha256": Path(names.popleft()).stem} | measured
 
 
-def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams, processes: int = 1) -> Iterator[dict[str, object]]:
     """A row of tables.INSPECT without its key for each (name, content), in their order."""
-    rows = _guardedly_inspected(members, params)
+    rows = _guardedly_inspected(members, params, processes)
     if "clothing" in params.detect:
         rows = _with_features(rows)
     while batch := list(itertools.islice(rows, BATCH)):
-        yield from _with_hashes(batch)
+        yield from with_hashes(batch)
 
 
 def terms_of_measuring(params: InspectParams) -> str:

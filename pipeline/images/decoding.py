@@ -61,7 +61,8 @@ def plain(image: Image.Image) -> Image.Image:
         return _eight_bit(image)
     if image.has_transparency_data:
         return _over_white(image)
-    return image.convert("L" if image.mode in ("L", "1") else "RGB")
+    mode = "L" if image.mode in ("L", "1") else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy what is as it should be
 
 
 def decoded(content: bytes, max_pixels: int) -> Picture:

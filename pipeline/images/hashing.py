@@ -1,6 +1,6 @@
-"""Perceptual hashes, bit for bit those of imagehash, for many pictures at a time.
+"""pHash, bit for bit imagehash's, for many pictures at a time.
 
-Each comes in two halves: a small array from one picture, and the hashes of many such arrays, so that pictures need not be held.
+It comes in two halves: a small array from one picture, and the hashes of many such arrays, so that pictures need not be held.
 """
 
 import numpy as np
@@ -18,11 +18,6 @@ def phash_pixels(grey: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(grey.resize((PHASH_SIDE_PX, PHASH_SIDE_PX), LANCZOS))
 
 
-def dhash_pixels(grey: Image.Image) -> NDArray[np.uint8]:
-    """What imagehash.dhash looks at: `grey`, of mode L, as (8, 9)."""
-    return np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), LANCZOS))
-
-
 def _packed(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """(N, 8, 8) as one number each, first bit highest."""
     return np.packbits(bits.reshape(len(bits), HASH_SIDE * HASH_SIDE), axis=1).view(">u8")[:, 0].astype(np.uint64)
@@ -32,8 +27,3 @@ def phashes(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """imagehash.phash of each of `pixels` (N, 32, 32): the low 8×8 of the cosine transform against its median."""
     low = scipy.fft.dct(scipy.fft.dct(pixels.astype(np.float64), axis=1), axis=2)[:, :HASH_SIDE, :HASH_SIDE]
     return _packed(low > np.median(low, axis=(1, 2), keepdims=True))
-
-
-def dhashes(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """imagehash.dhash of each of `pixels` (N, 8, 9): whether each is brighter than its left neighbour."""
-    return _packed(pixels[:, :, 1:] > pixels[:, :, :-1])

@@ -1,4 +1,7 @@
-"""Text and watermarks over a picture: letters are stable regions (MSER, Matas et al. 2002) that stand in a line."""
+"""Text and watermarks over a picture: letters are stable regions (MSER, Matas et al. 2002) that stand in a line.
+
+The letters of a line are all darker, or all lighter, than what they stand on; patterns and folds are mixed, and rarely as long.
+"""
 
 import cv2
 import numpy as np
@@ -10,15 +13,16 @@ SIDE_PX = 384  # of the longer side, at most, when letters are looked for
 DELTA = 4  # grey levels over which a region must stay as it is
 MIN_HEIGHT_PX, MAX_HEIGHT = 6, 0.25  # of a letter; the most as a share of the picture's shorter side
 MIN_SLIMNESS, MAX_SLIMNESS = 0.12, 1.6  # width over height
-MIN_LETTERS = 4  # in a line
+MIN_LETTERS = 4  # in a line, fewer are none
 MAX_REGIONS = 1500  # more than that is a texture, and not looked through
 
 cv2.setNumThreads(1)
 
 
 def _letters(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Boxes (N, 4) of what may be letters: left, top, width, height; of boxes within boxes the outer ones."""
+    """Boxes (N, 4) of what may be letters lighter than what they stand on: left, top, width, height; the largest first."""
     finder = cv2.MSER.create(delta=DELTA, min_area=12, max_area=grey.size // 40)
+    finder.setPass2Only(True)
     _, found = finder.detectRegions(grey)
     if not len(found):
         return np.empty((0, 4))
@@ -50,16 +54,16 @@ def _in_a_line(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
     return connected_components(near, directed=False)[1]
 
 
-def lettering(grey: Image.Image) -> float:
-    """Share of `grey`, of mode L, that lies in lines of at least four letters."""
+def lettering(grey: Image.Image) -> int:
+    """How many letters the longest line of letters in `grey`, of mode L, has; 0 under four."""
     share = min(1.0, SIDE_PX / max(grey.size))
     size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))
     pixels = np.asarray(grey.resize(size, Image.Resampling.BOX))
     if min(pixels.shape) < 3:
-        return 0.0
-    boxes = _outermost(_letters(pixels))
-    if len(boxes) < MIN_LETTERS:
-        return 0.0
-    lines = _in_a_line(boxes)
-    long = np.bincount(lines)[lines] >= MIN_LETTERS
-    return float((boxes[long, 2] * boxes[long, 3]).sum() / pixels.size)
+        return 0
+    longest = 0
+    for lighter in (pixels, 255 - pixels):
+        boxes = _outermost(_letters(lighter))
+        if len(boxes) >= MIN_LETTERS:
+            longest = max(longest, int(np.bincount(_in_a_line(boxes)).max()))
+    return longest if longest >= MIN_LETTERS else 0

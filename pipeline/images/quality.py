@@ -1,5 +1,6 @@
 """What can be measured on a picture to tell a good one from a bad one."""
 
+import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,6 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MEASURING_SIDE_PX = 256
+SAMPLE_SIDE_PX = 128
+EDGE_PX = 2
+COLOUR_BITS = 4  # of each channel, when colours are counted
+COMMON = 0.03  # of the edge's pixels, that have a colour or one next to it
+SPREAD_LEVELS = 4.0  # standard deviation: how far the levels of one neighbourhood are apart
 THUMBNAIL_SIDE_PX = 16
 SEEN_SIDE_PX = 224
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -30,9 +36,17 @@ class Quality:
     contrast: float
     colourfulness: float
     entropy_bits: float
+    levels: float
     background: float
     cut_off: float
     second: float
+
+
+def _within(image: Image.Image, side_px: int, how: Image.Resampling) -> Image.Image:
+    share = side_px / max(image.size)
+    if share >= 1:
+        return image
+    return image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), how)
 
 
 def at_measuring_size(image: Image.Image) -> Image.Image:
@@ -40,16 +54,18 @@ def at_measuring_size(image: Image.Image) -> Image.Image:
 
     A smaller picture stays as it is: enlarging adds no detail to measure, and would make every small picture look blurred.
     """
-    share = MEASURING_SIDE_PX / max(image.size)
-    if share >= 1:
-        return image
-    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
-    return image.resize(size, Image.Resampling.BOX)
+    return _within(image, MEASURING_SIDE_PX, Image.Resampling.BOX)
+
+
+def sample_of(image: Image.Image) -> Image.Image:
+    """Pixels of `image` as they are, evenly far apart, at most 128 to the longer side: averages would make up levels."""
+    return _within(image, SAMPLE_SIDE_PX, Image.Resampling.NEAREST)
 
 
 def thumbnail(grey: Image.Image) -> NDArray[np.uint8]:
     """`grey`, of mode L, as (16, 16) by area averages."""
-    return np.asarray(grey.resize((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), Image.Resampling.BOX))
+    side = (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
+    return np.asarray(grey.resize(side, Image.Resampling.BOX, reducing_gap=8.0))
 
 
 def seen_at(image: Image.Image) -> NDArray[np.uint8]:
@@ -60,23 +76,36 @@ def seen_at(image: Image.Image) -> NDArray[np.uint8]:
 
 def laplacian_variance(luma: NDArray[np.uint8]) -> float:
     """Variance of the 4-neighbour Laplacian inside `luma` (H, W), in grey levels squared; 0 under 3×3 (Pech-Pacheco 2000)."""
-    levels = luma.astype(np.int32)
+    levels = luma.astype(np.int16)
     middle = levels[1:-1, 1:-1]
     if not middle.size:
         return 0.0
     around = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:]
-    return float(np.var(around - 4 * middle))
+    return float(np.var(around - 4 * middle, dtype=np.float64))
 
 
-def histogram(luma: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many pixels of `luma` have each of 256 levels."""
-    return np.bincount(luma.ravel(), minlength=256)
+def histograms(image: Image.Image) -> NDArray[np.int64]:
+    """(channels, 256): how many pixels of `image`, of mode L or RGB, have each level."""
+    return np.array(image.histogram()).reshape(-1, 256)
 
 
 def entropy_bits(counts: NDArray[np.int64]) -> float:
     """Shannon entropy of a histogram (256,), 0 to 8."""
     shares = counts[counts > 0] / counts.sum()
     return float(abs(np.sum(shares * np.log2(shares))))
+
+
+_ABOUT = np.exp(-0.5 * (np.arange(-3 * SPREAD_LEVELS, 3 * SPREAD_LEVELS + 1) / SPREAD_LEVELS) ** 2)
+
+
+def used_levels(counts: NDArray[np.int64]) -> float:
+    """How full a histogram (256,) is between the levels that are used: 1 when no level is rarer than those about it.
+
+    A photograph uses them all; what was reduced to few levels has gaps, which JPEG blurs but does not close.
+    """
+    about = np.convolve(counts, _ABOUT / _ABOUT.sum(), mode="same")
+    there = about >= 1
+    return float(np.minimum(counts[there] / about[there], 1).mean()) if there.any() else 0.0
 
 
 def level_at(counts: NDArray[np.int64], share: float) -> float:
@@ -105,9 +134,21 @@ def background_of(pixels: NDArray[np.uint8], tolerance: int) -> NDArray[np.bool_
     return np.logical_and.reduce([near[..., channel] for channel in range(near.shape[-1])])
 
 
-def cut_off_share(background: NDArray[np.bool_]) -> float:
-    """Share of the outermost pixels of (H, W) that are not background: what is seen there goes on outside the picture."""
-    return float(1 - border(background[..., None]).mean())
+def edge_colours(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where (H, W, C) has a colour that is common at its edge: of walls, floors and patterned grounds there are many."""
+    levels = pixels.astype(np.int64) >> (8 - COLOUR_BITS)
+    shape = (1 << COLOUR_BITS,) * levels.shape[2]
+    colours = np.ravel_multi_index(tuple(np.moveaxis(levels, 2, 0)), shape)
+    edge = [colours[:EDGE_PX], colours[-EDGE_PX:], colours[:, :EDGE_PX].T, colours[:, -EDGE_PX:].T]
+    counts = np.bincount(np.concatenate([side.ravel() for side in edge]), minlength=math.prod(shape)).reshape(shape)
+    about = scipy.ndimage.uniform_filter(counts / counts.sum(), 3, mode="constant") * 3 ** len(shape)
+    return about.ravel()[colours] >= COMMON
+
+
+def cut_off_share(like_the_edge: NDArray[np.bool_]) -> float:
+    """Share of the middle of (H, W) that is like the edge: the garment, which is in the middle, goes on outside the picture."""
+    height, width = like_the_edge.shape
+    return float(like_the_edge[height // 4 : height - height // 4, width // 4 : width - width // 4].mean())
 
 
 def second_piece(background: NDArray[np.bool_]) -> float:
@@ -124,22 +165,25 @@ def second_piece(background: NDArray[np.bool_]) -> float:
     return float(areas[-2] / areas[-1])
 
 
-def quality_of(image: Image.Image, background_tolerance: int) -> Quality:
-    """The measures of `image`, of mode L or RGB."""
-    small = at_measuring_size(image)
-    luma = np.asarray(small.convert("L"))
-    pixels = np.asarray(small).reshape(small.height, small.width, -1)
+def quality_of(image: Image.Image, grey: Image.Image, background_tolerance: int) -> Quality:
+    """The measures of `image`, of mode L or RGB, which is `grey` in mode L."""
+    sample = sample_of(image)
+    pixels = np.asarray(sample).reshape(sample.height, sample.width, -1)
     background = background_of(pixels, background_tolerance)
-    counts = histogram(luma)
+    like_the_edge = edge_colours(pixels)
+    [counts] = histograms(sample.convert("L"))
+    levels = np.arange(256) / 255
+    brightness = float(levels @ counts) / counts.sum()
     return Quality(
-        sharpness=laplacian_variance(luma),
-        brightness=float(luma.mean()) / 255,
+        sharpness=laplacian_variance(np.asarray(at_measuring_size(grey))),
+        brightness=brightness,
         shadow=level_at(counts, SHADOW_SHARE),
         highlight=level_at(counts, HIGHLIGHT_SHARE),
-        contrast=float(luma.std()) / 255,
+        contrast=float(np.sqrt((levels - brightness) ** 2 @ counts / counts.sum())),
         colourfulness=colourfulness(pixels) if image.mode == "RGB" else 0.0,
-        entropy_bits=entropy_bits(counts),
+        entropy_bits=float(np.mean([entropy_bits(channel) for channel in histograms(sample)])),
+        levels=used_levels(counts),
         background=float(background.mean()),
-        cut_off=cut_off_share(background),
-        second=second_piece(background),
+        cut_off=cut_off_share(like_the_edge),
+        second=second_piece(like_the_edge),
     )

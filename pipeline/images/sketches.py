@@ -30,12 +30,16 @@ IS_MIRROR: NDArray[np.bool_] = np.linalg.det(ORIENTATIONS) < 0
 
 def _frame_depth(lines: NDArray[np.uint8]) -> int:
     """How many of `lines`, from the outside inwards, are of one colour, the first one's; 0 where nearly all are."""
-    levels = lines[: int(MAX_FRAME * len(lines))].astype(np.int16)
-    if not len(levels):
+    outer = lines[: int(MAX_FRAME * len(lines))]
+    if not len(outer):
         return 0
-    near = np.abs(levels - np.median(levels[0])) <= FRAME_TOLERANCE
-    broken = np.flatnonzero(near.mean(axis=1) < FRAME_SHARE)
-    return int(broken[0]) if len(broken) else 0
+    colour = float(np.median(outer[0]))
+    for some in (outer[:1], outer):  # most pictures have no frame, which their first line tells
+        near = (some >= max(colour - FRAME_TOLERANCE, 0)) & (some <= min(colour + FRAME_TOLERANCE, 255))
+        broken = np.flatnonzero(near.mean(axis=1) < FRAME_SHARE)
+        if len(broken):
+            return int(broken[0])
+    return 0
 
 
 def content_box(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -55,7 +59,8 @@ def content_box(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 def sketch(grey: Image.Image) -> NDArray[np.uint8]:
     """`grey`, of mode L, without its frame, as (64, 64) by area averages, out of shape where it is not square."""
     box = content_box(np.asarray(grey))
-    return np.asarray(grey.resize((SKETCH_SIDE_PX, SKETCH_SIDE_PX), Image.Resampling.BOX, box=box))
+    side = (SKETCH_SIDE_PX, SKETCH_SIDE_PX)
+    return np.asarray(grey.resize(side, Image.Resampling.BOX, box=box, reducing_gap=8.0))
 
 
 def _spectra(sketches: NDArray[np.uint8], share: float) -> NDArray[np.float32]:

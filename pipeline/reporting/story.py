@@ -19,6 +19,7 @@ REASONS = {
     "bright": "too bright",
     "flat": "too little contrast",
     "low information": "next to nothing to see",
+    "few levels": "reduced to few levels",
     "blurry": "blurred",
     "grey": "without colour",
     "cut off": "cut off at the frame",

@@ -74,11 +74,17 @@ INSPECT = pa.schema(
         _field("highlight", pa.float32(), "luma in [0, 1] that 99 % of the pixels are not above", nullable=True),
         _field("contrast", pa.float32(), "standard deviation of luma in [0, 0.5]", nullable=True),
         _field("colourfulness", pa.float32(), "Hasler & Süsstrunk 2003, 0 for grey", nullable=True),
-        _field("entropy_bits", pa.float32(), "entropy of the luma histogram, 0 to 8", nullable=True),
+        _field("entropy_bits", pa.float32(), "mean entropy of the channels' histograms, 0 to 8", nullable=True),
+        _field("levels", pa.float32(), "share of the grey levels that are used, between those that are", nullable=True),
         _field("background", pa.float32(), "share of pixels close to the border's median colour, in [0, 1]", nullable=True),
-        _field("cut_off", pa.float32(), "share of the edge of the picture that is not background, in [0, 1]", nullable=True),
-        _field("second", pa.float32(), "area of the second largest piece of foreground, of the largest's", nullable=True),
-        _field("text", pa.float32(), "share of the picture in lines of letters, with text in inspect.detect", nullable=True),
+        _field("cut_off", pa.float32(), "share of the middle of the picture in colours of its edge, in [0, 1]", nullable=True),
+        _field(
+            "second",
+            pa.float32(),
+            "area of the second largest piece in other colours than the edge, of the largest's",
+            nullable=True,
+        ),
+        _field("text", pa.float32(), "letters in the longest line of letters, with text in inspect.detect", nullable=True),
         _field(
             "face", pa.float32(), "height of the largest face, of the picture's, with faces in inspect.detect", nullable=True
         ),
@@ -87,7 +93,6 @@ INSPECT = pa.schema(
         _field("features", pa.binary(2560), "EfficientNet-Lite0's 1,280 features, float16, little-endian", nullable=True),
         _field("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
         _field("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
-        _field("dhash", pa.uint64(), "imagehash.dhash, 64 bits", nullable=True),
         _field("thumbnail", pa.binary(256), "16×16 luma, box filter, row by row", nullable=True),
         _field("sketch", pa.binary(4096), "64×64 luma without its frame, box filter, with inspect.sketch", nullable=True),
     ]
@@ -130,7 +135,7 @@ CURATED = pa.schema(
         _field(
             "irrelevance", pa.float32(), "distance of its features to the nearest category, 1 for a typical one", nullable=True
         ),
-        _field("misplacement", pa.float32(), "distance to its own category, beyond that to the nearest other", nullable=True),
+        _field("misplacement", pa.float32(), "how much more like another category than its own, -1 to 1", nullable=True),
     ]
 )
 
