@@ -12,6 +12,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from pipeline.gan.latents import draw_latents
 from pipeline.store.traceless import traceless_bytes
@@ -22,7 +23,23 @@ QUANTIZED = ["Conv", "ConvTranspose", "Gemm"]  # where the weights are; norms an
 
 def in_fp16(model: bytes) -> bytes:
     """`model` with weights and arithmetic in half precision."""
-    return traceless_bytes(convert_float_to_float16(onnx.load_model_from_string(model), keep_io_types=True))
+    halved = OnnxModel(convert_float_to_float16(_with_own_scales(onnx.load_model_from_string(model)), keep_io_types=True))
+    halved.topological_sort()  # the converter puts its casts last
+    return traceless_bytes(halved.model)
+
+
+def _with_own_scales(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` whose every Resize has scales of its own: the converter names the node that keeps them float after them."""
+    scales = {tensor.name: tensor for tensor in model.graph.initializer}
+    seen = set[str]()
+    for place, node in enumerate(node for node in model.graph.node if node.op_type == "Resize"):
+        shared = node.input[2] if len(node.input) > 2 else ""
+        if shared in seen and shared in scales:
+            own = model.graph.initializer.add()
+            own.CopyFrom(scales[shared])
+            own.name = node.input[2] = f"{shared}_of_resize_{place}"
+        seen.add(shared)
+    return model
 
 
 def in_int8(model: bytes, latent_dim: int, categories: int) -> bytes:

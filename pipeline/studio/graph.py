@@ -74,38 +74,54 @@ def read_graph(content: bytes, where: str) -> onnx.ModelProto:
 def with_category_mix(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """The same graph with `mix` (N, C), shares of each category, in place of `labels`; a one-hot row gives what the label gave.
 
-    None when the labels go anywhere but into tables of embeddings.
+    None when the labels go anywhere but into tables, such as those of embeddings.
     """
-    readers = [node for node in model.graph.node if LABELS in node.input]
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
     tables = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type in floats}
-    if not readers or any(node.op_type != "Gather" or node.input[0] not in tables for node in readers):
-        return None
-    if any(attribute.name == "axis" and attribute.i for node in readers for attribute in node.attribute):
+    nodes = list(model.graph.node)
+    columns = {node.output[0] for node in nodes if node.op_type == "Unsqueeze" and node.input[0] == LABELS}  # labels (N, 1)
+    categories = 0
+    opened = list[onnx.NodeProto]()
+    for place, node in enumerate(nodes):
+        if not {LABELS, *columns} & set(node.input):
+            opened.append(node)
+        elif node.op_type == "Shape" and {(one.name, one.i) for one in node.attribute} <= {("start", 0), ("end", 1)}:
+            opened.append(helper.make_node("Shape", [MIX], list(node.output), name=node.name, start=0, end=1))
+        elif _is_look_up(node, columns) and node.input[0] in tables:
+            table = tables[node.input[0]]
+            categories = table.dims[0]
+            opened += _weighted_sum(table, node.output[0], f"mix_categories_{place}")
+        elif node.output[0] not in columns:
+            return None
+    if not categories:
         return None
     mixed = onnx.ModelProto()
     mixed.CopyFrom(model)
-    nodes = list(mixed.graph.node)
     del mixed.graph.node[:]
-    for place, node in enumerate(nodes):
-        if LABELS in node.input:
-            table = node.input[0]
-            name = f"mix_categories_{place}"
-            shares, kind = MIX, tables[table].data_type
-            if kind != TensorProto.FLOAT:
-                shares = f"shares_of_{name}"
-                mixed.graph.node.append(helper.make_node("Cast", [MIX], [shares], to=kind, name=shares))
-            mixed.graph.node.append(helper.make_node("MatMul", [shares, table], list(node.output), name=name))
-        else:
-            mixed.graph.node.append(node)
+    mixed.graph.node.extend(opened)
     for place, value in enumerate(mixed.graph.input):
         if value.name == LABELS:
             del mixed.graph.input[place]
             break
-    categories = numpy_helper.to_array(tables[table]).shape[0]
     mixed.graph.input.append(helper.make_tensor_value_info(MIX, TensorProto.FLOAT, ["n", categories]))
     del mixed.graph.value_info[:]
     return mixed
+
+
+def _is_look_up(node: onnx.NodeProto, columns: set[str]) -> bool:
+    """Whether `node` takes the rows of a table (C, D) that labels (N,), or `columns` of them (N, 1), name."""
+    wanted = {"Gather": {LABELS}, "GatherND": columns}.get(node.op_type, set())
+    return len(node.input) == 2 and node.input[1] in wanted and not any(attribute.i for attribute in node.attribute)
+
+
+def _weighted_sum(table: onnx.TensorProto, output: str, name: str) -> list[onnx.NodeProto]:
+    """The rows of `table` summed, each as much as its share in the mix."""
+    cast = []
+    shares = MIX
+    if table.data_type != TensorProto.FLOAT:
+        shares = f"shares_of_{name}"
+        cast = [helper.make_node("Cast", [MIX], [shares], to=table.data_type, name=shares)]
+    return [*cast, helper.make_node("MatMul", [shares, table.name], [output], name=name)]
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ def activated(x: Tensor) -> Tensor:
 
 
 def unit_length(x: Tensor) -> Tensor:
-    """Rows (N, D) with mean square 1; Karras et al. 2018, section 4.2."""
-    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + SMALL)
+    """Rows (N, D) with mean square 1; Karras et al. 2018, section 4.2. Rows of zeros stay."""
+    # Not + SMALL: ONNX's optimiser takes so small a term for none, and then a row of zeros is not a number.
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True).clamp(min=SMALL))
 
 
 class ScaledLinear(nn.Module):
