@@ -9,6 +9,10 @@ from pipeline import doors
 
 min_version("9.27")
 
+
+report: "docs/captions/run.rst"
+
+
 door = doors.Door(workflow)
 PARAMS = door.params
 SECTIONS = door.sections
@@ -264,7 +268,12 @@ rule evaluate:
     output:
         metrics="reports/metrics.json",
         scores="reports/scores.json",
-        evaluation=directory("reports/evaluation"),
+        evaluation=report(
+            directory("reports/evaluation"),
+            patterns=["{name}.png"],
+            category="Pictures",
+            caption="docs/captions/evaluation.rst",
+        ),
     log:
         "logs/evaluate.log",
     benchmark:

@@ -149,6 +149,17 @@ def test_snakefile_dvc_params_and_modules_agree(tmp_path: Path) -> None:
         assert f"--allowed-rules {stage} " in entry["cmd"]
 
 
+def test_snakemakes_own_report_holds_the_pages_and_pictures_with_their_captions(checkout: Checkout) -> None:
+    checkout.run("snakemake", "--report", "reports/snakemake.html")
+    html = (checkout.folder / "reports/snakemake.html").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in html for name in ("index.html", "curation.html", "grid.png", "look_alikes.png"))
+    for caption in ("The whole run on one self-contained page", "every group of near-duplicates", "by hash and thumbnail"):
+        assert caption in html
+    assert "One run of Atelier" in html
+    assert "reports/plots.html" in checkout.run("python", "-m", "pipeline", "plots")
+    checkout.assert_both_doors_up_to_date()
+
+
 def test_both_doors_agree_after_a_run(checkout: Checkout) -> None:
     times = {path: (checkout.folder / path).stat().st_mtime_ns for path in checkout.hashes()}
     checkout.assert_both_doors_up_to_date()
