@@ -66,7 +66,7 @@ def told(what: str, rival: str, ours_s: float, theirs_s: float, difference: floa
 
 
 def frechet(pictures: int) -> None:
-    """Print the Fréchet distance beside clean-fid's, which takes scipy's `sqrtm`, interleaved."""
+    """Print the Fréchet distance beside clean-fid's, which takes scipy's `sqrtm`."""
     for dim in (FEATURES, 2048):
         moments = [moment for seed in (0, 1) for moment in mean_and_covariance(features(seed, pictures, dim))]
         mine, ours_s = best_of(lambda moments=moments: frechet_distance(*moments))  # type: ignore[misc]

@@ -96,9 +96,7 @@ def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
-def _guardedly_inspected(
-    members: Iterable[tuple[str, bytes]], params: InspectParams, processes: int
-) -> Iterator[dict[str, object]]:
+def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """As `inspected`, each in a process that may die over it without taking the others along."""
     names: deque[str] = deque()
 
@@ -108,15 +106,15 @@ def _guardedly_inspected(
             yield content
 
     limits = Limits(params.max_memory_bytes, params.timeout_s)
-    with closing(guarded(partial(inspected, params=params), contents(), limits, processes)) as results:
+    with closing(guarded(partial(inspected, params=params), contents(), limits, processes=1)) as results:
         for result in results:
             measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
             yield {"sha256": Path(names.popleft()).stem} | measured
 
 
-def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams, processes: int = 1) -> Iterator[dict[str, object]]:
+def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """A row of tables.INSPECT without its key for each (name, content), in their order."""
-    rows = _guardedly_inspected(members, params, processes)
+    rows = _guardedly_inspected(members, params)
     if "clothing" in params.detect:
         rows = _with_features(rows)
     while batch := list(itertools.islice(rows, BATCH)):

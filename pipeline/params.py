@@ -384,7 +384,6 @@ class TrainParams(Section):
         penalties = self.penalties
         if penalties.weight_clip and self.loss != "wgan":
             raise _BelowError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
-        self._check_parts()
         if penalties.weight_clip and penalties.gradient_penalty:
             raise _BelowError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
         if self.loss == "wgan" and not (penalties.weight_clip or penalties.any):
@@ -393,6 +392,7 @@ class TrainParams(Section):
             raise _BelowError(
                 "ada", f"goes by the sign of real scores, which with the loss {self.loss} says nothing; set it to null"
             )
+        self._check_parts()
         return self
 
     def _check_parts(self) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.metrics.extrapolation import at_infinity, moments_of_first
+from pipeline.metrics.extrapolation import moments_of_first
 from pipeline.metrics.frechet import frechet_distance, mean_and_covariance
+from pipeline.metrics.infinity import line_to_infinity
 from pipeline.metrics.scores import ScoreSettings, measure, statistics_of
 
 DIM = 16
@@ -25,7 +26,7 @@ def test_moments_of_the_first_rows_are_those_of_the_rows() -> None:
 
 
 def test_a_distance_that_falls_as_one_over_the_count_is_extrapolated_exactly() -> None:
-    assert at_infinity({count: 3 + 70 / count for count in (100, 130, 500)}) == pytest.approx(3, rel=1e-12)
+    assert line_to_infinity({count: 3 + 70 / count for count in (100, 130, 500)}) == pytest.approx((3, 70), rel=1e-12)
 
 
 def test_gaussians_of_known_distance() -> None:
@@ -36,7 +37,7 @@ def test_gaussians_of_known_distance() -> None:
         moments = moments_of_first(_gaussian(seed, counts[-1]), counts)
         distances = [frechet_distance(np.zeros(DIM), np.eye(DIM), *of) for of in moments]
         few.append(distances[-1])
-        extrapolated.append(at_infinity(dict(zip(counts, distances, strict=True))))
+        extrapolated.append(line_to_infinity(dict(zip(counts, distances, strict=True)))[0])
     error = np.std(extrapolated) / np.sqrt(len(extrapolated))
     assert abs(np.mean(extrapolated) - SHIFT**2) < 4 * error
     assert np.mean(few) - SHIFT**2 > 8 * error

@@ -1,6 +1,6 @@
-"""The Fréchet distance at several sample counts, and what it would be of infinitely many samples."""
+"""Moments of features at several sample counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,12 +24,3 @@ def moments_of_first(features: NDArray[np.floating], counts: Sequence[int]) -> I
         products.addmm_(rows.T, rows)
         seen, mean = count, total / count
         yield (centre + mean).numpy(), ((products - count * torch.outer(mean, mean)) / (count - 1)).numpy()
-
-
-def at_infinity(distances: Mapping[int, float]) -> float:
-    """Where a line through the distances, by sample count N, against 1/N meets 1/N = 0; Chong & Forsyth 2020, section 3.
-
-    The Fréchet distance of N samples is too large by about a constant over N. Two counts or more.
-    """
-    counts = np.array(list(distances), dtype=np.float64)
-    return float(np.polynomial.Polynomial.fit(1 / counts, list(distances.values()), 1)(0.0))

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metrics import bootstrap
-from pipeline.metrics.extrapolation import at_infinity, moments_of_first
+from pipeline.metrics.extrapolation import moments_of_first
 from pipeline.metrics.frechet import frechet_distance, frechet_distance_of_features, mean_and_covariance
+from pipeline.metrics.infinity import line_to_infinity
 from pipeline.metrics.kernel import drawn_subsets, kernel_distances, means_within
 from pipeline.metrics.manifold import Manifold, Overlap, manifold_of, overlap
 
@@ -101,7 +102,7 @@ def measure(reference: ReferenceStatistics, samples: NDArray[np.float32], settin
     lying = overlap(reference.manifold, manifold_of(samples, settings.neighbours))
     distances = reference.kernel_distances(samples, settings)
     by_count = distances_by_count(reference, samples, settings)
-    infinity = {"fd_infinity": at_infinity(by_count)} if len(by_count) > 1 else {}
+    infinity = {"fd_infinity": line_to_infinity(by_count)[0]} if len(by_count) > 1 else {}
     values = {"fd": by_count[len(samples)], **infinity, "kid": float(distances.mean()), **lying.scores}
     return Measured(values, by_count, lying, distances)
 

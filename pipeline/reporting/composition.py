@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.metrics.infinity import line_to_infinity
 from pipeline.reporting.charts import Extrapolated, Line, Measured, extrapolation_chart, line_chart, short_number
 from pipeline.reporting.numbers import MEANINGS, Number, in_equal_digits
 from pipeline.reporting.page import Chart, Copies, Named, ShownLoss, ShownStep, Table, WallRow
@@ -183,10 +184,9 @@ def charts(history: pd.DataFrame) -> list[Chart]:
 
 
 def _extrapolated(name: str, counts: pd.Series, values: pd.Series, plus_minus: pd.Series) -> Extrapolated:
-    # The line of pipeline.metrics.extrapolation, which needs torch.
-    at_infinity, slope = np.polynomial.Polynomial.fit(1 / counts, values, 1).convert().coef
+    at_infinity, slope = line_to_infinity(dict(zip(counts, values, strict=True)))
     points = [Measured(*row) for row in zip(counts.tolist(), values.tolist(), plus_minus.tolist(), strict=True)]
-    return Extrapolated(name, points, float(at_infinity), float(slope))
+    return Extrapolated(name, points, at_infinity, slope)
 
 
 def bias_charts(by_count: pd.DataFrame) -> list[Chart]:
