@@ -1,4 +1,4 @@
-"""The train stage on bad days: killed at thirty random moments, short of memory, on a full disk; and what tracking costs."""
+"""The train stage on bad days: killed at thirty random moments, short of memory, on a full disk."""
 
 import json
 import os

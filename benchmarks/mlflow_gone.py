@@ -1,0 +1,158 @@
+"""What it costs a training that MLflow's server is gone for the whole run, and whether anything is lost.
+
+    python -m benchmarks.mlflow_gone --kimg 20 --rounds 5
+
+The train stage of params.yaml, cut short, in turns with MLflow's server on loopback there and gone, each beside the sender that
+the front doors start. Then the server comes up and `python -m pipeline send` tells it what waited.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from pipeline.params import load_params
+from pipeline.store.files import write_text
+from pipeline.store.tracking import INVOCATION_VARIABLE, SPOOLS
+
+START_S = 120
+ROOT = Path(__file__).parents[1]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _served(project: Path, port: int) -> Iterator[None]:
+    """MLflow's tracking server over a database in `project`, while the block runs."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{project / 'server.db'}", "--artifacts-destination", str(project / "kept")]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (project / "server.log").open("ab") as log:
+        server = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                    break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _events(project: Path, invocation: str, kind: str) -> list[dict[str, object]]:
+    lines = (project / SPOOLS / invocation / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+
+def trained(project: Path, section: str, train: Path, invocation: str, port: int) -> dict[str, float]:
+    """Train from nothing beside a sender; the training's own seconds, of the clock and of the processor."""
+    environment = os.environ | {
+        INVOCATION_VARIABLE: invocation,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+        "PYTHONPATH": str(ROOT),
+    }
+    ended = project / "ended"
+    ended.unlink(missing_ok=True)
+    pipeline = [sys.executable, "-m", "pipeline"]
+    follow = [*pipeline, "send", "--follow", invocation, "--until", str(ended), "--process-id", str(os.getpid())]
+    with (project / "sender.log").open("ab") as log:
+        sender = subprocess.Popen(follow, cwd=project, env=environment, stdout=log, stderr=log)
+        command = [*pipeline, "train", "--params", section, "--log", "logs/train.log", "--train", str(train.resolve())]
+        command += ["--gan", f"models/{invocation}", "--scratch", f"scratch/{invocation}"]
+        subprocess.run(command, cwd=project, env=environment, stdout=log, stderr=log, check=True)
+        ended.touch()
+        sender.wait()
+    shutil.rmtree(project / "scratch" / invocation)
+    told: dict[str, float] = {}
+    for event in _events(project, invocation, "metrics"):
+        told |= event["metrics"]  # type: ignore[operator]
+    return {"wall_s": told["train_seconds"], "cpu_s": told["train_cpu_seconds"]}
+
+
+def missing(project: Path, invocations: list[str], port: int) -> tuple[int, int]:
+    """(points of the spools, those of them that the server does not know)."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"http://127.0.0.1:{port}")
+    points = unknown = 0
+    for invocation in invocations:
+        told = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
+        run_id, known = told["runs"]["train"], {}
+        for event in _events(project, invocation, "metrics"):
+            for name, value in event["metrics"].items():  # type: ignore[attr-defined]
+                if name not in known:
+                    known[name] = {(point.step, point.value) for point in client.get_metric_history(run_id, name)}
+                points += 1
+                unknown += (event["step"], value) not in known[name]
+    return points, unknown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--train", type=Path, default=Path("data/train"))
+    parser.add_argument("--kimg", type=float, default=20.0, help="thousands of images a training sees (default: 20)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/mlflow_gone.md"))
+    options = parser.parse_args()
+    content = load_params(options.params).train.model_dump(mode="json") | {"total_kimg": options.kimg}
+    content |= {"sample_every_kimg": options.kimg / 2, "checkpoint_every_kimg": options.kimg / 2}
+    found: dict[str, list[dict[str, float]]] = {"there": [], "gone": []}
+    with tempfile.TemporaryDirectory() as folder:
+        project, port, nobody = Path(folder), _free_port(), _free_port()
+        (project / "params.yaml").write_text(yaml.safe_dump({"train": content}), encoding="utf-8")
+        with _served(project, port):
+            for number in range(options.rounds):
+                found["there"].append(trained(project, json.dumps(content), options.train, f"there-{number}", port))
+                found["gone"].append(trained(project, json.dumps(content), options.train, f"gone-{number}", nobody))
+            environment = os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
+            subprocess.run([sys.executable, "-m", "pipeline", "send"], cwd=project, env=environment, check=True)
+            points, unknown = missing(project, [f"gone-{number}" for number in range(options.rounds)], port)
+    middles = {
+        name: [statistics.median(row[key] for row in rounds) for key in ("wall_s", "cpu_s")] for name, rounds in found.items()
+    }
+    wall, cpu = (
+        statistics.median(gone[key] / there[key] for there, gone in zip(found["there"], found["gone"], strict=True)) - 1
+        for key in ("wall_s", "cpu_s")
+    )
+    command = f"python -m benchmarks.mlflow_gone --kimg {options.kimg:g} --rounds {options.rounds}"
+    text = [
+        "# MLflow's server gone",
+        "",
+        f"`{command}`: the train stage, medians of {options.rounds} rounds in turns.",
+        "",
+        "| MLflow's server | seconds | CPU seconds |",
+        "|---|---|---|",
+        *(f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} |" for name, (seconds, cpu_seconds) in middles.items()),
+        "",
+        f"Gone, by the median of the rounds' ratios: {wall:+.1%} of the clock, {cpu:+.1%} of the processor. When it was back,",
+        f"`python -m pipeline send` told it all: of {points:,} points of the trainings without it {unknown} are missing.",
+    ]
+    write_text(options.output, "\n".join(text) + "\n")
+    sys.stdout.write("\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
