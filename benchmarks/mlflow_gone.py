@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -61,7 +62,7 @@ def _served(project: Path, port: int) -> Iterator[None]:
         server.wait()
 
 
-def _events(project: Path, invocation: str, kind: str) -> list[dict[str, object]]:
+def _events(project: Path, invocation: str, kind: str) -> list[dict[str, Any]]:
     lines = (project / SPOOLS / invocation / "train.jsonl").read_text(encoding="utf-8").splitlines()
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
@@ -87,7 +88,7 @@ def trained(project: Path, section: str, train: Path, invocation: str, port: int
     shutil.rmtree(project / "scratch" / invocation)
     told: dict[str, float] = {}
     for event in _events(project, invocation, "metrics"):
-        told |= event["metrics"]  # type: ignore[operator]
+        told |= event["metrics"]
     return {"wall_s": told["train_seconds"], "cpu_s": told["train_cpu_seconds"]}
 
 
@@ -101,7 +102,7 @@ def missing(project: Path, invocations: list[str], port: int) -> tuple[int, int]
         told = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
         run_id, known = told["runs"]["train"], {}
         for event in _events(project, invocation, "metrics"):
-            for name, value in event["metrics"].items():  # type: ignore[attr-defined]
+            for name, value in event["metrics"].items():
                 if name not in known:
                     known[name] = {(point.step, point.value) for point in client.get_metric_history(run_id, name)}
                 points += 1

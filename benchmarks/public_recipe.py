@@ -171,7 +171,8 @@ def main() -> None:
     judge = Judge(load_classifier(options.reference), read_split(options.train, "reference_test")[0])
     images, labels = read_split(options.train, "train")
     categories, side_px = len(read_card(options.train).categories), images.shape[1]
-    real, real_labels = (some[:SAMPLES] for some in read_split(options.train, "reference_train"))
+    real, real_labels = read_split(options.train, "reference_train")
+    real, real_labels = real[:SAMPLES], real_labels[:SAMPLES]
     there_and_back = [
         _resized(np.asarray(_resized(picture, SIDE_PX)).reshape(SIDE_PX, SIDE_PX, -1), side_px) for picture in real
     ]

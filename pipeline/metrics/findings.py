@@ -72,6 +72,14 @@ class Score:
         return self.value - self.plus_minus > other if more else self.value + self.plus_minus < other
 
     @property
+    def _prefers_noise(self) -> bool:
+        """Whether real pictures do not do better than noise either."""
+        if not self.floor or not self.ceiling:
+            return False
+        more = HIGHER_IS_BETTER[self.kind]
+        return self.floor.value <= self.ceiling.value if more else self.floor.value >= self.ceiling.value
+
+    @property
     def flag(self) -> str | None:
         """What is suspicious about it, if anything."""
         if self.kind in OF_COPIES:
@@ -80,6 +88,8 @@ class Score:
         if self.floor and self._beats(self.floor.value):
             return "better than real pictures: look for lost variety, or for copies of training pictures"
         if self.ceiling and self.kind not in WITHOUT_CEILING and not self._beats(self.ceiling.value):
+            if self._prefers_noise:
+                return "noise does as well as real pictures here: this score says nothing"
             return "no better than noise: the generator has learnt nothing that this score sees"
         return None
 
