@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import math
 import random
 import struct
@@ -207,6 +208,14 @@ def test_hashes_are_imagehashs_bit_for_bit() -> None:
     assert phashes(seen).tolist() == expected
     expected = [_hash_number(imagehash.phash(ImageOps.mirror(picture))) for picture in pictures]
     assert phashes(seen[:, :, ::-1]).tolist() == expected
+
+
+def test_what_phash_sees_is_pillows_bit_for_bit_whatever_the_size() -> None:
+    generator = np.random.default_rng(0)
+    sides = [*range(1, 100, 3), 256, 400, 533, 711, 1600]
+    for width, height in itertools.product(sides, sides):
+        grey = Image.fromarray(generator.integers(0, 256, (height, width), dtype=np.uint8))
+        assert np.array_equal(phash_pixels(grey), np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS)))
 
 
 def test_what_phash_sees_of_a_mirrored_picture_is_mirrored_whatever_the_width() -> None:

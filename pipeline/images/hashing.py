@@ -3,6 +3,8 @@
 It comes in two halves: a small array from one picture, and the hashes of many such arrays, so that pictures need not be held.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -10,12 +12,47 @@ from PIL import Image
 
 PHASH_SIDE_PX = 32
 HASH_SIDE = 8
-LANCZOS = Image.Resampling.LANCZOS
+LANCZOS_LOBES = 3
+WEIGHT_UNITS = 1 << 22  # to one, in Pillow
+ROWS = 64  # at a time, so that a near cache holds their eight bytes a pixel
+TOGETHER = 8  # of the 32 columns: they look at neighbouring pixels
+
+
+@lru_cache(maxsize=256)
+def _lanczos(length: int) -> list[tuple[slice, NDArray[np.float64]]]:
+    """For each eight of the 32 pixels to which Pillow brings a line: the pixels they are made of, and their weights (N, 8)."""
+    step = length / PHASH_SIDE_PX
+    scale = max(step, 1.0)
+    parts = []
+    for centre in ((np.arange(PHASH_SIDE_PX) + 0.5) * step).reshape(-1, TOGETHER):
+        reach = LANCZOS_LOBES * scale
+        first, last = (np.clip((centre + end + 0.5).astype(int), 0, length) for end in (-reach, reach))
+        at = np.arange(first[0], last[-1])[:, None]
+        away = (at + 0.5 - centre) / scale
+        weights = np.where((at >= first) & (at < last), np.sinc(away) * np.sinc(away / LANCZOS_LOBES), 0)
+        weights = np.rint(weights / weights.sum(axis=0) * WEIGHT_UNITS) / WEIGHT_UNITS
+        parts.append((slice(first[0], last[-1]), weights))
+    return parts
+
+
+def _brought_to_32(lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`lines` (N, length) as (N, 32). Sums of bytes times weights of 22 bits are exact in float64, in whatever order."""
+    levels = lines.astype(np.float64)
+    sums = np.concatenate([levels[:, seen] @ weights for seen, weights in _lanczos(lines.shape[1])], axis=1)
+    return np.clip(sums + 0.5, 0, 255).astype(np.uint8)
 
 
 def phash_pixels(grey: Image.Image) -> NDArray[np.uint8]:
-    """What imagehash.phash looks at: `grey`, of mode L, as (32, 32)."""
-    return np.asarray(grey.resize((PHASH_SIDE_PX, PHASH_SIDE_PX), LANCZOS))
+    """What imagehash.phash looks at: `grey`, of mode L, as (32, 32), bit for bit Pillow's resize with LANCZOS.
+
+    Of large pictures it is made by products of matrices, in a third of the time.
+    """
+    if grey.width <= PHASH_SIDE_PX or grey.height - PHASH_SIDE_PX > 2 * (grey.width - PHASH_SIDE_PX):
+        # Pillow brings these to their height first, and rounds in between.
+        return np.asarray(grey.resize((PHASH_SIDE_PX, PHASH_SIDE_PX), Image.Resampling.LANCZOS))
+    pixels = np.asarray(grey)
+    rows = [_brought_to_32(pixels[start : start + ROWS]) for start in range(0, len(pixels), ROWS)]
+    return _brought_to_32(np.concatenate(rows).T).T
 
 
 def _packed(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
