@@ -8,6 +8,7 @@ here. Seconds of each way are printed.
 
 import argparse
 import time
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,9 @@ PATTERNS = ("tartan", "camouflage")
 SEED = 7
 
 
-def garment_of(generator: Generator, categories: tuple[str, ...], index: int) -> NDArray[np.uint8]:
-    """A garment (H, W, C) of the first of `categories` that the model has."""
-    known = generator.card.categories
-    label = next((known.index(name) for name in categories if name in known), 0)
+def garment_of(generator: Generator, category: str, index: int) -> NDArray[np.uint8]:
+    """A garment (H, W, C) of `category`."""
+    label = generator.card.categories.index(category)
     return generator.pictures([Recipe(generator.version, only(label), Drawn(SEED, index, 700))])[0]
 
 
@@ -79,13 +79,14 @@ def main() -> None:
     parser.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19")
     parser.add_argument("--style", type=Path, action="append", default=[], help="a picture to take the style of")
     parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--categories", nargs="+", default=["dress", "coat", "pullover"], help="of the rows, in turns")
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
     generator, ways = open_generator(options.model), ways_of(options.style_weights, options.steps)
     styles = [pattern(name, SIDE_PX) for name in PATTERNS] + [decoded_upload(path.read_bytes()) for path in options.style]
     rows = [
-        row_of(garment_of(generator, ("dress", "coat", "pullover")[place % 3 :], place), style, ways, options.style_weights)
-        for place, style in enumerate(styles)
+        row_of(garment_of(generator, category, place), style, ways, options.style_weights)
+        for place, (style, category) in enumerate(zip(styles, cycle(options.categories), strict=False))
     ]
     sheet_of(["garment", "style", *ways], rows).save(options.target)
 

@@ -2,8 +2,10 @@
 
     python -m benchmarks.training_speed
 
-Rounds are interleaved, medians printed. The trainer's rate has everything on; its sample sheet and checkpoint, too rare for a
-round, are timed apart and spread over the images between two of them.
+Loops take turns, medians printed. The trainer's rate has everything on; its sample sheet and checkpoint, too rare for a
+round, are timed apart and spread over the images between two of them. Then the operations that the trainer does a second,
+beside the most that one large layer comes to with the same precision and threads, and where the bare loop's time goes, by
+torch.profiler.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from pipeline.gan.forecast import forecast
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
@@ -33,6 +36,32 @@ from pipeline.store.checkpoints import save_checkpoint
 from pipeline.store.files import write_text
 from pipeline.store.tracking import Tracker
 from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+PEAK_SIDE, PEAK_CHANNELS, PEAK_BATCH, PEAK_TRIES = 32, 128, 64, 5
+# Operations by what they are for; the first part of a name that is found decides.
+KINDS = {
+    "convolution": ("convolution", "conv"),
+    "matrix products": ("mm", "linear"),
+    "batch norm": ("batch_norm",),
+    "optimisers": ("adam",),
+    "copies and casts": ("copy_", "clone", "contiguous", "fill_", "zero_"),
+    "resampling": ("upsample", "pool", "pad"),
+    "element by element": (
+        "add",
+        "mul",
+        "sub",
+        "div",
+        "relu",
+        "softplus",
+        "tanh",
+        "sum",
+        "mean",
+        "pow",
+        "threshold",
+        "sigmoid",
+    ),
+}
 
 
 class PicturesThroughPil(Dataset[tuple[Tensor, int]]):
@@ -63,7 +92,8 @@ class PlainLoop:
         self.generator = generator.to(device).to(memory_format=memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=memory_format)
         self.params, self.device, self.naive = params, device, naive
-        self.bf16 = not naive and chosen_precision(params.precision, device) == "bf16"
+        precision = "fp32" if naive else chosen_precision(params.precision, device)
+        self.half = HALVES.get(precision)
         self.steps = 0
         self.optimisers = [
             torch.optim.Adam(part.parameters(), rate, (params.beta1, params.beta2), fused=None if naive else True)
@@ -71,13 +101,13 @@ class PlainLoop:
         ]
 
     def _score(self, pictures: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             return self.discriminator(pictures, labels).float()
 
     def step(self, real: Tensor, labels: Tensor) -> None:
         params, loss = self.params, LOSSES[self.params.loss]
         latents = torch.randn(len(labels), params.network.latent_dim, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
             fake = self.generator(latents, labels).float()
         penalised = params.penalties.r1_gamma > 0 and self.steps % params.penalties.interval == 0
         real = real.detach().requires_grad_(penalised)
@@ -167,6 +197,62 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
     return found
 
 
+def _best_s(work: Callable[[], object], device: torch.device) -> float:
+    return min(_seconds(work, device) for _ in range(PEAK_TRIES))
+
+
+def peaks(precision: str, device: torch.device) -> dict[str, float]:
+    """Operations a second of one large matrix product, and of one large 3×3 convolution forwards and backwards."""
+    dtype = HALVES.get(precision, torch.float32)
+    side = 2048
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    conv = torch.nn.Conv2d(PEAK_CHANNELS, PEAK_CHANNELS, 3, padding=1, bias=False, device=device, dtype=dtype)
+    conv = conv.to(memory_format=torch.channels_last)
+    entering = torch.randn(PEAK_BATCH, PEAK_CHANNELS, PEAK_SIDE, PEAK_SIDE, device=device, dtype=dtype)
+    entering = entering.contiguous(memory_format=torch.channels_last).requires_grad_()
+    leaving = torch.randn_like(entering)
+    flops = 3 * 2 * PEAK_BATCH * PEAK_SIDE**2 * PEAK_CHANNELS**2 * 9
+    return {
+        "matrix product": 2 * side**3 / _best_s(lambda: left @ right, device),
+        "convolution": flops / _best_s(lambda: conv(entering).backward(leaving), device),
+    }
+
+
+def shares_of_time(params: TrainParams, shape: PictureShape, categories: int, device: torch.device) -> dict[str, float]:
+    """The share of each of KINDS, and of the rest, in the processor's time of a period of the bare loop on a CPU."""
+    loop = PlainLoop(params, shape, categories, device, naive=False)
+    pictures = torch.rand(params.batch_size, shape.channels, shape.height, shape.width) * 2 - 1
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(params.batch_size) % categories
+    loop.step(pictures, labels)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(params.penalties.interval):
+            loop.step(pictures, labels)
+    spent: dict[str, float] = {}
+    for row in profile.key_averages():
+        kind = next((kind for kind, parts in KINDS.items() if any(part in row.key.lower() for part in parts)), "the rest")
+        spent[kind] = spent.get(kind, 0.0) + row.self_cpu_time_total
+    total = sum(spent.values())
+    return {kind: time_us / total for kind, time_us in sorted(spent.items(), key=lambda item: -item[1])}
+
+
+def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -> str:
+    """Operations a second beside the machine's most, and shares of the time, as Markdown."""
+    images, labels = read_split(train, "train")
+    categories, device = len(read_card(train).categories), chosen_device(params.device)
+    precision = chosen_precision(params.precision, device)
+    flops = forecast(Trainer(params, images, labels, categories, device), NORM_BATCHES_OF_A_SAMPLE).training_flops
+    most = peaks(precision, device)
+    rate = flops * images_per_s
+    told = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())
+    lines = [f"{flops / 1e6:.0f} million operations an image: {rate / 1e9:.0f} thousand million a second, beside {told}."]
+    if device.type == "cpu":
+        shares = shares_of_time(params, PictureShape(*images.shape[1:]), categories, device)
+        lines += ["", "| of the bare loop's time | share |", "|---|---|"]
+        lines += [f"| {kind} | {share:.0%} |" for kind, share in shares.items()]
+    return "\n".join(lines) + "\n"
+
+
 def table(found: dict[str, list[float]]) -> str:
     """The medians and their ratios as Markdown."""
     middle = {name: statistics.median(values) for name, values in found.items()}
@@ -187,7 +273,8 @@ def main() -> None:
     params = load_params(options.params).train
     if chosen_device(params.device).type == "cpu":
         prepare_processor(params.threads)
-    text = table(rates(params, options.train, rounds=options.rounds, images_a_round=options.images))
+    found = rates(params, options.train, rounds=options.rounds, images_a_round=options.images)
+    text = f"{table(found)}\n{where_the_time_goes(params, options.train, statistics.median(found['trainer']))}"
     device = chosen_device(params.device)
     batch, precision = params.batch_size, chosen_precision(params.precision, device)
     where = f"{device.type}, {torch.get_num_threads()} threads, batch {batch}, {precision}; the naive loop fp32"
