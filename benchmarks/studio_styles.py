@@ -3,7 +3,7 @@
 Rows are garments of the model in bundled patterns and, with --style, in a picture; columns are the ways whose networks are
 here. Seconds of each way are printed.
 
-    python -m benchmarks.studio_styles models/export --style-weights FOLDER --style PICTURE docs/pictures/studio-styles.png
+    python -m benchmarks.studio_styles models/export --style-weights FOLDER --style PICTURE docs/pictures/studio-styles.jpg
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pipeline.studio.sheets import as_image, enlarged_to
 from pipeline.studio.uploads import decoded_upload
 from pipeline.studio.weights import available_networks
 
-CELL_PX, GAP_PX, HEAD_PX = 160, 8, 28
+CELL_PX, GAP_PX, HEAD_PX = 160, 8, 44
 PATTERNS = ("tartan", "camouflage")
 SEED = 7
 
@@ -42,7 +42,7 @@ def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]
     ways: dict[str, tuple[Mode, Painting]] = {"printed": ("print", any_painting), "matched": ("statistics", any_painting)}
     if weights is not None:
         ways["whitened"] = "whiten", any_painting
-    return ways | {f"painted, {name}": ("paint", how) for name, how in paintings.items()}
+    return ways | {f"painted,\n{name}": ("paint", how) for name, how in paintings.items()}
 
 
 def row_of(
@@ -55,7 +55,7 @@ def row_of(
         *_, last = dressed(Order(garment, style, True, True, mode, 1.0, how), weights)
         assert last.picture is not None
         row.append(last.picture)
-        print(f"{name:<28} {time.perf_counter() - started:7.1f} s")
+        print(f"{name.replace(chr(10), chr(32)):<28} {time.perf_counter() - started:7.1f} s")
     return row
 
 
@@ -88,7 +88,7 @@ def main() -> None:
         row_of(garment_of(generator, category, place), style, ways, options.style_weights)
         for place, (style, category) in enumerate(zip(styles, cycle(options.categories), strict=False))
     ]
-    sheet_of(["garment", "style", *ways], rows).save(options.target)
+    sheet_of(["garment", "style", *ways], rows).save(options.target, quality=88)
 
 
 if __name__ == "__main__":
