@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -28,37 +29,38 @@ from pipeline.params import load_params
 from pipeline.store.files import write_text
 from pipeline.store.tracking import INVOCATION_VARIABLE, SPOOLS
 
-START_S = 120
+START_S = 240
 ROOT = Path(__file__).parents[1]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 @contextmanager
-def _served(project: Path, port: int) -> Iterator[None]:
-    """MLflow's tracking server over a database in `project`, while the block runs."""
+def served(folder: Path, database: Path, port: int) -> Iterator[str]:
+    """The address of MLflow's server and UI over `database`, artifacts and log in `folder`, while the block runs."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{project / 'server.db'}", "--artifacts-destination", str(project / "kept")]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (project / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
+    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
+    environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, folder / "server.log"
+    with log_file.open("ab") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + START_S
         while True:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
                     break
-            except OSError:
+            except OSError as error:
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise
+                    raise RuntimeError(log_file.read_text(errors="replace")) from error
                 time.sleep(0.5)
-        yield
+        yield f"http://127.0.0.1:{port}"
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # its workers, too
         server.wait()
 
 
@@ -67,11 +69,11 @@ def _events(project: Path, invocation: str, kind: str) -> list[dict[str, Any]]:
     return [event for event in map(json.loads, lines) if event["kind"] == kind]
 
 
-def trained(project: Path, section: str, train: Path, invocation: str, port: int) -> dict[str, float]:
+def trained(project: Path, section: str, train: Path, invocation: str, address: str) -> dict[str, float]:
     """Train from nothing beside a sender; the training's own seconds, of the clock and of the processor."""
     environment = os.environ | {
         INVOCATION_VARIABLE: invocation,
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+        "MLFLOW_TRACKING_URI": address,
         "PYTHONPATH": str(ROOT),
     }
     ended = project / "ended"
@@ -92,11 +94,11 @@ def trained(project: Path, section: str, train: Path, invocation: str, port: int
     return {"wall_s": told["train_seconds"], "cpu_s": told["train_cpu_seconds"]}
 
 
-def missing(project: Path, invocations: list[str], port: int) -> tuple[int, int]:
+def missing(project: Path, invocations: list[str], address: str) -> tuple[int, int]:
     """(points of the spools, those of them that the server does not know)."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"http://127.0.0.1:{port}")
+    client = MlflowClient(address)
     points = unknown = 0
     for invocation in invocations:
         told = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
@@ -122,15 +124,17 @@ def main() -> None:
     content |= {"sample_every_kimg": options.kimg / 2, "checkpoint_every_kimg": options.kimg / 2}
     found: dict[str, list[dict[str, float]]] = {"there": [], "gone": []}
     with tempfile.TemporaryDirectory() as folder:
-        project, port, nobody = Path(folder), _free_port(), _free_port()
+        project, port, nobody = Path(folder), free_port(), free_port()
         (project / "params.yaml").write_text(yaml.safe_dump({"train": content}), encoding="utf-8")
-        with _served(project, port):
+        with served(project, project / "server.db", port) as address:
             for number in range(options.rounds):
-                found["there"].append(trained(project, json.dumps(content), options.train, f"there-{number}", port))
-                found["gone"].append(trained(project, json.dumps(content), options.train, f"gone-{number}", nobody))
-            environment = os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
+                found["there"].append(trained(project, json.dumps(content), options.train, f"there-{number}", address))
+                found["gone"].append(
+                    trained(project, json.dumps(content), options.train, f"gone-{number}", f"http://127.0.0.1:{nobody}")
+                )
+            environment = os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT)}
             subprocess.run([sys.executable, "-m", "pipeline", "send"], cwd=project, env=environment, check=True)
-            points, unknown = missing(project, [f"gone-{number}" for number in range(options.rounds)], port)
+            points, unknown = missing(project, [f"gone-{number}" for number in range(options.rounds)], address)
     middles = {
         name: [statistics.median(row[key] for row in rounds) for key in ("wall_s", "cpu_s")] for name, rounds in found.items()
     }

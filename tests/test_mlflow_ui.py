@@ -1,21 +1,14 @@
 """What is told to MLflow, looked at as people do: in its own UI, in a browser."""
 
 import math
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.mlflow_gone import free_port, served
 from pipeline.store.tracking import Tracker
 from tests.browser import chromium
 from tests.garments import draw_wardrobe
@@ -24,7 +17,6 @@ from tests.test_sending import SHA256, entry, query, send, trained
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WAIT_MS = 120_000
-START_S = 240
 
 
 def sheet_of_garments(folder: Path, noise: float) -> Image.Image:
@@ -54,43 +46,10 @@ def note_an_invocation(project: Path) -> Path:
     return spools
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def served_ui(project: Path) -> Iterator[str]:
-    """The address of `mlflow ui` over the project's database."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
-    environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    with (project / "ui.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError:
-                assert server.poll() is None, (project / "ui.log").read_text()
-                assert time.monotonic() < deadline, (project / "ui.log").read_text()
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait()
-
-
 def test_runs_a_chart_a_grid_and_the_model_can_be_seen(tmp_path: Path) -> None:
     assert send(tmp_path, note_an_invocation(tmp_path)) == 0
     ((train,),) = query(tmp_path, "select run_uuid from runs where name = 'train'")
-    with chromium() as browser, served_ui(tmp_path) as address:
+    with chromium() as browser, served(tmp_path, tmp_path / "mlflow.db", free_port()) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(WAIT_MS)
         outside: list[str] = []
