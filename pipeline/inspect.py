@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "mode": picture.mode,
         "width": picture.image.width,
         "height": picture.image.height,
-        **asdict(quality_of(picture.image, grey, params.background_tolerance)),
+        **vars(quality_of(picture.image, grey, params.background_tolerance)),
         "phash": seen_by_phash,
         "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
         "thumbnail": thumbnail(grey).tobytes(),

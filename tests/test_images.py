@@ -244,9 +244,9 @@ def test_laplacian_variance_of_a_chessboard_and_of_a_slope() -> None:
 
 
 def test_entropy_counts_the_bits_of_a_grey_level() -> None:
-    assert entropy_bits(np.eye(256, dtype=np.int64)[3]) == 0
-    assert entropy_bits(np.ones(256, np.int64)) == pytest.approx(8)
-    assert entropy_bits(np.array([3, 1, 0])) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
+    assert entropy_bits(np.eye(256, dtype=np.int64)[[3]]) == 0
+    assert entropy_bits(np.ones((2, 256), np.int64)) == pytest.approx(8)
+    assert entropy_bits(np.array([[3, 1, 0]])) == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3))
 
 
 def test_few_levels_leave_gaps_and_a_plain_ground_does_not() -> None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import scipy.ndimage
+import scipy.special
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +18,7 @@ COMMON = 0.03  # of the edge's pixels, that have a colour or one next to it
 SPREAD_LEVELS = 4.0  # standard deviation: how far the levels of one neighbourhood are apart
 THUMBNAIL_SIDE_PX = 16
 SEEN_SIDE_PX = 224
+OPPONENTS = np.array([[1, -1, 0], [0.5, 0.5, -1]], dtype=np.float32)  # red-green and yellow-blue, of red, green and blue
 Pixel = TypeVar("Pixel", bound=np.generic)
 SHADOW_SHARE, HIGHLIGHT_SHARE = (
     0.05,
@@ -81,7 +83,14 @@ def laplacian_variance(luma: NDArray[np.uint8]) -> float:
     if not middle.size:
         return 0.0
     around = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:]
-    return float(np.var(around - 4 * middle, dtype=np.float64))
+    laplacian = (around - 4 * middle).ravel().astype(np.float64)  # whole numbers, whose sums are exact
+    return (middle.size * int(laplacian @ laplacian) - int(laplacian.sum()) ** 2) / middle.size**2
+
+
+def by_channel(sample: Image.Image) -> NDArray[np.uint8]:
+    """`sample`, of mode L or RGB, as (H, W, C), channel by channel in memory: numpy is several times faster along long rows."""
+    pixels = np.atleast_3d(np.asarray(sample))
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(pixels, 2, 0)), 0, 2)
 
 
 def histograms(image: Image.Image) -> NDArray[np.int64]:
@@ -90,9 +99,9 @@ def histograms(image: Image.Image) -> NDArray[np.int64]:
 
 
 def entropy_bits(counts: NDArray[np.int64]) -> float:
-    """Shannon entropy of a histogram (256,), 0 to 8."""
-    shares = counts[counts > 0] / counts.sum()
-    return float(abs(np.sum(shares * np.log2(shares))))
+    """Shannon entropy of histograms (C, 256), their mean, 0 to 8."""
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(scipy.special.entr(shares).sum()) / len(counts) / math.log(2)
 
 
 _ABOUT = np.exp(-0.5 * (np.arange(-3 * SPREAD_LEVELS, 3 * SPREAD_LEVELS + 1) / SPREAD_LEVELS) ** 2)
@@ -115,10 +124,8 @@ def level_at(counts: NDArray[np.int64], share: float) -> float:
 
 def colourfulness(rgb: NDArray[np.uint8]) -> float:
     """Hasler & Süsstrunk 2003, their M3: the spread and the offset of the two opponent colours of (H, W, 3)."""
-    red, green, blue = (rgb[..., channel].astype(np.float32) for channel in range(3))
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    spread = np.hypot(red_green.std(), yellow_blue.std())
-    return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
+    opponents = OPPONENTS @ np.moveaxis(rgb, 2, 0).reshape(3, -1).astype(np.float32)
+    return float(np.hypot(*opponents.std(axis=1)) + 0.3 * np.hypot(*opponents.mean(axis=1)))
 
 
 def border(pixels: NDArray[Pixel]) -> NDArray[Pixel]:
@@ -136,9 +143,10 @@ def background_of(pixels: NDArray[np.uint8], tolerance: int) -> NDArray[np.bool_
 
 def edge_colours(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where (H, W, C) has a colour that is common at its edge: of walls, floors and patterned grounds there are many."""
-    levels = pixels.astype(np.int64) >> (8 - COLOUR_BITS)
-    shape = (1 << COLOUR_BITS,) * levels.shape[2]
-    colours = np.ravel_multi_index(tuple(np.moveaxis(levels, 2, 0)), shape)
+    shape = (1 << COLOUR_BITS,) * pixels.shape[2]
+    colours = np.zeros(pixels.shape[:2], dtype=np.uint16)
+    for channel in np.moveaxis(pixels, 2, 0):
+        colours = (colours << COLOUR_BITS) | (channel >> (8 - COLOUR_BITS))
     edge = [colours[:EDGE_PX], colours[-EDGE_PX:], colours[:, :EDGE_PX].T, colours[:, -EDGE_PX:].T]
     counts = np.bincount(np.concatenate([side.ravel() for side in edge]), minlength=math.prod(shape)).reshape(shape)
     about = scipy.ndimage.uniform_filter(counts / counts.sum(), 3, mode="constant") * 3 ** len(shape)
@@ -168,7 +176,7 @@ def second_piece(background: NDArray[np.bool_]) -> float:
 def quality_of(image: Image.Image, grey: Image.Image, background_tolerance: int) -> Quality:
     """The measures of `image`, of mode L or RGB, which is `grey` in mode L."""
     sample = sample_of(image)
-    pixels = np.asarray(sample).reshape(sample.height, sample.width, -1)
+    pixels = by_channel(sample)
     background = background_of(pixels, background_tolerance)
     like_the_edge = edge_colours(pixels)
     [counts] = histograms(sample.convert("L"))
@@ -181,7 +189,7 @@ def quality_of(image: Image.Image, grey: Image.Image, background_tolerance: int)
         highlight=level_at(counts, HIGHLIGHT_SHARE),
         contrast=float(np.sqrt((levels - brightness) ** 2 @ counts / counts.sum())),
         colourfulness=colourfulness(pixels) if image.mode == "RGB" else 0.0,
-        entropy_bits=float(np.mean([entropy_bits(channel) for channel in histograms(sample)])),
+        entropy_bits=entropy_bits(histograms(sample)),
         levels=used_levels(counts),
         background=float(background.mean()),
         cut_off=cut_off_share(like_the_edge),

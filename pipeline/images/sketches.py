@@ -33,7 +33,7 @@ def _frame_depth(lines: NDArray[np.uint8]) -> int:
     outer = lines[: int(MAX_FRAME * len(lines))]
     if not len(outer):
         return 0
-    colour = float(np.median(outer[0]))
+    colour = int(np.sort(outer[0])[outer.shape[1] // 2])  # an int: beside a float all of them would become floats
     for some in (outer[:1], outer):  # most pictures have no frame, which their first line tells
         near = (some >= max(colour - FRAME_TOLERANCE, 0)) & (some <= min(colour + FRAME_TOLERANCE, 255))
         broken = np.flatnonzero(near.mean(axis=1) < FRAME_SHARE)
