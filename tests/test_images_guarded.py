@@ -71,7 +71,8 @@ def test_results_come_in_order_however_many_processes_there_are() -> None:
     assert list(guarded(partial(pow, 2), range(100), LIMITS, 3)) == [2**item for item in range(100)]
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_nothing_in_nothing_out_and_no_process_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.images.guarded._Pool", None)
     assert list(guarded(misbehave, [], LIMITS, 1)) == []
 
 

@@ -49,10 +49,13 @@ def guarded(
 
     `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.
     """
+    rest = iter(items)
+    if not (first := list(itertools.islice(rest, 1))):
+        return  # and no process was started
     FORKS.set_forkserver_preload([_module_of(work)])  # has an effect before the first process only
     pool = _Pool(work, limits, processes)
     try:
-        yield from pool.results(items)
+        yield from pool.results(itertools.chain(first, rest))
     finally:
         pool.stop()
 
