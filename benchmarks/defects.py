@@ -337,7 +337,7 @@ def main() -> None:
         [
             "# Defects",
             "",
-            f"`python -m benchmarks.defects --pictures {options.pictures} --garments {options.garments}`",
+            f"`python -m benchmarks.defects FOLDER --rival PYTHON --pictures {options.pictures} --garments {options.garments}`",
             "",
             f"The area under the ROC curve of each measure for {options.pictures} photographs with a defect against",
             "those without; 1 is perfect, 0.5 chance.",

@@ -242,7 +242,7 @@ def main() -> None:
     head = [
         "# Near-duplicates",
         "",
-        f"`python -m benchmarks.duplicates --judging {options.judging} --choosing {options.choosing}"
+        f"`python -m benchmarks.duplicates FOLDER --rival PYTHON --judging {options.judging} --choosing {options.choosing}"
         f" --strangers {options.strangers} --pairs-each {options.pairs_each}`",
         "",
         f"{len(judging)} pictures: {len(judging_files)} photographs, each as it is, with 15 edits and some pairs of them.",

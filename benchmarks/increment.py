@@ -16,7 +16,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeline import collect, dedup, fetch, inspect
 from pipeline.params import Params, load_params
 from pipeline.store.files import write_text
 from pipeline.store.tracking import Tracker
@@ -25,7 +24,7 @@ PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 
 
 class Stages:
-    """The stages up to dedup over one folder of pictures."""
+    """The stages up to dedup over one folder of pictures; imported late, for inspect's workers import this module."""
 
     def __init__(self, params: Params, pictures: Path, data: Path) -> None:
         source = params.collect.model_copy(update={"folder": params.collect.folder.model_copy(update={"path": str(pictures)})})
@@ -40,6 +39,8 @@ class Stages:
 
     def fetch(self) -> None:
         """Bring the pictures that the folder now has into shards."""
+        from pipeline import collect, fetch
+
         collect.run(self._params.collect, **self._paths, scratch=self.scratch, track=Tracker())
         for shard, table in zip(self._shards, self._raw, strict=True):
             fetch.run(
@@ -48,11 +49,15 @@ class Stages:
 
     def inspect(self) -> None:
         """Measure them."""
+        from pipeline import inspect
+
         for shard, raw, table in zip(self._shards, self._raw, self._inspected, strict=True):
             inspect.run(self._params.inspect, shard=shard, raw_table=raw, table=table, scratch=self.scratch, track=Tracker())
 
     def dedup(self) -> None:
         """Group them."""
+        from pipeline import dedup
+
         dedup.run(
             self._params.dedup,
             raw_tables=self._raw,
@@ -102,7 +107,7 @@ def main() -> None:
     lines = [
         "# A hundredth more pictures",
         "",
-        f"`python -m benchmarks.increment --pictures {options.pictures}`: seconds, with presets/colour-64.yaml.",
+        f"`python -m benchmarks.increment FOLDER --pictures {options.pictures}`: seconds, with presets/colour-64.yaml.",
         "",
         f"| | {len(files) - new} pictures | {new} more | nothing new | all {len(files)}, nothing remembered "
         f"| share of the {new} | less nothing new |",
