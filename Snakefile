@@ -251,10 +251,9 @@ rule train:
         gpu=1,
     params:
         section=SECTIONS["train"],
-        start=doors.start_of(PARAMS.train.processes),
         scratch=".scratch/train",
     shell:
-        "{params.start} pipeline train --params {params.section:q} --log {log} --train {input.train}"
+        "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
         " --gan {output.gan} --scratch {params.scratch}"
 
 

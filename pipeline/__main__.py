@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pipeline.errors import AtelierError, StoppedError
-from pipeline.params import STAGES, load_params, parse_section
+from pipeline.params import STAGES, TrainParams, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
 COMMANDS = (
@@ -65,19 +65,28 @@ def _log_to(path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
     logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers
+        level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
     )
     level = logging.INFO if _is_first() else logging.WARNING
     logging.getLogger("pipeline").setLevel(level)  # libraries tell of every node of a network at that level
 
 
-def _run_stage(stage: str, options: argparse.Namespace) -> None:
+def _started_by_torchrun() -> bool:
+    return "WORLD_SIZE" in os.environ
+
+
+def _run_stage(stage: str, options: argparse.Namespace, arguments: list[str]) -> int:
     given = dict(vars(options))
     run, log, section = (given.pop(name) for name in ("run", "log", "params"))
     for of_the_command in ("command", "dry_run"):
         given.pop(of_the_command, None)
     _log_to(log if _is_first() else None)
     params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
+    if isinstance(params, TrainParams) and params.processes > 1 and not _started_by_torchrun():
+        from pipeline.gan.processes import together
+
+        _log_to(None)  # the file is the first process's
+        return together(params.processes, "pipeline", arguments)
     track = Tracker(spool_of_job(log) if _is_first() else None)
     track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
     track.params(params.model_dump(mode="json"))
@@ -88,6 +97,7 @@ def _run_stage(stage: str, options: argparse.Namespace) -> None:
             track.close("KILLED" if isinstance(error, StoppedError) else "FAILED")
         raise
     track.close("FINISHED")
+    return 0
 
 
 def _dry_run(options: argparse.Namespace) -> None:
@@ -121,7 +131,7 @@ def main(arguments: list[str]) -> int:
         elif getattr(options, "dry_run", False):
             _dry_run(options)
         else:
-            _run_stage(options.command, options)
+            return _run_stage(options.command, options, arguments)
     except AtelierError as error:
         logging.getLogger(options.command).error("%s", error)
         return error.exit_status

@@ -57,14 +57,6 @@ def code_of(stage: str) -> list[str]:
     return [f"pipeline/{stage}.py", *sorted(map(str, code))]
 
 
-def start_of(processes: int) -> str:
-    """The command that starts a module, or so many of it together, on a free port."""
-    if processes == 1:
-        return "python -m"
-    # Behind the dashes options are the module's; torchrun would take --log for the beginning of one of its own.
-    return f"torchrun --standalone --nproc-per-node {processes} -m --"
-
-
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is loaded; asked without torch, which takes seconds."""
     return Path("/dev/nvidiactl").exists()

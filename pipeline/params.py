@@ -360,7 +360,7 @@ class TrainParams(Section):
     channels_last: bool
     compile: bool  # both networks by torch.compile, in their first steps; penalised steps and drawing stay as they are
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
-    processes: Annotated[int, Field(ge=1, le=1024)]  # that share every batch, started by torchrun; on GPUs one each
+    processes: Annotated[int, Field(ge=1, le=1024)]  # that share every batch; on GPUs one each
     log_every_kimg: Positive
     sample_every_kimg: Positive
     samples_per_category: Annotated[int, Field(ge=1, le=64)]

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from pipeline.errors import ParamsError, TrainingError
+from pipeline.errors import ParamsError, StoppedError, TrainingError
 from pipeline.gan.processes import Processes, joined
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.params import TrainParams
@@ -59,11 +60,10 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _torchrun(*arguments: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Two processes at work, asked to stop when the block ends."""
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
-    given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | loopback | environment
+def _at_work(*module: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A module at work with its arguments, asked to stop when the block ends."""
+    run = [sys.executable, "-m", *module]
+    given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | environment
     with (folder / "told").open("w") as told, subprocess.Popen(run, cwd=folder, env=given, stdout=told, stderr=told) as process:
         try:
             yield process
@@ -73,7 +73,7 @@ def _torchrun(*arguments: str, folder: Path, **environment: str) -> Iterator[sub
 
 def _arguments(params: TrainParams, train: Path, folder: Path) -> list[str]:
     paths = ["--train", str(train), "--gan", str(folder / "gan"), "--scratch", str(folder / "scratch")]
-    return ["-m", "--", "pipeline", "train", "--params", params.model_dump_json(), "--log", "logs/train.log", *paths]
+    return ["pipeline", "train", "--params", params.model_dump_json(), "--log", "logs/train.log", *paths]
 
 
 def _steps(params: TrainParams, train: Path) -> Trainer:
@@ -90,7 +90,8 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
     changes = TRAINING if name == "apart" else VARIANTS[name]
     (tmp_path / "steps.py").write_text(STEPS)
     two = tiny_params(**changes, processes=2)
-    with _torchrun("steps.py", two.model_dump_json(), str(train), str(tmp_path), folder=tmp_path) as process:
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with _at_work(*torchrun, "steps.py", two.model_dump_json(), str(train), str(tmp_path), folder=tmp_path) as process:
         assert process.wait() == 0, (tmp_path / "told").read_text()
     first, second = (torch.load(tmp_path / f"{index}.pt", weights_only=True) for index in (0, 1))
     assert list(first) == list(second)
@@ -111,7 +112,7 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
 
 def test_the_first_alone_writes_and_tells(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**TRAINING, processes=2)
-    with _torchrun(*_arguments(params, train, tmp_path), folder=tmp_path, **{INVOCATION_VARIABLE: "together"}) as process:
+    with _at_work(*_arguments(params, train, tmp_path), folder=tmp_path, **{INVOCATION_VARIABLE: "together"}) as process:
         assert process.wait() == 0, (tmp_path / "told").read_text()
     state = read_checkpoint((tmp_path / "gan" / "checkpoint.pt").read_bytes())
     assert state["images_seen"] == 160
@@ -122,27 +123,37 @@ def test_the_first_alone_writes_and_tells(train: Path, tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "train.log").read_text().count("trained in") == 1
 
 
-def test_stopped_by_a_signal_to_one_of_them_all_stop_and_go_on(train: Path, tmp_path: Path) -> None:
+def test_stopped_by_a_signal_all_stop_and_go_on(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**{**TRAINING, "total_kimg": 1000.0}, processes=2)
 
-    def stopped_after(count: int) -> int:
-        """Images seen when two processes have stopped, by a signal after so many checkpoints of theirs."""
-        with _torchrun(*_arguments(params, train, tmp_path), folder=tmp_path) as process:
+    def stopped_after(count: int, *, one: bool) -> int:
+        """Images seen when both have stopped, by a signal, to one of them or to who started them, after so many checkpoints."""
+        with _at_work(*_arguments(params, train, tmp_path), folder=tmp_path) as process:
             before = newest()
             while process.poll() is None and newest() < before + count * 80:
                 time.sleep(0.01)
-            process.terminate()  # torchrun passes it on
+            (psutil.Process(process.pid).children()[0] if one else process).terminate()
+            assert process.wait() == StoppedError.exit_status, (tmp_path / "told").read_text()
         return newest()
 
     def newest() -> int:
         return max((int(path.name[:10]) for path in (tmp_path / "scratch").rglob("*.pt")), default=0)
 
-    stopped = stopped_after(1)
+    stopped = stopped_after(1, one=False)
     told = (tmp_path / "told").read_text()
     assert "stopped by SIGTERM, all saved" in told
     assert "not foreseen" not in told
-    assert stopped_after(1) > stopped
+    assert stopped_after(1, one=True) > stopped
     assert f"going on from image {stopped}" in (tmp_path / "told").read_text()
+
+
+def test_the_status_is_that_of_who_failed(tmp_path: Path) -> None:
+    params = tiny_params(**TRAINING, processes=2)
+    with _at_work(*_arguments(params, tmp_path / "nowhere", tmp_path), folder=tmp_path) as process:
+        assert process.wait() == 1
+    told = (tmp_path / "told").read_text()
+    assert "dataset.json" in told
+    assert "Traceback" not in told
 
 
 def test_the_number_that_torchrun_started_must_be_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:

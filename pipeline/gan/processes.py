@@ -1,4 +1,4 @@
-"""Processes that train one GAN together, each on its share of every batch; torchrun starts them.
+"""Processes that train one GAN together, each on its share of every batch; `together` starts them, or torchrun.
 
 Gradients are averaged by hand, in one message a network and step, rather than by DistributedDataParallel: that wants one
 forward for each backward and does not go with torch.autograd.grad, where a step here goes several times through two networks,
@@ -16,7 +16,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from pipeline.errors import ParamsError, TrainingError
+from pipeline.errors import ParamsError, StoppedError, TrainingError
 
 T = TypeVar("T")
 
@@ -77,6 +77,29 @@ def _as_training_error() -> Iterator[None]:
         ) from error
 
 
+def together(count: int, module: str, arguments: Sequence[str]) -> int:
+    """Exit status of `python -m module arguments` in `count` processes on this machine, as torchrun starts them.
+
+    torchrun's own is 1 whatever happened. Here it is that of the process that failed first, and where a signal stopped all,
+    that of a stopped stage: torchrun passes the signal on, and waits half a minute for the checkpoint.
+    """
+    from torch.distributed import run as torchrun  # takes a while, and is not for those who train alone
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are here, and no network need know this machine's name
+    # Behind the dashes options are the module's; torchrun would take --log for the beginning of one of its own.
+    start = ["--standalone", "--nproc-per-node", str(count), "-m", "--", module, *arguments]
+    try:
+        torchrun.run(torchrun.get_args_parser().parse_args(start))
+    except SignalException:
+        return StoppedError.exit_status
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode  # as shells tell of a death by signal
+    return 0
+
+
 @contextmanager
 def joined(count: int, device: torch.device) -> Iterator[Processes]:
     """The `count` processes of train.processes, joined while the block runs: by NCCL on GPUs, each its own, by Gloo on CPUs.
@@ -87,7 +110,7 @@ def joined(count: int, device: torch.device) -> Iterator[Processes]:
     if started != count:
         raise ParamsError(
             f"train.processes: {count}, but {started} started; "
-            + (f"use torchrun --nproc-per-node {count} -m -- pipeline train …" if count > 1 else f"set it to {started}")
+            + (f"use torchrun --nproc-per-node {count}" if count > 1 else f"set it to {started}")
         )
     if count == 1:
         yield Processes()
