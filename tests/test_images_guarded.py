@@ -37,6 +37,11 @@ def wrong(item: int) -> int:
     return [][item]
 
 
+def blas_threads(_: int) -> str | None:
+    """With how many threads a process multiplies matrices."""
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
 def pixels(content: bytes) -> int:
     """The number of pixels of a picture, decoded whole."""
     Image.MAX_IMAGE_PIXELS = None
@@ -69,6 +74,12 @@ def test_a_mistake_in_the_work_is_raised_and_not_hidden() -> None:
 
 def test_results_come_in_order_however_many_processes_there_are() -> None:
     assert list(guarded(partial(pow, 2), range(100), LIMITS, 3)) == [2**item for item in range(100)]
+
+
+def test_a_process_is_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert list(guarded(blas_threads, [0], LIMITS, 1)) == ["1"]
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_nothing_in_nothing_out_and_no_process_started(monkeypatch: pytest.MonkeyPatch) -> None:

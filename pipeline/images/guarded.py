@@ -6,13 +6,14 @@ The processes live on from item to item: starting one for each would cost more t
 
 import contextlib
 import itertools
+import os
 import resource
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,6 +26,7 @@ BATCH = 16  # items a process is given at once, to share the cost of handing ove
 AHEAD = 4  # batches under way for each process: what is done early waits for what is late
 # A fork of a large parent would start out with all its memory; a fork of a server that has only imported the work does not.
 FORKS = get_context("forkserver")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,26 @@ def guarded(
     rest = iter(items)
     if not (first := list(itertools.islice(rest, 1))):
         return  # and no process was started
-    FORKS.set_forkserver_preload([_module_of(work)])  # has an effect before the first process only
+    _start_server(_module_of(work))
     pool = _Pool(work, limits, processes)
     try:
         yield from pool.results(itertools.chain(first, rest))
     finally:
         pool.stop()
+
+
+def _start_server(module: str) -> None:
+    """Start what the processes fork from, with `module` imported, unless it runs: each is for one core, and so is its BLAS."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        FORKS.set_forkserver_preload([module])
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _module_of(work: Callable[[Item], Result]) -> str:
