@@ -16,17 +16,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.quality import Judge, Judgement
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import Trainer, chosen_device
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
 from pipeline.store.arrays import read_card, read_split
 from pipeline.store.files import write_json, write_text
-from pipeline.train import NORM_BATCHES_AT_THE_END, passed, save_png
+from pipeline.train import passed, save_png
 
 COLUMNS = 16
 
@@ -63,30 +61,26 @@ def main() -> None:
     options = parser.parse_args()
     params = load_params(options.params).train
     prepare_processor(params.threads)
-    reference, reference_labels = read_split(options.train, "reference_train")
     judge = Judge(load_classifier(options.reference), read_split(options.train, "reference_test")[0])
-    some = np.sort(np.random.default_rng(0).choice(len(reference), min(options.samples, len(reference)), replace=False))
-    floor = judge(reference[some], reference_labels[some])
+    floor = floor_of(judge, options.train, options.samples)
     images, labels = read_split(options.train, "train")
     categories = len(read_card(options.train).categories)
     trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
-    latents = draw_latents(10_000 + params.seed, options.samples, params.network.latent_dim)
-    asked = labels_in_equal_shares(options.samples, categories)
     points: list[tuple[int, Judgement]] = []
     judging_s, started = 0.0, time.process_time()
     for before, after in trainer.steps():
         if passed(before, after, options.every) or after == trainer.total_images:
             stopped = time.process_time()
-            drawn = pictures_of(trainer.measured_average(NORM_BATCHES_AT_THE_END), latents, asked)
-            points.append((after, judge(drawn, asked)))
+            pictures, asked = drawn_by(trainer, categories, options.samples)
+            points.append((after, judge(pictures, asked)))
             sys.stdout.write(f"{points[-1]}\n")
             sys.stdout.flush()
             judging_s += time.process_time() - stopped
     cpu_s = time.process_time() - started - judging_s
-    rows = [drawn[asked == category][:COLUMNS] for category in range(categories)]
+    rows = [pictures[asked == category][:COLUMNS] for category in range(categories)]
     save_png(options.sheet, enlarged(contact_sheet(np.concatenate(rows), COLUMNS), 2))
     plot(options.picture, points, floor)
-    command = f"python -m benchmarks.curve --params {options.params} --every {options.every:g}"
+    command = f"python -m benchmarks.curve --params {options.params} --every {options.every:g} --samples {options.samples}"
     table = [
         f"| {seen:,} | {judged.fd:.3f} | {judged.precision:.3f} | {judged.recall:.3f} | {judged.class_accuracy:.3f} |"
         for seen, judged in points

@@ -20,18 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality import Judge, Judgement
+from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
 from pipeline.errors import TrainingError
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import Trainer, chosen_device
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import TrainParams, load_params
 from pipeline.store.arrays import read_card, read_split
 from pipeline.store.files import write_json, write_text
-from pipeline.train import NORM_BATCHES_AT_THE_END, save_png
+from pipeline.train import save_png
 
 COLLAPSED_RECALL = 0.05  # of the real pictures' neighbourhoods, below which hardly any kind of picture is drawn
 NO_PENALTY = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.0}
@@ -99,11 +97,9 @@ def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns
         blank = np.zeros((categories * columns, *images.shape[1:]), np.uint8)
         return Row(params.network.name, loss, math.nan, None), contact_sheet(blank, columns)
     rate = trainer.images_seen / (time.perf_counter() - started)
-    asked = labels_in_equal_shares(samples, categories)
-    latents = draw_latents(10_000 + params.seed, samples, params.network.latent_dim)
-    drawn = pictures_of(trainer.measured_average(NORM_BATCHES_AT_THE_END), latents, asked)
-    shown = np.concatenate([drawn[asked == label][:columns] for label in range(categories)])
-    return Row(params.network.name, loss, rate, judge(drawn, asked)), contact_sheet(shown, columns)
+    pictures, asked = drawn_by(trainer, categories, samples)
+    shown = np.concatenate([pictures[asked == label][:columns] for label in range(categories)])
+    return Row(params.network.name, loss, rate, judge(pictures, asked)), contact_sheet(shown, columns)
 
 
 def rows_of(rows: list[Row], floor: Judgement) -> Iterator[str]:
@@ -134,10 +130,8 @@ def main() -> None:
     options = parser.parse_args()
     params = load_params(options.params)
     prepare_processor(params.train.threads)
-    images, labels = read_split(options.train, "reference_train")
     judge = Judge(load_classifier(options.reference), read_split(options.train, "reference_test")[0])
-    some = np.sort(np.random.default_rng(0).choice(len(images), min(options.samples, len(images)), replace=False))
-    floor = judge(images[some], labels[some])
+    floor = floor_of(judge, options.train, options.samples)
     rows, lines = [], []
     for network in options.networks:
         sheets = []

@@ -24,18 +24,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.quality import Judge, Judgement
-from pipeline.gan.latents import draw_latents, labels_in_equal_shares
+from benchmarks.quality import SAMPLES, Judge, Judgement, drawn_by
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.sampling import pictures_of
 from pipeline.gan.training import Trainer, chosen_device
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
 from pipeline.store.arrays import read_card, read_split
 from pipeline.store.files import write_text
-from pipeline.train import NORM_BATCHES_AT_THE_END, passed
+from pipeline.train import passed
 
-SAMPLES = 10_000
 SIDE_PX, LATENT_DIM, WIDTH, BATCH, RATE, BETA1 = 64, 100, 64, 64, 2e-4, 0.5
 OURS_EVERY_KIMG = 2.0  # between two looks at whether it is as good
 
@@ -137,13 +134,11 @@ def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int)
 
 def ours(trainer: Trainer, judge: Judge, categories: int, fd: float) -> tuple[float, int, Judgement]:
     """(seconds of training, images seen, what is drawn) when the Fréchet distance first is at most `fd`, or at the end."""
-    latents = draw_latents(10_000, SAMPLES, trainer.params.network.latent_dim)
-    labels = labels_in_equal_shares(SAMPLES, categories)
     spent_s, clock = 0.0, time.perf_counter()
     for before, after in trainer.steps():
         if passed(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:
             spent_s += time.perf_counter() - clock
-            judged = judge(pictures_of(trainer.measured_average(NORM_BATCHES_AT_THE_END), latents, labels), labels)
+            judged = judge(*drawn_by(trainer, categories))
             if judged.fd <= fd:
                 break
             clock = time.perf_counter()

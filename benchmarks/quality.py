@@ -113,9 +113,26 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
     )
 
 
-def _drawn(generator: nn.Module, latent_dim: int, seed: int, categories: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    labels = labels_in_equal_shares(SAMPLES, categories)
-    return pictures_of(generator, draw_latents(10_000 + seed, SAMPLES, latent_dim), labels), labels
+def drawn(
+    generator: nn.Module, latent_dim: int, seed: int, categories: int, samples: int = SAMPLES
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """So many pictures and their labels, in equal shares, of latents that training has not drawn."""
+    labels = labels_in_equal_shares(samples, categories)
+    return pictures_of(generator, draw_latents(10_000 + seed, samples, latent_dim), labels), labels
+
+
+def drawn_by(trainer: Trainer, categories: int, samples: int = SAMPLES) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """`drawn` by the averaged generator as it is now, batch norm measured."""
+    params = trainer.params
+    average = trainer.measured_average(NORM_BATCHES_AT_THE_END)
+    return drawn(average, params.network.latent_dim, params.seed, categories, samples)
+
+
+def floor_of(judge: Judge, train: Path, samples: int = SAMPLES) -> Judgement:
+    """What so many real training pictures score, drawn at random."""
+    images, labels = read_split(train, "reference_train")
+    some = np.sort(np.random.default_rng(0).choice(len(images), min(samples, len(images)), replace=False))
+    return judge(images[some], labels[some])
 
 
 def _save_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
@@ -129,7 +146,7 @@ def judged_recipe(params: TrainParams, train: Path, judge: Judge, sheets: Path) 
         gan, scratch = Path(folder) / "gan", Path(folder) / "scratch"
         cpu_s = _cpu_seconds(lambda: run(params, train=train, gan=gan, scratch=scratch, track=Tracker()))
         generator, card = load_generator(gan, chosen_device(params.device))
-    images, labels = _drawn(generator, card.latent_dim, params.seed, len(card.categories))
+    images, labels = drawn(generator, card.latent_dim, params.seed, len(card.categories))
     _save_sheet(sheets / f"recipe-{params.seed}.png", images, labels)
     return Run("recipe", params.seed, cpu_s, card.images_seen, judge(images, labels))
 
@@ -148,9 +165,9 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
         ("DCGAN", trainer.generator),
         ("DCGAN, averaged", trainer.measured_average(NORM_BATCHES_AT_THE_END)),
     ):
-        drawn, wanted = _drawn(generator, params.network.latent_dim, params.seed, categories)
-        _save_sheet(sheets / f"{name.replace(', ', '-').lower()}-{params.seed}.png", drawn, wanted)
-        runs.append(Run(name, params.seed, cpu_s, trainer.images_seen, judge(drawn, wanted)))
+        pictures, wanted = drawn(generator, params.network.latent_dim, params.seed, categories)
+        _save_sheet(sheets / f"{name.replace(', ', '-').lower()}-{params.seed}.png", pictures, wanted)
+        runs.append(Run(name, params.seed, cpu_s, trainer.images_seen, judge(pictures, wanted)))
     return runs
 
 
@@ -220,8 +237,7 @@ def main() -> None:
     )
     judge = Judge(classifier, reference)
     judge_accuracy = accuracy(classifier.probabilities(reference), reference_labels)
-    some = np.sort(np.random.default_rng(0).choice(len(images), min(SAMPLES, len(images)), replace=False))
-    floor = judge(images[some], labels[some])
+    floor = floor_of(judge, options.train)
     recipes = [params.train.model_copy(update={"seed": seed}) for seed in options.seeds]
     judged = partial(judged_seed, train=options.train, judge=judge, sheets=options.sheets)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

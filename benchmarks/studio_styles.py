@@ -55,7 +55,7 @@ def row_of(
         *_, last = dressed(Order(garment, style, True, True, mode, 1.0, how), weights)
         assert last.picture is not None
         row.append(last.picture)
-        print(f"{name.replace(chr(10), chr(32)):<28} {time.perf_counter() - started:7.1f} s")
+        print(f"{' '.join(name.split()):<28} {time.perf_counter() - started:7.1f} s")
     return row
 
 

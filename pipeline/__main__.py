@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pipeline.errors import AtelierError, StoppedError
+from pipeline.images.guarded import THREAD_VARIABLES
 from pipeline.params import STAGES, TrainParams, load_params, parse_section
 from pipeline.store.tracking import Tracker, spool_of_job
 
@@ -150,5 +151,5 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     # Sums over threads round differently with their number, which Snakemake would otherwise set from --cores.
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "2"))
     sys.exit(main(sys.argv[1:]))

@@ -26,7 +26,7 @@ BATCH = 16  # items a process is given at once, to share the cost of handing ove
 AHEAD = 4  # batches under way for each process: what is done early waits for what is late
 # A fork of a large parent would start out with all its memory; a fork of a server that has only imported the work does not.
 FORKS = get_context("forkserver")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def guarded(
 
 def _start_server(module: str) -> None:
     """Start what the processes fork from, with `module` imported, unless it runs: each is for one core, and so is its BLAS."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         FORKS.set_forkserver_preload([module])
         forkserver.ensure_running()
