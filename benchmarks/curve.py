@@ -17,8 +17,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
+from pipeline.gan.devices import chosen_device
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import Trainer, chosen_device
+from pipeline.gan.training import Trainer
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params

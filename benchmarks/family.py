@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
 from pipeline.errors import TrainingError
+from pipeline.gan.devices import chosen_device
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import Trainer, chosen_device
+from pipeline.gan.training import Trainer
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import TrainParams, load_params

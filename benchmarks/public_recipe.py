@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.quality import SAMPLES, Judge, Judgement, drawn_by
+from pipeline.gan.devices import chosen_device
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import Trainer, chosen_device
+from pipeline.gan.training import Trainer
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
 from pipeline.store.arrays import read_card, read_split

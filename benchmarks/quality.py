@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.gan.checkpoints import load_generator
+from pipeline.gan.devices import chosen_device
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import Trainer, chosen_device
+from pipeline.gan.training import Trainer
 from pipeline.images.sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, train_classifier
 from pipeline.metrics.frechet import frechet_distance_of_features

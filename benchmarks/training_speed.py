@@ -24,11 +24,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from pipeline.gan.devices import chosen_device, chosen_precision
 from pipeline.gan.forecast import forecast
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import Trainer, chosen_device, chosen_precision
+from pipeline.gan.training import Trainer
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import TrainParams, load_params
 from pipeline.store.arrays import read_card, read_split
@@ -38,7 +39,9 @@ from pipeline.store.tracking import Tracker
 from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-PEAK_SIDE, PEAK_CHANNELS, PEAK_BATCH, PEAK_TRIES = 32, 128, 64, 5
+PEAK_TRIES = 5
+PEAK_SIDE, PEAK_CHANNELS, PEAK_BATCH, PEAK_MATRIX = 32, 128, 64, 2048
+PEAK_SIDE_OF_GPU, PEAK_MATRIX_OF_GPU = 128, 8192  # what is large to a processor is little to a GPU
 # Operations by what they are for; the first part of a name that is found decides.
 KINDS = {
     "convolution": ("convolution", "conv"),
@@ -204,14 +207,15 @@ def _best_s(work: Callable[[], object], device: torch.device) -> float:
 def peaks(precision: str, device: torch.device) -> dict[str, float]:
     """Operations a second of one large matrix product, and of one large 3×3 convolution forwards and backwards."""
     dtype = HALVES.get(precision, torch.float32)
-    side = 2048
+    gpu = device.type == "cuda"
+    side, map_side = (PEAK_MATRIX_OF_GPU, PEAK_SIDE_OF_GPU) if gpu else (PEAK_MATRIX, PEAK_SIDE)
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     conv = torch.nn.Conv2d(PEAK_CHANNELS, PEAK_CHANNELS, 3, padding=1, bias=False, device=device, dtype=dtype)
     conv = conv.to(memory_format=torch.channels_last)
-    entering = torch.randn(PEAK_BATCH, PEAK_CHANNELS, PEAK_SIDE, PEAK_SIDE, device=device, dtype=dtype)
+    entering = torch.randn(PEAK_BATCH, PEAK_CHANNELS, map_side, map_side, device=device, dtype=dtype)
     entering = entering.contiguous(memory_format=torch.channels_last).requires_grad_()
     leaving = torch.randn_like(entering)
-    flops = 3 * 2 * PEAK_BATCH * PEAK_SIDE**2 * PEAK_CHANNELS**2 * 9
+    flops = 3 * 2 * PEAK_BATCH * map_side**2 * PEAK_CHANNELS**2 * 9
     return {
         "matrix product": 2 * side**3 / _best_s(lambda: left @ right, device),
         "convolution": flops / _best_s(lambda: conv(entering).backward(leaving), device),

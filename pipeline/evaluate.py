@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -16,10 +15,9 @@ from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
+from pipeline.gan.devices import chosen_device, device_name, prepare_device
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares, spherical_walk
-from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import chosen_device, device_name
 from pipeline.images.neighbours import Limits
 from pipeline.images.sheets import contact_sheet
 from pipeline.metrics import classifier as classifiers
@@ -294,9 +292,7 @@ def run(
     track.dataset(
         "reference_test", data.sha256["reference_test"], train, context="evaluation", profile=data.profile("reference_test")
     )
-    prepare_processor(params.threads)
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    prepare_device(device, params.threads)
     real = real_pictures(train)
     if len(real.test.images) < params.samples // 2:
         log.warning("only %d reference pictures for %d samples: distances are biased", len(real.test.images), params.samples)

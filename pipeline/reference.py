@@ -5,10 +5,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from pipeline.gan.processor import prepare_processor
-from pipeline.gan.training import chosen_device, chosen_precision, device_name
+from pipeline.gan.devices import chosen_device, chosen_precision, device_name, prepare_device
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
 from pipeline.metrics.memorisation import prints_of
@@ -32,9 +30,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
     for split in ("reference_train", "reference_test"):
         track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
     weights = extractors.inception_weights(params.inception_weights, scratch)
-    prepare_processor(params.threads)
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    prepare_device(device, params.threads)
     floor_count = min(params.floor_pictures, len(real.train.images))
     floor_rows = np.random.default_rng(params.seed).choice(len(real.train.images), floor_count, replace=False)
     noise = np.random.default_rng(params.seed).integers(

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import shutil
 import signal
 import time
@@ -24,13 +23,13 @@ from tqdm import tqdm
 
 from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.devices import chosen_device, device_name, prepare_device
 from pipeline.gan.forecast import forecast, told_forecast
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.processes import Processes, joined
-from pipeline.gan.processor import prepare_processor
 from pipeline.gan.sampling import pictures_of
 from pipeline.gan.sliced import sliced_wasserstein
-from pipeline.gan.training import HISTORY_COLUMNS, Trainer, chosen_device, device_name
+from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import AugmentParams, TrainParams
@@ -330,14 +329,6 @@ class Training:
         return newest_checkpoint(self.folder)
 
 
-def _prepare(device: torch.device, params: TrainParams) -> None:
-    if device.type == "cpu":
-        prepare_processor(params.threads)
-    else:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-        torch.use_deterministic_algorithms(True, warn_only=True)
-
-
 def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
     """What `run` would take, as lines: from a few steps on the pictures in `train` or, before there are any, on noise."""
     if (train / "dataset.json").exists():
@@ -353,7 +344,7 @@ def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
             f"noise of {categories} categories, for {train} is not there yet: its pictures count neither as memory nor as disk"
         )
     device = chosen_device(params.device)
-    _prepare(device, params)
+    prepare_device(device, params.threads)
     trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
     found = forecast(trainer, NORM_BATCHES_OF_A_SAMPLE)
     where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
@@ -382,7 +373,7 @@ def _run(
     images, labels = read_split(train, "train")
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
-    _prepare(device, params)
+    prepare_device(device, params.threads)
     attributes = read_attributes(train) if params.condition == "attributes" else None
     trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes)
     folder = scratch / run_identity(params, train)

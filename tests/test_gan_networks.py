@@ -4,12 +4,22 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import TrainingError
 from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator, build_generator
+from pipeline.gan.networks.convolution import _Convolution, inputs_alone
 from pipeline.gan.networks.parts import channels_by_level, coarsest_grid, minibatch_deviation
-from pipeline.gan.networks.stylegan2 import Blur, ModulatedConv, ScaledConv, Stylegan2Generator
+from pipeline.gan.networks.stylegan2 import (
+    ModulatedConv,
+    Resampled,
+    ScaledConv,
+    StyledLayer,
+    Stylegan2Generator,
+    activated,
+    doubling,
+)
 
 ARGUMENTS: dict[str, Any] = {"width": 4, "max_width": 16}
 GENERATOR: dict[str, dict[str, Any]] = {
@@ -110,31 +120,86 @@ def test_truncation_pulls_latents_only_outside_training(name: str) -> None:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_a_modulated_convolution_is_one_with_modulated_weights(up: bool) -> None:
+def test_a_styled_layer_is_a_convolution_with_modulated_weights(up: bool) -> None:
     torch.manual_seed(0)
-    conv = ModulatedConv(3, 5, 3, 4, up=up)
-    x, style = torch.randn(2, 3, 8, 8), torch.randn(2, 4)
+    size = (16, 16) if up else (8, 8)
+    layer = StyledLayer(3, 5, 4, size, up=up)
+    nn.init.normal_(layer.bias)
+    nn.init.constant_(layer.strength, 0.3)
+    conv = layer.conv
+    x, style, noise = torch.randn(2, 3, 8, 8), torch.randn(2, 4), torch.randn(2, 1, *size)
     weights = conv.weight * conv.affine(style)[:, None, :, None, None] * conv.scale  # equation 1
     weights = weights / (weights.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8).sqrt()  # equation 3
     expected = []
     for one, weight in zip(x, weights, strict=True):
         if up:
-            expected.append(Blur(2, gain=4.0)(functional.conv_transpose2d(one[None], weight.transpose(0, 1), stride=2)))
+            expected.append(4 * _blurred(functional.conv_transpose2d(one[None], weight.transpose(0, 1), stride=2), 1))
         else:
             expected.append(functional.conv2d(one[None], weight, padding=1))
-    torch.testing.assert_close(conv(x, style), torch.cat(expected))
-    assert conv(x, style).shape[2:] == ((16, 16) if up else (8, 8))
+    summed = torch.cat(expected) + noise * layer.strength + layer.bias[:, None, None]  # figure 2 (c)
+    torch.testing.assert_close(layer(x, style, noise), activated(summed))
 
 
 def test_layers_start_with_unit_deviation() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 32, 32, 32)
-    assert ScaledConv(32, 64, 3)(x)[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
-    assert ModulatedConv(32, 64, 3, 8)(x, torch.randn(4, 8))[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
-    even = torch.ones(1, 32, 16, 16)
-    assert Blur(3)(even)[:, :, 2:-2, 2:-2].allclose(torch.ones(()))  # a filter that keeps what is flat
-    assert ScaledConv(32, 8, 1, down=True)(x).shape == (4, 8, 16, 16)
-    assert ScaledConv(32, 8, 3, down=True)(x).shape == (4, 8, 16, 16)
+    assert ScaledConv(32, 64, 3, gain=1.0)(x)[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
+    modulated = ModulatedConv(32, 64, 3, 8)
+    maps, scales = modulated(x, torch.randn(4, 8))
+    maps = maps * modulated.demodulation(scales)[:, :, None, None]
+    assert maps[:, :, 1:-1, 1:-1].std().item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (3, 2, 0), (1, 1, 0)])
+def test_a_convolution_for_gpus_is_torchs_and_so_are_its_derivatives(
+    kernel: int, stride: int, padding: int, transposed: bool
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 8, 7, dtype=torch.float64).requires_grad_()
+    shape = (3, 5, kernel, kernel) if transposed else (5, 3, kernel, kernel)
+    weight = torch.randn(shape, dtype=torch.float64).requires_grad_()
+    theirs = functional.conv_transpose2d if transposed else functional.conv2d
+    found = []
+    for result in (
+        _Convolution.apply(x, weight, stride, padding, transposed),
+        theirs(x, weight, stride=stride, padding=padding),
+    ):
+        with inputs_alone():
+            (at_input,) = torch.autograd.grad(result.square().sum(), x, create_graph=True)
+        twice = torch.autograd.grad(at_input.square().sum(), (x, weight), retain_graph=True)
+        found.append([result, at_input, *twice, *torch.autograd.grad(result.sin().sum(), (x, weight))])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_a_weights_gradient_can_be_differentiated_too() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64).requires_grad_()
+    weight = torch.randn(4, 3, 3, 3, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda *inputs: _Convolution.apply(*inputs, 2, 1, False), (x, weight))
+
+
+def _blurred(x: torch.Tensor, padding: int) -> torch.Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 4, 4)
+    return functional.conv2d(x, kernel, padding=padding, groups=x.shape[1])
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(("kernel", "padding"), [(1, 1), (3, 2)])
+def test_maps_are_blurred_before_they_are_halved(kernel: int, padding: int, memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 16, 12).contiguous(memory_format=memory_format)
+    conv = ScaledConv(8, 6, kernel, gain=0.7, down_from=(16, 12), bias=False)
+    expected = functional.conv2d(_blurred(x, padding), conv.weight * 0.7 / (8 * kernel**2) ** 0.5, stride=2)
+    torch.testing.assert_close(conv(x), expected)
+    assert expected.shape == (4, 6, 8, 6)
+
+
+def test_pictures_are_doubled_bilinearly() -> None:
+    pictures = torch.randn(2, 3, 5, 7)
+    expected = functional.interpolate(pictures, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(Resampled(doubling(5), doubling(7))(pictures), expected)
 
 
 def _styled(**more: Any) -> Stylegan2Generator:

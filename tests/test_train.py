@@ -21,9 +21,10 @@ from safetensors.torch import load_file
 
 from pipeline.errors import DivergedError, ParamsError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import load_generator
+from pipeline.gan.devices import chosen_precision
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.sampling import pictures_of
-from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, chosen_precision, epoch_order, rate_scale
+from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, epoch_order, rate_scale
 from pipeline.params import TrainParams
 from pipeline.store.arrays import read_card, write_attributes, write_card
 from pipeline.store.checkpoints import read_checkpoint
@@ -253,8 +254,8 @@ def _assert_same_gradients(one: Trainer, other: Trainer) -> None:
         pairs = zip(getattr(one, network).named_parameters(), getattr(other, network).parameters(), strict=True)
         for (name, weights), others in pairs:
             if weights.grad is not None:
-                largest = float(weights.grad.abs().max())
-                assert torch.allclose(weights.grad, others.grad, rtol=0, atol=1e-4 * largest + 1e-9), (network, name)
+                largest = float(weights.grad.abs().max())  # 0 for a bias that a relativistic loss does not see
+                assert torch.allclose(weights.grad, others.grad, rtol=0, atol=1e-4 * largest + 1e-7), (network, name)
 
 
 def _gradient(network: torch.nn.Module) -> torch.Tensor:
@@ -543,11 +544,3 @@ def test_compiled_networks_are_the_networks(train: Path, monkeypatch: pytest.Mon
     expected, state = plain.state(), compiled.state()
     assert list(expected) == list(state)
     assert all(torch.equal(expected[key], state[key]) for key in expected)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_training_on_cuda(train: Path, tmp_path: Path) -> None:
-    run(tiny_params(device="cuda"), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
-    assert (tmp_path / "gan" / "generator.safetensors").exists()
-    assert (tmp_path / "gan" / "samples" / "00000400.png").exists()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 ROOM = 1100 * 1024  # bytes left on the full disk: for a checkpoint and a half
 
 # Training in children forked from one process, lest most of each life go into importing torch. Prints kills, and whether the
-# bytes at the end of each training were those of the first, undisturbed one.
+# bytes at the end of each training were those of the first, undisturbed one, after so many kills at least.
 KILLING = """
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
@@ -31,7 +31,7 @@ from pipeline.params import parse_section
 from pipeline.store.tracking import Tracker
 from tests.training import hashes
 
-section, data, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+section, data, folder, wanted = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 moments = random.Random(0)
 
 def begin(name):
@@ -45,9 +45,9 @@ start = time.monotonic()
 os.waitpid(begin("undisturbed"), 0)
 whole_s = time.monotonic() - start
 expected, kills, ends = hashes(folder / "undisturbed"), 0, []
-while kills < 30 or not ends:
+while kills < wanted or not ends:
     child = begin("gan")
-    if kills < 30:
+    if kills < wanted:
         time.sleep(moments.uniform(0, whole_s / 3))
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -93,7 +93,8 @@ except StoppedError:
 """
 
 
-def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def in_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `program` with `arguments` in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -114,7 +115,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_thirty_times_the_bytes_are_those_of_an_undisturbed_training(
     changes: dict[str, Any], train: Path, tmp_path: Path
 ) -> None:
-    done = _python(KILLING, tiny_params(**changes).model_dump_json(), str(train), str(tmp_path))
+    done = in_python(KILLING, tiny_params(**changes).model_dump_json(), str(train), str(tmp_path), "30")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["kills"] == 30
@@ -127,7 +128,7 @@ def test_killed_thirty_times_the_bytes_are_those_of_an_undisturbed_training(
 def test_a_compiled_training_goes_on_to_the_same_bytes(name: str, train: Path, tmp_path: Path) -> None:
     params = tiny_params(**VARIANTS.get(name, {}), compile=True)
     for folder, last in (("whole", "go"), ("parted", "stop"), ("parted", "go")):
-        done = _python(STOPPING, params.model_dump_json(), str(train), str(tmp_path / folder), last)
+        done = in_python(STOPPING, params.model_dump_json(), str(train), str(tmp_path / folder), last)
         assert done.returncode == (75 if last == "stop" else 0), done.stderr
     found = hashes(tmp_path / "parted" / "gan")
     assert found == hashes(tmp_path / "whole" / "gan")
@@ -141,7 +142,7 @@ def test_short_memory_is_one_line_that_names_the_parameter_to_lower(train: Path,
     large = tiny_params(
         batch_size=16384, network={**tiny_params().network.model_dump(), "generator_width": 64, "max_width": 64}
     )
-    done = _python(SHORT_OF_MEMORY, *_arguments(large, train, tmp_path))
+    done = in_python(SHORT_OF_MEMORY, *_arguments(large, train, tmp_path))
     assert done.returncode == 1, done.stderr
     assert "out of memory with train.batch_size 16384 and train.accumulate 1; raise train.accumulate" in done.stderr
     assert "Traceback" not in done.stderr

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from pipeline.gan.devices import sent
+
 SCALE_DEVIATION = 0.2  # of log2 of a scale, isotropic and anisotropic
 SHIFT = 0.125  # of the side: largest whole shift, deviation of a fractional one
 BRIGHTNESS_DEVIATION, CONTRAST_DEVIATION, SATURATION_DEVIATION = 0.2, 0.5, 1.0
@@ -87,9 +89,9 @@ def geometry(height: int, width: int, draws: _Draws) -> Tensor:
 def warped(x: Tensor, matrices: Tensor) -> Tensor:
     """`x` NCHW resampled at the places `matrices` (N, 3, 3) name, bilinearly; beyond its edge a picture is mirrored."""
     channels, height, width = x.shape[1:]
-    rows, columns = torch.meshgrid(_from_middle(height), _from_middle(width), indexing="ij")
-    places = torch.stack([columns.flatten(), rows.flatten(), torch.ones(height * width)])  # (3, HW)
-    across, down, _ = (matrices @ places).to(x.device).unbind(dim=1)  # (N, HW) each
+    rows, columns = torch.meshgrid(_from_middle(height, x.device), _from_middle(width, x.device), indexing="ij")
+    places = torch.stack([columns.flatten(), rows.flatten(), torch.ones_like(rows).flatten()])  # (3, HW)
+    across, down, _ = (sent(matrices, x.device) @ places).unbind(dim=1)  # (N, HW) each
     across, down = across + (width - 1) / 2, down + (height - 1) / 2
     flat = x.flatten(2)
     result = torch.zeros_like(flat)
@@ -99,13 +101,13 @@ def warped(x: Tensor, matrices: Tensor) -> Tensor:
             share = (1 - (across - column).abs()) * (1 - (down - row).abs())
             index = _mirrored(row, height) * width + _mirrored(column, width)
             # gather, not grid_sample, whose backward has no derivative
-            result = result + flat.gather(2, index[:, None].expand(-1, channels, -1)) * share[:, None].to(x.dtype)
+            result = result + flat.gather(2, index[:, None].expand(-1, channels, -1)) * share[:, None]
     return result.reshape(x.shape)
 
 
-def _from_middle(size: int) -> Tensor:
+def _from_middle(size: int, device: torch.device) -> Tensor:
     """Places along a side, in pixels from its middle."""
-    return torch.arange(size) - (size - 1) / 2
+    return torch.arange(size, device=device) - (size - 1) / 2
 
 
 def _mirrored(places: Tensor, size: int) -> Tensor:
@@ -121,8 +123,8 @@ def colours(x: Tensor, draws: _Draws) -> Tensor:
     if x.shape[1] == 3:
         inverted, hue = draws.whole(0, 1), draws.uniform(-math.pi, math.pi, 0.0)
         saturation = torch.exp2(draws.normal(SATURATION_DEVIATION))
-        x = torch.einsum("nij,njhw->nihw", _turned_colours(inverted, hue, saturation).to(x), x)
-    return (x + brightness[:, None, None, None].to(x)) * contrast[:, None, None, None].to(x)
+        x = torch.einsum("nij,njhw->nihw", sent(_turned_colours(inverted, hue, saturation), x.device), x)
+    return (x + sent(brightness, x.device)[:, None, None, None]) * sent(contrast, x.device)[:, None, None, None]
 
 
 def _turned_colours(inverted: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:

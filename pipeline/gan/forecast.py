@@ -107,8 +107,9 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
         for _ in range(period):
             trainer.step()
 
-    with torch.compiler.set_stance("force_eager"):  # compiled code is no operations to count
-        training_flops = _flops(one_period) * params.processes / (period * trainer.images_a_step)
+    trainer.eager = True  # neither compiled code nor graphs are operations to count
+    training_flops = _flops(one_period) * params.processes / (period * trainer.images_a_step)
+    trainer.eager = False
     drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
     for _ in range(WARM_UP_STEPS):
         trainer.step()

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from pipeline.gan.networks.convolution import inputs_alone
+
 
 @dataclass(frozen=True)
 class AdversarialLoss:
@@ -48,7 +50,8 @@ def gradient_square_norms(scores: Tensor, pictures: Tensor, scale: Tensor | floa
     A score that also depends on its neighbours in the batch counts with all of them. `scale` is what the gradient is multiplied
     by on its way and divided by at its end, so that half precision holds it.
     """
-    (gradients,) = torch.autograd.grad(scores.sum() * scale, pictures, create_graph=True)
+    with inputs_alone():
+        (gradients,) = torch.autograd.grad(scores.sum() * scale, pictures, create_graph=True)
     return (gradients.float() / scale).square().sum(dim=(1, 2, 3))
 
 
@@ -83,7 +86,8 @@ def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor, scale: Te
     lengths do not depend on the size; `scale` as in gradient_square_norms.
     """
     along = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
-    (gradients,) = torch.autograd.grad(along * scale, styles, create_graph=True)
+    with inputs_alone():
+        (gradients,) = torch.autograd.grad(along * scale, styles, create_graph=True)
     return (gradients.float() / scale).square().sum(dim=2).mean(dim=1).sqrt()
 
 

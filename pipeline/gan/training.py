@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from pipeline.errors import DivergedError, ParamsError, TrainingError
 from pipeline.gan.ada import adaptively_augmented, adjusted
+from pipeline.gan.devices import Underway, chosen_precision, random_there, sent
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
+from pipeline.gan.graphs import Graphed
 from pipeline.gan.latents import draw_latents
 from pipeline.gan.losses import (
     LOSSES,
@@ -68,30 +70,6 @@ class MicroBatch:
     @property
     def condition(self) -> tuple[Tensor, Tensor | None]:
         return self.labels, self.attributes
-
-
-def chosen_device(wanted: str, section: str = "train") -> torch.device:
-    """The device of that name; for `auto` CUDA where there is one. Raises ParamsError, which names the section."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ParamsError(f"{section}.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def device_name(device: torch.device) -> str:
-    """What a reader of a run calls it: cpu, or the GPU's name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def chosen_precision(wanted: str, device: torch.device) -> str:
-    """`fp32`, `bf16` or `fp16`; for `auto` one of the first two, by what the processor says it can, not by timing, so that a
-    machine always chooses alike.
-    """
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    can = torch.cpu.get_capabilities()
-    return "bf16" if can.get("amx_bf16") or can.get("avx512_bf16") else "fp32"
 
 
 def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float:
@@ -185,10 +163,18 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         if params.compile:
             _want_compiler(device)
-        # Beside the networks, not in their place: checkpoints keep their keys, and what is differentiated twice, which compiled
-        # code cannot be, goes through the networks themselves.
-        self._generate = torch.compile(self.generator, dynamic=False) if params.compile else self.generator
-        self._discriminate = torch.compile(self.discriminator, dynamic=False) if params.compile else self.discriminator
+        # Beside the networks, not in their place: checkpoints keep their keys, and what is differentiated twice, which neither
+        # compiled code nor graphs can be, goes through the networks themselves.
+        self._generate: Callable[..., Tensor] = self.generator
+        self._discriminate: Callable[..., Tensor] = self.discriminator
+        if params.compile:
+            self._generate, self._discriminate = (
+                torch.compile(network, dynamic=False) for network in (self.generator, self.discriminator)
+            )
+        elif device.type == "cuda" and self._calls_once():
+            half = AUTOCAST.get(self.precision)
+            self._generate, self._discriminate = Graphed(self.generator, half), Graphed(self.discriminator, half)
+        self.eager = False  # whether the networks themselves are called at all times, as for counting what they do
         betas = (params.beta1, params.beta2)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), params.generator_rate, betas, fused=True)
         self.discriminator_optimiser = torch.optim.Adam(
@@ -202,9 +188,18 @@ class Trainer:
         self.rate_factor = 1.0
         self.ada_p = 0.0
         self._signs, self._sign_steps = torch.zeros((), device=device), 0
+        self._signs_before: Underway | None = None
         self.images_seen = 0
         self.history: list[list[float]] = []
         self._forget_sums()
+
+    def _calls_once(self) -> bool:
+        """Whether a step without penalty calls each network once before it goes backwards, as graphs want it.
+
+        Not for every part of a batch, nor for real and generated pictures apart. With several processes graphs are untried.
+        """
+        parts = self.params.accumulate * self.processes.count
+        return parts == 1 and not self.normalises_over_batch and not self.loss.pairs
 
     @property
     def total_images(self) -> int:
@@ -248,9 +243,9 @@ class Trainer:
     ) -> Tensor:
         """Scores (N,) of what the discriminator sees of `pictures`."""
         seen = augmented(pictures, self.params.diffaugment, random)
-        seen = adaptively_augmented(seen, self.ada_p, random)
+        seen = adaptively_augmented(seen, self.ada_p, random).contiguous(memory_format=self.memory_format)
         with self._autocast():
-            discriminate = self.discriminator if differentiable_twice else self._discriminate
+            discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
             return discriminate(seen, *condition).float()
 
     def _next_batch(self) -> list[MicroBatch]:
@@ -269,9 +264,9 @@ class Trainer:
         return [
             MicroBatch(
                 self._pictures(rows[here]),
-                torch.from_numpy(self._conditions[rows[here]]).to(self.device),
-                latents[here].to(self.device),
-                None if attributes is None else attributes[here].to(self.device),
+                sent(torch.from_numpy(self._conditions[rows[here]]), self.device),
+                sent(latents[here], self.device),
+                None if attributes is None else sent(attributes[here], self.device),
                 None if drawn is None else drawn.of(here),
                 random,
             )
@@ -279,7 +274,7 @@ class Trainer:
         ]
 
     def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
-        pictures = torch.from_numpy(self.images[rows]).to(self.device).permute(0, 3, 1, 2)
+        pictures = sent(torch.from_numpy(self.images[rows]), self.device).permute(0, 3, 1, 2)
         return to_unit_range(pictures).contiguous(memory_format=self.memory_format)
 
     def _random_of_parts(self, parts: int) -> list[torch.Generator]:
@@ -297,7 +292,8 @@ class Trainer:
         """Pictures of the part's latents and labels, as the generator draws them in training."""
         drawn = () if part.drawn is None else (part.drawn,)
         with self._autocast():
-            return self._generate(part.latents, *part.condition, *drawn).float()
+            generate = self.generator if self.eager else self._generate
+            return generate(part.latents, *part.condition, *drawn).float()
 
     def _path_penalty(self, part: MicroBatch, network: Stylegan2Params) -> Tensor:
         """Path-length regularisation over the first half of the part; zero on the steps between."""
@@ -309,7 +305,7 @@ class Trainer:
         attributes = None if part.attributes is None else part.attributes[:half]
         with self._autocast():
             pictures, styles = self.generator.pictures_and_styles(part.latents[:half], part.labels[:half], attributes, drawn)
-        directions = torch.randn(pictures.shape, generator=part.random).to(self.device)
+        directions = torch.randn(pictures.shape, generator=random_there(part.random, self.device), device=self.device)
         lengths = path_lengths(pictures.float(), styles, directions, self._scale(self.generator_scaler, half))
         mean = lengths.detach().mean()
         if self.generator_scaler.is_enabled():
@@ -340,7 +336,7 @@ class Trainer:
         if penalties.r2_gamma:
             penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake, scale), penalties.r2_gamma)
         if penalties.gradient_penalty:
-            shares = torch.rand(len(real), generator=part.random).to(self.device)
+            shares = sent(torch.rand(len(real), generator=part.random), self.device)
             middle = between(real.detach(), fake.detach(), shares).requires_grad_()
             middle_scores = self._scores(middle, part.condition, part.random, differentiable_twice=True)
             square = gradient_square_norms(middle_scores, middle, scale)
@@ -400,15 +396,20 @@ class Trainer:
                 weights.clamp_(-limit, limit)
 
     def _adjust_ada(self, mean_sign: Tensor) -> None:
-        """Note the mean sign of real scores and, every ada.interval steps, move p by them; Karras et al. 2020, section 2.4."""
+        """Note the mean sign of real scores and, every ada.interval steps, move p by them; Karras et al. 2020, section 2.4.
+
+        By those of the interval before, so that no GPU is waited for.
+        """
         ada = self.params.ada
         if ada is None:
             return
         self._signs = self._signs + mean_sign
         self._sign_steps += 1
         if self._sign_steps == ada.interval:
-            step = self.params.batch_size * ada.interval / (ada.ramp_kimg * 1000)
-            self.ada_p = adjusted(self.ada_p, float(self._signs) / ada.interval, ada.target, step)
+            if self._signs_before is not None:
+                step = self.params.batch_size * ada.interval / (ada.ramp_kimg * 1000)
+                self.ada_p = adjusted(self.ada_p, float(self._signs_before.arrived()) / ada.interval, ada.target, step)
+            self._signs_before = Underway(self._signs)
             self._signs, self._sign_steps = torch.zeros_like(self._signs), 0
 
     def _generator_gradient(self, part: MicroBatch, kept: Tensor | None) -> Tensor:
@@ -517,6 +518,8 @@ class Trainer:
             "mean_path": self.mean_path,
             "ada": torch.tensor([self.ada_p, self._sign_steps], dtype=torch.float64),
             "signs": self._signs,
+            # None of them before the first interval is over.
+            "signs_before": self._signs.new_zeros(0) if self._signs_before is None else self._signs_before.arrived()[None],
         }
         for name, network in self._networks().items():
             state |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -539,6 +542,7 @@ class Trainer:
         self.mean_path = state["mean_path"].to(self.device)
         self.ada_p, self._sign_steps = float(state["ada"][0]), int(state["ada"][1])
         self._signs = state["signs"].to(self.device)
+        self._signs_before = Underway(state["signs_before"][0]) if len(state["signs_before"]) else None
         for name, network in self._networks().items():
             network.load_state_dict(_under(name, state))
         for name, optimiser in self._optimisers().items():

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.gan.devices import Underway
 from pipeline.params import WatchdogParams
 
 PATIENCE_ROWS = 3  # of the history, one after the other, before something is an event
@@ -42,23 +43,15 @@ class FiniteCheck:
 
     def __init__(self, device: torch.device) -> None:
         self._at_once = device.type == "cpu"
-        self._asked: tuple[Tensor, torch.cuda.Event] | None = None
+        self._asked: Underway | None = None
 
     def all_finite(self, numbers: Tensor) -> bool:
         """Whether `numbers`, on a GPU those of the call before, hold neither NaN nor infinity."""
-        finite = torch.isfinite(numbers).all()
+        asked = Underway(torch.isfinite(numbers).all())
         if self._at_once:
-            return bool(finite)
-        before = self._asked
-        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
-        answer.copy_(finite, non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        self._asked = (answer, arrived)
-        if before is None:
-            return True
-        before[1].synchronize()
-        return bool(before[0])
+            return bool(asked.arrived())
+        before, self._asked = self._asked, asked
+        return before is None or bool(before.arrived())
 
 
 def is_finite(state: dict[str, Tensor]) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.gan.networks.convolution import Conv2d
 from pipeline.gan.networks.parts import (
     CONVOLUTIONS,
     SLOPE,
@@ -66,9 +67,9 @@ class DcganDiscriminator(nn.Module):
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         channels = channels_by_level(width, max_width, doublings)[::-1]
         self.class_map = ConditionEmbedding(categories, shape.height * shape.width, attributes)
-        layers: list[nn.Module] = [nn.Conv2d(shape.channels + 1, channels[0], 4, 2, 1), nn.LeakyReLU(SLOPE)]
+        layers: list[nn.Module] = [Conv2d(shape.channels + 1, channels[0], 4, 2, 1), nn.LeakyReLU(SLOPE)]
         for narrow, wide in pairwise(channels):
-            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(SLOPE)]
+            layers += [Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * grid_width, 1))
         _start_as_dcgan(self)
 

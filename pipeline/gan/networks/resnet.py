@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.gan.networks.convolution import Conv2d
 from pipeline.gan.networks.parts import (
     CONVOLUTIONS,
     SLOPE,
@@ -114,9 +115,9 @@ class ResnetDiscriminator(nn.Module):
         entering = [shape.channels, *channels[:-1]]
         self.stddev_group = stddev_group
         self.downs = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 4, stride=2, padding=1) for narrow, wide in zip(entering, channels, strict=True)
+            Conv2d(narrow, wide, 4, stride=2, padding=1) for narrow, wide in zip(entering, channels, strict=True)
         )
-        self.residuals = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=1) for wide in channels)
+        self.residuals = nn.ModuleList(Conv2d(wide, wide, 3, padding=1) for wide in channels)
         features = channels[-1] * (height * grid_width + (1 if stddev_group else 0))
         self.hidden = nn.Linear(features, HIDDEN_DIM)
         self.score = nn.Linear(HIDDEN_DIM, 1)

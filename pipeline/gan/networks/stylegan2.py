@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.gan.devices import random_there, sent
+from pipeline.gan.networks.convolution import convolved, transposed
 from pipeline.gan.networks.parts import (
     SLOPE,
     ConditionEmbedding,
@@ -27,11 +29,19 @@ from pipeline.gan.networks.parts import (
 MAPPING_RATE = 0.01  # of the mapping's layers; Karras et al. 2019 (StyleGAN), appendix C
 MEAN_DECAY = 0.995  # of the moving mean of a category's styles, a picture
 SMALL = 1e-8
+# What keeps the deviation through a leaky rectifier. Before it or after is the same: where maps are large it is multiplied into
+# the weights and biases before, which are small.
+GAIN = math.sqrt(2)
 
 
 def activated(x: Tensor) -> Tensor:
     """Leaky rectifier that keeps the deviation of what comes in."""
-    return functional.leaky_relu(x, SLOPE) * math.sqrt(2)
+    return rectified(x) * GAIN
+
+
+def rectified(x: Tensor) -> Tensor:
+    """Leaky rectifier of what was multiplied by GAIN before."""
+    return functional.leaky_relu(x, SLOPE)
 
 
 def unit_length(x: Tensor) -> Tensor:
@@ -54,72 +64,107 @@ class ScaledLinear(nn.Module):
 
 
 class ScaledConv(nn.Module):
-    """Convolution with W / √fan-in that keeps the side, or halves it after a low-pass filter."""
+    """gain · (convolution with W / √fan-in + b) that keeps the side, or halves it after a low-pass filter."""
 
-    def __init__(self, entering: int, leaving: int, kernel: int, *, down: bool = False, bias: bool = True) -> None:
+    def __init__(
+        self,
+        entering: int,
+        leaving: int,
+        kernel: int,
+        *,
+        gain: float,
+        down_from: tuple[int, int] | None = None,
+        bias: bool = True,
+    ) -> None:
+        """`down_from` is the size of what comes in, where it is halved."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(leaving)) if bias else None
-        self.scale = 1 / math.sqrt(entering * kernel**2)
-        self.blur = Blur(2 + kernel - 1) if down else None
-        self.stride, self.padding = (2, 0) if down else (1, kernel // 2)
+        self.scale, self.gain = gain / math.sqrt(entering * kernel**2), gain
+        # A kernel of one place looks at no others than those that stay.
+        early, self.stride = (1, 1) if down_from is None else (2, 1) if kernel == 1 else (1, 2)
+        self.blur = None if down_from is None else Resampled(*(blurring(side, kernel + 1, early) for side in down_from))
+        self.padding = kernel // 2 if down_from is None else 0
 
     def forward(self, x: Tensor) -> Tensor:
         if self.blur is not None:
             x = self.blur(x)
-        return functional.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+        bias = None if self.bias is None else self.bias * self.gain
+        return convolved(x, self.weight * self.scale, bias, stride=self.stride, padding=self.padding)
 
 
-class Blur(nn.Module):
-    """The filter [1, 3, 3, 1] / 8 along both sides, with `padding` zeros along a side in all; Zhang 2019, StyleGAN2's taps."""
+class Resampled(nn.Module):
+    """Maps or pictures (N, C, H, W) multiplied by a matrix along each side: `rows` (H', H) and `columns` (W', W).
 
-    def __init__(self, padding: int, gain: float = 1.0) -> None:
+    Not a convolution of every channel for itself: on an H100 cuDNN takes thirty times as long for that, and far longer to
+    differentiate it twice. Nor torch's own resampling, whose backward pass is not deterministic on a GPU.
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor) -> None:
         super().__init__()
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", torch.outer(taps, taps)[None, None] * gain, persistent=False)
-        self.kernel: Tensor
-        before = padding // 2
-        self.padding = (before, padding - before) * 2
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+        self.rows: Tensor
+        self.columns: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        return functional.conv2d(
-            functional.pad(x, self.padding), self.kernel.to(x.dtype).expand(channels, 1, 4, 4), groups=channels
-        )
+        count, channels, height, width = x.shape
+        rows, columns = self.rows.to(x.dtype), self.columns.to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.permute(0, 2, 3, 1).reshape(count, height, width * channels)  # as it lies in memory, channels last
+            x = torch.bmm(rows.expand(count, -1, -1), x).view(count * len(rows), width, channels)
+            x = torch.bmm(columns.expand(len(x), -1, -1), x)
+        return x.view(count, len(rows), len(columns), channels).permute(0, 3, 1, 2)
+
+
+def blurring(side: int, padding: int, stride: int = 1) -> Tensor:
+    """The matrix of the filter [1, 3, 3, 1] / 8 at every `stride`-th place of a side, with `padding` zeros around it in all;
+    Zhang 2019, with StyleGAN2's taps.
+    """
+    padded = functional.pad(torch.eye(side), (padding // 2, padding - padding // 2))[:, None]  # (side, 1, side + padding)
+    taps = torch.tensor([[[1.0, 3.0, 3.0, 1.0]]]) / 8
+    return functional.conv1d(padded, taps, stride=stride)[:, 0].T.contiguous()
+
+
+def doubling(side: int) -> Tensor:
+    """The matrix (2 · side, side) of [1, 3, 3, 1] / 4 between the places of a side, the edge repeated: bilinear."""
+    return functional.interpolate(torch.eye(side)[None], scale_factor=2, mode="linear")[0].T.contiguous()
 
 
 class ModulatedConv(nn.Module):
-    """Convolution whose weights a style scales, equation 1: w'_ijk = s_i w_ijk, and equation 3 sets back to unit deviation:
+    """Convolution whose weights a style scales, equation 1: w'_ijk = s_i w_ijk; equation 3 sets them back to unit deviation:
     w''_ijk = w'_ijk / √(Σ_ik w'²_ijk + ε).
 
-    Computed as section 2.2 shows it to be equal: s scales what comes in and 1/√… what goes out, so that a batch of styles is
-    one plain convolution.
+    Computed as section 2.2 shows it to be equal: s scales what comes in, and 1/√…, `demodulation`, what goes out, so that a
+    batch of styles is one plain convolution.
     """
 
     def __init__(
-        self, entering: int, leaving: int, kernel: int, style_dim: int, *, up: bool = False, demodulate: bool = True
+        self, entering: int, leaving: int, kernel: int, style_dim: int, *, up_to: tuple[int, int] | None = None
     ) -> None:
+        """`up_to` is the size of what goes out, where what comes in is doubled first."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
         self.affine = ScaledLinear(style_dim, entering, bias=1.0)
         self.scale = 1 / math.sqrt(entering * kernel**2)
         self.padding = kernel // 2
-        self.blur = Blur(2, gain=4.0) if up else None  # a transposed convolution leaves three of four places empty
-        self.demodulate = demodulate
+        # A transposed convolution, whose result is a place larger, leaves three of four places empty: twice as much a side.
+        self.blur = None if up_to is None else Resampled(*(2 * blurring(side + 1, 2) for side in up_to))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        scales = self.affine(style).float()  # (N, entering)
+    def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps of equation 1, not demodulated, and the scales s (N, entering)."""
+        scales = self.affine(style).float()
         weight = self.weight * self.scale
         x = x * scales[:, :, None, None].to(x.dtype)
         if self.blur is not None:
-            x = self.blur(functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        else:
-            x = functional.conv2d(x, weight, padding=self.padding)
-        if self.demodulate:
-            with torch.autocast(x.device.type, enabled=False):  # squares of many numbers are no matter for 8 bits
-                lengths = torch.rsqrt(scales.square() @ weight.square().sum(dim=(2, 3)).T + SMALL)  # (N, leaving)
-            x = x * lengths[:, :, None, None].to(x.dtype)
-        return x
+            return self.blur(transposed(x, weight.transpose(0, 1), stride=2)), scales
+        return convolved(x, weight, padding=self.padding), scales
+
+    def demodulation(self, scales: Tensor) -> Tensor:
+        """What maps drawn with `scales` are multiplied by (N, leaving)."""
+        with torch.autocast(scales.device.type, enabled=False):  # squares of many numbers are no matter for 8 bits
+            squares = (self.weight * self.scale).square().sum(dim=(2, 3))
+            return torch.rsqrt(scales.square() @ squares.T + SMALL)
 
 
 class StyledLayer(nn.Module):
@@ -127,16 +172,17 @@ class StyledLayer(nn.Module):
 
     def __init__(self, entering: int, leaving: int, style_dim: int, size: tuple[int, int], *, up: bool) -> None:
         super().__init__()
-        self.conv = ModulatedConv(entering, leaving, 3, style_dim, up=up)
+        self.conv = ModulatedConv(entering, leaving, 3, style_dim, up_to=size if up else None)
         self.strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(leaving))
         self.register_buffer("noise", torch.randn(1, 1, *size))  # what is drawn with when no noise is given
         self.noise: Tensor
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        x = self.conv(x, style)
-        added = (self.noise if noise is None else noise) * self.strength + self.bias[:, None, None]
-        return activated(x + added.to(x.dtype))
+        x, scales = self.conv(x, style)
+        lengths = (self.conv.demodulation(scales) * GAIN)[:, :, None, None].to(x.dtype)
+        added = ((self.noise if noise is None else noise) * (self.strength * GAIN)).to(x.dtype)
+        return rectified(torch.addcmul(added, x, lengths) + (self.bias * GAIN)[:, None, None].to(x.dtype))
 
 
 class ToPicture(nn.Module):
@@ -144,11 +190,12 @@ class ToPicture(nn.Module):
 
     def __init__(self, entering: int, channels: int, style_dim: int) -> None:
         super().__init__()
-        self.conv = ModulatedConv(entering, channels, 1, style_dim, demodulate=False)
+        self.conv = ModulatedConv(entering, channels, 1, style_dim)
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        return self.conv(x, style).float() + self.bias[:, None, None]
+        x, _ = self.conv(x, style)
+        return x.float() + self.bias[:, None, None]
 
 
 class Mapping(nn.Module):
@@ -201,6 +248,7 @@ class Stylegan2Generator(Generator):
         self.first = StyledLayer(channels[0], channels[0], style_dim, sizes[0], up=False)
         steps = list(zip(pairwise(channels), sizes[1:], strict=True))
         self.ups = nn.ModuleList(StyledLayer(wide, narrow, style_dim, size, up=True) for (wide, narrow), size in steps)
+        self.doubled = nn.ModuleList(Resampled(doubling(height), doubling(width)) for height, width in sizes[:-1])
         self.keeps = nn.ModuleList(StyledLayer(narrow, narrow, style_dim, size, up=False) for (_, narrow), size in steps)
         self.to_picture = nn.ModuleList(ToPicture(wide, shape.channels, style_dim) for wide in channels)
         self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
@@ -212,10 +260,9 @@ class Stylegan2Generator(Generator):
         mixed = torch.rand(count, generator=random) < self.style_mixing
         crossovers = torch.randint(1, self.style_count, (count,), generator=random).where(mixed, self.style_count)
         device = self.start.device
-        # Many numbers: drawn where they are wanted, from a seed of the common random state.
-        there = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=random)))
+        there = random_there(random, device)
         noises = tuple(torch.randn(count, 1, *size, generator=there, device=device) for size in self.noise_sizes)
-        return DrawnInputs(other.to(device), crossovers.to(device), noises)
+        return DrawnInputs(sent(other, device), sent(crossovers, device), noises)
 
     def styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
@@ -247,11 +294,11 @@ class Stylegan2Generator(Generator):
         noise: list[Tensor | None] = [*noises] or [None] * len(self.noise_sizes)
         x = self.first(self.start.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
         drawn = self.to_picture[0](x, styles[:, 1])
-        for level, (up, keep, to_picture) in enumerate(zip(self.ups, self.keeps, self.to_picture[1:], strict=True)):
+        levels = zip(self.ups, self.keeps, self.doubled, self.to_picture[1:], strict=True)
+        for level, (up, keep, doubled, to_picture) in enumerate(levels):
             x = up(x, styles[:, 2 * level + 1], noise[2 * level + 1])
             x = keep(x, styles[:, 2 * level + 2], noise[2 * level + 2])
-            # Bilinear, which is the filter [1, 3, 3, 1] / 4 between the places.
-            drawn = functional.interpolate(drawn, scale_factor=2, mode="bilinear") + to_picture(x, styles[:, 2 * level + 3])
+            drawn = doubled(drawn) + to_picture(x, styles[:, 2 * level + 3])
         return drawn
 
     def pictures_and_styles(
@@ -276,14 +323,15 @@ def channels_to_full_size(width: int, max_width: int, doublings: int) -> list[in
 class DownBlock(nn.Module):
     """Two 3×3 convolutions, the second to half the side, beside a 1×1 one, the sum over √2; figure 7 (c)."""
 
-    def __init__(self, entering: int, leaving: int) -> None:
+    def __init__(self, entering: int, leaving: int, size: tuple[int, int]) -> None:
+        """`size` is that of what comes in."""
         super().__init__()
-        self.keep = ScaledConv(entering, entering, 3)
-        self.down = ScaledConv(entering, leaving, 3, down=True)
-        self.skip = ScaledConv(entering, leaving, 1, down=True, bias=False)
+        self.keep = ScaledConv(entering, entering, 3, gain=GAIN)
+        self.down = ScaledConv(entering, leaving, 3, down_from=size, gain=GAIN / math.sqrt(2))
+        self.skip = ScaledConv(entering, leaving, 1, down_from=size, gain=1 / math.sqrt(2), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (activated(self.down(activated(self.keep(x)))) + self.skip(x)) / math.sqrt(2)
+        return rectified(self.down(rectified(self.keep(x)))) + self.skip(x)
 
 
 class Stylegan2Discriminator(nn.Module):
@@ -307,21 +355,23 @@ class Stylegan2Discriminator(nn.Module):
         channels = channels_to_full_size(width, max_width, doublings)[::-1]
         last = channels[-1]
         self.stddev_group = stddev_group
-        self.enter = ScaledConv(shape.channels, channels[0], 1)
-        self.downs = nn.ModuleList(DownBlock(narrow, wide) for narrow, wide in pairwise(channels))
-        self.last = ScaledConv(last + (1 if stddev_group else 0), last, 3)
+        self.enter = ScaledConv(shape.channels, channels[0], 1, gain=GAIN)
+        sizes = [(height << level, grid_width << level) for level in range(doublings, 0, -1)]
+        steps = zip(pairwise(channels), sizes, strict=True)
+        self.downs = nn.ModuleList(DownBlock(narrow, wide, size) for (narrow, wide), size in steps)
+        self.last = ScaledConv(last + (1 if stddev_group else 0), last, 3, gain=GAIN)
         self.hidden = ScaledLinear(last * height * grid_width, last)
         self.score = ScaledLinear(last, 1)
         self.embedding = ConditionEmbedding(categories, last, attributes)
 
     def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        x = activated(self.enter(pictures))
+        x = rectified(self.enter(pictures))
         for down in self.downs:
             x = down(x)
         if self.stddev_group:
             deviation = minibatch_deviation(x.permute(0, 2, 3, 1), self.stddev_group).mean(dim=1)  # (N,)
             x = torch.cat([x, deviation.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
-        x = activated(self.last(x))
+        x = rectified(self.last(x))
         hidden = activated(self.hidden(x.flatten(1))).float()  # (N, last)
         condition = self.embedding(labels, attributes)
         return self.score(hidden).float().squeeze(1) + (condition * hidden).sum(dim=1) / math.sqrt(hidden.shape[1])
