@@ -2,11 +2,12 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline.params import TrainParams
 from pipeline.store.checkpoints import read_checkpoint
 from pipeline.store.tracking import INVOCATION_VARIABLE
 from tests.test_train import VARIANTS
-from tests.training import tiny_params, write_data
+from tests.training import hashes, tiny_params, write_data
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
@@ -145,6 +146,38 @@ def test_stopped_by_a_signal_all_stop_and_go_on(train: Path, tmp_path: Path) -> 
     assert "not foreseen" not in told
     assert stopped_after(1, one=True) > stopped
     assert f"going on from image {stopped}" in (tmp_path / "told").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_the_bytes_are_those_of_an_undisturbed_training(train: Path, tmp_path: Path) -> None:
+    """One of the two processes, or all at once with who started them, at random moments."""
+    params = tiny_params(**{**TRAINING, "total_kimg": 0.8}, processes=2)
+    moments = random.Random(0)
+
+    def status(folder: Path, *, kill: str = "", before_s: float = 0.0) -> int:
+        with _at_work(*_arguments(params, train, folder), folder=folder) as process:
+            if kill:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(moments.uniform(0, before_s))
+            if kill and process.poll() is None:
+                started = psutil.Process(process.pid).children(recursive=True)
+                if kill == "all":
+                    process.kill()
+                for victim in started if kill == "all" else started[:1]:
+                    with suppress(psutil.NoSuchProcess):
+                        victim.kill()
+            return process.wait()
+
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+    start = time.monotonic()
+    assert status(tmp_path / "undisturbed") == 0, (tmp_path / "undisturbed" / "told").read_text()
+    whole_s = time.monotonic() - start
+    ends = [status(tmp_path / "killed", kill=kill, before_s=whole_s) for kill in ["all", "one"] * 4]
+    assert sum(end != 0 for end in ends) >= 4
+    assert status(tmp_path / "killed") == 0, (tmp_path / "killed" / "told").read_text()
+    assert hashes(tmp_path / "killed" / "gan") == hashes(tmp_path / "undisturbed" / "gan")
 
 
 def test_the_status_is_that_of_who_failed(tmp_path: Path) -> None:
