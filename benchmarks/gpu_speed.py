@@ -9,8 +9,6 @@ Pictures are noise, which takes as long as any. With `--as-published` style mixi
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,7 @@ import yaml
 
 from benchmarks.training_speed import peaks
 from pipeline.gan.devices import chosen_device, device_name, prepare_device
-from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes
+from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes, seconds
 from pipeline.gan.training import Trainer
 from pipeline.params import AugmentParams, TrainParams
 from pipeline.store.files import write_text
@@ -33,14 +31,6 @@ def _trainer(params: TrainParams, augment: AugmentParams, device: torch.device) 
     shape = (PICTURES, augment.height, augment.width, augment.channels)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return Trainer(params, noise, np.arange(PICTURES) % CATEGORIES, CATEGORIES, device)
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def busy_share(trainer: Trainer, steps: int) -> float:
@@ -71,9 +61,9 @@ def measured(params: TrainParams, augment: AugmentParams, device: torch.device, 
     for number in range(rounds + 1):
         for way, eager in WAYS.items():
             trainer.eager = eager
-            seconds = _seconds(one_period, device)
+            period_s = seconds(one_period, device)
             if number:  # the first round captures the graphs
-                found[way].append(period * trainer.images_a_step / seconds)
+                found[way].append(period * trainer.images_a_step / period_s)
     memory = peak_bytes(device)
     trainer.eager = False
     graphs = statistics.median(found["graphs"])

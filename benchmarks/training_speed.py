@@ -12,7 +12,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from pipeline.gan.devices import chosen_device, chosen_precision
-from pipeline.gan.forecast import forecast
+from pipeline.gan.forecast import forecast, seconds
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
@@ -140,14 +139,6 @@ def _endless(loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, T
         yield from loader
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int) -> dict[str, list[float]]:
     """Images per second in each round, by loop."""
     images, labels = read_split(train, "train")
@@ -190,18 +181,18 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
 
         found: dict[str, list[float]] = {"trainer": [], "naive": [], "bare": []}
         for number in range(rounds + 1):
-            seconds = {"naive": _seconds(naively, device), "bare": _seconds(barely, device)}
-            rare = _seconds(sample, device) / (params.sample_every_kimg * 1000)
-            rare += _seconds(checkpoint, device) / (params.checkpoint_every_kimg * 1000)
-            seconds["trainer"] = _seconds(with_everything, device) + rare * steps * params.batch_size
+            round_s = {"naive": seconds(naively, device), "bare": seconds(barely, device)}
+            rare = seconds(sample, device) / (params.sample_every_kimg * 1000)
+            rare += seconds(checkpoint, device) / (params.checkpoint_every_kimg * 1000)
+            round_s["trainer"] = seconds(with_everything, device) + rare * steps * params.batch_size
             if number:  # the first round warms up
-                for name, value in seconds.items():
+                for name, value in round_s.items():
                     found[name].append(steps * params.batch_size / value)
     return found
 
 
 def _best_s(work: Callable[[], object], device: torch.device) -> float:
-    return min(_seconds(work, device) for _ in range(PEAK_TRIES))
+    return min(seconds(work, device) for _ in range(PEAK_TRIES))
 
 
 def peaks(precision: str, device: torch.device) -> dict[str, float]:

@@ -24,7 +24,7 @@ from pipeline.store.tracking import Tracker
 from pipeline.train import dry_run, run
 from tests.test_train import VARIANTS
 from tests.test_train_faults import KILLING, in_python
-from tests.training import TINY, hashes, tiny_params, write_data
+from tests.training import TINY, hashes, tiny_params, whole_and_resumed, write_data
 
 pytestmark = [
     pytest.mark.gpu,
@@ -140,14 +140,7 @@ def test_half_precision_is_near_full_precision(name: str, precision: str, in_col
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_n_then_m_steps_are_n_plus_m(name: str, in_colour: Path) -> None:
     """To the bit, without a warning of an operation that is not deterministic: a warning is an error here."""
-    whole, first, second = (_trainer(in_colour, **EVERYTHING[name]) for _ in range(3))
-    for _ in range(9):
-        whole.step()
-    for _ in range(4):
-        first.step()
-    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
-    for _ in range(5):
-        second.step()
+    whole, second = whole_and_resumed(lambda: _trainer(in_colour, **EVERYTHING[name]))
     expected, state = whole.state(), second.state()
     assert (whole.ada_p > 0) == (whole.params.ada is not None)
     assert [key for key in expected if not torch.equal(expected[key].cpu(), state[key].cpu())] == []

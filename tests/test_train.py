@@ -30,7 +30,7 @@ from pipeline.store.arrays import read_card, write_attributes, write_card
 from pipeline.store.checkpoints import read_checkpoint
 from pipeline.store.tracking import Tracker
 from pipeline.train import csv_of_history, passed, run, run_identity
-from tests.training import TINY, hashes, tiny_params, write_data
+from tests.training import TINY, hashes, tiny_params, whole_and_resumed, write_data
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +150,7 @@ def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
     def fresh() -> Trainer:
         return Trainer(params, images, labels, 3, torch.device("cpu"))
 
-    whole, first, second = fresh(), fresh(), fresh()
-    for _ in range(9):
-        whole.step()
-    for _ in range(4):
-        first.step()
-    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
-    for _ in range(5):
-        second.step()
+    whole, second = whole_and_resumed(fresh)
     assert whole.new_history_row() == second.new_history_row()
     expected, state = whole.state(), second.state()
     assert list(expected) == list(state)

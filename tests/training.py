@@ -1,11 +1,13 @@
 """A tiny training on drawn pictures, for the tests of the train stage."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.gan.training import Trainer
 from pipeline.params import TrainParams, parse_section
 from pipeline.store.arrays import DatasetCard, split_sha256, write_card, write_split
 from pipeline.store.files import sha256_of_file
@@ -70,6 +72,19 @@ def write_data(folder: Path, channels: int = 1) -> Path:
     sha256 = {"train": split_sha256(folder, "train")}
     write_card(folder, DatasetCard(["a", "b", "c"], 16, 16, channels, "none", {"train": 60}, sha256))
     return folder
+
+
+def whole_and_resumed(make: Callable[[], Trainer]) -> tuple[Trainer, Trainer]:
+    """A trainer after nine steps, and one that took the last five of them from another's state after four."""
+    whole, first, second = make(), make(), make()
+    for _ in range(9):
+        whole.step()
+    for _ in range(4):
+        first.step()
+    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
+    for _ in range(5):
+        second.step()
+    return whole, second
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -58,7 +58,8 @@ def _parameters(network: nn.Module) -> int:
     return sum(weights.numel() for weights in network.parameters())
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """By the clock, until the last of what `work` does on `device` is done."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -113,10 +114,10 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
     drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
     for _ in range(WARM_UP_STEPS):
         trainer.step()
-    step_s = _seconds(one_period, device) / period
-    sheet_s = _seconds(lambda: trainer.measured_average(norm_batches), device)
+    step_s = seconds(one_period, device) / period
+    sheet_s = seconds(lambda: trainer.measured_average(norm_batches), device)
     state = checkpoint_bytes(trainer.state())
-    checkpoint_s = _seconds(lambda: checkpoint_bytes(trainer.state()), device)
+    checkpoint_s = seconds(lambda: checkpoint_bytes(trainer.state()), device)
     images = trainer.total_images
     return Forecast(
         generator_parameters=_parameters(trainer.generator),
