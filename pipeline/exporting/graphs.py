@@ -83,15 +83,16 @@ def _exported(
     outputs: list[str],
     dynamic: tuple[dict[int, object], ...],
 ) -> bytes:
-    program = torch.onnx.export(
-        network.eval(),
-        example,
-        input_names=inputs,
-        output_names=outputs,
-        dynamic_shapes=dynamic,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with torch.no_grad():  # as it is drawn with
+        program = torch.onnx.export(
+            network.eval(),
+            example,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None  # it is when a file is asked for
     return traceless_bytes(program.model_proto)

@@ -32,6 +32,7 @@ SMALL = 1e-8
 # What keeps the deviation through a leaky rectifier. Before it or after is the same: where maps are large it is multiplied into
 # the weights and biases before, which are small.
 GAIN = math.sqrt(2)
+TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8  # of the low-pass filter
 
 
 def activated(x: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class ScaledConv(nn.Module):
         self.scale, self.gain = gain / math.sqrt(entering * kernel**2), gain
         # A kernel of one place looks at no others than those that stay.
         early, self.stride = (1, 1) if down_from is None else (2, 1) if kernel == 1 else (1, 2)
-        self.blur = None if down_from is None else Resampled(*(blurring(side, kernel + 1, early) for side in down_from))
+        self.blur = None if down_from is None else Blur(down_from, kernel + 1, stride=early)
         self.padding = kernel // 2 if down_from is None else 0
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,8 +97,7 @@ class ScaledConv(nn.Module):
 class Resampled(nn.Module):
     """Maps or pictures (N, C, H, W) multiplied by a matrix along each side: `rows` (H', H) and `columns` (W', W).
 
-    Not a convolution of every channel for itself: on an H100 cuDNN takes thirty times as long for that, and far longer to
-    differentiate it twice. Nor torch's own resampling, whose backward pass is not deterministic on a GPU.
+    Not torch's own resampling, whose backward pass is not deterministic on a GPU.
     """
 
     def __init__(self, rows: Tensor, columns: Tensor) -> None:
@@ -117,13 +117,33 @@ class Resampled(nn.Module):
         return x.view(count, len(rows), len(columns), channels).permute(0, 3, 1, 2)
 
 
-def blurring(side: int, padding: int, stride: int = 1) -> Tensor:
-    """The matrix of the filter [1, 3, 3, 1] / 8 at every `stride`-th place of a side, with `padding` zeros around it in all;
-    Zhang 2019, with StyleGAN2's taps.
+class Blur(Resampled):
+    """The filter [1, 3, 3, 1] / 8 along both sides at every `stride`-th place, with `padding` zeros along a side in all; Zhang
+    2019, with StyleGAN2's taps.
+
+    In training a product with matrices: on an H100 cuDNN takes thirty times as long for a convolution of every channel for
+    itself, and on a CPU, too, it takes longer to be differentiated. To draw with on a CPU, and in exported graphs, it is one.
     """
-    padded = functional.pad(torch.eye(side), (padding // 2, padding - padding // 2))[:, None]  # (side, 1, side + padding)
-    taps = torch.tensor([[[1.0, 3.0, 3.0, 1.0]]]) / 8
-    return functional.conv1d(padded, taps, stride=stride)[:, 0].T.contiguous()
+
+    def __init__(self, size: tuple[int, int], padding: int, *, gain: float = 1.0, stride: int = 1) -> None:
+        before = padding // 2
+        super().__init__(*(math.sqrt(gain) * blurring(side, before, padding - before, stride) for side in size))
+        self.register_buffer("kernel", torch.outer(TAPS, TAPS)[None, None] * gain, persistent=False)
+        self.kernel: Tensor
+        self.padding, self.stride = (before, padding - before) * 2, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or torch.is_grad_enabled():
+            return super().forward(x)
+        channels = x.shape[1]
+        kernel = self.kernel.to(x.dtype).expand(channels, 1, -1, -1)
+        return functional.conv2d(functional.pad(x, self.padding), kernel, stride=self.stride, groups=channels)
+
+
+def blurring(side: int, before: int, after: int, stride: int) -> Tensor:
+    """The matrix that filters a side by TAPS at every `stride`-th place, with so many zeros around it."""
+    padded = functional.pad(torch.eye(side), (before, after))[:, None]  # (side, 1, before + side + after)
+    return functional.conv1d(padded, TAPS[None, None], stride=stride)[:, 0].T.contiguous()
 
 
 def doubling(side: int) -> Tensor:
@@ -148,8 +168,8 @@ class ModulatedConv(nn.Module):
         self.affine = ScaledLinear(style_dim, entering, bias=1.0)
         self.scale = 1 / math.sqrt(entering * kernel**2)
         self.padding = kernel // 2
-        # A transposed convolution, whose result is a place larger, leaves three of four places empty: twice as much a side.
-        self.blur = None if up_to is None else Resampled(*(2 * blurring(side + 1, 2) for side in up_to))
+        # A transposed convolution leaves three of four places empty, and its result is a place larger.
+        self.blur = None if up_to is None else Blur((up_to[0] + 1, up_to[1] + 1), 2, gain=4.0)
 
     def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Maps of equation 1, not demodulated, and the scales s (N, entering)."""
