@@ -41,6 +41,7 @@ def tags(*values: str) -> CIMultiDictProxy[str]:
         (["nofollow", "noai"], True),
         (["noaid"], False),
         (["atelier: noai"], True),
+        (["Atelier/1.0: noai"], True),
         (["ATELIER: nofollow, noindex"], True),
         (["googlebot: noindex"], False),
         (["googlebot: noindex, nofollow, noai"], False),

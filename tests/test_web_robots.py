@@ -37,6 +37,28 @@ PICTURE = URL("https://shop.example/pictures/dress.jpg?size=xl")
         (b"User-agent: *\r\nDisallow: /pictures # not for you\r\n", False),
         (b"\xff\xfe\x00 rubbish \x00\nUser-agent: *\nDisallow: /", False),
         (b"<html><body>Disallow: /</body></html>", True),
+        (b"User-agent: Atelier/1.0\nDisallow: /", False),  # a version is no part of our name
+        (b"User-agent: Atelier/0.1 (+https://x.example)\nAllow: /\n\nUser-agent: *\nDisallow: /", True),
+        (b"User-agent: AtelierBot\nDisallow: /", True),  # other names, though they begin alike
+        (b"User-agent: ate\nDisallow: /", True),
+        (b"User-agent: atelier-2\nDisallow: /", True),
+        (b"User-agent: one\nCrawl-delay: 5\nUser-agent: *\nDisallow: /", False),  # one group: only a rule ends its agents
+        (b"User-agent: atelier\nNoindex: /x\nUser-agent: two\nDisallow: /", False),
+        (b"User-agent: atelier\nSitemap: /s.xml\n\n# two\nUser-agent: two\nDisallow: /", False),
+        (b"User-agent: atelier\nDisallow:\nUser-agent: two\nDisallow: /", True),  # an empty rule is one
+        (b"User-agent: atelier\nCrawl-delay: 5\n\nUser-agent: *\nDisallow: /", False),
+        (b"Disallow: /\nUser-agent: *\nAllow: /", True),  # a rule for nobody
+        (b"User-agent: *\rDisallow: /pictures\r", False),
+        (b"User-agent : *\nDisallow : /", False),
+        (b"user agent: *\ndissallow: /", False),
+        (b"User-agent *\nDisallow /", False),
+        (b"User-agent: * # everybody\nDisallow: / # all of it", False),
+        (b"User-agent: *\nDisallow: /pic*dress*.jpg?size=xl$", False),
+        (b"User-agent: *\nDisallow: /pic*dress*.jpg$", True),
+        (b"User-agent: *\nDisallow: /pictures\xe2\x80\xa8\nDisallow: /a\x0bb", True),  # not ends of lines
+        (b"User-agent: *\nAllow: /\nDisallow: /" + b"x" * 100_000 + b"\nDisallow: /pictures/", False),
+        ("User-agent: *\nDisallow: /".encode("utf-16"), False),
+        (b"User-agent: *\nDisallow: /\nAllow: /pictures/\n\nUser-agent: *\nDisallow: /pictures/dress", False),
     ],
 )
 def test_rules_are_matched_as_rfc_9309_says(content: bytes, allowed: bool) -> None:
@@ -56,6 +78,16 @@ def test_500_kib_are_read_and_no_cut_line_counts() -> None:
     assert parse(b"User-agent: *\nDisallow: /pictures\n" + filler).refusal(PICTURE) is not None
 
 
+def test_500_kib_with_the_line_ends_of_old_macs_are_read() -> None:
+    assert parse(b"User-agent: *\rDisallow: /pictures\r" + b"# filler\r" * (READ_BYTES // 9)).refusal(PICTURE) is not None
+
+
+def test_a_line_of_letters_takes_no_time() -> None:
+    started = time.perf_counter()
+    assert parse(b"a" * (READ_BYTES - 1)).refusal(PICTURE) is None
+    assert time.perf_counter() - started < 10
+
+
 @pytest.mark.parametrize(
     ("content", "delay_s"),
     [
@@ -63,6 +95,8 @@ def test_500_kib_are_read_and_no_cut_line_counts() -> None:
         (b"User-agent: *\nCrawl-delay: 7\n\nUser-agent: atelier\nCrawl-delay: 2.5", 2.5),
         (b"User-agent: *\nRequest-rate: 1/10", 10.0),
         (b"User-agent: *\nCrawl-delay: soon", 0.0),
+        (b"User-agent: one\nCrawl-delay: 7\nUser-agent: Atelier/2\nDisallow: /x", 7.0),
+        (b"User-agent: *\nRequest-rate: 1/10 0600-2200", 10.0),
         (b"", 0.0),
     ],
 )

@@ -45,7 +45,7 @@ def robots_directives(header: str) -> list[Directive]:
             continue
         head, colon, rest = (part.strip() for part in token.partition(":"))
         if colon and head.lower() not in WITH_VALUE:
-            agent, token = head.lower(), rest
+            agent, token = head.lower().partition("/")[0].strip(), rest  # a version counts as little as in robots.txt
             head, colon, rest = (part.strip() for part in token.partition(":"))
         if head:
             found.append(Directive(agent, head.lower(), rest))

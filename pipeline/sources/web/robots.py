@@ -1,12 +1,30 @@
-"""What a robots.txt allows, by RFC 9309: Protego matches, this module decides what a missing or broken file means."""
+"""What a robots.txt allows, by RFC 9309: this module finds the rules that are for us, Protego matches URLs with them."""
 
-from dataclasses import dataclass
+import codecs
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from protego import Protego
 from yarl import URL
 
 PRODUCT_TOKEN = "Atelier"  # the name that a robots.txt calls us by
 READ_BYTES = 512_000  # 500 KiB: the least a crawler must read, and all that this one does
+LINE_END = re.compile(r"\r\n|\r|\n")
+NAME_AND_VALUE = re.compile(r"\s*([a-z]{1,20}(?:[-_ ][a-z]{1,20})?)(?:\s*:|\s)\s*(.*)", re.IGNORECASE | re.DOTALL)
+AGENT_TOKEN = re.compile(r"[A-Za-z_-]+")
+# What a line may be called: the names of RFC 9309, the others that we obey, and how people misspell them.
+NAMES = {
+    "useragent": "user-agent",
+    "useragents": "user-agent",
+    "allow": "allow",
+    **dict.fromkeys(("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"), "disallow"),
+    "crawldelay": "crawl-delay",
+    "requestrate": "request-rate",
+    "sitemap": "sitemap",
+    "sitemaps": "sitemap",
+}
+UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -42,8 +60,72 @@ class Robots:
 def parse(content: bytes) -> Robots:
     """The rules in `content`, of which the first 500 KiB count; the line cut through there does not."""
     if len(content) >= READ_BYTES:
-        content = content[:READ_BYTES].rpartition(b"\n")[0]
-    return Robots(Protego.parse(content.decode("utf-8-sig", errors="replace")))
+        content = content[:READ_BYTES]
+        content = content[: max(content.rfind(b"\n"), content.rfind(b"\r"), 0)]
+    return Robots(Protego.parse(rules_for_us(_text(content))))
+
+
+def _text(content: bytes) -> str:
+    """The text of a file that should be UTF-8; UTF-16 says so, and has a zero in about every other byte."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and 3 * content.count(0) > len(content):
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace").lstrip("\ufeff")
+
+
+@dataclass
+class _Group:
+    """Lines of one group: user agents, then rules."""
+
+    agents: set[str] = field(default_factory=set)  # product tokens in lower case, `*` among them
+    lines: list[str] = field(default_factory=list)
+    closed: bool = False  # a rule came: the next user agent begins another group
+
+
+def rules_for_us(text: str) -> str:
+    """The robots.txt `text`, reduced to one group: the rules of all groups that name us, else of those for everybody.
+
+    By RFC 9309, section 2.2.1, only `allow` and `disallow` end the user agents of a group: what else stands between does not.
+    """
+    groups = [_Group()]
+    sitemaps: list[str] = []
+    for line in LINE_END.split(text):
+        if (named := _named(line)) is None:
+            continue
+        name, value = named
+        if name == "sitemap":
+            sitemaps.append(f"Sitemap: {value}")
+        elif name == "user-agent":
+            if groups[-1].closed:
+                groups.append(_Group())
+            groups[-1].agents.add(_product_token(value))
+        elif groups[-1].agents:
+            groups[-1].lines.append(f"{name}: {value}")
+            groups[-1].closed = groups[-1].closed or name in ("allow", "disallow")
+    ours = PRODUCT_TOKEN.lower()
+    wanted = next((agent for agent in (ours, "*") if any(agent in group.agents for group in groups)), None)
+    lines = [line for group in groups if wanted in group.agents for line in group.lines]
+    return "\n".join([*sitemaps, "User-agent: *", *lines])
+
+
+def _named(line: str) -> tuple[str, str] | None:
+    """The name of a line in our spelling and its value without comment; None for a line that says nothing to us."""
+    match = NAME_AND_VALUE.fullmatch(line.partition("#")[0].rstrip(" \t"))
+    if match is None:
+        return None
+    name, value = match.groups()
+    known = NAMES.get(re.sub("[-_ ]", "", name).lower())
+    if known in ("allow", "disallow"):
+        # What ends a line for Protego, though not here, must not end the rule.
+        value = UNPRINTABLE.sub(lambda signs: quote(signs[0]), value)
+    return (known, value) if known is not None else None
+
+
+def _product_token(value: str) -> str:
+    """The name of a crawler in a user agent, without its version, in lower case: `Atelier/1.0 (+https://…)` is `atelier`."""
+    if value.strip() == "*":
+        return "*"
+    match = AGENT_TOKEN.match(value.replace("*", "").strip())
+    return match[0].lower() if match is not None else ""
 
 
 def by_status(status: int) -> Robots:
