@@ -163,6 +163,23 @@ def test_a_feed_is_a_start_like_any_other(shop: Server, tmp_path: Path) -> None:
     }
 
 
+def test_broken_structured_data_is_logged_in_one_line(shop: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = '<script type="application/ld+json">{"@type": "Product", "name": "Cap", "image": "/cap.jpg"};</script>'
+    shop.routes["/"] = page(broken + '<script type="application/ld+json">nothing</script>' + link("/next"))
+    shop.routes["/next"] = page(broken)
+    assert [picture.title for picture in crawled(shop, tmp_path)] == ["Cap"]
+    [record] = [record for record in caplog.records if record.name == "pipeline.sources.crawl"]
+    assert record.args == ("127.0.0.1", f"{shop.url}/", 2, 1)
+
+
+def test_a_picture_with_blanks_in_its_address_is_fetched(shop: Server, wardrobe: Path, tmp_path: Path) -> None:
+    shop.routes |= {"/": page('<img src="/red dress 1.jpg">'), "/red%20dress%201.jpg": Reply(jpeg(1))}
+    source = source_of(shop, max_depth=0).model_dump()
+    params = tiny_params(wardrobe, collect={"source": ["crawl"], "crawl": source, "web": QUICK}, fetch={"web": QUICK})
+    raw = read_tables(DataStages(params, tmp_path / "data").up_to("fetch").raw_tables, RAW)
+    assert raw[["url", "status"]].to_dict("records") == [{"url": f"{shop.url}/red%20dress%201.jpg", "status": "ok"}]
+
+
 def test_reserved_pages_are_recorded_with_the_reason(shop: Server, tmp_path: Path) -> None:
     shop.routes["/"] = page('<img src="/i/5.jpg">' + link("/next"), **{"X-Robots-Tag": "noai"})
     shop.routes["/next"] = page('<meta name="robots" content="noindex,nofollow"><img src="/i/6.jpg">' + link("/p/3"))

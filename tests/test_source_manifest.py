@@ -84,6 +84,15 @@ def test_bad_rows_of_a_csv_are_rows_with_a_reason(tmp_path: Path) -> None:
     ]
 
 
+def test_blanks_in_an_address_are_encoded_and_two_addresses_in_one_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("url\n https://x.example/a b.jpg \nhttps://x.example/1.jpg https://x.example/2.jpg\n", encoding="utf-8")
+    assert [(picture.url, picture.status) for picture in listed(path)] == [
+        ("https://x.example/a%20b.jpg", "listed"),
+        ("row:l.csv#2", "refused"),
+    ]
+
+
 def test_bad_lines_of_jsonl_are_rows_with_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "l.jsonl"
     path.write_bytes(b'{"url": "https://x.example/1.jpg"}\n{broken\n[1]\n\xff\xfe\n{"url": 7}\n' + b"[" * 100_000 + b"\n{}")

@@ -5,6 +5,7 @@ it.
 """
 
 import asyncio
+import logging
 import resource
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,8 @@ from pipeline.errors import SourceError
 from pipeline.params import CrawlSource, WebParams
 from pipeline.sources.web.listing import Found, Harvest, categorised, distinct
 from pipeline.sources.web.renditions import Rendition, asset, largest
+
+log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 4 * 1024**3  # address space of the crawling process
 PAGES = "pages"  # folder of the pages read
@@ -41,6 +44,15 @@ def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[Found]:
 def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> list[Found]:
     """What the harvests of the sites of `source` come to."""
     harvests = list(harvests)
+    for site, harvest in zip(source.sites, harvests, strict=True):
+        if harvest.repaired or harvest.unread:
+            log.warning(
+                "%s: broken structured data, first on %s: %d parts were read as far as possible, %d not at all",
+                ", ".join(site.domains),
+                harvest.first_broken,
+                harvest.repaired,
+                harvest.unread,
+            )
     found = [picture for harvest in harvests for picture in largest_of_each(harvest.pictures)]
     pictures = categorised(found, source.categories, source.licence)
     lost = [page for harvest in harvests for page in harvest.lost_pages]

@@ -1,5 +1,7 @@
 """What kind of picture some bytes are, by the bytes: the header of a response may say anything."""
 
+import re
+
 SIGNATURES = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -10,6 +12,11 @@ SIGNATURES = (
     (b"MM\x00*", "tif"),
 )
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
+# As `type` in markup and feeds names what a decoder would be tried on.
+DECODED_TYPES = frozenset(
+    {"jpeg", "jpg", "pjpeg", "jfif", "png", "x-png", "apng", "gif", "webp", "avif", "bmp", "x-ms-bmp", "tiff", "tif"}
+)
+UNDECODED_NAMES = re.compile(r"\.(?:svgz?|ico|jxl|hei[cf]s?|jp2|j2k|jpx|jxr|wdp|psd|pdf|mp4|m4v|webm|mov)$", re.IGNORECASE)
 
 
 def picture_extension(content: bytes) -> str | None:
@@ -30,3 +37,14 @@ def looks_like(content: bytes) -> str:
     if b"<svg" in head:
         return "an SVG drawing"
     return "no picture"
+
+
+def is_decoded_type(media_type: str) -> bool:
+    """Whether a picture of this media type would be decoded; an empty one says nothing, and so rules nothing out."""
+    kind, _, name = media_type.partition(";")[0].strip().lower().partition("/")
+    return kind in ("", "image") and (not name or name in DECODED_TYPES)
+
+
+def is_undecoded_name(path: str) -> bool:
+    """Whether a path ends in an extension of what no decoder would be tried on."""
+    return UNDECODED_NAMES.search(path) is not None

@@ -18,6 +18,7 @@ from pipeline.sources import Listed
 from pipeline.sources.web.answers import RefusedError
 from pipeline.sources.web.client import checked_url
 from pipeline.sources.web.licences import licence_name
+from pipeline.sources.web.urls import blanks_encoded
 from pipeline.sources.web.values import iso_date, price_of
 
 BATCH_ROWS = 10_000
@@ -71,6 +72,7 @@ def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, n
     try:
         if url is None:
             raise RefusedError(f"no {columns.get('url', 'url')}")
+        url = blanks_encoded(url)
         checked_url(url)
     except RefusedError as error:
         reason = f"row {number}: {error.reason}"

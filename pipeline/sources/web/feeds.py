@@ -9,8 +9,9 @@ from lxml import etree
 
 from pipeline.sources.web.licences import creative_commons, licence_name
 from pipeline.sources.web.listing import Found
-from pipeline.sources.web.page import MAX_WORDS, page_address, read_page
+from pipeline.sources.web.page import MAX_WORDS, read_page
 from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, picture_address
+from pipeline.sources.web.urls import absolute_url
 from pipeline.sources.web.values import iso_date, pixels_of, plain
 
 MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
@@ -46,7 +47,7 @@ def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
         case "urlset":
             return _sitemap(root, url)
         case "sitemapindex":
-            children = (page for entry in root for page in [page_address(_text(entry, "loc"), url)] if page)
+            children = (page for entry in root for page in [absolute_url(_text(entry, "loc"), url)] if page)
             return Listing("sitemap index", (), (), tuple(children)[:MAX_ENTRIES])
         case _:
             return None
@@ -70,7 +71,7 @@ def _sitemap(root: etree._Element, url: str) -> Listing:
     pages: list[str] = []
     pictures: list[Found] = []
     for entry in list(_children(root, "url"))[:MAX_ENTRIES]:
-        page = page_address(_text(entry, "loc"), url)
+        page = absolute_url(_text(entry, "loc"), url)
         if page is None:
             continue
         pages.append(page)
@@ -99,7 +100,7 @@ def _feed(entries: list[etree._Element], root: etree._Element, url: str, now: da
 def _entry_page(entry: etree._Element, url: str) -> str | None:
     """The page of an entry: RSS writes it as text, Atom as an attribute."""
     for link in _children(entry, "link"):
-        page = page_address(link.get("href") or link.text, url)
+        page = absolute_url(link.get("href") or link.text, url)
         if page is not None and link.get("rel", "alternate") == "alternate":
             return page
     return None

@@ -29,6 +29,9 @@ class Harvest:
     pictures: list[Found] = field(default_factory=list)
     lost_pages: list[Found] = field(default_factory=list)  # pages that could not be read, as rows with a reason
     pages: int = 0
+    repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
+    unread: int = 0  # parts of pages' structured data of which nothing could be read
+    first_broken: str | None = None  # page with either
 
 
 def categorised(pictures: Iterable[Found], mapping: Mapping[str, str], licence: str | None) -> list[Found]:

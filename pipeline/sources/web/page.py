@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from lxml import etree, html
 from lxml.html import HtmlElement
@@ -11,24 +11,36 @@ from lxml.html import HtmlElement
 from pipeline.sources.web import reservations
 from pipeline.sources.web.licences import creative_commons, licence_name
 from pipeline.sources.web.listing import Found
-from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, renditions_of
+from pipeline.sources.web.markup import (
+    IMAGE_TAGS,
+    background_renditions,
+    is_small,
+    listed_renditions,
+    renditions_of,
+    show_lazy_pictures,
+    source_renditions,
+    without_placeholders,
+)
+from pipeline.sources.web.renditions import Rendition, asset, is_picture_link, largest, picture_address, set_renditions
 from pipeline.sources.web.structured import (
+    Described,
     Item,
     OpenGraph,
     Shown,
     breadcrumbs,
     items_on,
+    main_item,
     open_graph,
     things_on,
 )
-from pipeline.sources.web.values import MAX_CHARACTERS, iso_date, pixels_of, plain, price_of
+from pipeline.sources.web.urls import absolute_url
+from pipeline.sources.web.values import iso_date, plain, price_of
 
 MAX_PICTURES = 500  # on one page
 MAX_WORDS = 100  # that a page may say about what kind of thing it shows
-MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
 FURNITURE = frozenset({"header", "nav", "footer", "aside", "template"})
 FURNITURE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
-FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml"})
+FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
 DATE_METAS = ("article:published_time", "og:published_time", "date", "dc.date", "dcterms.created", "datepublished", "pubdate")
 LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license", "copyright")
 
@@ -40,6 +52,8 @@ class Page:
     pictures: tuple[Found, ...]
     links: tuple[str, ...]  # that may be followed, in their order
     feeds: tuple[str, ...]
+    repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
+    unread: int = 0  # parts of its structured data of which nothing could be read
 
 
 @dataclass
@@ -59,6 +73,11 @@ class _Gallery:
     def __init__(self) -> None:
         self.groups: list[_Group] = []
         self._by_asset: dict[str, _Group] = {}
+
+    @property
+    def assets(self) -> frozenset[str]:
+        """What the addresses of its pictures have in common, of each."""
+        return frozenset(self._by_asset)
 
     def group_of(self, renditions: list[Rendition]) -> _Group | None:
         """The group that one of `renditions` belongs to, or none."""
@@ -89,23 +108,28 @@ def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofol
         rule for name, content in metas if name.lower() == "robots" for rule in reservations.robots_directives(content)
     ]
     nofollow = headers_nofollow or reservations.forbids_following(directives)
+    show_lazy_pictures(tree, base)
+    described = things_on(tree, base)
     return Page(
-        tuple(_pictures(tree, base, url, {name.lower(): content for name, content in reversed(metas)}, reserved)),
+        tuple(_pictures(tree, base, url, metas, described, reserved)),
         () if nofollow else tuple(_links(tree, base)),
         () if nofollow else tuple(_feeds(tree, base)),
+        described.repaired,
+        described.unread,
     )
 
 
 def _base(tree: HtmlElement, url: str) -> str:
-    element = next(tree.iter("base"), None)
-    return url if element is None else page_address(element.get("href"), url) or url
+    named = (element.get("href") for element in tree.iter("base"))
+    return next((base for href in named if (base := absolute_url(href, url)) is not None), url)
 
 
-def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], reserved: str | None) -> Iterator[Found]:
-    things, graph = things_on(tree, base), open_graph(tree, base)
-    items = items_on(things, base)
-    whole = [item for item in items if item.kind != "picture"]
-    main = whole[0] if len(whole) == 1 else None  # whose page this is
+def _pictures(
+    tree: HtmlElement, base: str, url: str, metas: list[tuple[str, str]], described: Described, reserved: str | None
+) -> Iterator[Found]:
+    graph = open_graph(metas, base)
+    items = items_on(described.things, base)
+    main = main_item(items)  # whose page this is
     gallery = _Gallery()
     for item in items:
         for shown in item.shown:
@@ -115,16 +139,44 @@ def _pictures(tree: HtmlElement, base: str, url: str, metas: dict[str, str], res
         for shown in graph.shown:
             group = gallery.add([shown.rendition])
             group.item, group.shown = group.item or main, group.shown or shown
-    for image in tree.iter("img"):
-        offered = renditions_of(image, base)
-        if offered and (gallery.group_of(offered) is not None or _is_content(image)):
+    for element, offered in _offers(tree, base, gallery.assets):
+        if offered and (gallery.group_of(offered) is not None or _is_content(element, offered, base, url)):
             group = gallery.add(offered)
             group.item = group.item or main
-            group.alt = group.alt or plain(image.get("alt"))
-            group.licence = group.licence or _figure_licence(image, base)
-    about = _About(tree, base, metas, graph, breadcrumbs(things))
+            group.alt = group.alt or plain(element.get("alt"))
+            group.licence = group.licence or _figure_licence(element, base)
+    for offered in _preloaded(tree, base):
+        if gallery.group_of(offered) is not None or not gallery.groups:
+            group = gallery.add(offered)
+            group.item = group.item or main
+    by_name = {name.lower(): content for name, content in reversed(metas)}
+    about = _About(tree, base, by_name, graph, breadcrumbs(described.things))
     for group in gallery.groups[:MAX_PICTURES]:
         yield about.found(group, url, reserved)
+
+
+def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tuple[HtmlElement, list[Rendition]]]:
+    """Each element that shows a picture, with what it offers: images, then backgrounds and galleries kept in attributes."""
+    images = list(tree.iter(*IMAGE_TAGS))
+    without = [picture for picture in tree.iter("picture") if next(picture.iter(*IMAGE_TAGS), None) is None]
+    offers = [*(renditions_of(image, base, known) for image in images), *(source_renditions(each, base) for each in without)]
+    yield from zip([*images, *without], without_placeholders(offers), strict=True)
+    for element in tree.iter(etree.Element):
+        yield element, background_renditions(element, base)
+        for offered in listed_renditions(element, base):
+            yield element, offered
+
+
+def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
+    """The renditions that each `link` asks a browser to load early, and the picture that one names for previews."""
+    for link in tree.iter("link"):
+        rel = (link.get("rel") or "").lower().split()
+        if "image_src" in rel or ("preload" in rel and (link.get("as") or "").lower() == "image"):
+            offered = list(set_renditions(link.get("imagesrcset") or "", base, None))
+            if (address := picture_address(link.get("href"), base)) is not None:
+                offered.append(Rendition(address, None))
+            if offered:
+                yield offered
 
 
 class _About:
@@ -167,18 +219,23 @@ def _first(*values: str | Shown | Item | None) -> str | None:
     return next((value for value in values if isinstance(value, str)), None)
 
 
-def _is_content(image: HtmlElement) -> bool:
-    """Whether an `img` belongs to what the page is about: not to its furniture, not an icon, not a door to another page."""
-    sides = (pixels_of(image.get(side)) for side in ("width", "height"))
-    if any(side is not None and side < MIN_SIDE_PX for side in sides):
+def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: str) -> bool:
+    """Whether a picture belongs to what the page is about: not to its furniture, not an icon, not a link to another page."""
+    if is_small(element, offered):
         return False
-    for above in image.iterancestors():
-        if above.tag in FURNITURE or above.get("role", "").lower() in FURNITURE_ROLES:
+    for around in (element, *element.iterancestors()):
+        if around.tag in FURNITURE or around.get("role", "").lower() in FURNITURE_ROLES:
             return False
         # What leads to another page is shown there, larger.
-        if above.tag == "a" and not is_picture_link(above.get("href", "")) and not above.get("href", "#").startswith("#"):
+        if around.tag == "a" and _leads_elsewhere(around.get("href"), base, url):
             return False
     return True
+
+
+def _leads_elsewhere(href: str | None, base: str, url: str) -> bool:
+    """Whether a link leads to another page: not to a picture, not to a place on this page, not to a script."""
+    target = absolute_url(href, base)
+    return target is not None and not is_picture_link(target) and target not in (url.partition("#")[0], base.partition("#")[0])
 
 
 def _figure_licence(image: HtmlElement, base: str) -> str | None:
@@ -210,21 +267,12 @@ def _links(tree: HtmlElement, base: str) -> Iterator[str]:
         rel = (link.get("rel") or "").lower().split()
         if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or is_picture_link(link.get("href") or ""):
             continue
-        if (url := page_address(link.get("href"), base)) is not None:
-            yield url
+        if (target := absolute_url(link.get("href"), base)) is not None:
+            yield target
 
 
 def _feeds(tree: HtmlElement, base: str) -> Iterator[str]:
     for link in tree.iter("link"):
-        if (link.get("type") or "").lower() in FEED_TYPES and (url := page_address(link.get("href"), base)) is not None:
-            yield url
-
-
-def page_address(href: str | None, base: str) -> str | None:
-    """The absolute http address in an attribute or an element, without its fragment, or none."""
-    try:
-        url = urljoin(base, (href or "").strip()) if len(href or "") <= MAX_CHARACTERS else ""
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return parts._replace(fragment="").geturl() if href and parts.scheme in ("http", "https") and parts.netloc else None
+        kind = (link.get("type") or "").partition(";")[0].strip().lower()
+        if kind in FEED_TYPES and (target := absolute_url(link.get("href"), base)) is not None:
+            yield target

@@ -3,16 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from lxml.html import HtmlElement
-
-from pipeline.sources.web.values import MAX_CHARACTERS, pixels_of
-
-# What lazy-loading scripts and zoom galleries call the address, from the largest rendition they promise to the smallest.
-ZOOMED = ("data-zoom-image", "data-zoom", "data-zoom-src", "data-large_image", "data-large", "data-full", "data-hi-res-src")
-PLAIN = ("data-src", "data-lazy-src", "data-lazy", "data-original", "data-image", "src")
-SETS = ("srcset", "data-srcset", "data-lazy-srcset")
+from pipeline.sources.web.urls import absolute_url
+from pipeline.sources.web.values import pixels_of
 
 SIZE_PARAMETERS = frozenset(
     {"w", "width", "imwidth", "sw", "wid", "h", "height", "imheight", "sh", "hei", "size", "resize", "fit", "crop", "dpr"}
@@ -26,8 +20,10 @@ SIZE_IN_NAME = re.compile(
 SIZE_IN_PATH = re.compile(
     r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
 )  # Cloudinary
-PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|webp|avif|gif)$", re.IGNORECASE)
+PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|avif|gif|bmp|tiff?)$", re.IGNORECASE)
 NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
+DESCRIPTORS = re.compile(r"(?:\+?\d+(?:\.\d+)?[wxh]\s*)*", re.IGNORECASE)
+LAST_DESCRIPTOR = re.compile(r"(.*?)\s+((?:\+?\d+(?:\.\d+)?[wxh]\s*)+)", re.IGNORECASE | re.DOTALL)
 WIDTH_IN_QUERY = ("w", "width", "imwidth", "sw", "wid")
 
 
@@ -38,10 +34,15 @@ class Rendition:
     url: str
     width: int | None  # pixels, where the page or the address says
     zoomed: bool = False  # the page's own "large" version
+    density: float = 1.0  # pixels of the picture for each of the page, where only that is known
+    lazy: bool = False  # for a script to load
 
 
 def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
-    """(address, descriptor) of each candidate, by the HTML standard: an address may hold commas, but not end in one."""
+    """(address, descriptor) of each candidate, by the HTML standard: an address may hold commas, but not end in one.
+
+    Beyond the standard, an address may hold blanks, and the comma after a descriptor may be missing.
+    """
     position = 0
     while (match := NEXT_ADDRESS.match(srcset, position)) is not None:
         address = match[1]
@@ -51,17 +52,40 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
             continue
         end = srcset.find(",", position)
         end = len(srcset) if end < 0 else end
-        yield address, srcset[position:end].strip()
+        described = srcset[position:end].strip()
+        known = DESCRIPTORS.match(described)
+        if known is not None and not known[0] and (spaced := LAST_DESCRIPTOR.fullmatch(f"{address} {described}")) is not None:
+            address, described = spaced[1], spaced[2].strip()
+        elif known is not None and not known[0] and is_picture_link(described):
+            address, described = f"{address} {described}", ""
+        elif known is not None and known[0] and len(known[0]) < len(described):
+            end = srcset.index(described, position) + len(known[0])
+            described = known[0].strip()
         position = end
+        if not DESCRIPTORS.fullmatch(address):  # a template whose address was empty
+            yield address, described
+
+
+def set_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: bool = False) -> Iterator[Rendition]:
+    """The renditions in a `srcset`; `declared_px` is how wide the page says the picture is shown."""
+    offered = [(url, text) for value, text in srcset_candidates(srcset) if (url := picture_address(value, base)) is not None]
+    named = next((width for url, text in offered if _density_of(text) == 1 and (width := width_in(url)) is not None), None)
+    single_px = declared_px or named  # how wide the candidate of one pixel for each of the page is
+    for url, text in offered:
+        density = _density_of(text)
+        width = _width_of(text)
+        if width is None and single_px is not None:
+            width = round(single_px * density)
+        yield Rendition(url, width, density=density, lazy=lazy)
 
 
 def _width_of(descriptor: str) -> int | None:
-    match = re.search(r"(\d+)w\b", descriptor)
+    match = re.search(r"(\d+)w\b", descriptor, re.IGNORECASE)
     return pixels_of(match[1]) if match else None
 
 
 def _density_of(descriptor: str) -> float:
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)x", descriptor)
+    match = re.fullmatch(r"\+?(\d{1,3}(?:\.\d{1,6})?)x", descriptor, re.IGNORECASE)
     return float(match[1]) if match else 1.0
 
 
@@ -98,60 +122,23 @@ def largest(renditions: Iterable[Rendition]) -> Rendition:
     candidates = list(renditions)
     sized = {asset(candidate.url) for candidate in candidates if is_sized(candidate.url)}
 
-    def promise(candidate: Rendition) -> tuple[bool, bool, int]:
+    def promise(candidate: Rendition) -> tuple[bool, bool, int, float]:
         original = not is_sized(candidate.url) and asset(candidate.url) in sized
-        return candidate.zoomed, original, candidate.width or width_in(candidate.url) or 0
+        return candidate.zoomed, original, candidate.width or width_in(candidate.url) or 0, candidate.density
 
     return max(candidates, key=promise)
 
 
 def picture_address(value: str | None, base: str) -> str | None:
-    """The absolute http address in an attribute, or none for data, blobs, drawings and templates."""
-    if value is None or not (value := value.strip()) or "{" in value or len(value) > MAX_CHARACTERS:
+    """The absolute http address in an attribute, or none for data, blobs, drawings, templates and the page itself."""
+    if value is None or "{" in value or (url := absolute_url(value, base)) is None:
         return None
-    try:
-        url = urljoin(base, value)
-        parts = urlsplit(url)
-    except ValueError:
+    parts = urlsplit(url)
+    if parts.path.lower().endswith((".svg", ".svgz", ".ico")) or (parts.path in ("", "/") and not parts.query):
         return None
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.lower().endswith((".svg", ".ico")):
-        return None
-    return urlunsplit(parts._replace(fragment=""))
-
-
-def _sets_of(element: HtmlElement, base: str) -> Iterator[Rendition]:
-    declared = pixels_of(element.get("width"))
-    for attribute in SETS:
-        for value, descriptor in srcset_candidates(element.get(attribute, "")):
-            if (url := picture_address(value, base)) is not None:
-                width = _width_of(descriptor)
-                if width is None and declared is not None:
-                    width = round(declared * _density_of(descriptor))
-                yield Rendition(url, width)
-
-
-def renditions_of(image: HtmlElement, base: str) -> list[Rendition]:
-    """Every address an `img` offers: its own, those of a `picture` around it, and of a link around it to a picture."""
-    found = list(_named(image, ZOOMED, base, zoomed=True))
-    found.extend(_sets_of(image, base))
-    # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands. (To libxml2 a
-    # `source` has an end tag, so what follows it stands inside it.)
-    for picture in image.iterancestors("picture"):
-        for source in picture.iter("source"):
-            found.extend(_sets_of(source, base))
-    found.extend(_named(image, PLAIN, base, zoomed=False))
-    for link in image.iterancestors("a"):
-        if is_picture_link(link.get("href", "")):
-            found.extend(_named(link, ("href",), base, zoomed=True))
-    return found
-
-
-def _named(element: HtmlElement, attributes: Iterable[str], base: str, *, zoomed: bool) -> Iterator[Rendition]:
-    for attribute in attributes:
-        if (url := picture_address(element.get(attribute), base)) is not None:
-            yield Rendition(url, None, zoomed)
+    return None if url == base.partition("#")[0] else url
 
 
 def is_picture_link(href: str) -> bool:
     """Whether a link leads to a picture and not to a page."""
-    return PICTURE_NAME.search(href.partition("?")[0]) is not None
+    return PICTURE_NAME.search(re.split(r"[?#]", href.strip(), maxsplit=1)[0]) is not None

@@ -32,9 +32,10 @@ from pipeline.sources.web.compression import gunzipped
 from pipeline.sources.web.feeds import read_listing
 from pipeline.sources.web.library import MAX_PAGE_BYTES, Library
 from pipeline.sources.web.listing import Found, Harvest
-from pipeline.sources.web.page import page_address, read_page
+from pipeline.sources.web.page import read_page
 from pipeline.sources.web.renditions import asset
 from pipeline.sources.web.scratch import Bodies, Journal
+from pipeline.sources.web.urls import absolute_url
 from pipeline.sources.web.visitor import Visitor
 
 DAY_S = 86_400.0
@@ -162,7 +163,7 @@ class GarmentSpider(Spider):
             self._lose(request.url, FailedError(f"an answer that cannot be handled: {type(failure.value).__name__}"))
 
     def _requests(self, urls: list[str], depth: int) -> Iterator[Request]:
-        for url in filter(None, (page_address(url, "") for url in urls)):
+        for url in filter(None, (absolute_url(url, "") for url in urls)):
             if self._harvest.pages >= self._site.max_pages or len(self._assets) >= self._site.max_pictures:
                 return
             try:
@@ -210,6 +211,10 @@ class GarmentSpider(Spider):
             now=self._now,
         )
         self._gather(page.pictures, None)
+        self._harvest.repaired += page.repaired
+        self._harvest.unread += page.unread
+        if page.repaired or page.unread:
+            self._harvest.first_broken = self._harvest.first_broken or response.url
         return [*page.feeds, *page.links], 1
 
     def _gather(self, pictures: tuple[Found, ...], reserved: str | None) -> None:

@@ -1,0 +1,191 @@
+"""JSON as scripts of web pages hold it: read strictly where it is valid, and else as far as it can be."""
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MAX_DEPTH = 200  # of what is read beyond the standard; deeper values are left out
+MAX_DIGITS = 300  # of a number: no float has more
+SCHEMA_ORG = re.compile(r"^(?:https?://(?:www\.)?schema\.org/|schema:)(?=\w)", re.IGNORECASE)
+TOKEN = re.compile(
+    r"""
+      (?P<ignored> [\s\ufeff]+ | //[^\n]* | /\*.*?(?:\*/|\Z) | <!\[CDATA\[ | \]\]> | <!-- | --> )
+    | (?P<string> "(?:[^"\\]|\\.)*" )
+    | (?P<cut> "(?:[^"\\]|\\.)*\\?\Z )
+    | (?P<word> [-+\w.@]+ )
+    | (?P<sign> [{}\[\],:] )
+    | (?P<stray> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+ESCAPE = re.compile(r'\\(?:(?P<known>["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
+CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from one script."""
+
+    values: list[Any]  # objects and arrays
+    valid: bool  # the script is one JSON value, as the standard wants it
+
+
+def read_json(text: str) -> Reading:
+    """The JSON objects and arrays in `text`, read around whatever else stands there. Never raises for any text."""
+    try:
+        value = json.loads(text, strict=False, object_pairs_hook=thing_of)
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
+        return Reading(_salvaged(text), valid=False)
+    return Reading([value] if isinstance(value, dict | list) else [], valid=True)
+
+
+def thing_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON-LD without schema.org's address in its keys; of equal keys the last counts, of `image` all."""
+    thing: dict[str, Any] = {}
+    for key, value in pairs:
+        _put(thing, key, value)
+    return thing
+
+
+def _put(thing: dict[str, Any], key: str, value: Any) -> None:
+    key = SCHEMA_ORG.sub("", key)
+    if key == "image" and key in thing:
+        value = [thing[key], value]
+    thing[key] = value
+
+
+def _salvaged(text: str) -> list[Any]:
+    """The outermost objects and arrays in `text`, which is no JSON: without what is cut off, stray or nested too deeply."""
+    if '"' not in text and "&quot;" in text:
+        text = html.unescape(text)
+    salvage = _Salvage(text, closes_inner=True)
+    if salvage.misfits:
+        # Such a bracket is one too many, or one before it is missing: whichever saves more is right.
+        salvage = max(salvage, _Salvage(text, closes_inner=False), key=lambda each: each.members)
+    return salvage.outermost
+
+
+class _Salvage:
+    """What can be read of a text. `closes_inner`: a bracket that does not fit closes everything down to the one it fits."""
+
+    def __init__(self, text: str, *, closes_inner: bool) -> None:
+        self.outermost: list[Any] = []
+        self.members = 0  # of all objects
+        self.misfits = 0
+        self._stack: list[_Open] = []
+        self._too_deep = 0  # open brackets below the deepest that is read
+        self._closes_inner = closes_inner
+        for kind, token in _tokens(text):
+            if kind == "sign":
+                self._take_sign(token)
+            elif self._stack and not self._too_deep:
+                self.members += self._stack[-1].add_scalar(kind, token)
+
+    def _take_sign(self, sign: str) -> None:
+        if sign in "{[":
+            self._open({} if sign == "{" else [])
+        elif sign in "}]":
+            self._close(dict if sign == "}" else list)
+        elif not self._stack:
+            if sign == "," and self.outermost and isinstance(self.outermost[-1], dict):
+                self._stack.append(_Open(self.outermost[-1]))  # closed too early: its members go on
+        elif not self._too_deep:
+            if sign == ":" and len(self._stack) > 1 and isinstance(self._stack[-2].container, dict):
+                self._end_array_before_key()
+            self._stack[-1].separate(sign)
+
+    def _end_array_before_key(self) -> None:
+        """A colon in an array: its end is missing, and its last string is a key of the object around it."""
+        if (key := self._stack[-1].take_back_key()) is not None:
+            self._stack.pop()
+            self._stack[-1].add_scalar("string", json.dumps(key))
+
+    def _open(self, container: dict[str, Any] | list[Any]) -> None:
+        if self._too_deep or len(self._stack) == MAX_DEPTH:
+            self._too_deep += 1
+            return
+        if self._stack and self._stack[-1].add(container):
+            self.members += isinstance(self._stack[-1].container, dict)
+        else:
+            self.outermost.append(container)
+        self._stack.append(_Open(container))
+
+    def _close(self, kind: type) -> None:
+        if self._too_deep:
+            self._too_deep -= 1
+        elif self._stack and isinstance(self._stack[-1].container, kind):
+            self._stack.pop()
+        elif any(isinstance(each.container, kind) for each in self._stack):
+            self.misfits += 1
+            while self._closes_inner and not isinstance(self._stack.pop().container, kind):
+                pass
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    for match in TOKEN.finditer(text):
+        if (kind := match.lastgroup or "stray") in ("string", "word", "sign"):
+            yield kind, match[0]
+
+
+class _Open:
+    """An object or an array whose end has not been read."""
+
+    def __init__(self, container: dict[str, Any] | list[Any]) -> None:
+        self.container = container
+        self._key: str | None = None
+        self._expects_value = False
+
+    def add(self, value: Any) -> bool:
+        """Whether `value` was taken: an object takes one only after a key and a colon."""
+        if isinstance(self.container, list):
+            self.container.append(value)
+            return True
+        if self._key is None or not self._expects_value:
+            return False
+        _put(self.container, self._key, value)
+        self._key, self._expects_value = None, False
+        return True
+
+    def add_scalar(self, kind: str, token: str) -> bool:
+        """Whether a string or a word was taken as the value of a member; it may as well be a key."""
+        value = _string(token) if kind == "string" else token
+        if isinstance(self.container, dict) and not self._expects_value:
+            self._key = value
+            return False
+        return self.add(value if kind == "string" else _constant(token)) and isinstance(self.container, dict)
+
+    def take_back_key(self) -> str | None:
+        """The last string of an array, no longer in it; None when there is none."""
+        if isinstance(self.container, list) and self.container and isinstance(self.container[-1], str):
+            return str(self.container.pop())
+        return None
+
+    def separate(self, sign: str) -> None:
+        """Take a colon or a comma."""
+        self._expects_value = sign == ":" and self._key is not None
+        if sign == ",":
+            self._key = None
+
+
+def _string(token: str) -> str:
+    """The text of a string with its quotes."""
+    try:
+        text: str = json.loads(token, strict=False)
+    except ValueError:
+        text = json.loads(ESCAPE.sub(lambda escape: escape[0] if escape["known"] else "", token), strict=False)
+    return text
+
+
+def _constant(word: str) -> Any:
+    """The value of a bare word: None for whatever JSON does not know."""
+    if word in CONSTANTS:
+        return CONSTANTS[word]
+    try:
+        number = float(word) if len(word) <= MAX_DIGITS else math.nan
+    except ValueError:
+        return None
+    return (int(number) if number.is_integer() and "." not in word else number) if math.isfinite(number) else None
