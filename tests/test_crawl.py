@@ -163,6 +163,37 @@ def test_a_feed_is_a_start_like_any_other(shop: Server, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("sitemap.xml", lambda text: text.encode("utf-8-sig")),
+        ("sitemap.xml", lambda text: text.encode("utf-16")),
+        ("sitemap.xml", lambda text: gzip.compress(text.encode())),
+        ("sitemap.xml.gz", lambda text: gzip.compress(gzip.compress(text.encode()))),
+    ],
+)
+def test_a_relative_sitemap_is_read_in_any_wrapping(shop: Server, tmp_path: Path, name: str, pack: Any) -> None:
+    text = f"<urlset><url><loc>{shop.url}/p/4</loc></url></urlset>"
+    shop.routes |= {"/robots.txt": Reply(f"Sitemap: /{name}".encode()), f"/{name}": Reply(pack(text))}
+    found = crawled(shop, tmp_path, max_depth=0, sitemaps=True)
+    assert "/i/4.jpg" in {picture.url.removeprefix(shop.url) for picture in found}
+
+
+@pytest.mark.parametrize(("name", "pack"), [("map.txt", bytes), ("map.txt.gz", gzip.compress)])
+def test_a_text_sitemap_is_read(shop: Server, tmp_path: Path, name: str, pack: Any) -> None:
+    shop.routes[f"/{name}"] = Reply(pack(f"{shop.url}/p/4\n".encode()), headers={"Content-Type": "text/plain"})
+    found = crawled(shop, tmp_path, start=[f"{shop.url}/{name}"], max_depth=0)
+    assert [picture.url.removeprefix(shop.url) for picture in found] == ["/i/4.jpg"]
+
+
+def test_sitemaps_that_list_each_other_end(shop: Server, tmp_path: Path) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        index = f"<sitemapindex><sitemap><loc>/{other}.xml</loc></sitemap></sitemapindex>"
+        shop.routes[f"/{name}.xml"] = Reply(index.encode())
+    assert crawled(shop, tmp_path, start=[f"{shop.url}/one.xml"], max_depth=0) == []
+    assert shop.paths().count("/one.xml") == 1
+
+
 def test_broken_structured_data_is_logged_in_one_line(shop: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = '<script type="application/ld+json">{"@type": "Product", "name": "Cap", "image": "/cap.jpg"};</script>'
     shop.routes["/"] = page(broken + '<script type="application/ld+json">nothing</script>' + link("/next"))

@@ -7,6 +7,7 @@ from pipeline.sources.web.answers import Again, FailedError, RefusedError
 GZIP = 31  # zlib's window bits for a gzip header and trailer
 OVERHEAD_BYTES = 100_000  # what compression may add to a body that it cannot make smaller
 CHUNK_BYTES = 1 << 16
+MAX_LAYERS = 3  # of gzip in gzip
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -58,9 +59,17 @@ class Gunzipper:
 
 
 def gunzipped(content: bytes, max_bytes: int) -> bytes:
-    """`content`, decompressed when it is gzip (a `.xml.gz` is sent as it is). Raises RefusedError or FailedError."""
-    if not content.startswith(GZIP_MAGIC):
-        return content
+    """`content`, decompressed while it is gzip: a `.xml.gz` is sent as it is, and now and then twice compressed.
+
+    Raises RefusedError or FailedError.
+    """
+    for _ in range(MAX_LAYERS):
+        if content.startswith(GZIP_MAGIC):
+            content = _unpacked(content, max_bytes)
+    return content
+
+
+def _unpacked(content: bytes, max_bytes: int) -> bytes:
     gunzipper = Gunzipper(max_bytes)
     parts = [gunzipper.feed(content[start : start + CHUNK_BYTES]) for start in range(0, len(content), CHUNK_BYTES)]
     gunzipper.finish()

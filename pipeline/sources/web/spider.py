@@ -196,7 +196,7 @@ class GarmentSpider(Spider):
         )
         reserved = reservations.header_reservation(headers, self._now)
         body = gunzipped(response.body, MAX_PAGE_BYTES)
-        listing = read_listing(body, response.url, self._now) if body.lstrip()[:1] == b"<" else None
+        listing = read_listing(body, response.url, self._now)
         if listing is not None:
             self._gather(listing.pictures, reserved)
             return [*listing.sitemaps, *listing.pages], 1 if listing.kind == "feed" else 0
@@ -241,7 +241,8 @@ async def _crawl_site(site: CrawlSite, visitor: Visitor, library: Library) -> Ha
     listed: list[str] = []
     if site.sitemaps:
         for origin in dict.fromkeys(str(checked_url(url).origin()) for url in site.start):
-            listed.extend((await visitor.site(origin)).robots.sitemaps)
+            sitemaps = (await visitor.site(origin)).robots.sitemaps
+            listed.extend(filter(None, (absolute_url(sitemap, f"{origin}/robots.txt") for sitemap in sitemaps)))
     harvest = Harvest()
     runner = AsyncCrawlerRunner(SETTINGS)
     await runner.crawl(

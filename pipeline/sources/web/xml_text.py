@@ -1,0 +1,59 @@
+"""XML as the web sends it: decoded whatever it declares, and mended where one sign would lose the rest."""
+
+import codecs
+import html
+import re
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\x00", "utf-16-le"),
+    (b"\x00<", "utf-16-be"),
+)
+DECLARATION = re.compile(r"<\?xml\s[^>]*?\?>", re.IGNORECASE)
+ENCODING = re.compile(rb"<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']", re.IGNORECASE)
+NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+NAMED_ENTITY = re.compile(r"&(\w{2,32});")
+BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]*|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});)")
+PREDEFINED = frozenset({"amp", "lt", "gt", "quot", "apos"})
+HEAD_BYTES = 1024  # in which XML declares its encoding
+
+
+def decoded(content: bytes) -> str:
+    """The text of `content`: by its byte-order mark, else as it declares, else UTF-8, else Windows-1252."""
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, "replace").lstrip("\ufeff")
+    declared = ENCODING.search(content[:HEAD_BYTES])
+    candidates = [declared[1].decode("ascii")] if declared is not None else []
+    for encoding in (*candidates, "utf-8", "cp1252"):
+        try:
+            # What declares itself in ASCII is not UTF-16, whatever it declares.
+            if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+                continue
+            return content.decode(encoding)
+        except (LookupError, ValueError, TypeError):  # the last: a codec that is not of texts
+            continue
+    return content.decode("utf-8", "replace")
+
+
+def mended(text: str) -> str:
+    """`text` without what XML may not hold: control characters, HTML's entities, bare ampersands, half a word at a cut end."""
+    text = NOT_XML.sub("", DECLARATION.sub("", text))
+    if not text.rstrip().endswith(">"):
+        text = text[: text.rfind(">") + 1]  # cut off within a word or an address, which would be another
+    parts = CDATA.split(text)
+    parts[::2] = [BARE_AMPERSAND.sub("&amp;", NAMED_ENTITY.sub(_character, part)) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _character(entity: re.Match[str]) -> str:
+    """The character that HTML calls so; what XML itself or nobody knows stays."""
+    if entity[1] in PREDEFINED:
+        return entity[0]
+    character = html.unescape(entity[0])
+    return entity[0] if character in "<>&\"'" or character.endswith(";") else character
