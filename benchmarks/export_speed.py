@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.exporting.speed import MANY, Draw, Speed, onnx_draw, providers, speeds_of
 from pipeline.gan.checkpoints import WEIGHTS, load_generator
-from pipeline.store.exported import ExportedCard, read_card
+from pipeline.store.exported import ExportedCard, read_card, read_model
 
 TARGET = Path("docs/benchmarks/export_speed.md")
 
@@ -45,7 +45,7 @@ def ways_of(gan: Path, export: Path, card: ExportedCard, threads: int) -> tuple[
     for provider in providers():
         for variant in card.variants:
             name = f"onnxruntime {variant.precision}, {provider.removesuffix('ExecutionProvider')}"
-            ways[name] = onnx_draw((export / variant.file).read_bytes(), provider, threads)
+            ways[name] = onnx_draw(read_model(export, variant.sha256, variant.file), provider, threads)
             sizes[name] = variant.bytes
     return ways, sizes
 

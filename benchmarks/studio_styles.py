@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from pipeline.studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
+from pipeline.studio.lettering import lettering_on
 from pipeline.studio.model import Generator, open_generator
 from pipeline.studio.patterns import pattern
 from pipeline.studio.recipe import Drawn, Recipe, only
-from pipeline.studio.sheets import as_image, enlarged_to
+from pipeline.studio.sheets import INK, as_image, enlarged_to
 from pipeline.studio.uploads import decoded_upload
 from pipeline.studio.weights import available_networks
 
@@ -63,9 +64,10 @@ def sheet_of(heads: list[str], rows: list[list[NDArray[np.uint8]]]) -> Image.Ima
     """`rows` of pictures under `heads`."""
     step = CELL_PX + GAP_PX
     sheet = Image.new("RGB", (len(heads) * step + GAP_PX, HEAD_PX + len(rows) * step + GAP_PX), (255, 255, 255))
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    letters = lettering_on(sheet)
     for column, head in enumerate(heads):
-        draw.text((GAP_PX + column * step, 8), head, fill=(28, 28, 30), font=font)
+        for line, words in enumerate(head.splitlines()):
+            letters.write((GAP_PX + column * step, 8 + 17 * line), words, 13, INK, max_px=CELL_PX)
         for line, row in enumerate(rows):
             cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else as_image(row[column])
             cell.thumbnail((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)

@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -136,6 +137,9 @@ def main(arguments: list[str]) -> int:
     except AtelierError as error:
         logging.getLogger(options.command).error("%s", error)
         return error.exit_status
+    except KeyboardInterrupt:
+        logging.getLogger(options.command).error("interrupted")
+        return 128 + signal.SIGINT
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = error.filename or "a file of this stage"

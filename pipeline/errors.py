@@ -1,6 +1,10 @@
 """Every error a user can cause. Each prints as one line that names the file, row or key, and says what to do."""
 
+import difflib
 import os
+from collections.abc import Sequence
+
+MAX_LISTED = 20
 
 
 class AtelierError(Exception):
@@ -37,3 +41,11 @@ class StoppedError(AtelierError):
 
 class ExportError(AtelierError):
     """The exported model does not draw what torch draws."""
+
+
+def known_names(name: str, known: Sequence[str]) -> str:
+    """The end of a message on an unknown `name`: the nearest of `known` where one is near, then all or the first few."""
+    by_lower = {one.lower(): one for one in reversed(known)}
+    near = difflib.get_close_matches(name.lower()[:200], by_lower, n=1)
+    listed = ", ".join(known[:MAX_LISTED]) + (f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else "")
+    return (f"did you mean {by_lower[near[0]]}? " if near else "") + f"known are {listed}"

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, known_names
 from pipeline.gan.latents import draw_latents, labels_in_equal_shares
-from pipeline.images.marks import ai_marks
+from pipeline.images.marks import AI_COMMENT, ai_marks
 from pipeline.images.sheets import contact_sheet, enlarged
-from pipeline.store.exported import ExportedCard, OnnxGenerator, as_images, read_exported
-from pipeline.store.files import whole_file
+from pipeline.store.exported import BATCH, ExportedCard, OnnxGenerator, as_images, read_card, read_generator, runs_as_described
+from pipeline.store.files import output_file, refuse_output
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
+TRUNCATION = 1.0  # latents are not pulled towards the mean
 MAX_SHEET_PIXELS = 1 << 28
 SEEN_SIDE_PX = 128  # smaller pictures are enlarged on a sheet until they can be seen
 TARGETS = (".png", ".npz")
@@ -46,17 +47,17 @@ def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
     if recipe.category is None:
         return labels_in_equal_shares(recipe.count, len(categories))
     if recipe.category not in categories:
-        raise InputError(f"--category {recipe.category}: unknown; the model draws {', '.join(categories)}")
+        raise InputError(f"--category {recipe.category}: unknown to the model; {known_names(recipe.category, categories)}")
     return np.full(recipe.count, categories.index(recipe.category), dtype=np.int64)
 
 
 def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArray[np.float32] | None:
-    """Attributes (N, A) of a recipe's pictures; None when it says none. Raises InputError when the model knows one not."""
+    """Attributes (N, A) of a recipe's pictures; None when it names none. Raises InputError for one unknown to the model."""
     known = [f"{name}={value}" for name, values in attributes.items() for value in values]
-    for said in recipe.attributes:
-        if said not in known:
-            told = f"it knows {', '.join(known)}" if known else "it was trained on categories alone"
-            raise InputError(f"--attribute {said}: unknown to the model; {told}")
+    for asked in recipe.attributes:
+        if asked not in known:
+            names = known_names(asked, known) if known else "it was trained on categories only"
+            raise InputError(f"--attribute {asked}: unknown to the model; {names}")
     row = np.array([one in recipe.attributes for one in known], dtype=np.float32)
     return np.tile(row, (recipe.count, 1)) if recipe.attributes else None
 
@@ -70,7 +71,12 @@ def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) 
     """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
     latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
     labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
-    return as_images(generator.pictures(latents, labels, attributes))
+    drawn = np.empty((recipe.count, card.height, card.width, card.channels), np.uint8)
+    for start in range(0, recipe.count, BATCH):  # float pictures of all would take four times the memory
+        rows = slice(start, start + BATCH)
+        part = None if attributes is None else attributes[rows]
+        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], part))
+    return drawn
 
 
 def sheet_columns(labels: NDArray[np.int64]) -> int:
@@ -84,17 +90,36 @@ def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]
     """Write `images` (N, H, W, C) as one PNG that says that AI made it, and from which recipe."""
     times = max(1, SEEN_SIDE_PX // max(images.shape[1:3]))
     sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
-    with whole_file(path) as partial:
+    with output_file(path) as partial:
         Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
             partial, format="PNG", pnginfo=ai_marks(marks_of(recipe))
         )
 
 
+def write_arrays(
+    path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, categories: list[str]
+) -> None:
+    """Write `images` (N, H, W, C) and `labels` as one .npz that says what they are, readable without pickle."""
+    with output_file(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            images=images,
+            labels=labels,
+            categories=np.array(categories, dtype=np.str_),
+            attributes=np.array(recipe.attributes, dtype=np.str_),
+            seed=np.int64(recipe.seed),
+            truncation=np.float64(TRUNCATION),
+            model_sha256=np.str_(recipe.model_sha256),
+            ai_generated=np.bool_(True),
+            comment=np.str_(AI_COMMENT),
+        )
+
+
 def configure(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    command.add_argument("--category", help="draw this category alone (default: all, in equal shares)")
+    command.add_argument("--category", help="draw only this category (default: all, in equal shares)")
     command.add_argument(
-        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="colour=red, say; several may be given"
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as colour=red; several may be given"
     )
     command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
     command.add_argument(
@@ -103,25 +128,26 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", type=Path, default=Path("models/export"), help="folder of an exported model (default: models/export)"
     )
-    command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for `images` and `labels`")
+    command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for arrays (docs/gan.md)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Write what `options` ask for, whole or not at all. Raises InputError."""
     target: Path = options.target
-    if target.suffix not in TARGETS:
+    as_sheet = target.suffix.lower() == ".png"
+    if target.suffix.lower() not in TARGETS:
         raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
-    card, generator = read_exported(options.model)
+    refuse_output(target)
+    card = read_card(options.model)
     recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed, tuple(options.attribute))
     labels = recipe_labels(recipe, card.categories)
-    if target.suffix == ".png" and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
+    recipe_attributes(recipe, card.attributes)
+    if as_sheet and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
         raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
-    images = draw_garments(generator, card, recipe)
-    try:
-        if target.suffix == ".png":
-            write_sheet(target, images, labels, recipe)
-        else:
-            with whole_file(target) as partial, partial.open("wb") as file:
-                np.savez(file, images=images, labels=labels)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+    generator = read_generator(options.model, card)
+    with runs_as_described(options.model):
+        images = draw_garments(generator, card, recipe)
+    if as_sheet:
+        write_sheet(target, images, labels, recipe)
+    else:
+        write_arrays(target, images, labels, recipe, card.categories)

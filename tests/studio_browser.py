@@ -34,7 +34,7 @@ class Visit:
 
     def show(self, room: str) -> None:
         """Open a room and wait until it is quiet."""
-        self.page.goto(f"http://127.0.0.1:{self.client.port}/#{room}")
+        self.page.goto(f"http://127.0.0.1:{self.client.port}{self.client.prefix}/#{room}")
         self.page.wait_for_load_state("networkidle")
 
     def picture(self, name: str) -> None:

@@ -32,9 +32,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks the studio on `port`."""
+    """Asks the studio on `port`, under the path `prefix`."""
 
     port: int
+    prefix: str = ""
 
     def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
         """The answer to one request; a body that is not bytes is sent as JSON."""
@@ -42,7 +43,7 @@ class Client:
         try:
             if body is not None and not isinstance(body, bytes):
                 body, headers = json.dumps(body).encode(), {"content-type": "application/json"} | (headers or {})
-            connection.request(method, path, body, headers or {})
+            connection.request(method, self.prefix + path, body, headers or {})
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, found, answer.read())
@@ -65,9 +66,9 @@ def served_studio(folder: Path, graph: onnx.ModelProto | None = None) -> Iterato
 
 
 @contextmanager
-def served(model: Path, folder: Path) -> Iterator[Client]:
-    """A client of a studio on the exported `model`, its state in `folder`."""
-    server = server_of(model, state=folder / "studio.sqlite")
+def served(model: Path, folder: Path, **options: Any) -> Iterator[Client]:
+    """A client of a studio on the exported `model`, its state in `folder`, with other `options` of `server_of`."""
+    server = server_of(model, state=folder / "studio.sqlite", **options)
     bound = listening_socket("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()

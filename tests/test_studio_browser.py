@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
+from tests.prefix_proxy import proxied
 from tests.studio_browser import AXE, TIMEOUT_MS, Visit, chromium, needs_chromium, studio_for_browsers, visit
 from tests.studio_server import Client
 
@@ -202,6 +203,24 @@ def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
     page.reload()
     expect(page.locator("#collection-grid img")).to_have_count(2)
     visitor.picture("collections")
+
+
+def test_all_rooms_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
+    with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
+        page = visitor.page
+        visitor.show("wall")
+        expect(page.locator("#wall-grid canvas")).to_have_count(16)
+        with page.expect_download() as download:
+            page.locator("#wall-grid .card").first.get_by_role("button", name=re.compile("^Download ")).click()
+        assert mark_of(download.value.path().read_bytes())["address"]
+        page.locator("#wall-grid .pick").first.click()
+        expect(page.locator("#sliders-measured input").first).to_be_visible()
+        visitor.show("fabric")
+        page.wait_for_function("document.querySelector('#fabric-patterns img').naturalWidth > 0", timeout=TIMEOUT_MS)
+        visitor.show("taste")
+        expect(page.locator("#taste-grid canvas")).to_have_count(8)
+        visitor.show("collections")
+        assert visitor.complaints == []
 
 
 @pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.studio import guard as rooms
 from pipeline.studio.guard import COOKIE, MAX_BODY_BYTES, Guard, host_name
-from pipeline.studio.serve import checked_token, is_loopback, listening_socket
 
 TOKEN = "0123456789abcdef"
 Answer = tuple[int, dict[str, str], bytes]
@@ -45,6 +43,7 @@ def asked(
     query: str = "",
     body: list[bytes] | None = None,
     delay_s: float = 0,
+    repeated: list[tuple[str, str]] | None = None,
     **guard: Any,
 ) -> Answer:
     """Status, headers and body of the answer to one request through the guard."""
@@ -58,13 +57,13 @@ def asked(
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    given = {"host": "127.0.0.1:8420"} | (headers or {})
+    given = list(({"host": "127.0.0.1:8420"} | (headers or {})).items()) + (repeated or [])
     scope = {
         "type": "http",
         "method": method,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given],
     }
     guarded = Guard(app, **({"token": None, "max_upload_bytes": 1000} | guard))
     asyncio.run(guarded(scope, receive, send))
@@ -112,6 +111,84 @@ def test_requests_from_its_own_page_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "origin",
+    [
+        "http://[::1",
+        "http://]",
+        "http://[::1]]",
+        "http://a\u00bd.example",
+        "//",
+        "http:",
+        "",
+        "\u00ff",
+        "[",
+        "http://[v1.x]",
+        "x" * 9000,
+    ],
+)
+def test_an_origin_that_is_none_is_refused_like_another_sites(origin: str) -> None:
+    assert asked(headers={"origin": origin})[0] == 403
+
+
+@pytest.mark.parametrize("length", ["", "-1", "+1", "1e3", "\u00b2", "9" * 5000, "1, 1", "0x10", " 1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_content_length_that_is_no_number_is_refused(method: str, length: str) -> None:
+    assert asked(method=method, headers={"content-length": length})[0] == 400
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "content-length", "sec-fetch-site", "authorization"])
+def test_a_header_that_may_stand_once_is_refused_twice(name: str) -> None:
+    known = {"host": "127.0.0.1", "origin": "http://127.0.0.1", "content-length": "0", "sec-fetch-site": "same-origin"}
+    value = known.get(name, f"Bearer {TOKEN}")
+    assert asked(headers={"host": "127.0.0.1", name: value})[0] == 200
+    assert asked(headers={"host": "127.0.0.1", name: value}, repeated=[(name, value)])[0] == 400
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1", "]::1[", "[[::1]]", "[]", "localhost:\u00b2", "\u00ff", "localhost:8420:1", "x" * 9000]
+)
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_a_host_that_is_none_is_not_answered(host: str, token: str | None) -> None:
+    assert asked(headers={"host": host, "authorization": f"Bearer {TOKEN}"}, token=token)[0] == 421
+
+
+def test_behind_a_proxy_that_passes_its_own_host_pages_under_a_given_name_are_answered() -> None:
+    given: dict[str, Any] = {"token": None, "names": frozenset({"Design.example", "design.example:8443"})}
+    for origin in ("https://design.example", "https://design.example:8443", "http://127.0.0.1:8420"):
+        assert asked(method="POST", headers={"origin": origin}, **given)[0] == 200
+    for origin in ("https://design.example:9", "https://a.design.example", "https://localhost", "null"):
+        assert asked(method="POST", headers={"origin": origin}, **given)[0] == 403
+    assert asked(headers={"host": "design.example:8443"}, **given)[0] == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/atelier"])
+def test_under_a_root_path_bounds_and_checks_are_the_same(prefix: str) -> None:
+    root: dict[str, Any] = {"root_path": "/atelier"}
+    assert asked(method="POST", path=f"{prefix}/api/uploads", headers={"content-length": "1001"}, **root)[0] == 413
+    assert asked(path=f"{prefix}/api/studio", headers={"sec-fetch-site": "same-site"}, **root)[0] == 403
+    assert asked(path=f"{prefix}/", headers={"sec-fetch-site": "same-site"}, **root)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "location"),
+    [
+        ("", "/", "./"),
+        ("", "/index.html", "./"),
+        ("", "/api/studio", "../"),
+        ("/a/b", "/a/b/", "./"),
+        ("/a/b", "/a/b/api/studio", "../"),
+        ("/a/b", "/", "./"),
+        ("/a/b", "/a/b", "/a/b/"),
+        ("", "/a//b/c", "../../../"),
+    ],
+)
+def test_the_token_leads_to_the_first_page_under_any_prefix(root: str, path: str, location: str) -> None:
+    status, headers, _ = asked(path=path, query=f"token={TOKEN}", token=TOKEN, root_path=root)
+    assert (status, headers["location"]) == (303, location)
+    assert headers["set-cookie"].endswith(f"; Path={root}/")
+
+
+@pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Bearer 0123456789abcdeX"}, {"cookie": f"{COOKIE}=x"}, {"cookie": "a=b; ;;\x01"}]
 )
 def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
@@ -120,7 +197,7 @@ def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
 
 def test_the_token_in_the_address_becomes_a_cookie_out_of_reach_of_scripts() -> None:
     status, headers, _ = asked(path="/", query=f"token={TOKEN}", token=TOKEN)
-    assert (status, headers["location"]) == (303, "/")
+    assert (status, headers["location"]) == (303, "./")
     assert headers["set-cookie"] == f"{COOKIE}={TOKEN}; HttpOnly; SameSite=Strict; Path=/"
     assert asked(headers={"cookie": f"{COOKIE}={TOKEN}"}, token=TOKEN)[0] == 200
 
@@ -188,22 +265,3 @@ def test_of_bodies_that_hold_too_much_the_oldest_is_given_up(monkeypatch: pytest
 
 def test_host_names_lose_their_port() -> None:
     assert [host_name(host) for host in ("a:1", "A", "[::1]:80", "[::1]")] == ["a", "a", "[::1]", "[::1]"]
-
-
-def test_an_address_that_others_reach_needs_a_token() -> None:
-    assert checked_token("127.0.0.1", None) is None
-    assert checked_token("0.0.0.0", TOKEN) == TOKEN
-    assert len(checked_token("0.0.0.0", "new") or "") >= 32
-    for host, token in (("0.0.0.0", None), ("127.0.0.1", "short"), ("127.0.0.1", "with spaces in the token")):
-        with pytest.raises(InputError, match=r"--token|--host"):
-            checked_token(host, token)
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.com")] == [True] * 3 + [
-        False
-    ] * 2
-
-
-def test_a_port_that_is_taken_is_named() -> None:
-    with listening_socket("127.0.0.1", 0) as taken:
-        taken.listen()
-        with pytest.raises(InputError, match="name another port"):
-            listening_socket("127.0.0.1", taken.getsockname()[1])

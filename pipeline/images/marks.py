@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from PIL.PngImagePlugin import PngInfo
 
+AI_COMMENT = "AI-generated: drawn by a neural network, not photographed"
 # IPTC's word for a picture that a trained model made.
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -17,7 +18,7 @@ def ai_marks(recipe: Mapping[str, object]) -> PngInfo:
     """PNG text chunks for a generated picture; `recipe` is what brings it back."""
     marks = PngInfo()
     marks.add_text("Software", "Atelier")
-    marks.add_text("Comment", "AI-generated: drawn by a neural network, not photographed")
+    marks.add_text("Comment", AI_COMMENT)
     marks.add_text("ai_generated", "true")
     marks.add_text("recipe", json.dumps(recipe, sort_keys=True))
     marks.add_itxt("XML:com.adobe.xmp", XMP)

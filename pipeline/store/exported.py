@@ -1,13 +1,16 @@
 """An exported generator on disk, its judge and its card, run by onnxruntime without torch."""
 
 import hashlib
-import json
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import InputError
 from pipeline.store.files import write_json
@@ -16,11 +19,18 @@ MODEL_NAME = "generator.onnx"
 JUDGE_NAME = "judge.onnx"
 CARD_NAME = "generator.json"
 BATCH = 32  # bounds the memory of a large draw
+MAX_MODEL_BYTES = 1 << 30
+MAX_CARD_BYTES = 1 << 20
+MAX_REASON = 300
+
+Side = Annotated[int, Field(ge=1, le=8192)]
 
 
 @dataclass(frozen=True)
 class Variant:
     """The generator in one precision, and how far it is from torch."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     precision: str  # fp32, fp16 or int8
     file: str
@@ -37,11 +47,13 @@ class Variant:
 class ExportedCard:
     """What an exported generator draws, where it comes from, and how it may be used."""
 
-    categories: list[str]  # in label order
-    height: int
-    width: int
-    channels: int
-    latent_dim: int
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)  # of cards that are read
+
+    categories: Annotated[list[str], Field(min_length=1, max_length=10_000)]  # in label order
+    height: Side
+    width: Side
+    channels: Annotated[int, Field(ge=1, le=4)]
+    latent_dim: Annotated[int, Field(ge=1, le=1 << 16)]
     images_seen: int  # in training
     network: str
     opset: int
@@ -118,30 +130,84 @@ def write_exported(folder: Path, models: dict[str, bytes], card: ExportedCard) -
 
 
 def read_exported(folder: Path) -> tuple[ExportedCard, OnnxGenerator]:
-    """The card and the generator in `folder`. Raises InputError when one is missing, damaged or not the other's."""
+    """The card and the generator in `folder`. Raises InputError as `read_card` and `read_generator` do."""
     card = read_card(folder)
-    return card, OnnxGenerator(read_model(folder, card.onnx_sha256))
+    return card, read_generator(folder, card)
+
+
+def read_generator(folder: Path, card: ExportedCard) -> OnnxGenerator:
+    """The generator in `folder`, which has drawn one picture.
+
+    Raises InputError when it is missing, damaged, unsafe or not what `card` says.
+    """
+    content = read_model(folder, card.onnx_sha256)
+    with runs_as_described(folder):
+        generator = OnnxGenerator(content)
+        latents, labels = np.zeros((1, card.latent_dim), np.float32), np.array([len(card.categories) - 1])
+        shape = generator.pictures(latents, labels).shape
+    refuse_other_shape(folder, shape[1:], card)
+    return generator
+
+
+@contextmanager
+def runs_as_described(folder: Path) -> Iterator[None]:
+    """A block that opens and runs a model of `folder`; whatever goes wrong there is an InputError."""
+    from pipeline.store.onnx_safety import bounded_memory
+
+    try:
+        with bounded_memory():
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # onnxruntime raises many classes, all of which mean this
+        first_line = (str(error).splitlines() or [""])[0][:MAX_REASON]
+        raise InputError(
+            f"{folder}: does not run as its card says ({type(error).__name__}: {first_line}); run export again"
+        ) from None
+
+
+def refuse_other_shape(folder: Path, shape: tuple[int, ...], card: ExportedCard) -> None:
+    """Raise InputError unless pictures of `shape` (C, H, W) are what `card` describes."""
+    if shape != (card.channels, card.height, card.width):
+        raise InputError(f"{folder}: draws pictures of shape {shape}, its card says another; run export again")
+
+
+def _file_content(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises OSError, and InputError when it is none or too large."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: not a file; name the folder of an exported model")
+    if found.st_size > max_bytes:
+        raise InputError(f"{path}: larger than {max_bytes:,} bytes, which no export of this pipeline is; run export again")
+    return path.read_bytes()
 
 
 def read_card(folder: Path) -> ExportedCard:
     """The card in `folder`. Raises InputError."""
     path = folder / CARD_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return ExportedCard(**content | {"variants": [Variant(**one) for one in content["variants"]]})
+        return TypeAdapter(ExportedCard).validate_json(_file_content(path, MAX_CARD_BYTES))
     except FileNotFoundError:
         raise InputError(f"{path}: no exported model here; run `snakemake` first, or name another folder") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not the card of an exported model ({error}); run export again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        raise InputError(f"{path}: not the card of an exported model ({reason}); run export again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run export again") from None
 
 
 def read_model(folder: Path, sha256: str, name: str = MODEL_NAME) -> bytes:
-    """The bytes of an ONNX file in `folder`, which must have this SHA-256. Raises InputError."""
+    """The bytes of an ONNX file in `folder`, which must have this SHA-256 and be safe to run. Raises InputError."""
+    from pipeline.store.onnx_safety import safe_graph  # half a second of import; a reader of cards does not need it
+
     path = folder / name
     try:
-        content = path.read_bytes()
+        content = _file_content(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run export again") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise InputError(f"{path}: not the file its card describes (SHA-256 differs); run export again")
+    safe_graph(content, str(path))
     return content

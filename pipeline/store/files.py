@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError
+
 BLOCK_BYTES = 1 << 20
 
 
@@ -86,6 +88,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _flush_to_disk(path.parent)
     finally:
         remove(partial)
+
+
+def refuse_output(path: Path) -> None:
+    """Raise InputError, before any work, when no file can be written at `path`, which a user named."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: cannot be written: it is a folder; name a file")
+        existing = next(parent for parent in path.absolute().parents if parent.exists())
+    except OSError as error:  # a name too long, or a folder that may not be entered
+        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file") from None
+    if not existing.is_dir():
+        raise InputError(f"{path}: cannot be written: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written: {existing} may not be written to; name a file elsewhere")
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for a `path` that a user named. Raises InputError when it cannot be written."""
+    refuse_output(path)
+    try:
+        with whole_file(path) as partial:
+            yield partial
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); name another file") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -285,20 +285,21 @@ class Sender:
     def _tell_model(self, run_id: str, event: dict[str, Any]) -> None:
         import mlflow
         import numpy as np
-        import onnx
         from mlflow.models import infer_signature
 
         from pipeline.store.exported import OnnxGenerator
+        from pipeline.store.onnx_safety import safe_graph
 
         path = Path(event["path"])
         if not path.exists():
             return
-        model = onnx.load(path)
+        content = path.read_bytes()
+        model = safe_graph(content, str(path))  # MLflow would copy what it keeps outside the file
         latent_dim = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
         latents = np.random.default_rng(0).standard_normal((EXAMPLE_PICTURES, latent_dim), dtype=np.float32)
         labels = np.arange(EXAMPLE_PICTURES, dtype=np.int64)
         example = {"latents": latents, "labels": labels}
-        pictures = OnnxGenerator(path.read_bytes(), threads=1).pictures(latents, labels)
+        pictures = OnnxGenerator(content, threads=1).pictures(latents, labels)
         with mlflow.start_run(run_id=run_id, log_system_metrics=False):
             logged = mlflow.onnx.log_model(
                 model,

@@ -29,7 +29,16 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", default=LOOPBACK, help=f"address to listen on; any but {LOOPBACK} needs a token")
     command.add_argument("--port", type=int, default=8420, help="port to listen on, 0 for any that is free (default: 8420)")
     command.add_argument("--token", help="what a browser must show, at least 16 letters or digits; `new` makes one up")
-    command.add_argument("--allowed-host", action="append", default=[], help="a further name under which the studio is reached")
+    command.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further NAME, or NAME:PORT, under which the studio is reached",
+    )
+    command.add_argument(
+        "--root-path", default="", metavar="PATH", help="prefix under which a reverse proxy serves the studio, such as /atelier"
+    )
     command.add_argument("--state", type=Path, help="file that holds collections, names and votes")
     command.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19, for whitening and colouring")
 
@@ -47,6 +56,7 @@ def run(options: argparse.Namespace) -> None:
             allowed_hosts=options.allowed_host,
             state=options.state,
             style_weights=options.style_weights,
+            root_path=options.root_path,
         )
 
 

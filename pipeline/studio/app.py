@@ -16,6 +16,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 import pipeline
 from pipeline.errors import InputError
@@ -172,6 +173,7 @@ def create_app(desk: Desk) -> FastAPI:
         version=pipeline.__version__,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # the redirects are absolute, and wrong behind a prefix that the studio does not know
         lifespan=lifespan,
         responses=PROBLEMS,
     )
@@ -192,6 +194,9 @@ def _answer_mistakes(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return JSONResponse({"detail": misfit_sentence(error)}, 422)
 
+    def answer_nobody(_: Request, __: Exception) -> JSONResponse:
+        return JSONResponse({"detail": "the rest of the request did not arrive"}, 400)
+
     def answer_shelf(_: Request, error: Exception) -> JSONResponse:
         log.error("the studio's file: %s", error)
         return JSONResponse({"detail": f"the studio cannot use its file ({error}); is its disk full or locked?"}, 503)
@@ -199,6 +204,7 @@ def _answer_mistakes(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, answer_misfit)
     app.add_exception_handler(InputError, answer(422))
     app.add_exception_handler(UnreadableUploadError, answer(422))
+    app.add_exception_handler(ClientDisconnect, answer_nobody)
     app.add_exception_handler(BusyError, answer(503))
     app.add_exception_handler(sqlite3.Error, answer_shelf)
     app.add_exception_handler(FullError, answer(409))
@@ -480,10 +486,15 @@ def _download(content: bytes, media_type: str, name: str) -> Response:
     return Response(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
+def _tags_in(if_none_match: str) -> set[str]:
+    """The entity tags of an If-None-Match header; proxies that compress mark them as weak."""
+    return {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+
+
 def _if_changed(request: Request, content: bytes, media_type: str) -> Response:
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {"etag": tag, "cache-control": "private, no-cache"}
-    if request.headers.get("if-none-match") == tag:
+    if tag in _tags_in(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
 

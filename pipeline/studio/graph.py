@@ -1,9 +1,8 @@
-"""ONNX graphs of generators: refused when unsafe, opened to mixed categories and styles, tapped at their first layers.
+"""ONNX graphs of generators: opened to mixed categories and styles, tapped at their first layers.
 
 A generator's graph takes `latents` (N, D) float32 and `labels` (N,) int64 and gives `pictures`, NCHW float32 in [-1, 1].
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,54 +10,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import InputError
+from pipeline.store.onnx_safety import safe_graph
 
 LATENTS, LABELS, MIX, PICTURES = "latents", "labels", "mix", "pictures"
 SPATIAL = {"Conv", "ConvTranspose"}
 WEIGHTED = {"Gemm", "MatMul", "Conv", "ConvTranspose"}
 ACTIVATIONS = {"Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Gelu", "Softplus", "HardSwish"}
-STANDARD_DOMAINS = {"", "ai.onnx"}
-
-
-def _bodies(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
-    yield body
-    for node in body.node:
-        for attribute in node.attribute:
-            for inner in [attribute.g, *attribute.graphs]:
-                if inner.ByteSize():
-                    yield from _bodies(inner)
-
-
-def _tensors(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
-    sparse: list[onnx.SparseTensorProto] = []
-    if isinstance(body, onnx.GraphProto):
-        yield from body.initializer
-        sparse += body.sparse_initializer
-    for node in body.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
-    for tensor in sparse:
-        yield from (tensor.values, tensor.indices)
-
-
-def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
-    """The graph in the bytes of an ONNX file.
-
-    Raises InputError when it is not ONNX, keeps data outside the file, or uses operators of its own.
-    """
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf raises classes of its own, one per implementation
-        raise InputError(f"{where}: not an ONNX file ({type(error).__name__}); run export again") from None
-    bodies = [inner for body in (model.graph, *model.functions) for inner in _bodies(body)]
-    for body in bodies:
-        for tensor in _tensors(body):
-            if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-                raise InputError(f"{where}: keeps weights outside the file; export it as one file")
-        strange = {node.domain for node in [*body.node, *model.functions]} - STANDARD_DOMAINS
-        if strange:
-            raise InputError(f"{where}: uses operators of its own ({', '.join(sorted(strange))}); export it with standard ones")
-    return model
 
 
 def read_graph(content: bytes, where: str) -> onnx.ModelProto:

@@ -29,6 +29,8 @@ MIN_READ_BYTES = 64 << 10  # that a client must take of its answer in that time,
 COOKIE = "atelier-token"
 SAFE_METHODS = {"GET", "HEAD"}
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+SINGLE_HEADERS = {"host", "origin", "content-length", "content-type", "sec-fetch-site", "authorization"}
+MAX_LENGTH_DIGITS = 20
 
 HEADERS = {
     "content-security-policy": (
@@ -50,7 +52,7 @@ class BodyRefusedError(Exception):
 
 def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        ipaddress.ip_address(name[1:-1] if name.startswith("[") and name.endswith("]") else name)
     except ValueError:
         return False
     return True
@@ -59,28 +61,59 @@ def _is_address(name: str) -> bool:
 def host_name(host: str) -> str:
     """The name or address in a Host header, without the port, in lower case."""
     name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
+    return (name if colon and port.isascii() and port.isdecimal() else host).lower()
+
+
+def _origin_host(origin: str) -> str | None:
+    """Host and port in an Origin header, in lower case; None where it is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:  # `http://[::1`, or characters that normalise to a slash
+        return None
+
+
+def _headers_of(scope: Scope) -> dict[str, str] | None:
+    """The headers by lower-case name, repeated ones joined; None where one is repeated that may stand only once."""
+    found: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    if any(len(found.get(name, ())) > 1 for name in SINGLE_HEADERS):
+        return None
+    return {name: ("; " if name == "cookie" else ", ").join(values) for name, values in found.items()}
 
 
 class Guard:
     """Refuses what does not come from the studio's own page on an address it is meant to have.
 
-    Without a token only this machine's own names are answered. With one, so are plain addresses, which no web site elsewhere
-    can stand behind, and the names given.
+    Without a token only this machine's own names and the `names` given are answered. With one, so are plain addresses, which no
+    web site elsewhere can stand behind. `names` may hold ports: pages at `https://NAME:PORT` may then send requests, too, as
+    behind a reverse proxy that passes on another Host than the browser's. `root_path` is the prefix that such a proxy serves
+    the studio under ("/atelier"); it may be in the paths that arrive or not.
     """
 
-    def __init__(self, app: App, *, token: str | None, names: frozenset[str] = frozenset(), max_upload_bytes: int) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        token: str | None,
+        names: frozenset[str] = frozenset(),
+        max_upload_bytes: int,
+        root_path: str = "",
+    ) -> None:
         self._app = app
         self._token = token
-        self._names = frozenset(name.lower() for name in names) | LOCAL_NAMES
+        self._origins = frozenset(name.lower() for name in names)
+        self._names = frozenset(host_name(name) for name in names) | LOCAL_NAMES
         self._max_upload_bytes = max_upload_bytes
+        self._root_path = root_path
         self._bodies: dict[_BoundedBody, int] = {}  # bytes of each, in order of arrival
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._max_upload_bytes if scope["path"] == UPLOAD_PATH else MAX_BODY_BYTES
+        path = self._path_within(scope)
+        limit = self._max_upload_bytes if path == UPLOAD_PATH else MAX_BODY_BYTES
         body = _BoundedBody(receive, limit, self._bodies)
         refused = False
 
@@ -102,35 +135,51 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in own)]
             await send(message)
 
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
+        refusal = self._refusal(scope, path, limit)
         if refusal:
             await _answer(send_marked, *refusal)
             return
         if self._token is not None and scope["method"] == "GET" and "token" in _query(scope):
-            await self._remember_token(send_marked)
+            cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path={self._root_path}/"
+            await _redirect(send_marked, self._first_page(path), [(b"set-cookie", cookie.encode())])
+            return
+        if not path:
+            await _redirect(send_marked, self._first_page(path))
             return
         try:
-            await self._app(scope, body.receive, send_in_time)
+            await self._app({**scope, "root_path": self._root_path}, body.receive, send_in_time)
         except BodyRefusedError:
             if body.refusal is not None and not refused:
                 await _answer(send_marked, *body.refusal)
         finally:
             self._bodies.pop(body, None)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        name = host_name(headers.get("host", ""))
+    def _path_within(self, scope: Scope) -> str:
+        """The path of a request without the root path; empty where it is the root path without its slash."""
+        path, root = str(scope["path"]), self._root_path
+        return path.removeprefix(root) if root and (path == root or path.startswith(root + "/")) else path
+
+    def _first_page(self, path: str) -> str:
+        """Where the first page is from `path`: relative, so that it is right under a prefix that the studio does not know."""
+        return "../" * (path.count("/") - 1) or "./" if path else f"{self._root_path}/"
+
+    def _refusal(self, scope: Scope, path: str, max_body_bytes: int) -> tuple[int, str] | None:
+        headers = _headers_of(scope)
+        if headers is None:
+            return 400, f"one of the headers {', '.join(sorted(SINGLE_HEADERS))} was sent twice"
+        host = headers.get("host", "").lower()
+        name = host_name(host)
         if name not in self._names and not (self._token is not None and _is_address(name)):
             return 421, "the studio does not answer under this name; use its own address, or start it with --allowed-host"
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if "origin" in headers and _origin_host(headers["origin"]) not in {host, *self._origins}:
             return 403, "this request comes from another site"
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and scope["path"].startswith("/api"):
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and path.startswith("/api"):
             return 403, "this request comes from another site"
-        if scope["method"] not in SAFE_METHODS and headers.get("content-length", "0").isdigit():
-            limit = self._max_upload_bytes if scope["path"] == UPLOAD_PATH else MAX_BODY_BYTES
-            if int(headers.get("content-length", "0")) > limit:
-                return 413, _too_large(limit)
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS):
+            return 400, "the Content-Length is not a number"
+        if scope["method"] not in SAFE_METHODS and int(length) > max_body_bytes:
+            return 413, _too_large(max_body_bytes)
         if self._token is not None and not self._knows_token(scope, headers):
             return 401, "open the address with ?token=… that the studio printed when it started"
         return None
@@ -144,12 +193,6 @@ class Guard:
         if cookie is not None:
             offered.append(cookie.value)
         return any(hmac.compare_digest(one.encode(), (self._token or "").encode()) for one in offered)
-
-    async def _remember_token(self, send: Send) -> None:
-        cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
-        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:
@@ -217,6 +260,12 @@ async def _answer(send: Send, status: int, sentence: str) -> None:
     headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _redirect(send: Send, location: str, further: list[tuple[bytes, bytes]] | None = None) -> None:
+    headers = [(b"location", location.encode()), *(further or []), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class PatientProtocol(H11Protocol):

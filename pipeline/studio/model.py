@@ -9,12 +9,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.store.exported import JUDGE_NAME, MODEL_NAME, ExportedCard, OnnxJudge, as_images, read_card, read_model
-from pipeline.studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, safe_graph, with_category_mix, with_style_layers
+from pipeline.store.exported import (
+    JUDGE_NAME,
+    MODEL_NAME,
+    ExportedCard,
+    OnnxJudge,
+    as_images,
+    read_card,
+    read_model,
+    refuse_other_shape,
+    runs_as_described,
+)
+from pipeline.studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, with_category_mix, with_style_layers
 from pipeline.studio.recipe import Recipe, latents_of, mixes_of
 
 BATCH = 32  # bounds the memory of a large draw
-MAX_MODEL_BYTES = 1 << 30
 VERSION_DIGITS = 12
 
 
@@ -77,22 +86,17 @@ def open_judge(folder: Path, card: ExportedCard) -> OnnxJudge | None:
     """The classifier beside the generator in `folder`, where its card names one. Raises InputError."""
     if card.judge_sha256 is None or not (folder / JUDGE_NAME).exists():
         return None
-    content = read_model(folder, card.judge_sha256, JUDGE_NAME)
-    safe_graph(content, str(folder / JUDGE_NAME))
-    return OnnxJudge(content, threads=1)
+    return OnnxJudge(read_model(folder, card.judge_sha256, JUDGE_NAME), threads=1)
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:
     """The exported generator in `folder`. Raises InputError when it is missing, damaged, unsafe or not what its card says."""
-    path = folder / MODEL_NAME
-    if path.exists() and path.stat().st_size > MAX_MODEL_BYTES:
-        raise InputError(f"{path}: larger than {MAX_MODEL_BYTES:,} bytes, which is no generator of this pipeline")
     card = read_card(folder)
-    graph = read_graph(read_model(folder, card.onnx_sha256), str(path))
-    mixed = with_category_mix(graph)
-    opened = mixed or graph
-    styled, layers = with_style_layers(opened) or (None, 1)
-    try:
+    graph = read_graph(read_model(folder, card.onnx_sha256), str(folder / MODEL_NAME))
+    with runs_as_described(folder):
+        mixed = with_category_mix(graph)
+        opened = mixed or graph
+        styled, layers = with_style_layers(opened) or (None, 1)
         generator = Generator(
             card,
             card.onnx_sha256[:VERSION_DIGITS],
@@ -104,10 +108,5 @@ def open_generator(folder: Path, *, threads: int = 1) -> Generator:
             open_judge(folder, card),
         )
         shape = generator.draw_category(np.zeros((2, card.latent_dim), np.float32), len(card.categories) - 1).shape
-    except InputError:
-        raise
-    except Exception as error:  # onnxruntime raises many classes, all of which mean this
-        raise InputError(f"{folder}: does not run as its card says ({type(error).__name__}); run export again") from None
-    if shape != (2, card.channels, card.height, card.width):
-        raise InputError(f"{folder}: draws pictures of shape {shape[1:]}, its card says another; run export again")
+    refuse_other_shape(folder, shape[1:], card)
     return generator

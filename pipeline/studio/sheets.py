@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from pipeline.images.marks import ai_marks
+from pipeline.studio.lettering import Lettering, lettering_on, note_on, undrawable
 
 A4_PX = (1240, 1754)  # at 150 dpi
 DPI = 150
 MARGIN_PX, GAP_PX, CAPTION_PX = 90, 36, 30
 BOARD_COLUMNS, BOARD_ROWS = 4, 5
 SHEET_CELL_PX = 192
+CAPTION_SIZE_PX, TITLE_SIZE_PX = 17, 44
 INK, GREY, PAPER = (28, 28, 30), (120, 118, 114), (255, 255, 255)
 AI_NOTE = "AI-generated with Atelier"
 
@@ -49,20 +51,15 @@ def marked_png(image: Image.Image, recipe: dict[str, object]) -> bytes:
 
 
 def _grid(
-    pieces: Sequence[Piece], columns: int, cell_px: int, page: Image.Image, top_px: int, left_px: int, gap_px: int
+    pieces: Sequence[Piece], columns: int, cell_px: int, page: Image.Image, top_px: int, left_px: int, letters: Lettering
 ) -> None:
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(size=17)
     for place, piece in enumerate(pieces):
         row, column = divmod(place, columns)
-        x = left_px + column * (cell_px + gap_px)
-        y = top_px + row * (cell_px + gap_px + CAPTION_PX)
+        x = left_px + column * (cell_px + GAP_PX)
+        y = top_px + row * (cell_px + GAP_PX + CAPTION_PX)
         image = enlarged_to(piece.picture, cell_px)
         page.paste(image, (x + (cell_px - image.width) // 2, y + (cell_px - image.height) // 2))
-        name = piece.name
-        while name and draw.textlength(name, font=font) > cell_px:
-            name = name[:-2] + "…" if len(name) > 2 else ""
-        draw.text((x, y + cell_px + 6), name, fill=INK, font=font)
+        letters.write((x, y + cell_px + 6), piece.name, CAPTION_SIZE_PX, INK, max_px=cell_px)
 
 
 def contact_sheet_png(pieces: Sequence[Piece], columns: int) -> bytes:
@@ -72,23 +69,29 @@ def contact_sheet_png(pieces: Sequence[Piece], columns: int) -> bytes:
     width = columns * (SHEET_CELL_PX + GAP_PX) + GAP_PX
     height = rows * (SHEET_CELL_PX + GAP_PX + CAPTION_PX) + GAP_PX
     sheet = Image.new("RGB", (width, height), PAPER)
-    _grid(pieces, columns, SHEET_CELL_PX, sheet, GAP_PX, GAP_PX, GAP_PX)
+    missing = undrawable(piece.name for piece in pieces)
+    letters = lettering_on(sheet, missing)
+    _grid(pieces, columns, SHEET_CELL_PX, sheet, GAP_PX, GAP_PX, letters)
+    letters.write((GAP_PX, height - CAPTION_PX), note_on(missing), CAPTION_SIZE_PX, GREY, max_px=width - 2 * GAP_PX)
     return marked_png(sheet, {"pieces": [piece.recipe for piece in pieces]})
 
 
 def board_pdf(title: str, pieces: Sequence[Piece]) -> bytes:
     """A board of `pieces` under `title`, A4 pages of twenty."""
-    cell_px = (A4_PX[0] - 2 * MARGIN_PX - (BOARD_COLUMNS - 1) * GAP_PX) // BOARD_COLUMNS
+    width_px = A4_PX[0] - 2 * MARGIN_PX
+    cell_px = (width_px - (BOARD_COLUMNS - 1) * GAP_PX) // BOARD_COLUMNS
     per_page = BOARD_COLUMNS * BOARD_ROWS
     groups = [pieces[start : start + per_page] for start in range(0, len(pieces), per_page)] or [[]]
+    missing = undrawable([title, *(piece.name for piece in pieces)])
+    note = note_on(missing)
     pages = []
     for number, group in enumerate(groups, start=1):
         page = Image.new("RGB", A4_PX, PAPER)
-        draw = ImageDraw.Draw(page)
-        draw.text((MARGIN_PX, MARGIN_PX - 20), title, fill=INK, font=ImageFont.load_default(size=44))
-        _grid(group, BOARD_COLUMNS, cell_px, page, MARGIN_PX + 80, MARGIN_PX, GAP_PX)
-        foot = f"{AI_NOTE} · {number} of {len(groups)}"
-        draw.text((MARGIN_PX, A4_PX[1] - MARGIN_PX + 20), foot, fill=GREY, font=ImageFont.load_default(size=17))
+        letters = lettering_on(page, missing)
+        letters.write((MARGIN_PX, MARGIN_PX - 20), title, TITLE_SIZE_PX, INK, max_px=width_px)
+        _grid(group, BOARD_COLUMNS, cell_px, page, MARGIN_PX + 80, MARGIN_PX, letters)
+        foot = " · ".join(filter(None, [AI_NOTE, f"{number} of {len(groups)}", note]))
+        letters.write((MARGIN_PX, A4_PX[1] - MARGIN_PX + 20), foot, CAPTION_SIZE_PX, GREY, max_px=width_px)
         pages.append(page)
     file = io.BytesIO()
     pages[0].save(

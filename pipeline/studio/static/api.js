@@ -28,7 +28,7 @@ export async function watch(job, onProgress) {
   while (now.state === "waiting" || now.state === "running") {
     onProgress(now);
     await new Promise((wake) => setTimeout(wake, 300));
-    now = await ask("GET", `/api/jobs/${job.id}`);
+    now = await ask("GET", `api/jobs/${job.id}`);
   }
   onProgress(now);
   if (now.state === "failed") throw new Error(now.reason);

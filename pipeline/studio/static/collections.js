@@ -12,17 +12,17 @@ export function openCollections(_studio, go) {
   let chosen = new Set();
   walkByArrows($("collection-grid"));
 
-  const pictureOf = (piece) => `/api/collections/${open}/pieces/${piece.id}/picture`;
+  const pictureOf = (piece) => `api/collections/${open}/pieces/${piece.id}/picture`;
   const image = (piece) => Object.assign(document.createElement("img"), { src: pictureOf(piece), alt: piece.name });
 
   const drawPieces = async () => {
     chosen = new Set();
-    const pieces = open ? await ask("GET", `/api/collections/${open}/pieces`) : [];
+    const pieces = open ? await ask("GET", `api/collections/${open}/pieces`) : [];
     $("collection-tools").hidden = !open;
     $("collection-empty").hidden = pieces.length > 0;
     if (open) {
-      $("collection-pdf").href = `/api/collections/${open}/board.pdf`;
-      $("collection-sheet").href = `/api/collections/${open}/sheet.png`;
+      $("collection-pdf").href = `api/collections/${open}/board.pdf`;
+      $("collection-sheet").href = `api/collections/${open}/sheet.png`;
     }
     $("collection-grid").replaceChildren(...pieces.map((piece) => {
       const figure = card(image(piece), `Choose ${piece.name} to compare`, piece.name, () => {
@@ -32,7 +32,7 @@ export function openCollections(_studio, go) {
       }, [
         tool("edit", piece.address ? `Edit ${piece.name}` : `Rename ${piece.name}`, () => (piece.address ? go("edit", piece.address) : rename(piece))),
         tool("remove", `Take ${piece.name} out`, () => attempt(async () => {
-          await ask("DELETE", `/api/collections/${open}/pieces/${piece.id}`);
+          await ask("DELETE", `api/collections/${open}/pieces/${piece.id}`);
           await refresh();
         })),
       ]);
@@ -45,12 +45,12 @@ export function openCollections(_studio, go) {
   const rename = (piece) => attempt(async () => {
     const name = await askName("Call this piece", piece.name, false);
     if (!name) return;
-    await ask("PUT", `/api/collections/${open}/pieces/${piece.id}`, { name });
+    await ask("PUT", `api/collections/${open}/pieces/${piece.id}`, { name });
     await drawPieces();
   });
 
   const refresh = async () => {
-    collections = await ask("GET", "/api/collections");
+    collections = await ask("GET", "api/collections");
     if (!collections.some((one) => one.id === open)) open = collections[0]?.id ?? null;
     $("collection-list").replaceChildren(...collections.map((one) => {
       const item = document.createElement("li");
@@ -71,7 +71,7 @@ export function openCollections(_studio, go) {
   $("collection-new").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
-      open = (await ask("POST", "/api/collections", { name: $("collection-name").value })).id;
+      open = (await ask("POST", "api/collections", { name: $("collection-name").value })).id;
       $("collection-name").value = "";
       await refresh();
     });
@@ -79,13 +79,13 @@ export function openCollections(_studio, go) {
   $("collection-rename").addEventListener("click", () => attempt(async () => {
     const name = await askName("Call this collection", collections.find((one) => one.id === open).name, false);
     if (!name) return;
-    await ask("PUT", `/api/collections/${open}`, { name });
+    await ask("PUT", `api/collections/${open}`, { name });
     await refresh();
   }));
   $("collection-delete").addEventListener("click", () => attempt(async () => {
     const { name, pieces } = collections.find((one) => one.id === open);
     if (pieces && !confirm(`Delete ${name} with its ${pieces} pieces?`)) return;
-    await ask("DELETE", `/api/collections/${open}`);
+    await ask("DELETE", `api/collections/${open}`);
     await refresh();
   }));
   $("collection-compare").addEventListener("click", () => {

@@ -43,7 +43,7 @@ export function openEdit(studio, go) {
     if (out === MOST_OUT) { again = true; return; }
     out += 1;
     const number = ++asked;
-    const answer = await attempt(() => ask("POST", "/api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
+    const answer = await attempt(() => ask("POST", "api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
     out -= 1;
     if (answer && number > newest) {
       newest = number;
@@ -93,7 +93,7 @@ export function openEdit(studio, go) {
     rename.addEventListener("click", () => attempt(async () => {
       const name = await askName("Call this direction", direction.named ? direction.title : "", true);
       if (name === null) return;
-      await ask("PUT", `/api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
+      await ask("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
       const category = directionsOf;
       directionsOf = null;
       await fillSliders(category);
@@ -110,7 +110,7 @@ export function openEdit(studio, go) {
     if (directionsOf === category) return;
     $("sliders-measured").textContent = "Measuring what can be changed…";
     $("sliders-found").replaceChildren();
-    const found = await ask("GET", `/api/directions?category=${encodeURIComponent(category)}`);
+    const found = await ask("GET", `api/directions?category=${encodeURIComponent(category)}`);
     directionsOf = category;
     const named = found.filter((one) => ["measured", "classified"].includes(one.kind) || one.named);
     $("sliders-measured").replaceChildren(...named.map(slider));
@@ -149,10 +149,10 @@ export function openEdit(studio, go) {
     $("styles").hidden = !apart || studio.style_layers < 2;
     if (!apart) return;
     const ends = [held.address, shown.address];
-    const steps = await attempt(() => ask("POST", "/api/between", { first: ends[0], second: ends[1], count: 9 }));
+    const steps = await attempt(() => ask("POST", "api/between", { first: ends[0], second: ends[1], count: 9 }));
     if (steps) fillStrip($("between-strip"), "Step", steps);
     if ($("styles").hidden) return;
-    const mixed = await attempt(() => ask("POST", "/api/styles-mixed", { coarse: ends[0], fine: ends[1] }));
+    const mixed = await attempt(() => ask("POST", "api/styles-mixed", { coarse: ends[0], fine: ends[1] }));
     if (mixed) fillStrip($("styles-strip"), "Layers of form from the held one:", mixed);
   };
 
@@ -181,13 +181,13 @@ export function openEdit(studio, go) {
   $("edit-keep").addEventListener("click", () => keep({ address: shown.address }, shown.category));
   $("edit-download").addEventListener("click", () => download(pictureUrl(shown.address, 1024), `${shown.category}.png`));
   $("edit-copy").addEventListener("click", () => attempt(async () => {
-    await navigator.clipboard.writeText(`${location.origin}/#edit/${shown.address}`);
+    await navigator.clipboard.writeText(`${location.origin}${location.pathname}#edit/${shown.address}`);
     say("Copied. This address brings the garment back exactly.");
   }));
   $("edit-fabric").addEventListener("click", () => go("fabric", shown.address));
 
   return async (address) => {
     if (!address || address === base?.address) return;
-    start(unpack(await ask("POST", "/api/pictures", { addresses: [address] }))[0]);
+    start(unpack(await ask("POST", "api/pictures", { addresses: [address] }))[0]);
   };
 }

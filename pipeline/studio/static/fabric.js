@@ -33,7 +33,7 @@ export function openFabric(studio) {
     Object.assign(input, { type: "radio", name: "pattern", value: name, checked: n === 0 });
     input.addEventListener("change", () => { style = { pattern: name }; atOnce(); });
     const image = document.createElement("img");
-    Object.assign(image, { src: `/api/patterns/${encodeURIComponent(name)}`, alt: "", loading: "lazy" });
+    Object.assign(image, { src: `api/patterns/${encodeURIComponent(name)}`, alt: "", loading: "lazy" });
     label.append(input, image, name);
     return label;
   }));
@@ -75,14 +75,14 @@ export function openFabric(studio) {
     $("fabric-progress").value = now.share;
     $("fabric-state").textContent = now.state === "waiting" ? "Waiting for the one before…" : now.state === "running" ? `${Math.round(100 * now.share)} %` : "After";
     if (!now.has_picture) return;
-    $("fabric-result").src = `/api/jobs/${now.id}/picture?side=512&at=${now.share}`;
+    $("fabric-result").src = `api/jobs/${now.id}/picture?side=512&at=${now.share}`;
     $("fabric-result").hidden = false;
   };
 
   const dress = () => attempt(async () => {
     if (!content) { say("Choose a garment on the wall first, or send a photograph."); return; }
-    if (job) await ask("DELETE", `/api/jobs/${job.id}`).catch(() => {});
-    const mine = job = await ask("POST", "/api/styles", wish());
+    if (job) await ask("DELETE", `api/jobs/${job.id}`).catch(() => {});
+    const mine = job = await ask("POST", "api/styles", wish());
     $("fabric-progress").hidden = $("fabric-cancel").hidden = false;
     $("fabric-keep").hidden = $("fabric-download").hidden = true;
     try {
@@ -97,9 +97,9 @@ export function openFabric(studio) {
   for (const id of ["fabric-garment-only", "fabric-strength"]) $(id).addEventListener("change", atOnce);
 
   $("fabric-go").addEventListener("click", dress);
-  $("fabric-cancel").addEventListener("click", () => attempt(() => ask("DELETE", `/api/jobs/${job.id}`)));
+  $("fabric-cancel").addEventListener("click", () => attempt(() => ask("DELETE", `api/jobs/${job.id}`)));
   $("fabric-keep").addEventListener("click", () => keep({ job: job.id }, style.pattern ?? "dressed"));
-  $("fabric-download").addEventListener("click", () => download(`/api/jobs/${job.id}/picture?side=1024`, "dressed.png"));
+  $("fabric-download").addEventListener("click", () => download(`api/jobs/${job.id}/picture?side=1024`, "dressed.png"));
   $("fabric-style-file").addEventListener("change", (event) => attempt(async () => {
     if (!event.target.files.length) return;
     style = { style_upload: (await upload(event.target.files[0], studio.max_upload_bytes)).upload };
@@ -113,7 +113,7 @@ export function openFabric(studio) {
     const sent = await upload(event.target.files[0], studio.max_upload_bytes);
     content = { upload: sent.upload };
     const image = new Image();
-    image.src = `/api/uploads/${sent.upload}`;
+    image.src = `api/uploads/${sent.upload}`;
     await image.decode();
     const canvas = $("fabric-content");
     Object.assign(canvas, { width: sent.width, height: sent.height, picture: null });
@@ -123,10 +123,10 @@ export function openFabric(studio) {
 
   return async (address) => {
     let wanted = address;
-    if (!wanted && !content) wanted = (await ask("POST", "/api/wall", { count: 1, seed: 7, category: studio.categories.find((one) => /dress|shirt|coat|top/.test(one)) ?? studio.categories[0] })).addresses[0];
+    if (!wanted && !content) wanted = (await ask("POST", "api/wall", { count: 1, seed: 7, category: studio.categories.find((one) => /dress|shirt|coat|top/.test(one)) ?? studio.categories[0] })).addresses[0];
     if (!wanted || wanted === content?.address) return;
     content = { address: wanted };
-    paint($("fabric-content"), unpack(await ask("POST", "/api/pictures", { addresses: [wanted] }))[0]);
+    paint($("fabric-content"), unpack(await ask("POST", "api/pictures", { addresses: [wanted] }))[0]);
     atOnce();
   };
 }

@@ -7,7 +7,7 @@ let wanted = null;
 
 export async function keep(what, name) {
   await attempt(async () => {
-    const collections = await ask("GET", "/api/collections");
+    const collections = await ask("GET", "api/collections");
     const select = $("keep-collection");
     select.replaceChildren(...collections.map((one) => new Option(one.name, one.id)), new Option("A new one", ""));
     $("keep-new-label").hidden = collections.length > 0;
@@ -23,8 +23,8 @@ $("keep-form").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
     let collection = $("keep-collection").value;
-    if (!collection) collection = (await ask("POST", "/api/collections", { name: $("keep-new").value.trim() || "Untitled" })).id;
-    await ask("POST", `/api/collections/${collection}/pieces`, { ...wanted, name: $("keep-name").value });
+    if (!collection) collection = (await ask("POST", "api/collections", { name: $("keep-new").value.trim() || "Untitled" })).id;
+    await ask("POST", `api/collections/${collection}/pieces`, { ...wanted, name: $("keep-name").value });
     $("keep-dialog").close();
     say("Kept.");
   });

@@ -9,7 +9,7 @@ import { isSmooth, setSmooth } from "./pictures.js";
 import { openTaste } from "./taste.js";
 import { openWall } from "./wall.js";
 
-const studio = await attempt(() => ask("GET", "/api/studio"));
+const studio = await attempt(() => ask("GET", "api/studio"));
 if (studio) {
   const go = (room, address) => { location.hash = address ? `${room}/${address}` : room; };
   const rooms = {

@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 
 export async function upload(file, limitBytes) {
   if (file.size > limitBytes) throw new Error(`This file is larger than ${limitBytes >> 20} MB; send a smaller one.`);
-  return ask("POST", "/api/uploads", file);
+  return ask("POST", "api/uploads", file);
 }
 
 export function openPhotograph(studio, go) {
@@ -25,7 +25,7 @@ export function openPhotograph(studio, go) {
       URL.revokeObjectURL($("photo-seen").src);
       $("photo-seen").src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
     }
-    $("photo-nearest").src = `/api/jobs/${job.id}/picture?side=512&at=${job.share}`;
+    $("photo-nearest").src = `api/jobs/${job.id}/picture?side=512&at=${job.share}`;
     $("photo-distance").textContent =
       `Nearest: ${result.category}. ${result.distance.toFixed(1)} grey levels apart on average; an empty frame would be ${result.distance_of_backdrop.toFixed(1)}.`;
     nearest = result.address;
@@ -36,11 +36,11 @@ export function openPhotograph(studio, go) {
     attempt(async () => {
       say("Reading the photograph…");
       const sent = await upload($("photo-file").files[0], studio.max_upload_bytes);
-      $("photo-original").src = `/api/uploads/${sent.upload}`;
+      $("photo-original").src = `api/uploads/${sent.upload}`;
       $("photo-result").hidden = false;
       $("photo-progress").hidden = false;
       const turned = $("photo-negative").value;
-      const job = await ask("POST", "/api/projections", {
+      const job = await ask("POST", "api/projections", {
         upload: sent.upload,
         category: $("photo-category").value || null,
         negative: turned === "" ? null : turned === "true",

@@ -122,4 +122,4 @@ export function download(source, name) {
   if (source instanceof Blob) setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-export const pictureUrl = (address, side) => `/picture/${address}.png?side=${side}`;
+export const pictureUrl = (address, side) => `picture/${address}.png?side=${side}`;

@@ -39,7 +39,7 @@ export function openTaste(studio, go) {
   };
 
   const next = (votes) => attempt(async () => {
-    const answer = await ask("POST", "/api/taste", {
+    const answer = await ask("POST", "api/taste", {
       category: $("taste-category").value,
       votes,
       seed: Math.floor(Math.random() * 4294967296),
@@ -55,7 +55,7 @@ export function openTaste(studio, go) {
   });
   $("taste-category").addEventListener("change", () => { round = 0; next([]); });
   $("taste-restart").addEventListener("click", () => attempt(async () => {
-    await ask("DELETE", `/api/taste?category=${encodeURIComponent($("taste-category").value)}`);
+    await ask("DELETE", `api/taste?category=${encodeURIComponent($("taste-category").value)}`);
     round = 0;
     await next([]);
   }));

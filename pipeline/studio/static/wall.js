@@ -42,7 +42,7 @@ export function openWall(studio, go) {
     const count = Number($("wall-count").value);
     const locked = garments.filter((garment) => garment.locked).slice(0, count);
     const missing = count - locked.length;
-    const fresh = missing === 0 ? [] : unpack(await ask("POST", "/api/wall", {
+    const fresh = missing === 0 ? [] : unpack(await ask("POST", "api/wall", {
       category: $("wall-category").value || null,
       count: missing,
       seed: Number($("wall-seed").value),
@@ -70,7 +70,7 @@ export function openWall(studio, go) {
   });
   $("wall-truncation").addEventListener("change", redo);
   $("wall-sheet").addEventListener("click", () => attempt(async () => {
-    download(await ask("POST", "/api/sheet", { addresses: garments.map((garment) => garment.address) }), "wall.png");
+    download(await ask("POST", "api/sheet", { addresses: garments.map((garment) => garment.address) }), "wall.png");
   }));
 
   return async () => { if (!garments.length) await redo(); };
