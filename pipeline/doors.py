@@ -227,7 +227,7 @@ class Door:
     @property
     def known(self) -> list[str]:
         """Tables of the pictures that earlier runs kept, and the folder's README, which is always there."""
-        return sorted(str(path) for path in KNOWN_FOLDER.iterdir() if path.suffix in (".md", ".parquet"))
+        return sorted(str(path) for path in KNOWN_FOLDER.glob("[!.]*") if path.suffix in (".md", ".parquet"))
 
     @property
     def shards(self) -> list[str]:

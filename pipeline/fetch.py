@@ -17,6 +17,7 @@ from pipeline.sources.kinds import picture_extension
 from pipeline.sources.metadata import MetadataError, without_metadata
 from pipeline.sources.web.scratch import Bodies, told_when_full
 from pipeline.store.contents import Contents
+from pipeline.store.reasons import rows_missing
 from pipeline.store.shards import write_shard
 from pipeline.store.tables import MANIFEST, RAW, read_rows, write_table
 from pipeline.store.tracking import Tracker
@@ -129,8 +130,7 @@ def run(
     write_table(table, fetched, RAW)
     distinct = fetched["sha256"].nunique()
     log.info("%d rows, %d distinct pictures, %d bytes", len(fetched), distinct, fetched["size_bytes"].fillna(0).sum())
-    missing = fetched[fetched["status"] != "ok"]
-    for told, count in (missing["status"] + ": " + missing["reason"]).value_counts().items():
-        log.info("%s: %d", told, count)
+    for line in rows_missing(fetched):
+        log.info("%s", line)
     counts = {f"status_{status}": count for status, count in fetched["status"].value_counts().items()}
     track.metrics({"rows": len(fetched), "distinct": distinct, **counts})

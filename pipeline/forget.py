@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     """Add every address and content of the picture to forgotten.csv. Raises InputError."""
     if not TARGET.fullmatch(options.target):
         raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
-    paths = sorted(RAW.glob("*.parquet"))
+    paths = sorted(RAW.glob("[!.]*.parquet"))
     columns = ["url", "sha256"]
     raw = tables.read_tables(paths, tables.RAW, columns) if paths else pd.DataFrame(columns=columns)
     found = everything_of(options.target, raw)

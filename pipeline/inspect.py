@@ -22,6 +22,7 @@ from pipeline.images.hashing import phash_pixels, phashes
 from pipeline.images.quality import quality_of, seen_at, thumbnail
 from pipeline.images.sketches import sketch
 from pipeline.params import InspectParams
+from pipeline.store.reasons import reason_lines
 from pipeline.store.remembered import remember, remembered, terms_of
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import INSPECT, RAW, read_table, write_table
@@ -149,6 +150,6 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scr
     remember(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad = rows[~rows["decoded"].astype(bool)]
     log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
-    for reason, count in bad["reason"].value_counts().items():
-        log.info("undecodable: %s: %d", reason, count)
+    for line in reason_lines(bad["reason"], bad["sha256"]):
+        log.info("undecodable: %s", line)
     track.metrics({"pictures": len(rows), "undecodable": len(bad), "measured_anew": len(new)})

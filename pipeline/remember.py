@@ -20,8 +20,8 @@ def run(_: argparse.Namespace) -> None:
     """Add what is kept to data/known/. Raises InputError where nothing was curated yet."""
     curated = read_table(DATA / "curated.parquet", CURATED, ["key", "kept", "split"])
     kept = curated.loc[curated["kept"], ["key", "split"]]
-    raw = read_tables(sorted((DATA / "raw").glob("*.parquet")), RAW, ["key", "sha256", "licence", "size_bytes"])
-    inspected = read_tables(sorted((DATA / "inspect").glob("*.parquet")), INSPECT)
+    raw = read_tables(sorted((DATA / "raw").glob("[!.]*.parquet")), RAW, ["key", "sha256", "licence", "size_bytes"])
+    inspected = read_tables(sorted((DATA / "inspect").glob("[!.]*.parquet")), INSPECT)
     measures = ["key", *(name for name in KNOWN.names if name in INSPECT.names and name not in ("key", "sha256"))]
     pictures = kept.merge(raw, on="key", validate="one_to_one").merge(inspected[measures], on="key", validate="one_to_one")
     if len(pictures) < len(kept):

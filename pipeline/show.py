@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     if options.what == "schemas":
         sys.stdout.write(schemas_as_markdown())
         return
-    fetched = sorted(RAW.glob("*.parquet"))
+    fetched = sorted(RAW.glob("[!.]*.parquet"))
     if options.what == "picture":
         if options.target is None:
             raise InputError("show picture: name one, by its URL or its SHA-256")

@@ -94,3 +94,15 @@ def test_the_forgotten_is_not_remembered(wardrobe: Path) -> None:
 def test_nothing_curated_is_one_clear_error(caplog: pytest.LogCaptureFixture) -> None:
     assert main(["remember"]) == 1
     assert "run the stage that writes it" in caplog.text
+
+
+def test_hidden_files_beside_what_was_remembered_are_passed_over(wardrobe: Path) -> None:
+    _stages(wardrobe).up_to("curate")
+    assert main(["remember"]) == 0
+    [table] = Path("data/known").glob("*.parquet")
+    table.with_name(f"._{table.name}").write_bytes(b"\0\x05\x16\x07")  # as macOS leaves it on other file systems
+    (Path("data/raw") / "._00000.parquet").write_bytes(b"\0\x05\x16\x07")
+    assert len(read_known(Path("data/known"))) == 40
+    assert main(["remember"]) == 0
+    assert main(["forget", read_known(Path("data/known"))["sha256"][0]]) == 0
+    assert len(read_known(Path("data/known"))) == 39

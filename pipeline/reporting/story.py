@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.store.reasons import by_kind
+
 # The tables' words for a reader who has not seen the tables.
 LINKS = {
     "bytes": "copies of a file",
@@ -73,8 +75,8 @@ def fates(raw: pd.DataFrame, inspected: pd.DataFrame, duplicates: pd.DataFrame, 
     rows["lost_to"] = rows["reason"].replace(REASONS).fillna("no reason given")
     for stage, lost, reason in (
         ("dedup", rows["reason"].eq("duplicate"), rows["link"].map(LINKS)),
-        ("inspect", rows["decoded"].ne(True), rows["inspect_reason"]),
-        ("fetch", rows["status"].ne("ok"), rows["fetch_reason"]),
+        ("inspect", rows["decoded"].ne(True), by_kind(rows["inspect_reason"])),
+        ("fetch", rows["status"].ne("ok"), by_kind(rows["fetch_reason"])),
     ):
         rows.loc[lost, "lost_at"] = stage
         rows.loc[lost, "lost_to"] = reason[lost].fillna(rows["lost_to"])

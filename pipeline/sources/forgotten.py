@@ -7,18 +7,17 @@ it was.
 import csv
 import hashlib
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.store.edited_csv import SHA256, read_edited_csv, sha256_of
 from pipeline.store.files import write_text
 
 HEADER = ["kind", "sha256"]
 KINDS = ("url", "bytes")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def url_fingerprint(url: str) -> str:
@@ -65,19 +64,16 @@ def everything_of(target: str, raw: pd.DataFrame) -> Forgotten:
 
 def read_forgotten(path: Path) -> Forgotten:
     """The fingerprints in the file at `path`; none when there is no file. Raises InputError that names the line."""
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    except FileNotFoundError:
+    if not path.exists():
         return Forgotten()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    if rows[:1] != [HEADER]:
-        raise InputError(f"{path}: must begin with the line {','.join(HEADER)}")
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2 or row[0] not in found or not SHA256.fullmatch(row[1]):
-            raise InputError(f"{path}: line {number}: must be {' or '.join(KINDS)}, a comma, and 64 hex digits")
-        found[row[0]].add(row[1])
+    for line, row in read_edited_csv(path, HEADER):
+        try:
+            if row["kind"].lower() not in found:
+                raise ValueError(f"kind is {row['kind']!r}, not one of {', '.join(KINDS)}")
+            found[row["kind"].lower()].add(sha256_of(row["sha256"]))
+        except ValueError as error:
+            raise InputError(f"{path}: line {line}: {error}") from None
     return Forgotten(frozenset(found["url"]), frozenset(found["bytes"]))
 
 

@@ -80,6 +80,7 @@ class _Run:
         self._bodies = bodies
         self._journal = journal
         self._visitor = visitor
+        self._reported: set[type[Exception]] = set()
 
     async def finish(self, row: Wanted, earlier: Record | None) -> Outcome:
         """How `row` ends, on record. `earlier` is the record to ask about again."""
@@ -88,7 +89,9 @@ class _Run:
         except (AtelierError, OSError):  # the disk's, not the row's
             raise
         except Exception as error:  # a library's, over an answer that nobody foresaw: it costs this row alone
-            log.exception("%s: an answer that cannot be handled", row.url)
+            if type(error) not in self._reported:  # one traceback of a kind; a whole host may answer like that
+                self._reported.add(type(error))
+                log.exception("%s: an answer that cannot be handled", row.url)
             return Outcome("failed", f"an answer that cannot be handled: {type(error).__name__}")
 
     async def _finish(self, row: Wanted, earlier: Record | None) -> Outcome:

@@ -15,16 +15,32 @@ def plain(text: str | None) -> str | None:
     return storable(" ".join(text.split())[:MAX_CHARACTERS].rstrip()) or None if text is not None else None
 
 
+# A number with its separators; a blank (also a narrow one) or an apostrophe separates thousands only.
+NUMBER = re.compile(r"(?:\d+|(?<![\w.,])[.,]\d+)(?:[.,]\d+|['’]\d{3}(?!\d)|\s\d{3}(?!\d))*")
+MINUS = re.compile(r"(?<!\w)[-−–]\s*[^\w\s]?\s*$|^\s*[-−–]\D*$")  # before a number, or before its currency
+
+
 def price_of(text: str | None) -> float | None:
-    """The number in a price, whichever of `1,299.00`, `1.299,00` and `49,95 €` it is written like, or none."""
-    digits = re.sub(r"[^\d.,]", "", text or "").strip(".,")
+    """The price in `text`, however its thousands and cents are separated: the first number, so of a range the lower one.
+
+    None when there is no number, or a negative one. Percentages are passed over.
+    """
+    for match in NUMBER.finditer(text or ""):
+        before, after = match.string[: match.start()], match.string[match.end() :]
+        if not after.lstrip().startswith("%"):
+            return None if MINUS.search(before) else _number(match[0])
+    return None
+
+
+def _number(digits: str) -> float | None:
+    digits = re.sub(r"['’\s]", "", digits)
     last = max(digits.rfind("."), digits.rfind(","))
     if last >= 0:
-        # A single separator before three digits groups thousands; any other last one is the decimal sign.
-        grouping = len(digits) - last - 1 == 3 and len(set(re.findall(r"[.,]", digits))) == 1
+        # A single separator before three digits groups thousands, but not those of zero; any other last one is decimal.
+        grouping = len(digits) - last - 1 == 3 and len(set(re.findall(r"[.,]", digits))) == 1 and digits[0] not in "0.,"
         whole, fraction = (digits, "") if grouping else (digits[:last], digits[last + 1 :])
         digits = re.sub(r"[.,]", "", whole) + ("." + fraction if fraction else "")
-    price = float(digits) if re.fullmatch(r"\d+(\.\d+)?", digits) else math.inf
+    price = float(digits)
     return price if math.isfinite(price) else None
 
 
