@@ -21,6 +21,7 @@ from typing import Any, get_type_hints
 from pipeline.errors import AtelierError, StoppedError
 from pipeline.images.guarded import THREAD_VARIABLES
 from pipeline.params import STAGES, TrainParams, load_params, parse_section
+from pipeline.store.parameters import flat, names_of_dicts
 from pipeline.store.tracking import Tracker, spool_of_job
 
 COMMANDS = (
@@ -91,7 +92,7 @@ def _run_stage(stage: str, options: argparse.Namespace, arguments: list[str]) ->
         return together(params.processes, "pipeline", arguments)
     track = Tracker(spool_of_job(log) if _is_first() else None)
     track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
-    track.params(params.model_dump(mode="json"))
+    track.params(flat(params.model_dump(mode="json"), names_of_dicts(type(params))))
     try:
         run(params, **given, track=track)
     except BaseException as error:

@@ -17,6 +17,7 @@ from pipeline.reporting.page import Named, as_html
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.store import recorded
 from pipeline.store.files import write_text
+from pipeline.store.mlflow_store import reason_of
 from pipeline.store.recorded import PastRun
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def found_runs(limit: int) -> list[PastRun]:
     try:
         earlier += recorded.of_mlflow(limit)
     except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
-        log.warning("MLflow cannot be read (%s)", type(error).__name__)
+        log.warning("MLflow: its runs are left out: %s", reason_of(error))
     return recorded.merged(recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True))
 
 

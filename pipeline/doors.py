@@ -84,9 +84,10 @@ def _fingerprint() -> str:
 
 def _state() -> dict[str, object]:
     try:
-        return json.loads(STATE_FILE.read_text(encoding="utf-8"))
+        state = json.loads(STATE_FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _remember(**state: object) -> None:
@@ -114,7 +115,9 @@ def _alive(process_id: object) -> bool:
 def _commit_what_an_ended_run_left() -> None:
     """Commit the stages of a run that finished its jobs but died before telling DVC."""
     pending = _state().get("pending")
-    if not isinstance(pending, dict) or _alive(pending["process_id"]):
+    if not isinstance(pending, dict) or not pending.keys() >= {"process_id", "stages", "targets"}:
+        return
+    if _alive(pending["process_id"]):
         return
     dry_run = _nested("snakemake", "--dry-run", "--cores", "1", "--no-hooks", "--nolock", "--", *pending["targets"])
     if dry_run.returncode == 0 and "Nothing to be done" in dry_run.stdout + dry_run.stderr:

@@ -1,13 +1,20 @@
-"""Tell MLflow what stages have noted: beside a running invocation, or what earlier ones left untold."""
+"""Log to MLflow what stages have noted: beside a running invocation, or what earlier ones left."""
 
 import argparse
+import logging
 import os
+import sys
+import threading
+import warnings
 from pathlib import Path
 
 from pipeline.errors import AtelierError
 from pipeline.metrics.champion import verdict_on
-from pipeline.store.sending import follow, send_untold
+from pipeline.store.mlflow_store import UnavailableError, relocate
+from pipeline.store.sending import follow, send_unsent
 from pipeline.store.tracking import SPOOLS
+
+log = logging.getLogger(__name__)
 
 
 def _is_gone(process_id: int) -> bool:
@@ -18,18 +25,36 @@ def _is_gone(process_id: int) -> bool:
     return False
 
 
+def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """One line of what ended a thread of MLflow's, such as the one that measures the machine."""
+    name = failure.thread.name if failure.thread else "a thread"
+    log.warning("MLflow: %s ended: %s: %s", name, failure.exc_type.__name__, failure.exc_value)
+
+
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline send`."""
     command.add_argument("--follow", metavar="INVOCATION", help="this invocation, as it runs")
     command.add_argument("--until", type=Path, metavar="FILE", help="with --follow: the end is when this file appears")
     command.add_argument("--process-id", type=int, help="with --follow: or when this process is gone")
+    command.add_argument(
+        "--relocate",
+        action="store_true",
+        help="after the project's folder was copied or moved: have mlflow.db point to the artifacts here",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Send, and return when everything is told. Raises AtelierError where MLflow cannot be reached."""
-    if options.follow:
-        told = follow(SPOOLS / options.follow, lambda: options.until.exists() or _is_gone(options.process_id), verdict_on)
-    else:
-        told = send_untold(verdict_on)
-    if not told:
-        raise AtelierError(f"MLflow cannot be reached; nothing is lost, it waits in {SPOOLS}")
+    """Send, and return when everything is logged. Raises AtelierError where MLflow cannot take it now."""
+    warnings.simplefilter("ignore")  # of libraries, on the terminal of a run that is well
+    threading.excepthook = _log_failed_thread
+    try:
+        if options.relocate:
+            old = relocate()
+            sys.stdout.write(f"mlflow.db points here instead of to {old}\n" if old else "mlflow.db points here already\n")
+        if options.follow:
+            follow(SPOOLS / options.follow, lambda: options.until.exists() or _is_gone(options.process_id), verdict_on)
+        else:
+            send_unsent(verdict_on)
+    except UnavailableError as error:
+        kept = f"what was noted is kept in {SPOOLS}, and `python -m pipeline send` logs it"
+        raise AtelierError(f"MLflow: {error}; {kept}") from None

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import shutil
 import signal
 import time
@@ -159,13 +160,27 @@ def card_of(trainer: Trainer, data: DatasetCard) -> GeneratorCard:
     )
 
 
+def _whole_lines(path: Path) -> str:
+    """The lines of the table at `path` that end and hold text; none where there is no file. A power cut leaves others."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return "".join(line.decode("utf-8", "replace") for line in lines if line.endswith(b"\n") and b"\0" not in line)
+
+
 def _note(path: Path, event: Event) -> None:
-    """Add `event` to the table at `path`, unless it stands there since before an interruption."""
-    text = path.read_text(encoding="utf-8") if path.exists() else "images,name,told\n"
+    """Add `event` to the table at `path`, unless it was there before an interruption."""
+    text = _whole_lines(path) or "images,name,told\n"
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([event.images_seen, event.name, event.told])
     if line.getvalue() not in text:
         write_text(path, text + line.getvalue())
+
+
+def _best_swd(path: Path) -> float:
+    """The distance in the score at `path`; infinite where there is none yet, or only a damaged one."""
+    try:
+        return float(json.loads(path.read_bytes())["swd"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return math.inf
 
 
 class Training:
@@ -272,7 +287,7 @@ class Training:
     def _keep_if_best(self, swd: float) -> None:
         self.track.metrics({"swd": swd}, step=self.trainer.images_seen)
         best = self.folder / "best"
-        if best.exists() and swd >= json.loads((best / "score.json").read_text(encoding="utf-8"))["swd"]:
+        if swd >= _best_swd(best / "score.json"):
             return
         with whole_folder(best) as partial:
             save_generator(partial, self.trainer.average, card_of(self.trainer, self.data))

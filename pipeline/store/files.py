@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import fcntl
 import glob
 import hashlib
 import json
@@ -21,6 +22,17 @@ def sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def copy_with_sha256(source: Path, target: Path) -> str:
+    """Hex SHA-256 of the bytes of `source`, which are now at `target` too."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with source.open("rb") as file, target.open("xb") as copy:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            copy.write(block)
     return digest.hexdigest()
 
 
@@ -71,6 +83,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         _flush_to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """No other process is in a block with the same `path`, a file made for this; what a killed process held is free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

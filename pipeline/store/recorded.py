@@ -8,12 +8,19 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.store.sending import EXPERIMENT, METRICS_FILE, flat, quiet_client
+from pipeline.params import Params
+from pipeline.store.mlflow_store import EXPERIMENT, UnavailableError, open_client, reason_of
+from pipeline.store.parameters import flat, names_of_dicts
+from pipeline.store.registry import METRICS_FILE
 from pipeline.store.tracking import PARENT
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +51,7 @@ def _git(*arguments: str) -> str:
 
 
 def _flat_words(params: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in flat(params).items()}
+    return {name: str(value) for name, value in flat(params, names_of_dicts(Params)).items()}
 
 
 def here() -> list[PastRun]:
@@ -79,8 +86,15 @@ def of_revisions(limit: int) -> list[PastRun]:
 
 
 def of_mlflow(limit: int) -> list[PastRun]:
-    """Invocations that evaluated something, newest first. Raises what MLflow raises."""
-    client = quiet_client()
+    """Invocations that evaluated something, newest first; with a warning, those without whose artifacts cannot be read.
+
+    Raises what MLflow raises.
+    """
+    try:
+        client = open_client(writable=False)
+    except UnavailableError as error:
+        log.warning("MLflow: %s", error)
+        return []
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return []
@@ -88,27 +102,34 @@ def of_mlflow(limit: int) -> list[PastRun]:
     runs = []
     for parent in client.search_runs(places, f"tags.stage = '{PARENT}'", max_results=limit, order_by=newest):
         children = client.search_runs(places, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-        stages = {child.data.tags["stage"]: child for child in children}
-        if "evaluate" not in stages:
+        try:
+            found = _of_invocation(client, parent, {child.data.tags["stage"]: child for child in children})
+        except Exception as error:  # whatever the artifact store raises: other runs can still be read
+            log.warning("MLflow: %s is left out: %s", parent.info.run_name, reason_of(error))
             continue
-        evaluation = stages["evaluate"].info.run_id
-        kept = {item.path for item in client.list_artifacts(evaluation)}
-        if METRICS_FILE not in kept:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            metrics = json.loads(Path(client.download_artifacts(evaluation, METRICS_FILE, folder)).read_text(encoding="utf-8"))
-            shown = "evaluation" in kept
-            grid = (
-                Path(client.download_artifacts(evaluation, f"evaluation/{GRID.name}", folder)).read_bytes() if shown else None
-            )
-        params = {f"{stage}.{name}": value for stage, child in stages.items() for name, value in child.data.params.items()}
-        costs = {
-            stage: {name: child.data.metrics[name] for name in COSTS if name in child.data.metrics}
-            for stage, child in stages.items()
-        }
-        when = datetime.fromtimestamp(parent.info.start_time / 1000, UTC).isoformat(timespec="seconds")
-        runs.append(PastRun([f"MLflow: {parent.info.run_name}"], when, metrics, params, costs, grid))
+        runs += [found] if found else []
     return runs
+
+
+def _of_invocation(client: "MlflowClient", parent: "Run", stages: "dict[str, Run]") -> PastRun | None:
+    """What an invocation found, whose `stages` are runs of their own; None where it evaluated nothing."""
+    if "evaluate" not in stages:
+        return None
+    evaluation = stages["evaluate"].info.run_id
+    kept = {item.path for item in client.list_artifacts(evaluation)}
+    if METRICS_FILE not in kept:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = json.loads(Path(client.download_artifacts(evaluation, METRICS_FILE, folder)).read_text(encoding="utf-8"))
+        grid_path = f"evaluation/{GRID.name}"
+        grid = Path(client.download_artifacts(evaluation, grid_path, folder)).read_bytes() if "evaluation" in kept else None
+    params = {f"{stage}.{name}": value for stage, child in stages.items() for name, value in child.data.params.items()}
+    costs = {
+        stage: {name: child.data.metrics[name] for name in COSTS if name in child.data.metrics}
+        for stage, child in stages.items()
+    }
+    when = datetime.fromtimestamp(parent.info.start_time / 1000, UTC).isoformat(timespec="seconds")
+    return PastRun([f"MLflow: {parent.info.run_name}"], when, metrics, params, costs, grid)
 
 
 def merged(runs: list[PastRun]) -> list[PastRun]:

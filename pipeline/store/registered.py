@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.store.exported import CARD_NAME, JUDGE_NAME, MODEL_NAME
-from pipeline.store.sending import quiet_client
+from pipeline.store.mlflow_store import UnavailableError, open_client, reason_of
 
 SCHEME = "models:/"
 _ADDRESS = re.compile(r"models:/(?P<name>[A-Za-z0-9._-]+)(?:/(?P<version>\d+)|@(?P<alias>[A-Za-z0-9._-]+))?")
@@ -21,7 +21,10 @@ def bring_registered(address: str, folder: Path) -> str:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise InputError(f"{address}: write models:/NAME/VERSION, models:/NAME@ALIAS, or models:/NAME for the newest")
-    client = quiet_client()
+    try:
+        client = open_client(writable=False)
+    except UnavailableError as error:
+        raise InputError(f"{address}: {error}") from None
     from mlflow.artifacts import download_artifacts  # seconds of import
     from mlflow.exceptions import MlflowException
 
@@ -44,5 +47,5 @@ def bring_registered(address: str, folder: Path) -> str:
         model = download_artifacts(artifact_uri=f"{SCHEME}{version.name}/{version.version}", dst_path=str(folder / "mlflow"))
         shutil.copyfile(Path(model) / "model.onnx", folder / MODEL_NAME)
     except (MlflowException, OSError) as error:
-        raise InputError(f"{address}: cannot be brought from the registry ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{address}: cannot be brought from the registry ({reason_of(error)})") from None
     return f"{version.name} version {version.version}"

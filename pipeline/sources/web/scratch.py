@@ -155,7 +155,7 @@ def _whole_records(path: Path, wanted: Container[str] | None) -> Iterator[dict[s
                 continue
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # the torn last line of a process that was killed, or is writing now
-            if isinstance(record, dict):
+            if isinstance(record, dict) and record.keys() >= {"key", "written"}:
                 yield record

@@ -112,9 +112,9 @@ def redirect_target(url: URL, answer: Answer) -> URL:
 def _kept(path: Path) -> dict[str, Any] | None:
     try:
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return kept if kept["kept_until"] > time.time() else None
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged
         return None
-    return kept if kept["kept_until"] > time.time() else None
 
 
 def _site(kept: dict[str, Any]) -> Site:
