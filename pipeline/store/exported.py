@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.store.checksums import check_folder
 from pipeline.store.files import write_json
 
 MODEL_NAME = "generator.onnx"
@@ -126,6 +127,8 @@ def read_exported(folder: Path) -> tuple[ExportedCard, OnnxGenerator]:
 def read_card(folder: Path) -> ExportedCard:
     """The card in `folder`. Raises InputError."""
     path = folder / CARD_NAME
+    if path.exists():
+        check_folder(folder, "export", [CARD_NAME])  # the card in turn holds the SHA-256 of the models
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return ExportedCard(**content | {"variants": [Variant(**one) for one in content["variants"]]})

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.store.checksums import check_folder
 from pipeline.store.sending import EXPERIMENT, METRICS_FILE, flat, quiet_client
 from pipeline.store.tracking import PARENT
 
@@ -48,7 +50,9 @@ def _flat_words(params: dict[str, Any]) -> dict[str, str]:
 
 
 def here() -> list[PastRun]:
-    """The run whose results lie in this working copy; none where it has not been evaluated."""
+    """The run whose results lie in this working copy; none where it has not been evaluated. Raises InputError."""
+    if METRICS.exists() and GRID.exists():
+        check_folder(GRID.parent, "evaluate", [os.path.relpath(METRICS, GRID.parent), GRID.name])
     try:
         metrics = json.loads(METRICS.read_text(encoding="utf-8"))
         params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
