@@ -91,7 +91,10 @@ def make_project() -> None:
     """Draw a wardrobe into the working folder and run every stage on it; all are remembered in data/known/."""
     draw_wardrobe(Path("data/pictures"), ["shirt", "trousers", "dress", "hat", "shoe"], 12, seed=0, side_px=32)
     content = yaml.safe_load(TINY.read_text(encoding="utf-8"))
-    content["train"] |= {"total_kimg": 0.16, "sample_every_kimg": 0.08}
+    content["augment"] |= {"copies": 1, "rotate_degrees": 0.0, "flip_categories": []}
+    content["train"] |= {"total_kimg": 0.032, "sample_every_kimg": 0.016, "checkpoint_every_kimg": 1.0, "precision": "fp32"}
+    content["evaluate"] |= {"samples": 20, "kid_subset_size": 10, "fd_counts": [], "ppl_paths": 0}
+    content["export"] |= {"precisions": ["fp32"]}
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     Path("forgotten.csv").write_text("kind,sha256\n", encoding="utf-8")
     Path("overrides.csv").write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
