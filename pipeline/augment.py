@@ -27,6 +27,7 @@ from pipeline.store.arrays import (
     write_attributes,
     write_card,
 )
+from pipeline.store.checksums import write_sums
 from pipeline.store.files import sha256_of_file, whole_folder
 from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, read_table
@@ -184,6 +185,7 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
         if values:
             write_attributes(folder, flags.repeat(params.copies, axis=0))
         write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes, values))
+        write_sums(folder)
     for split, count in counts.items():
         log.info("%s: %d pictures", split, count)
     track.metrics({"categories": len(categories), **{f"pictures_{split}": count for split, count in counts.items()}})

@@ -32,7 +32,8 @@ from pipeline.metrics.path_length import path_lengths
 from pipeline.metrics.real import RealPictures, Reference, load_reference, real_pictures
 from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
 from pipeline.params import EvaluateParams
-from pipeline.store.arrays import DatasetCard, read_card
+from pipeline.store.arrays import DatasetCard, check_dataset, read_card
+from pipeline.store.checksums import check_folder, write_sums
 from pipeline.store.files import whole_folder, write_json
 from pipeline.store.tracking import Tracker
 
@@ -285,6 +286,9 @@ def run(
     track: Tracker,
 ) -> None:
     """Write the numbers with their passports, the bare numbers, and the folder of pictures and tables. Raises InputError."""
+    check_dataset(train)
+    check_folder(reference, "reference")
+    check_folder(gan, "train")
     data, device = read_card(train), chosen_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
     check_same_data(card, data, params.samples)
@@ -313,21 +317,22 @@ def run(
         found.append(verdict.generative)
         look_alikes, alike = memorised(samples, known, real, params)
         others += [look_alikes, *path_scores(generator, card, [*known.pretrained, known.own], params)]
+        in_passport = real.test.in_passport(len(real.test.images))
+        scores_found = [*(score for each in found for score in each.scores), *verdict.scores, *others]
+        entries = entries_of(scores_found, params, in_passport)
+        entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)
+        entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
+        if card.condition == "none":
+            absent = {"absent": "the generator is unconditional; nor do the numbers by category say anything"}
+            entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}
+        write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
+        write_json(metrics, entries)
         with whole_folder(evaluation) as partial:
             write_evaluation(partial, samples[0], verdict, alike, real.train.images, data.categories, params)
             walks = walks_of(generator, card, params.pictures_per_category, params.seed)
             save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
             by_count = pd.concat([each.fd_by_count for each in found])
             by_count.to_csv(partial / "fd_by_count.csv", index=False, lineterminator="\n")
-    in_passport = real.test.in_passport(len(real.test.images))
-    scores_found = [*(score for each in found for score in each.scores), *verdict.scores, *others]
-    entries = entries_of(scores_found, params, in_passport)
-    entries["class_accuracy_real"] = accuracy_on_real(verdict.test.right, known.own, in_passport)
-    entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
-    if card.condition == "none":
-        absent = {"absent": "the generator is unconditional; nor do the numbers by category say anything"}
-        entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}
-    write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
-    write_json(metrics, entries)
+            write_sums(partial, beside=[metrics, scores])
     announce(entries, evaluation, track)
     track.evaluated(metrics, generator_sha256(gan))

@@ -20,6 +20,7 @@ from pipeline.gan.latents import draw_latents
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.real import own_test_features
 from pipeline.params import ExportParams
+from pipeline.store.checksums import check_folder, write_sums
 from pipeline.store.exported import CARD_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, variant_name, write_exported
 from pipeline.store.files import whole_folder
 from pipeline.store.tracking import Tracker
@@ -106,6 +107,8 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
 
     Raises ExportError, InputError.
     """
+    check_folder(reference, "reference")
+    check_folder(gan, "train")
     generator, made = load_generator(gan, torch.device("cpu"))
     classifier, of_test = judge_of(reference, made)
     categories, attributes = len(made.categories), count_of(made.attributes)
@@ -163,6 +166,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
     files = {variant_name(precision, chosen): model for precision, model in models.items()} | {JUDGE_NAME: judge}
     with whole_folder(export) as partial:
         write_exported(partial, files, card)
+        write_sums(partial)
     for name in (CARD_NAME, JUDGE_NAME):
         track.artifact(export / name)
     track.model(export / MODEL_NAME, params.registered_name, generator_sha256(gan), about(card))

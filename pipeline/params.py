@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.consistency import check_categories, contradictions
 from pipeline.errors import ParamsError
 
 STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
@@ -154,7 +155,7 @@ class FetchParams(Section):
     shards: Annotated[int, Field(ge=1, le=99_999)]
     max_bytes: Count  # a larger file is refused
     strip_metadata: bool  # EXIF, GPS, XMP and comments are taken out, losslessly, before anything is written
-    licences: list[str] | None  # only pictures under these; null: under any
+    licences: Annotated[list[str], Field(min_length=1)] | None  # only pictures under these; null: under any
     refresh: bool  # ask again for pictures already here, by ETag and date
     web: WebParams
 
@@ -542,6 +543,12 @@ class Params(Section):
                 raise _BelowError("inspect.detect", f"must name {detector} where {key} is set")
         return self
 
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        for key, told in contradictions(self):
+            raise _BelowError(key, told)
+        return self
+
 
 def _one_line(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
@@ -572,14 +579,19 @@ def parse_params(content: Any, where: str = "params.yaml") -> Params:
 
 
 def load_params(path: Path) -> Params:
-    """The parameters in the YAML file at `path`. Raises ParamsError, one line that names the file and the key."""
+    """The parameters in the YAML file at `path`. Raises ParamsError, one line that names the file and the key.
+
+    Whatever params.yaml and the names of the categories decide is checked here, before any stage runs.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read ({error.strerror}); copy one from presets/") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return parse_params(content, str(path))
+    params = parse_params(content, str(path))
+    check_categories(params, str(path))
+    return params
 
 
 def parse_section(stage: str, content: str) -> Section:

@@ -12,7 +12,8 @@ from pipeline.metrics import extractors
 from pipeline.metrics.memorisation import prints_of
 from pipeline.metrics.real import FLOOR_ROWS, features_path, pretrained_in, prints_path, real_pictures, write_reference_card
 from pipeline.params import ReferenceParams
-from pipeline.store.arrays import read_card
+from pipeline.store.arrays import check_dataset, read_card
+from pipeline.store.checksums import write_sums
 from pipeline.store.files import whole_folder
 from pipeline.store.tracking import Tracker
 
@@ -24,6 +25,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
 
     Downloads are kept in `scratch`.
     """
+    check_dataset(train)
     data, real = read_card(train), real_pictures(train)
     categories, device = len(data.categories), chosen_device(params.device, "reference")
     track.tags({"device": device_name(device)})
@@ -66,6 +68,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
         absent = {"fid": weights} if isinstance(weights, str) else {}
         of_noise: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
         write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, params.modules, of_noise, absent)
+        write_sums(folder)
     right = classifiers.accuracy(classifiers.probabilities_of(trained.scores(of_test)), real.test.labels)
     log.info("the classifier is right about %.4f of the real test pictures", right)
     track.metrics({"class_accuracy_real": right})

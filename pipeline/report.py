@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -23,7 +24,8 @@ from pipeline.reporting.numbers import flattened, headlines_of, kinds_of, of_kin
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.reporting.tiles import tiles_of
-from pipeline.store.arrays import DatasetCard, read_card, read_split
+from pipeline.store.arrays import DatasetCard, check_dataset, read_card, read_split
+from pipeline.store.checksums import check_folder
 from pipeline.store.files import sha256_of_file, write_bytes, write_text
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, read_tables
 from pipeline.store.tracking import Tracker
@@ -173,6 +175,10 @@ def run(
     track: Tracker,
 ) -> None:
     """Write the report as HTML to `page` and in short as Markdown to `summary`. Raises InputError."""
+    check_dataset(train)
+    check_folder(gan, "train")
+    check_folder(evaluation, "evaluate")
+    check_folder(evaluation, "evaluate", [os.path.relpath(metrics, evaluation)])
     data, model = read_card(train), _json(gan / "generator.json")
     rows, funnel = _data_story(raw_tables, shards, inspect_tables, duplicates, curated)
     listed = read_table(manifest, MANIFEST, ["key", "source", "licence", "category", "site_category"])

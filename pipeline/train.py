@@ -34,7 +34,7 @@ from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.images.sheets import contact_sheet
 from pipeline.params import AugmentParams, TrainParams
-from pipeline.store.arrays import ATTRIBUTES, DatasetCard, read_attributes, read_card, read_split, split_sha256
+from pipeline.store.arrays import ATTRIBUTES, DatasetCard, check_dataset, read_attributes, read_card, read_split, split_sha256
 from pipeline.store.checkpoints import (
     checkpoint_bytes,
     delete_checkpoints,
@@ -43,6 +43,7 @@ from pipeline.store.checkpoints import (
     newest_images_seen,
     save_checkpoint,
 )
+from pipeline.store.checksums import write_sums
 from pipeline.store.files import remove, sha256_of_file, whole_file, whole_folder, write_json, write_text
 from pipeline.store.tracking import Tracker
 
@@ -384,6 +385,7 @@ def _run(
     device: torch.device,
     processes: Processes,
 ) -> None:
+    check_dataset(train)
     data = read_card(train)
     images, labels = read_split(train, "train")
     track.tags({"device": device_name(device)})
@@ -416,6 +418,7 @@ def _run(
             shutil.copytree(folder / "events", partial / "events")
         if (folder / "best").exists():
             shutil.copytree(folder / "best", partial / "best")
+        write_sums(partial)
     remove(folder / "best")
     delete_checkpoints(scratch)
     log.info("trained in %.0f s, %.0f CPU-seconds", time.perf_counter() - clock, time.process_time() - cpu_clock)

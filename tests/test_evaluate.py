@@ -205,6 +205,7 @@ def test_scores_are_the_values_and_nothing_else(evaluated: Path) -> None:
 def test_pictures_and_tables(evaluated: Path) -> None:
     folder = evaluated / "out" / "evaluation"
     assert {path.name for path in folder.iterdir()} == {
+        "SHA256SUMS",
         "grid.png",
         "nearest.png",
         "look_alikes.png",
@@ -246,6 +247,7 @@ def test_the_reference_is_the_same_bytes_again(evaluated: Path, tmp_path: Path) 
 def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) -> None:
     held = content(evaluated / "reference")
     assert set(held) == {
+        "SHA256SUMS",
         "classifier.json",
         "classifier.safetensors",
         "classifier_noise.npy",

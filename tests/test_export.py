@@ -130,7 +130,7 @@ def test_the_file_is_one_standard_graph_without_traces(exported: tuple[nn.Module
     onnx.checker.check_model(model, full_check=True)
     assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
     assert not [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    names = ["generator.fp16.onnx", "generator.int8.onnx", "generator.json", "generator.onnx", "judge.onnx"]
+    names = ["SHA256SUMS", "generator.fp16.onnx", "generator.int8.onnx", "generator.json", "generator.onnx", "judge.onnx"]
     assert sorted(path.name for path in exported[1].iterdir()) == names
     here = str(Path(export.__file__).parent).encode()
     for trace in (here, str(Path(torch.__file__).parent).encode(), b"stack_trace", b"site-packages"):

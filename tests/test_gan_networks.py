@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import TrainingError
+from pipeline.gan.grid import coarsest_grid
 from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.convolution import _Convolution, inputs_alone
-from pipeline.gan.networks.parts import channels_by_level, coarsest_grid, minibatch_deviation
+from pipeline.gan.networks.parts import channels_by_level, minibatch_deviation
 from pipeline.gan.networks.stylegan2 import (
     ModulatedConv,
     Resampled,

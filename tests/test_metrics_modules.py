@@ -31,6 +31,10 @@ def rows() -> nn.Module:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+def refuses() -> nn.Module:
+    raise KeyError("no weights")
+
+
 class Pair(nn.Module):
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         return pictures, pictures
@@ -73,6 +77,7 @@ def test_the_sha256_is_of_names_and_numbers() -> None:
         ({"build": "tests.test_metrics_modules:nothing"}, "cannot be imported"),
         ({"arguments": {"width": 5}}, "unexpected keyword argument"),
         ({"build": "builtins:dict"}, "returns dict, not a torch module"),
+        ({"build": "tests.test_metrics_modules:refuses", "arguments": {}}, "refuses: 'no weights'$"),
     ],
 )
 def test_what_cannot_be_built_is_told(changes: dict[str, Any], told: str) -> None:
@@ -96,3 +101,29 @@ def test_inception768_sees_what_changes() -> None:
     assert features.std(axis=0).max() > 0.05
     darker = extractor.features((IMAGES // 4).astype(np.uint8))
     assert np.linalg.norm(features - darker, axis=1).min() > 0.1 * np.linalg.norm(features, axis=1).max()
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments"),
+    [
+        ("os:system", {"command": "touch MARK"}),
+        ("subprocess:run", {"args": "touch MARK", "shell": True}),
+        ("subprocess:Popen", {"args": "touch MARK", "shell": True}),
+        ("tests.test_metrics_modules:unannotated", {"path": "MARK"}),
+    ],
+)
+def test_what_is_not_said_to_be_a_module_is_not_called(tmp_path: Path, build: str, arguments: dict[str, Any]) -> None:
+    mark = tmp_path / "called"
+    told = {key: value.replace("MARK", str(mark)) if isinstance(value, str) else value for key, value in arguments.items()}
+    with pytest.raises(ParamsError, match=rf"reference\.modules: {build} "):
+        of_module(_params(build=build, arguments=told), CPU)
+    assert not mark.exists()
+
+
+def unannotated(path: str):  # type: ignore[no-untyped-def]
+    Path(path).touch()
+
+
+def test_torchvisions_functions_and_classes_of_modules_are_called() -> None:
+    for build, arguments in (("torchvision.models:squeezenet1_1", {"num_classes": 2}), ("torch.nn:Flatten", {})):
+        assert isinstance(built(_params(build=build, arguments=arguments)), nn.Module)

@@ -12,6 +12,7 @@ from pipeline.errors import ParamsError
 from pipeline.params import load_params, parse_params, parse_section
 
 ROOT = Path(__file__).parent.parent
+SCALING = {"mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5]}
 
 
 @pytest.fixture
@@ -127,3 +128,67 @@ def test_a_section_survives_the_way_through_a_command_line(monkeypatch: pytest.M
     for stage in type(params).model_fields:
         section = getattr(params, stage)
         assert parse_section(stage, section.model_dump_json()) == section
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"augment": {"height": 100, "width": 100}}, ["augment.height", "width"]),
+        ({"augment": {"height": 32, "width": 46}}, ["augment.height", "width"]),
+        ({"curate": {"split": "hash", "test_share": 1.0}}, ["curate.test_share", "curate.validation_share"]),
+        ({"curate": {"test_share": 0.6, "validation_share": 0.5}}, ["curate.test_share", "curate.validation_share"]),
+        ({"curate": {"min_brightness": 0.9, "max_brightness": 0.1}}, ["curate.min_brightness", "curate.max_brightness"]),
+        (
+            {"curate": {"min_brightness": {"quantile": 0.9}, "max_brightness": {"quantile": 0.1}}},
+            ["curate.min_brightness", "curate.max_brightness"],
+        ),
+        ({"evaluate": {"samples": 100, "fd_counts": []}}, ["evaluate.kid_subset_size", "evaluate.samples"]),
+        ({"evaluate": {"fd_counts": [2500, 20_000]}}, ["evaluate.fd_counts", "samples"]),
+        ({"collect": {"fashion_mnist": {"path": None, "limit": 20}}}, ["collect.fashion_mnist.limit", "min_per_category"]),
+        ({"augment": {"attributes": ["colour"]}}, ["augment.attributes", "collect.source"]),
+        ({"train": {"condition": "attributes"}}, ["augment.attributes", "train.condition"]),
+        ({"fetch": {"licences": []}}, ["fetch.licences"]),
+        (
+            {
+                "reference": {
+                    "modules": [{"build": "no_such_package:Net", "name": "net", "arguments": {}, "side_px": 64} | SCALING]
+                }
+            },
+            ["reference.modules.0.build", "no_such_package"],
+        ),
+        ({"augment": {"flip_categories": ["hats"]}}, ["augment.flip_categories", "hats"]),
+        ({"evaluate": {"samples": 19, "kid_subset_size": 10, "fd_counts": []}}, ["evaluate.samples", "10 categories"]),
+    ],
+)
+def test_what_sections_contradict_is_found_before_anything_runs(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], keys: list[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for section, values in changes.items():
+        content[section] |= values
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    assert str(caught.value).startswith(f"{path}: {keys[0]}: ")
+    assert all(key in str(caught.value) for key in keys)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_categories_with_enough_pictures_want_samples(content: dict[str, Any], tmp_path: Path) -> None:
+    for number in range(30):
+        folder = tmp_path / "pictures" / f"category{number}"
+        folder.mkdir(parents=True)
+        for picture in range(9 if number < 3 else 2):
+            (folder / f"{picture}.png").touch()
+    content["collect"] |= {"source": "folder", "folder": {"path": str(tmp_path / "pictures"), "licence": None}}
+    content["curate"]["min_per_category"] = 8
+    content["augment"]["flip_categories"] = ["category29"]
+    content["evaluate"] |= {"samples": 6, "kid_subset_size": 3, "fd_counts": []}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert load_params(path).evaluate.samples == 6
+    content["evaluate"] |= {"samples": 5}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 .* 3 categories"):
+        load_params(path)

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import io
 import math
 import re
@@ -58,7 +59,7 @@ def drawn(count: int, side: int, channels: int) -> NDArray[np.uint8]:
 LOST = {1: "fetch failed", 2: "undecodable", 3: "bytes", 4: "phash", 5: "dark"}
 
 
-def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
+def rows_of_picture(n: int, shard: str, content: bytes) -> dict[str, dict[str, object]]:
     """Picture `n` as a row of each table it is in."""
     lost = LOST.get(n % 12)
     listed: dict[str, object] = dict.fromkeys(MANIFEST.names) | {
@@ -71,7 +72,11 @@ def rows_of_picture(n: int, shard: str) -> dict[str, dict[str, object]]:
     }
     fetched, decoded, kept = lost != "fetch failed", lost not in ("fetch failed", "undecodable"), lost is None
     duplicate = lost in ("bytes", "phash")
-    bytes_of = {"sha256": f"{n:064x}" if fetched else None, "extension": ".png", "size_bytes": 100 if fetched else None}
+    bytes_of = {
+        "sha256": hashlib.sha256(content).hexdigest() if fetched else None,
+        "extension": ".png",
+        "size_bytes": 100 if fetched else None,
+    }
     group = f"{n - n % 12 if duplicate else n:016x}"
     rows: dict[str, dict[str, object]] = {
         "manifest": listed,
@@ -114,10 +119,11 @@ def write_data(folder: Path, pictures: NDArray[np.uint8]) -> None:
     rows = []
     for place, shard in enumerate(SHARDS):
         numbers = range(place, len(pictures), len(SHARDS))
-        here = [rows_of_picture(n, shard) for n in numbers]
+        contents = [png(pictures[n]) for n in numbers]
+        here = [rows_of_picture(n, shard, content) for n, content in zip(numbers, contents, strict=True)]
         write_rows(folder / "raw" / f"{shard}.parquet", here, "raw", RAW)
         write_rows(folder / "inspect" / f"{shard}.parquet", here, "inspect", INSPECT)
-        members = [(f"{row['raw']['sha256']}.png", png(pictures[n])) for n, row in zip(numbers, here, strict=True)]
+        members = [(f"{row['raw']['sha256']}.png", content) for content, row in zip(contents, here, strict=True)]
         write_shard(folder / "raw" / f"{shard}.tar", [member for member in members if not member[0].startswith("None")])
         rows += here
     write_rows(folder / "manifest.parquet", rows, "manifest", MANIFEST)

@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -25,11 +25,31 @@ def weights_sha256_of(module: nn.Module) -> str:
 
 
 def _builder(path: str) -> Callable[..., Any]:
+    """What `path` names: a subclass of torch.nn.Module, or a function that is annotated to return one.
+
+    Nothing else is called, so that `os:system` is not. Importing it runs the code of its module, all the same.
+    """
     place, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(place), name)
-    except (ImportError, AttributeError) as error:
-        raise ParamsError(f"reference.modules: {path} cannot be imported ({error})") from error
+        builder = getattr(importlib.import_module(place), name)
+    except Exception as error:  # whatever a module raises while it is imported
+        raise ParamsError(f"reference.modules: {path} cannot be imported ({' '.join(str(error).split())})") from error
+    made = builder if isinstance(builder, type) else _return_type(builder)
+    if made is None:
+        raise ParamsError(f"reference.modules: {path} is not called, since it is not annotated to return a torch.nn.Module")
+    if not (isinstance(made, type) and issubclass(made, nn.Module)):
+        raise ParamsError(
+            f"reference.modules: {path} is not called: it returns {getattr(made, '__name__', made)}, not a torch module"
+        )
+    return builder
+
+
+def _return_type(function: object) -> object:
+    """The type that `function` is annotated to return; None where it says nothing."""
+    try:
+        return get_type_hints(function).get("return")
+    except (TypeError, NameError):  # no function, or an annotation that cannot be resolved
+        return None
 
 
 def built(params: ModuleParams) -> nn.Module:
@@ -39,7 +59,7 @@ def built(params: ModuleParams) -> nn.Module:
         torch.manual_seed(0)
         try:
             module = build(**params.arguments)
-        except (TypeError, ValueError, OSError, RuntimeError) as error:
+        except Exception as error:  # whatever a stranger's module raises
             raise ParamsError(f"reference.modules: {params.build}: {' '.join(str(error).split())}") from error
     if not isinstance(module, nn.Module):
         raise ParamsError(f"reference.modules: {params.build} returns {type(module).__name__}, not a torch module")

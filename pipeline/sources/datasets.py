@@ -27,6 +27,7 @@ from pipeline.store.files import whole_folder
 SCHEME = "fashion-mnist"
 LICENCE = "MIT"
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
+PICTURES_PER_CATEGORY = 7_000  # of training and test split together
 CATEGORIES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 PREFIXES = {"train": "train", "test": "t10k"}
 MD5 = {  # as published by the authors; the same as in torchvision.datasets.FashionMNIST

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.store.checksums import SUMS, check_folder, damaged
 from pipeline.store.files import sha256_of_file, write_json
 
 ATTRIBUTES = "train_attributes.npy"
@@ -107,6 +108,18 @@ def read_card(folder: Path) -> DatasetCard:
         return DatasetCard(**json.loads((folder / "dataset.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder}/dataset.json cannot be read ({error}); run augment again") from error
+
+
+def check_dataset(folder: Path) -> None:
+    """Raise InputError unless the files in `folder` are as augment wrote them."""
+    check_folder(folder, "augment")
+    if (folder / SUMS).exists():
+        return
+    # An older version recorded only the SHA-256 of the images, in dataset.json.
+    for split, sha256 in read_card(folder).sha256.items():
+        path = folder / f"{split}_images.npy"
+        if path.exists() and sha256_of_file(path) != sha256:
+            raise damaged(path, "augment", "its SHA-256 is not the one in dataset.json")
 
 
 def split_sha256(folder: Path, split: str) -> str:

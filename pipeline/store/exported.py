@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.store.checksums import check_folder
 from pipeline.store.files import write_json
 
 MODEL_NAME = "generator.onnx"
@@ -185,6 +186,8 @@ def _file_content(path: Path, max_bytes: int) -> bytes:
 def read_card(folder: Path) -> ExportedCard:
     """The card in `folder`. Raises InputError."""
     path = folder / CARD_NAME
+    if path.exists():
+        check_folder(folder, "export", [CARD_NAME])  # the card in turn holds the SHA-256 of the models
     try:
         return TypeAdapter(ExportedCard).validate_json(_file_content(path, MAX_CARD_BYTES))
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.params import Params
+from pipeline.store.checksums import check_folder
 from pipeline.store.mlflow_store import EXPERIMENT, UnavailableError, open_client, reason_of
 from pipeline.store.parameters import flat, names_of_dicts
 from pipeline.store.registry import METRICS_FILE
@@ -55,7 +57,9 @@ def _flat_words(params: dict[str, Any]) -> dict[str, str]:
 
 
 def here() -> list[PastRun]:
-    """The run whose results lie in this working copy; none where it has not been evaluated."""
+    """The run whose results lie in this working copy; none where it has not been evaluated. Raises InputError."""
+    if METRICS.exists() and GRID.exists():
+        check_folder(GRID.parent, "evaluate", [os.path.relpath(METRICS, GRID.parent), GRID.name])
     try:
         metrics = json.loads(METRICS.read_text(encoding="utf-8"))
         params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))

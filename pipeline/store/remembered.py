@@ -4,6 +4,7 @@ A stage gives the same bytes with and without them; they only save it from compu
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import InputError
+from pipeline.store.checksums import check_parquet, write_parquet
 from pipeline.store.files import whole_file
 from pipeline.store.tables import EXACT
 
 TERMS = b"terms"
+
+log = logging.getLogger(__name__)
 
 
 def terms_of(settings: str, code: Iterable[Path], packages: Iterable[str]) -> str:
@@ -32,8 +37,12 @@ def terms_of(settings: str, code: Iterable[Path], packages: Iterable[str]) -> st
 def remembered(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
     """The rows of the table at `path`; none where it is missing, damaged, or was written under other terms."""
     try:
+        check_parquet(path, also_known=[TERMS])
         table = pq.read_table(path, columns=schema.names)
-    except (OSError, pa.ArrowException, KeyError):
+    except FileNotFoundError:
+        return schema.empty_table().to_pandas(types_mapper=EXACT.get)
+    except (InputError, OSError, pa.ArrowException, KeyError):
+        log.warning("%s: damaged, so it is computed again", path)
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
     if (table.schema.metadata or {}).get(TERMS) != terms.encode():
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
@@ -45,4 +54,4 @@ def remember(path: Path, terms: str, frame: pd.DataFrame, schema: pa.Schema) -> 
     bare = pa.schema([field.remove_metadata() for field in schema], metadata={TERMS: terms.encode()})
     table = pa.Table.from_pandas(frame[schema.names], schema=bare, preserve_index=False)
     with whole_file(path) as partial:
-        pq.write_table(table.replace_schema_metadata(bare.metadata), partial, compression="zstd")
+        write_parquet(partial, table.replace_schema_metadata(bare.metadata))

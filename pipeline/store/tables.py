@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
+from pipeline.store.checksums import check_parquet, write_parquet
 from pipeline.store.files import whole_file
 
 
@@ -175,7 +176,7 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
         if not field.nullable and table[field.name].null_count:
             raise InputError(f"{path}: column {field.name} has empty rows")
     with whole_file(path) as partial:
-        pq.write_table(table.replace_schema_metadata(None), partial, compression="zstd", row_group_size=BATCH_ROWS)
+        write_parquet(partial, table.replace_schema_metadata(None), row_group_size=BATCH_ROWS)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
@@ -184,12 +185,13 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises InputError when the file is missing, damaged, or lacks a column.
     """
     wanted = columns or schema.names
-    with _told(path):
+    with _readable(path):
+        check_parquet(path)
         return pq.read_table(path, columns=wanted).to_pandas(types_mapper=EXACT.get)[wanted]
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[None]:
     """A block in which a missing or damaged table at `path` is an InputError."""
     try:
         yield
@@ -205,7 +207,9 @@ def read_rows(path: Path, schema: pa.Schema, keep: Callable[[pd.DataFrame], list
     Raises InputError as read_table does.
     """
     frames = [pd.DataFrame(columns=schema.names)]
-    with _told(path), pq.ParquetFile(path) as file:
+    with _readable(path):
+        check_parquet(path)
+    with _readable(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
             frame = batch.to_pandas(types_mapper=EXACT.get)[schema.names]
             frames.append(frame[keep(frame)])

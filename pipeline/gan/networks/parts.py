@@ -1,12 +1,9 @@
 """What the networks of every family are made of: the sizes of their maps, conditions, truncation, the minibatch deviation."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from pipeline.errors import TrainingError
 
 SLOPE = 0.2  # of the leaky rectifiers
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -19,20 +16,6 @@ class PictureShape:
     height: int
     width: int
     channels: int
-
-
-def coarsest_grid(height: int, width: int) -> tuple[int, int, int]:
-    """Height and width of the coarsest feature map, its shorter side 4 to 7, and the doublings from there to the picture.
-
-    Raises TrainingError when the sides are not the coarsest ones times the same power of two.
-    """
-    doublings = max(1, int(math.log2(max(min(height, width), 1) / 4))) if min(height, width) >= 4 else 1
-    step = 2**doublings
-    if min(height, width) < 8 or height % step or width % step:
-        raise TrainingError(
-            f"pictures of {height}×{width} cannot be drawn: set augment.height and width to multiples of {step}"
-        )
-    return height // step, width // step, doublings
 
 
 def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:

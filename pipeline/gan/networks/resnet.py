@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.gan.grid import coarsest_grid
 from pipeline.gan.networks.convolution import Conv2d
 from pipeline.gan.networks.parts import (
     CONVOLUTIONS,
@@ -15,7 +16,6 @@ from pipeline.gan.networks.parts import (
     Generator,
     PictureShape,
     channels_by_level,
-    coarsest_grid,
     minibatch_deviation,
 )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.gan.devices import random_there, sent
+from pipeline.gan.grid import coarsest_grid
 from pipeline.gan.networks.convolution import convolved, transposed
 from pipeline.gan.networks.parts import (
     SLOPE,
@@ -21,7 +22,6 @@ from pipeline.gan.networks.parts import (
     Generator,
     PictureShape,
     channels_by_level,
-    coarsest_grid,
     known_labels,
     minibatch_deviation,
 )

@@ -1,0 +1,131 @@
+"""What is wrong in params.yaml across its sections: every contradiction that would stop a stage, perhaps after hours."""
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ParamsError, SourceError, TrainingError
+from pipeline.gan.grid import coarsest_grid
+from pipeline.sources import folder
+
+if TYPE_CHECKING:
+    from pipeline.params import AugmentParams, CollectParams, CurateParams, EvaluateParams, Params, ReferenceParams
+
+Contradiction = tuple[str, str]  # the key to change, and what is wrong with it
+OVERRIDES = Path("overrides.csv")
+# Limits of one measure: the lower, the upper.
+RANGES = (("min_brightness", "max_brightness"),)
+
+
+def contradictions(params: "Params") -> Iterator[Contradiction]:
+    """Every contradiction in `params` that shows without looking at a file."""
+    yield from _sides(params.augment)
+    yield from _splits(params.curate)
+    yield from _limits(params.curate)
+    yield from _samples(params.evaluate)
+    yield from _fashion_mnist(params)
+    yield from _attributes(params)
+    yield from _modules(params.reference)
+
+
+def _sides(augment: "AugmentParams") -> Iterator[Contradiction]:
+    try:
+        coarsest_grid(augment.height, augment.width)
+    except TrainingError as error:
+        yield "augment.height", str(error)
+
+
+def _splits(curate: "CurateParams") -> Iterator[Contradiction]:
+    shares = curate.test_share + curate.validation_share
+    if shares > 1 or (shares == 1 and curate.split == "hash"):
+        told = f"{curate.test_share:g} and curate.validation_share, {curate.validation_share:g}, leave nothing for training"
+        yield "curate.test_share", f"{told}; together they must be less than 1"
+
+
+def _limits(curate: "CurateParams") -> Iterator[Contradiction]:
+    for low, high in RANGES:
+        lower, upper = (getattr(limit, "quantile", limit) for limit in (getattr(curate, low), getattr(curate, high)))
+        if type(getattr(curate, low)) is type(getattr(curate, high)) and lower > upper:
+            yield f"curate.{low}", f"{lower:g} is more than curate.{high}, {upper:g}: every picture would be dropped"
+
+
+def _samples(evaluate: "EvaluateParams") -> Iterator[Contradiction]:
+    if evaluate.kid_subset_size > evaluate.samples:
+        yield "evaluate.kid_subset_size", f"{evaluate.kid_subset_size} is more than evaluate.samples, {evaluate.samples}"
+
+
+def _fashion_mnist(params: "Params") -> Iterator[Contradiction]:
+    limit = params.collect.fashion_mnist.limit
+    if params.collect.source == ["fashion-mnist"] and limit is not None and 2 * limit < params.curate.min_per_category:
+        least = params.curate.min_per_category
+        told = f"at most {2 * limit} pictures, too few for curate.min_per_category, {least}: no category would be kept"
+        yield "collect.fashion_mnist.limit", told
+
+
+def _attributes(params: "Params") -> Iterator[Contradiction]:
+    if params.augment.attributes and "manifest" not in params.collect.source:
+        yield "augment.attributes", "only a manifest has further columns; add it to collect.source, or name none"
+
+
+def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:
+    for place, module in enumerate(reference.modules):
+        package = module.build.partition(":")[0].partition(".")[0]
+        if importlib.util.find_spec(package) is None:  # finds without importing
+            yield f"reference.modules.{place}.build", f"there is no package {package} in this environment"
+
+
+def check_categories(params: "Params", where: str) -> None:
+    """Raise ParamsError, which names `where` and the key, when the sources' categories do not go with `params`.
+
+    Only where they are known before anything is collected: of Fashion-MNIST and of folders.
+    """
+    if {"manifest", "crawl"} & set(params.collect.source):
+        return
+    unknown = set(params.augment.flip_categories) - {"*"}
+    if not unknown and params.evaluate.samples >= 2 * _most_categories(params.collect):
+        return
+    pictures = _pictures_by_category(params.collect)
+    kept = [name for name, count in pictures.items() if count >= params.curate.min_per_category]
+    if unknown := unknown - set(pictures) - _categories_by_hand():
+        names = ", ".join(sorted(pictures))
+        raise ParamsError(f"{where}: augment.flip_categories: no category {min(unknown)!r}; there are {names}")
+    if params.evaluate.samples < 2 * len(kept):
+        told = f"{params.evaluate.samples} are fewer than 2 for each of {len(kept)} categories"
+        raise ParamsError(f"{where}: evaluate.samples: {told}; set it to {2 * len(kept)} or more")
+
+
+def _most_categories(collect: "CollectParams") -> int:
+    """A number that the sources' categories do not exceed, without listing a picture."""
+    top = Path(collect.folder.path)
+    folders = (
+        [path for depth in ("*", "*/*") for path in top.glob(depth) if path.is_dir()] if "folder" in collect.source else []
+    )
+    return len(folders) + 10 * ("fashion-mnist" in collect.source)
+
+
+def _pictures_by_category(collect: "CollectParams") -> Counter[str]:
+    """How many pictures the sources have of each category; of Fashion-MNIST at least 7,000 without a limit."""
+    found: Counter[str] = Counter()
+    if "fashion-mnist" in collect.source:
+        from pipeline.sources.datasets import CATEGORIES, PICTURES_PER_CATEGORY  # with Pillow and numpy
+
+        limit = collect.fashion_mnist.limit
+        found.update(dict.fromkeys(CATEGORIES, PICTURES_PER_CATEGORY if limit is None else 0))
+    if "folder" in collect.source:
+        try:
+            listed = folder.list_pictures(Path(collect.folder.path), None)
+            found.update(picture.category for picture in listed if picture.category is not None)
+        except SourceError:  # collect says so
+            pass
+    return found
+
+
+def _categories_by_hand() -> set[str]:
+    """Categories that people gave to single pictures."""
+    if not OVERRIDES.exists():
+        return set()
+    from pipeline.store.overrides import read_overrides  # with pandas
+
+    return set(read_overrides(OVERRIDES)["category"]) - {""}
