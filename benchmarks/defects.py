@@ -8,7 +8,6 @@ Every picture comes as it is and with each defect at each strength; the score of
 
 import argparse
 import hashlib
-import io
 import json
 import random
 import subprocess
@@ -24,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.stats import mannwhitneyu
 
 from benchmarks.edits import jpeg
+from benchmarks.photographs import photographs
 from benchmarks.strangers import KINDS, drawn
 from pipeline.curate import size_ratios, with_relevance
 from pipeline.dedup import duplicates_of
@@ -220,8 +220,7 @@ def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: P
     """Rows of the table of defects; pictures are written to `folder`."""
     folder.mkdir()
     names: dict[tuple[str, str], list[str]] = {}
-    for number, file in enumerate(files):
-        image = Image.open(file).convert("RGB")
+    for number, (_, image) in enumerate(photographs(files)):
         versions: dict[tuple[str, str], Defect] = {(SOUND, ""): lambda image: image}
         versions |= {(issue.name, strength): defect for issue in issues for strength, defect in issue.defects.items()}
         for place, (version, defect) in enumerate(versions.items()):
@@ -247,21 +246,18 @@ def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: P
 def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
     """Rows for copies: half of the pictures come twice, flagged or not."""
     rows = []
-    copies: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
-        "same file": ("exact_duplicates", lambda content: content),
-        "half size, JPEG 60": (
-            "near_duplicates",
-            lambda content: jpeg(_scaled(0.5)(Image.open(io.BytesIO(content)).convert("RGB")), 60),
-        ),
+    copies: dict[str, tuple[str, Callable[[bytes, Image.Image], bytes]]] = {
+        "same file": ("exact_duplicates", lambda content, _: content),
+        "half size, JPEG 60": ("near_duplicates", lambda _, image: jpeg(_scaled(0.5)(image), 60)),
     }
     for kind, (issue, copied) in copies.items():
         here = folder / issue
         here.mkdir(parents=True)
-        for number, file in enumerate(files):
+        for number, (file, image) in enumerate(photographs(files)):
             content = file.read_bytes()
             (here / f"{number:04d}-a.jpg").write_bytes(content)
             if number % 2:
-                (here / f"{number:04d}-b.jpg").write_bytes(copied(content))
+                (here / f"{number:04d}-b.jpg").write_bytes(copied(content, image))
         paths = sorted(here.iterdir())
         hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
         pictures = measured(paths, []).assign(key=[path.name for path in paths], sha256=hashes, split=None, licence=None)
@@ -282,7 +278,7 @@ def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> lis
     folder.mkdir()
     generator, categories = random.Random(0), sorted({file.parent.name for file in files})
     strangers = {kind: drawn(kind, STRANGERS_EACH, 0) for kind in KINDS}
-    strangers["scikit-image's samples"] = [Image.open(path).convert("RGB") for path in samples]
+    strangers["scikit-image's samples"] = [image for _, image in photographs(samples)]
     told, paths = [], []
     for number, file in enumerate(files):
         wrong = generator.random() < MISLABELLED

@@ -27,6 +27,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
+from benchmarks.photographs import photographs
 from pipeline.dedup import Memory, duplicates_of
 from pipeline.inspect import rows_of
 from pipeline.params import DedupParams, InspectParams, load_params
@@ -62,13 +63,13 @@ def _cpu_s() -> float:
 def plant(files: list[Path], folder: Path, pairs_each: int, strangers: list[Path]) -> list[Planted]:
     """Write every picture and its edits to `folder`, and `strangers` as they are."""
     folder.mkdir()
-    planted = []
-    for number, file in enumerate([*files, *strangers]):
+    planted, sources = [], set(files)
+    for number, (file, image) in enumerate(photographs([*files, *strangers])):
         content = file.read_bytes()
-        origin, image = hashlib.sha256(content).hexdigest(), Image.open(file).convert("RGB")
+        origin = hashlib.sha256(content).hexdigest()
         drawn = random.Random(origin).sample(list(combinations(EDITS, 2)), pairs_each)
         versions = {ORIGINAL: content}
-        if number < len(files):
+        if file in sources:
             versions |= {name: jpeg(edit(image), SAVED_QUALITY) for name, edit in EDITS.items()}
             versions |= {f"{one} + {other}": jpeg(EDITS[other](EDITS[one](image)), SAVED_QUALITY) for one, other in drawn}
         for version, (edit, edited) in enumerate(versions.items()):

@@ -2,8 +2,10 @@
 
 import json
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.images.decoding import decoded
+from pipeline.images.decoding import UNKNOWN_PIXELS, limits_of_inspected
+from pipeline.images.guarded import BATCH, Lost, guarded_by_key
 from pipeline.images.sheets import contact_sheet, enlarged
-from pipeline.images.transforms import Change, Frame, Limits, framed, pixels_of, random_change
+from pipeline.images.shrunk import Box, Request, Shrunk, shrunk
+from pipeline.images.transforms import Change, Frame, Limits, pixels_of, random_change
 from pipeline.params import AugmentParams
 from pipeline.store.arrays import (
     SPLITS,
@@ -33,13 +37,11 @@ from pipeline.store.shards import read_shard
 from pipeline.store.tables import CURATED, read_table
 from pipeline.store.tracking import Tracker
 
-ANY_SIZE = 2**31  # pixels; inspect has decoded each of these within its own limit
+BATCH_BYTES = 1 << 20  # of framed pictures that the decoding process hands over at once, about
 MAX_VALUES = 256  # of an attribute; more, and it is a text of its own for each picture
 PREVIEW_COLUMNS = 10
 PREVIEW_ROWS = 2
 PREVIEW_SIDE_PX = 64
-
-Box = tuple[float, float, float, float]  # of a face, as in images.faces
 
 log = logging.getLogger(__name__)
 
@@ -83,26 +85,61 @@ def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place
     return places
 
 
-def copies_of(image: Image.Image, place: Place, params: AugmentParams) -> list[NDArray[np.uint8]]:
-    """`image` changed at random, each (H, W, C), as often as copies are asked for beside the untouched one."""
-    if params.copies == 1:
+def most_pixels(kept: pd.DataFrame) -> int:
+    """Pixels of the largest picture of `kept`."""
+    areas = kept["width"].astype(np.float64) * kept["height"].astype(np.float64)
+    return int(areas.fillna(UNKNOWN_PIXELS).max())
+
+
+def changes_of(place: Place, params: AugmentParams) -> list[Change]:
+    """The changes of the copies made for `place`: training pictures have some, the others none."""
+    copies = range(1, params.copies) if place.split == "train" else ()
+    return [change_of(place.key, copy, place.flip, params) for copy in copies]
+
+
+def shrunk_pictures(
+    members: Iterable[tuple[str, bytes]], places: dict[str, list[Place]], max_pixels: int, params: AugmentParams
+) -> Iterator[tuple[list[Place], list[Shrunk]]]:
+    """The places of each picture of `members` that has any, which are taken out of `places`, and the picture for each place.
+
+    Pictures are decoded in a process with limits, once more after `inspect`. Raises InputError when one cannot be.
+    """
+
+    def tasks() -> Iterator[tuple[tuple[str, list[Place]], tuple[bytes, list[Request]]]]:
+        for name, content in members:
+            if here := places.pop(Path(name).stem, []):
+                oversizes = [frozenset(change.oversize for change in changes_of(place, params)) for place in here]
+                requests = [Request(place.faces, needed) for place, needed in zip(here, oversizes, strict=True)]
+                yield (name, here), (content, requests)
+
+    frame = frame_of(params)
+    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.channels)
+    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.channels)))
+    limits = limits_of_inspected(max_pixels)
+    with closing(guarded_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
+        for (name, here), pictures in results:
+            if isinstance(pictures, Lost):
+                told = f"inspect has decoded it, but now it cannot be decoded ({pictures.reason})"
+                raise InputError(f"data/raw: {name}: {told}; run inspect again")
+            yield here, pictures
+
+
+def copies_of(picture: Shrunk, place: Place, params: AugmentParams) -> list[NDArray[np.uint8]]:
+    """The changed copies of `picture` for `place`, each (H, W, C)."""
+    changes = changes_of(place, params)
+    if not changes:
         return []
-    from pipeline.images.changes import changed  # with torchvision, which takes seconds to import
+    from pipeline.images.changes import changed_copies  # with torchvision, which takes seconds to import
 
-    changes = [change_of(place.key, copy, place.flip, params) for copy in range(1, params.copies)]
-    return [pixels_of(copy, params.channels) for copy in changed(image, frame_of(params), changes)]
+    return [pixels_of(copy, params.channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
 
 
-def fill(files: dict[str, SplitFile], image: Image.Image, place: Place, params: AugmentParams) -> None:
-    """Put `image` into the reference set of its split and, from train, with its changed copies into the training set."""
-    if place.faces:
-        from pipeline.images.faces import with_faces_blurred  # with OpenCV
-
-        image = with_faces_blurred(image, place.faces)
-    untouched = pixels_of(framed(image, frame_of(params)), params.channels)
-    files[f"reference_{place.split}"].write(place.index, untouched[None])
+def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: AugmentParams) -> None:
+    """Put `picture` into the reference set of its split and, from train, with its changed copies into the training set."""
+    files[f"reference_{place.split}"].write(place.index, picture.framed[None])
     if place.split == "train":
-        files["train"].write(place.index * params.copies, np.stack([untouched, *copies_of(image, place, params)]))
+        pictures = [picture.framed, *copies_of(picture, place, params)]
+        files["train"].write(place.index * params.copies, np.stack(pictures))
 
 
 def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
@@ -171,11 +208,11 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
             files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
             for file in files.values():
                 open_files.callback(file.close)
-            for name, content in (member for shard in sorted(shards) for member in read_shard(shard)):
-                here = places.pop(Path(name).stem, [])
-                bar.update(bool(here))
-                for place in here:
-                    fill(files, decoded(content, ANY_SIZE).image, place, params)
+            members = (member for shard in sorted(shards) for member in read_shard(shard))
+            for here, pictures in shrunk_pictures(members, places, most_pixels(kept), params):
+                bar.update(1)
+                for place, picture in zip(here, pictures, strict=True):
+                    fill(files, picture, place, params)
         if places:
             raise InputError(f"data/raw lacks {len(places)} of the curated pictures, the first {min(places)}; run fetch again")
         preview_of(*read_split(folder, "train"), params.copies).save(folder / "preview.png")

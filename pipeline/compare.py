@@ -1,16 +1,14 @@
 """Set this run beside earlier ones, from DVC's revisions and MLflow, on one page."""
 
 import argparse
-import io
 import logging
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from pipeline import __version__
 from pipeline.errors import InputError
+from pipeline.images.guarded import Lost
+from pipeline.images.sandbox import sandboxed_pixels
 from pipeline.params import STAGES, load_params
 from pipeline.reporting import runs as shown
 from pipeline.reporting.page import Named, as_html
@@ -49,11 +47,12 @@ def picture_of(name: str, run: PastRun) -> Named | None:
     """The run's garments in a row, where it kept them and says how large they are."""
     try:
         height, width = int(run.params["augment.height"]), int(run.params["augment.width"])
-        with Image.open(io.BytesIO(run.grid or b"")) as image:
-            sheet = np.asarray(image)
-        return shown.row_of_categories(name, cells_of_sheet(sheet.reshape(*sheet.shape[:2], -1), height, width), PER_CATEGORY)
-    except (KeyError, OSError, ValueError) as error:
-        log.warning("%s: no pictures (%s)", name, type(error).__name__)
+        [sheet] = sandboxed_pixels([run.grid or b""])  # MLflow's server, or a commit, may hold anything
+        if isinstance(sheet, Lost):
+            raise ValueError(sheet.reason)
+        return shown.row_of_categories(name, cells_of_sheet(sheet, height, width), PER_CATEGORY)
+    except (KeyError, ValueError) as error:
+        log.warning("%s: no pictures (%s)", name, error if isinstance(error, ValueError) else f"it does not say its {error}")
         return None
 
 

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.images.relevance import relevance_of
 from pipeline.params import CurateParams, Quantile
 from pipeline.reporting import decisions
-from pipeline.reporting.tiles import tiles_of
+from pipeline.reporting.tiles import shown_pixels, tiles_of
 from pipeline.store.files import write_text
 from pipeline.store.overrides import read_overrides
 from pipeline.store.tables import CURATED, DUPLICATES, INSPECT, RAW, read_table, read_tables, write_table
@@ -187,7 +187,8 @@ def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
     calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
     groups = decisions.groups(rows)
     shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
-    tiles = tiles_of(shards, decisions.wanted(shown, calls), decisions.TILE_SIDE_PX)
+    pixels = shown_pixels(rows, decisions.wanted(shown, calls))
+    tiles = tiles_of(shards, pixels, decisions.TILE_SIDE_PX)
     return decisions.page_of(rows, shown, len(groups) - len(shown), calls, tiles)
 
 

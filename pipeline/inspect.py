@@ -3,7 +3,6 @@
 import itertools
 import json
 import logging
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from functools import partial
@@ -16,8 +15,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline import images
+from pipeline.images.colour import CONVERTED, IGNORED, NONE, SRGB
 from pipeline.images.decoding import UndecodableError, decoded
-from pipeline.images.guarded import Limits, Lost, guarded
+from pipeline.images.guarded import Limits, Lost, guarded_by_key
 from pipeline.images.hashing import phash_pixels, phashes
 from pipeline.images.quality import quality_of, seen_at, thumbnail
 from pipeline.images.sketches import sketch
@@ -46,6 +46,7 @@ def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
         "decoded": True,
         "format": picture.format,
         "mode": picture.mode,
+        "profile": picture.profile,
         "width": picture.image.width,
         "height": picture.image.height,
         **vars(quality_of(picture.image, grey, params.background_tolerance)),
@@ -98,18 +99,11 @@ def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """As `inspected`, each in a process that may die over it without taking the others along."""
-    names: deque[str] = deque()
-
-    def contents() -> Iterator[bytes]:
-        for name, content in members:
-            names.append(name)
-            yield content
-
     limits = Limits(params.max_memory_bytes, params.timeout_s)
-    with closing(guarded(partial(inspected, params=params), contents(), limits, processes=1)) as results:
-        for result in results:
+    with closing(guarded_by_key(partial(inspected, params=params), members, limits, processes=1)) as results:
+        for name, result in results:
             measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
-            yield {"sha256": Path(names.popleft()).stem} | measured
+            yield {"sha256": Path(name).stem} | measured
 
 
 def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
@@ -148,8 +142,12 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scr
     write_table(table, rows, INSPECT)
     # What could not be decoded is tried again: it may have been the hour's fault.
     remember(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
-    bad = rows[~rows["decoded"].astype(bool)]
+    bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
     log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
     for line in reason_lines(bad["reason"], bad["sha256"]):
         log.info("undecodable: %s", line)
+    for outcome, count in profiles[~profiles.isin((NONE, SRGB))].value_counts().items():
+        log.info("colour profile %s: %d", outcome, count)
     track.metrics({"pictures": len(rows), "undecodable": len(bad), "measured_anew": len(new)})
+    ignored = int(profiles.str.startswith(IGNORED).sum())
+    track.metrics({"profiles_converted": int(profiles.eq(CONVERTED).sum()), "profiles_ignored": ignored})

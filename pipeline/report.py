@@ -23,7 +23,7 @@ from pipeline.reporting.card import model_card
 from pipeline.reporting.numbers import flattened, headlines_of, kinds_of, of_kind
 from pipeline.reporting.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.reporting.pictures import cells_of_sheet
-from pipeline.reporting.tiles import tiles_of
+from pipeline.reporting.tiles import shown_pixels, tiles_of
 from pipeline.store.arrays import DatasetCard, check_dataset, read_card, read_split
 from pipeline.store.checksums import check_folder
 from pipeline.store.files import sha256_of_file, write_bytes, write_text
@@ -73,9 +73,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _sheet(path: Path, data: DatasetCard) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:  # which the pipeline itself wrote
             sheet = np.asarray(image.convert("L" if data.channels == 1 else "RGB"))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the stage that writes it again") from error
     return sheet.reshape(*sheet.shape[:2], -1)
 
@@ -117,7 +117,7 @@ def _data_story(
     steps, groups = story.funnel(rows, EXAMPLES), story.duplicate_groups(rows, GROUPS, GROUP_MEMBERS)
     examples = [example for step in steps for loss in step.losses for example in loss.examples]
     examples += [example for group in groups for example in (group.kept, *group.dropped)]
-    tiles = tiles_of(shards, set(examples), EXAMPLE_SIDE_PX)
+    tiles = tiles_of(shards, shown_pixels(rows, set(examples)), EXAMPLE_SIDE_PX)
     return rows, composition.shown_funnel(steps, tiles, composition.shown_groups(groups, tiles, 1 + GROUP_MEMBERS), EXAMPLES)
 
 

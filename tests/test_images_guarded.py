@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from PIL import Image
 
-from pipeline.images.guarded import BATCH, Limits, Lost, guarded
+from pipeline.images.guarded import BATCH, Limits, Lost, guarded, guarded_by_key
 
 LIMITS = Limits(memory_bytes=300_000_000, timeout_s=20.0)
 
@@ -106,3 +106,20 @@ def test_a_bomb_hits_the_limit_and_its_neighbours_do_not_notice() -> None:
     assert len(content) < 25_000
     results = list(guarded(pixels, [small.getvalue(), content, small.getvalue()], Limits(100_000_000, 20.0), 1))
     assert results == [600, Lost("needs more than 100000000 bytes of memory"), 600]
+
+
+def length(content: bytes) -> int:
+    """How many bytes there are."""
+    return len(content)
+
+
+def test_items_too_large_for_the_memory_are_lost_and_their_neighbours_are_not() -> None:
+    items = [b"small", bytes(200_000_000), b"little"]
+    limits = Limits(100_000_000, 20.0)
+    assert list(guarded(length, items, limits, 1)) == [5, Lost("needs more than 100000000 bytes of memory"), 6]
+
+
+def test_results_come_with_their_keys_in_order() -> None:
+    pairs = [(str(number), bytes(number)) for number in range(3 * BATCH)]
+    results = list(guarded_by_key(length, pairs, LIMITS, 2, batch=3))
+    assert results == [(str(number), number) for number in range(3 * BATCH)]

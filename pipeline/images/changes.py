@@ -1,5 +1,7 @@
 """Random changes made to a picture on its way into the frame, by torchvision, which takes seconds to import."""
 
+from collections.abc import Iterable, Mapping
+
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
@@ -43,7 +45,15 @@ def _changed(shrunk: Image.Image, frame: Frame, change: Change) -> Image.Image:
     return _moved(placed, change, fill).resize((frame.width, frame.height), FILTERS[frame.resize_filter])
 
 
-def changed(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
-    """`image`, of mode L or RGB, in the frame with each of `changes` made to it. Margins keep the frame's own grey level."""
-    shrunk = {oversize: resized(image, frame, oversize) for oversize in {change.oversize for change in changes}}
+def changed_copies(shrunk: Mapping[int, Image.Image], frame: Frame, changes: Iterable[Change]) -> list[Image.Image]:
+    """A picture in the frame with each of `changes` made to it; `shrunk` holds it, of mode L or RGB, resized for each oversize.
+
+    Margins keep the frame's own grey level.
+    """
     return [_changed(shrunk[change.oversize], frame, change) for change in changes]
+
+
+def changed(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
+    """`image`, of mode L or RGB, in the frame with each of `changes` made to it."""
+    shrunk = {oversize: resized(image, frame, oversize) for oversize in {change.oversize for change in changes}}
+    return changed_copies(shrunk, frame, changes)

@@ -19,13 +19,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Generic, TypeVar
 
+Key = TypeVar("Key")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH = 16  # items a process is given at once, to share the cost of handing over
+BATCH = 16  # items a process is given at once, at most, to share the cost of handing over
 AHEAD = 4  # batches under way for each process: what is done early waits for what is late
 # A fork of a large parent would start out with all its memory; a fork of a server that has only imported the work does not.
 FORKS = get_context("forkserver")
+OUT_OF_MEMORY = 77  # exit status of a process that cannot even take in its items
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -45,21 +47,46 @@ class Limits:
 
 
 def guarded(
-    work: Callable[[Item], Result], items: Iterable[Item], limits: Limits, processes: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    limits: Limits,
+    processes: int,
+    batch: int = BATCH,
 ) -> Generator[Result | Lost, None, None]:
     """`work` of each of `items`, in their order, done in so many processes; Lost for an item that broke a limit.
 
     `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.
+    At most AHEAD batches of results for each process wait to be taken: where results are large, `batch` should be small.
     """
     rest = iter(items)
     if not (first := list(itertools.islice(rest, 1))):
         return  # and no process was started
     _start_server(_module_of(work))
-    pool = _Pool(work, limits, processes)
+    pool = _Pool(work, limits, processes, batch)
     try:
         yield from pool.results(itertools.chain(first, rest))
     finally:
         pool.stop()
+
+
+def guarded_by_key(
+    work: Callable[[Item], Result],
+    pairs: Iterable[tuple[Key, Item]],
+    limits: Limits,
+    processes: int,
+    batch: int = BATCH,
+) -> Generator[tuple[Key, Result | Lost], None, None]:
+    """(key, what `guarded` gives for the item) of each (key, item) in `pairs`; the keys stay in this process."""
+    keys: deque[Key] = deque()
+
+    def items() -> Iterator[Item]:
+        for key, item in pairs:
+            keys.append(key)
+            yield item
+
+    with contextlib.closing(guarded(work, items(), limits, processes, batch)) as results:
+        for result in results:
+            yield keys.popleft(), result
 
 
 def _start_server(module: str) -> None:
@@ -117,13 +144,16 @@ class _Worker(Generic[Item, Result]):
         code = self._process.exitcode or 0
         if code == -signal.SIGALRM:
             return f"took longer than {self._limits.timeout_s:g} s"
+        if code == OUT_OF_MEMORY:
+            return _too_much_memory(self._limits)
         return f"its process died ({signal.Signals(-code).name if code < 0 else f'exit status {code}'})"
 
 
 class _Pool(Generic[Item, Result]):
     """Workers, what they have done, and what waits to be tried again."""
 
-    def __init__(self, work: Callable[[Item], Result], limits: Limits, processes: int) -> None:
+    def __init__(self, work: Callable[[Item], Result], limits: Limits, processes: int, batch: int) -> None:
+        self._batch = batch
         self._work = work
         self._limits = limits
         self._workers = [self._worker() for _ in range(processes)]
@@ -158,7 +188,7 @@ class _Pool(Generic[Item, Result]):
                 continue
             if self._alone:
                 worker.give(self._alone.popleft())
-            elif len(self._done) < AHEAD * len(self._workers) and (pairs := list(itertools.islice(numbered, BATCH))):
+            elif len(self._done) < AHEAD * len(self._workers) and (pairs := list(itertools.islice(numbered, self._batch))):
                 worker.give(_Batch(pairs[0][0], [item for _, item in pairs]))
 
     def _take_in(self) -> None:
@@ -195,11 +225,14 @@ def _serve(work: Callable[[Item], Result], limits: Limits, pipe: Connection) -> 
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # codecs write there, hundreds of lines for one file; what counts is returned
     while True:
         try:
             items: list[Item] = pipe.recv()
         except EOFError:
             return
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)  # the pipe still holds the rest: there is no going on
         # The default action of SIGALRM ends the process even deep in a decoder that never comes back to Python.
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s)
         reply: object
@@ -215,4 +248,8 @@ def _within_memory(work: Callable[[Item], Result], item: Item, limits: Limits) -
     try:
         return work(item)
     except MemoryError:
-        return Lost(f"needs more than {limits.memory_bytes} bytes of memory")
+        return Lost(_too_much_memory(limits))
+
+
+def _too_much_memory(limits: Limits) -> str:
+    return f"needs more than {limits.memory_bytes} bytes of memory"

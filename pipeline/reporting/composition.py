@@ -133,7 +133,7 @@ def shown_losses(step: Step, tiles: Mapping[str, NDArray[np.uint8]], columns: in
     """The losses of a step with their pictures, `tiles` by SHA-256, in rows of `columns`; rare reasons are counted together."""
     shown = []
     for loss in step.losses[:MAX_REASONS]:
-        there = [tiles[example] for example in loss.examples]
+        there = [tiles[example] for example in loss.examples if example in tiles]
         alt = f"{len(there)} of the pictures dropped: {loss.reason}"
         shown.append(ShownLoss(f"{loss.count:,}", loss.reason, strip(np.stack(there), columns, alt) if there else None))
     rest = step.losses[MAX_REASONS:]
@@ -143,9 +143,11 @@ def shown_losses(step: Step, tiles: Mapping[str, NDArray[np.uint8]], columns: in
 
 
 def shown_groups(groups: list[Group], tiles: Mapping[str, NDArray[np.uint8]], columns: int) -> list[Named]:
-    """A strip for each group of near-duplicates, the kept picture first."""
+    """A strip for each group of near-duplicates whose `tiles` are there, the kept picture first."""
     shown = []
     for group in groups:
+        if any(member not in tiles for member in (group.kept, *group.dropped)):
+            continue
         members = np.stack([tiles[member] for member in (group.kept, *group.dropped)])
         alt = f"The picture kept, then {len(group.dropped)} near-duplicates of it"
         shown.append(Named(f"{group.dropped_count} dropped", strip(members, columns, alt)))

@@ -75,8 +75,8 @@ def _member(row: dict[Hashable, Any]) -> Shown:
 
 
 def groups(rows: pd.DataFrame) -> list[ShownGroup]:
-    """Every group of more than one picture, that with the least likely member first."""
-    together = rows[rows["group"].notna() & rows.duplicated("group", keep=False)]
+    """Every group of more than one picture that can be shown, that with the least likely member first."""
+    together = rows[rows["decoded"].eq(True) & rows["group"].notna() & rows.duplicated("group", keep=False)]
     ordered = together.sort_values(["representative", "difference", "key"], ascending=[False, True, True])
     shown = [
         ShownGroup(str(key), [_member(row) for row in members.to_dict("records")]) for key, members in ordered.groupby("group")

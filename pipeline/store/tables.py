@@ -67,6 +67,12 @@ INSPECT = pa.schema(
         _field("reason", pa.string(), "why it could not", nullable=True),
         _field("format", pa.string(), "format by content: JPEG, PNG, WEBP, GIF, …", nullable=True),
         _field("mode", pa.string(), "Pillow mode before conversion: L, RGB, P, CMYK, …", nullable=True),
+        _field(
+            "profile",
+            pa.string(),
+            "its colour profile: `none`, `sRGB`, `converted` to sRGB, or `ignored: ` and why",
+            nullable=True,
+        ),
         _field("width", pa.int32(), "pixels, after EXIF rotation", nullable=True),
         _field("height", pa.int32(), "pixels, after EXIF rotation", nullable=True),
         _field("sharpness", pa.float32(), "variance of the Laplacian at up to 256 px, grey levels squared", nullable=True),
@@ -133,6 +139,8 @@ CURATED = pa.schema(
         _field("licence", pa.string(), "as in the manifest", nullable=True),
         _field("extra", pa.string(), "as in the manifest", nullable=True),
         _field("faces", pa.string(), "as in data/inspect", nullable=True),
+        _field("width", pa.int32(), "as in data/inspect", nullable=True),
+        _field("height", pa.int32(), "as in data/inspect", nullable=True),
         _field(
             "irrelevance", pa.float32(), "distance of its features to the nearest category, 1 for a typical one", nullable=True
         ),

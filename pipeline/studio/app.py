@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 import pipeline
 from pipeline.errors import InputError
+from pipeline.images.formats import format_names
 from pipeline.studio.asks import (
     MAX_WALL,
     Address,
@@ -335,7 +336,7 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         """A photograph or a style, as the body; kept small and for a while."""
         content = await request.body()
         if kind_of(content) is None:
-            raise HTTPException(415, "this is not a picture the studio reads; send JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF")
+            raise HTTPException(415, f"this is not a picture the studio reads; it reads {format_names()}")
         picture = await threads.decode(decoded_upload, content)
         return UploadAnswer(upload=desk.uploads.add(picture), width=picture.shape[1], height=picture.shape[0])
 

@@ -2,24 +2,19 @@
 
 import secrets
 from collections import OrderedDict
-from contextlib import closing
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from pipeline.images.decoding import UndecodableError, decoded
-from pipeline.images.guarded import Limits, Lost, guarded
+from pipeline.images.formats import format_of
+from pipeline.images.guarded import Lost
+from pipeline.images.sandbox import sandboxed_pixels
 
 MAX_UPLOAD_BYTES = 10 << 20
-MAX_PIXELS = 50_000_000
 KEPT_SIDE_PX = 512
 MAX_KEPT = 24
 MIN_SIDE_PX = 8
-LIMITS = Limits(memory_bytes=1 << 30, timeout_s=20.0)
-
-KINDS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 
 
 class UnreadableUploadError(Exception):
@@ -27,32 +22,19 @@ class UnreadableUploadError(Exception):
 
 
 def kind_of(content: bytes) -> str | None:
-    """The format that the first bytes of `content` announce, or None when it is none that is taken."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WEBP"
-    if content[4:8] == b"ftyp" and content[8:12] in (b"avif", b"avis", b"mif1"):
-        return "AVIF"
-    return next((kind for start, kind in KINDS.items() if content.startswith(start)), None)
-
-
-def _decode(content: bytes) -> NDArray[np.uint8] | Lost:
-    try:
-        picture = decoded(content, MAX_PIXELS).image.convert("RGB")
-    except UndecodableError as error:
-        return Lost(str(error))
-    picture.thumbnail((KEPT_SIDE_PX, KEPT_SIDE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    """The format that the first bytes of `content` announce, or None when it is none that is read here."""
+    found = format_of(content)
+    return found.name if found is not None and found.is_read else None
 
 
 def decoded_upload(content: bytes) -> NDArray[np.uint8]:
     """The picture (H, W, 3) in `content`, its longer side at most KEPT_SIDE_PX. Raises UnreadableUploadError."""
-    with closing(guarded(_decode, [content], LIMITS, processes=1)) as results:
-        picture = next(results)
+    [picture] = sandboxed_pixels([content], KEPT_SIDE_PX)
     if isinstance(picture, Lost):
         raise UnreadableUploadError(f"this picture cannot be read ({picture.reason}); save it again as JPEG or PNG")
     if min(picture.shape[:2]) < MIN_SIDE_PX:
         raise UnreadableUploadError(f"{picture.shape[1]}×{picture.shape[0]} pixels are too few; send a larger picture")
-    return picture
+    return picture if picture.shape[-1] == 3 else picture.repeat(3, axis=2)
 
 
 class RecentPictures:

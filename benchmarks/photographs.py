@@ -1,0 +1,19 @@
+"""Photographs of a folder, decoded in a process with limits: a folder to measure on may come from anywhere."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.images.guarded import Lost
+from pipeline.images.sandbox import sandboxed_pixels
+
+
+def photographs(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
+    """Each of `paths` with its picture, of mode RGB; what is none is left out, and named."""
+    for path, pixels in zip(paths, sandboxed_pixels(path.read_bytes() for path in paths), strict=True):
+        if isinstance(pixels, Lost):
+            sys.stderr.write(f"{path}: left out ({pixels.reason})\n")
+        else:
+            yield path, Image.fromarray(pixels.squeeze()).convert("RGB")
