@@ -156,3 +156,21 @@ def test_swatches_and_icons_are_still_left_out() -> None:
     <i style="width: 20px; height: 20px; background-image: url(/s.jpg)"></i><img src="/s.png" width="24" height="24">
     <nav><div style="background-image:url(/n.jpg)"></div></nav><a href="/p/2"><img src="/other.jpg"></a>"""
     assert read(text).pictures == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'<div style="{"background:" * 100_000}"></div>',
+        f'<img srcset="a b{" 1x" * 300_000}!">',
+        f'<img srcset="{"a b, " * 20_000}">',
+        f"<div data-list='{'[' * 100_000}\"a.jpg\"'></div>",
+        f'<script type="application/ld+json">{"{[}" * 100_000}</script>',
+        "".join(f'<img src="/{number}.gif" data-src="/a.jpg">' for number in range(5_000)),
+        "<noscript>&lt;img&gt;</noscript>" * 5_000,
+    ],
+    ids=["style", "descriptors", "candidates", "list", "brackets", "placeholders", "noscript"],
+)
+@pytest.mark.timeout(60)
+def test_markup_written_to_take_long_does_not(text: str) -> None:
+    assert len(read(text).pictures) <= 500

@@ -88,6 +88,7 @@ STYLE_SIDE = re.compile(r"(?:^|[;\s])(?:width|height)\s*:\s*(\d{1,6})(?:\.\d+)?p
 LEVELS_AROUND = 3  # of elements around a thumbnail that may say where its large picture is
 DEFAULT_WIDTH_PX = 1080  # among those that lazysizes, which fills the templates of Shopify's themes, asks for by itself
 TEMPLATE = re.compile(r"\{width\}|%7Bwidth%7D", re.IGNORECASE)
+MAX_STYLE_CHARACTERS = 10_000  # of an element
 MAX_LIST_CHARACTERS = 1_000_000  # of a gallery in an attribute
 MAX_LISTED = 500  # pictures of it
 MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
@@ -233,7 +234,7 @@ def is_small(element: HtmlElement, offered: Iterable[Rendition]) -> bool:
     sides = [
         side for name in ("width", "height") if (side := pixels_of((element.get(name) or "").removesuffix("px"))) is not None
     ]
-    sides += [int(side) for side in STYLE_SIDE.findall(element.get("style") or "")]
+    sides += [int(side) for side in STYLE_SIDE.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])]
     if any(rendition.zoomed for rendition in offered):  # a thumbnail
         return False
     if any(rendition.lazy for rendition in offered):  # the size of the placeholder
@@ -245,7 +246,10 @@ def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
     """The picture that an element without an `img` in it has as its background."""
     found = list(_named(element, BACKGROUNDS, base, lazy=True))
     if not found:
-        addresses = (picture_address(value.strip("\"' "), base) for value in STYLE_URL.findall(element.get("style") or ""))
+        addresses = (
+            picture_address(value.strip("\"' "), base)
+            for value in STYLE_URL.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])
+        )
         found = [Rendition(address, None) for address in addresses if address is not None and not is_placeholder_name(address)]
     if not found or ORNAMENT.search(f"{element.get('class', '')} {element.get('id', '')}"):
         return []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pipeline.sources.web.urls import absolute_url
-from pipeline.sources.web.values import pixels_of
+from pipeline.sources.web.values import MAX_CHARACTERS, pixels_of
 
 SIZE_PARAMETERS = frozenset(
     {"w", "width", "imwidth", "sw", "wid", "h", "height", "imheight", "sh", "hei", "size", "resize", "fit", "crop", "dpr"}
@@ -52,7 +52,7 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
             continue
         end = srcset.find(",", position)
         end = len(srcset) if end < 0 else end
-        described = srcset[position:end].strip()
+        described = srcset[position : min(end, position + MAX_CHARACTERS)].strip()
         known = DESCRIPTORS.match(described)
         if known is not None and not known[0] and (spaced := LAST_DESCRIPTOR.fullmatch(f"{address} {described}")) is not None:
             address, described = spaced[1], spaced[2].strip()

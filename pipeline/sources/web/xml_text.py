@@ -13,10 +13,10 @@ MARKS = (
     (b"<\x00", "utf-16-le"),
     (b"\x00<", "utf-16-be"),
 )
-DECLARATION = re.compile(r"<\?xml\s[^>]*?\?>", re.IGNORECASE)
+DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}?\?>", re.IGNORECASE)
 ENCODING = re.compile(rb"<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']", re.IGNORECASE)
 NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+CDATA = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z))", re.DOTALL)
 NAMED_ENTITY = re.compile(r"&(\w{2,32});")
 BARE_AMPERSAND = re.compile(r"&(?!(?:[A-Za-z_][\w.-]*|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});)")
 PREDEFINED = frozenset({"amp", "lt", "gt", "quot", "apos"})
