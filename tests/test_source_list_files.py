@@ -1,6 +1,7 @@
 """Lists in every format, encoding and dialect that programs write, and what is found of a folder of them."""
 
 import codecs
+import contextlib
 import gzip
 import json
 import logging
@@ -8,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -300,3 +302,36 @@ def test_a_link_to_nothing_among_lists_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "b.csv").symlink_to("gone.csv")
     with pytest.raises(SourceError, match=r"b\.csv"):
         listed(tmp_path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("order", [("url", "caption", "note"), ("caption", "url", "note"), ("note", "caption", "url")])
+def test_no_stray_quote_hides_a_row(tmp_path: Path, delimiter: str, order: tuple[str, ...]) -> None:
+    random = np.random.default_rng(len(delimiter) + len(order[0]))
+    for trial in range(15):
+        lines = [delimiter.join(order)]
+        for number in range(30):
+            cells = {"url": f"https://x.example/{number}.jpg", "caption": "a red dress", "note": "cheap"}
+            lines.append(delimiter.join(cells[name] for name in order))
+        text = "\n".join(lines) + "\n"
+        for place in sorted(random.integers(len(lines[0]) + 1, len(text), random.integers(1, 8)), reverse=True):
+            text = text[:place] + '"' + text[place:]
+        pictures = listed(written(tmp_path, f"{trial}.csv", text))
+        assert len(pictures) == 30, text
+        for number, picture in enumerate(pictures):
+            assert picture.status == "refused" or f"/{number}.jpg" in picture.url.replace('"', ""), text
+            assert "https" not in f"{picture.title}{picture.extra}" or picture.status == "refused", text
+
+
+def test_damaged_lists_are_rows_or_one_line(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, content in FORMS.items():
+        plain = content.encode() if isinstance(content, str) else content
+        for trial in range(6):
+            damaged = bytearray(plain)
+            for place in random.integers(0, len(damaged), 4):
+                damaged[place] = random.choice(np.frombuffer(b'"\0\n\r,;\t\xff\xc3[{\\', np.uint8))
+            cut = bytes(damaged[: random.integers(1, len(damaged) + 1)]) if trial % 2 else bytes(damaged)
+            with contextlib.suppress(SourceError):
+                pictures = listed(written(tmp_path, name, cut))
+                assert all(picture.reason is None or "\n" not in picture.reason for picture in pictures)
