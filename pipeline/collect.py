@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from pipeline.errors import SourceError
 from pipeline.params import CollectParams
 from pipeline.sources import Listed, datasets, folder, storable
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.web.listing import distinct
 from pipeline.store.files import sha256_of_file
+from pipeline.store.reasons import most_frequent, rows_missing
 from pipeline.store.tables import MANIFEST, write_table
 from pipeline.store.tracking import Tracker
 
@@ -66,11 +68,27 @@ def listed(params: CollectParams, downloads: Path, scratch: Path) -> Iterator[Li
         yield from _pictures(source, params, downloads, scratch)
 
 
+def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
+    """Why there is nothing to fetch, in one line."""
+    places = {
+        "folder": params.folder.path,
+        "manifest": params.manifest.path,
+        "fashion-mnist": "fashion-mnist",
+        "crawl": "crawl",
+    }
+    where = ", ".join(places[source] for source in params.source)
+    if rows.empty:
+        return f"collect.source: {where}: no rows; the lists are empty, or every picture in them is in forgotten.csv"
+    return f"collect.source: {where}: none of {len(rows)} rows can be fetched; {'; '.join(rows_missing(rows))}"
+
+
 def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
     """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
     pictures = listed(params, manifest.parent / "sources", scratch)
     shown = tqdm(pictures, desc="collect", unit=" pictures", mininterval=1.0)
     rows = manifest_of(shown, read_forgotten(forgotten))
+    if not rows["status"].eq("listed").any():
+        raise SourceError(_nothing_listed(params, rows))
     write_table(manifest, rows, MANIFEST)
     counts = {
         "pictures": len(rows),
@@ -80,11 +98,11 @@ def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path
         "failed": int((rows["status"] == "failed").sum()),
     }
     log.info("%(pictures)d pictures in %(categories)d categories, %(without_category)d without one", counts)
-    for name, count in (rows["split"].fillna("") + " " + rows["category"]).value_counts(sort=False).items():
-        log.info("%s: %d", str(name).strip(), count)
-    for word, count in rows.loc[rows["category"].isna(), "site_category"].value_counts().items():
-        log.info("no category for the word %s: %d", word, count)
-    for told, count in (rows["status"] + ": " + rows["reason"]).value_counts().items():
-        log.info("%s: %d", told, count)
+    for line in most_frequent((rows["split"].fillna("") + " " + rows["category"]).value_counts(sort=False).to_dict()):
+        log.info("%s", line.strip())
+    for line in most_frequent(rows.loc[rows["category"].isna(), "site_category"].value_counts().to_dict()):
+        log.info("no category for the word %s", line)
+    for line in rows_missing(rows):
+        log.info("%s", line)
     track.metrics(counts)
     track.dataset("manifest", sha256_of_file(manifest), manifest, context="collected", profile=counts)

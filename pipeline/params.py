@@ -108,7 +108,7 @@ class FolderSource(Section):
 
 
 class ManifestSource(Section):
-    path: str  # .csv, .tsv, .jsonl or .parquet, or a folder of them
+    path: str  # one of list_files.SUFFIXES, or a folder of them
     columns: dict[str, str]  # our name: the file's name; img2dataset's names are known
 
 

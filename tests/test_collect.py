@@ -10,7 +10,7 @@ from pipeline.collect import key_of, manifest_of
 from pipeline.errors import SourceError
 from pipeline.sources import Listed
 from pipeline.sources.forgotten import Forgotten
-from pipeline.store.tables import MANIFEST, read_table, write_table
+from pipeline.store.tables import MANIFEST, RAW, read_table, read_tables, write_table
 from tests.stages import DataStages, by_file, tiny_params
 from tests.web_params import QUICK
 
@@ -99,3 +99,53 @@ def test_what_is_no_character_costs_itself_alone(tmp_path: Path) -> None:
     rows = manifest_of([odd, Listed("file:b.png", "folder", title="Hüte 👒")], Forgotten(urls=frozenset({"0" * 64})))
     write_table(tmp_path / "manifest.parquet", rows, MANIFEST)
     assert read_table(tmp_path / "manifest.parquet", MANIFEST)["title"].tolist() == ["Hat ?", "Hüte 👒"]
+
+
+def list_stages(wardrobe: Path, path: Path, data: Path, source: list[str] | None = None) -> DataStages:
+    """The stages over the list at `path`."""
+    sources = {"source": source or ["manifest"], "manifest": {"path": str(path), "columns": {}}}
+    return DataStages(tiny_params(wardrobe, collect=sources, fetch={"web": QUICK}), data)
+
+
+def test_thousands_of_bad_rows_and_categories_are_a_few_lines(
+    wardrobe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f",nice dress,category {n}" for n in range(2000)] + [f"https://x.example/{n},,category {n}" for n in range(2000)]
+    (tmp_path / "list.csv").write_text("url,caption,category\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    stages = list_stages(wardrobe, tmp_path / "list.csv", tmp_path / "data")
+    with caplog.at_level("INFO"):
+        stages.collect()
+    assert "refused: no url: 2000 (list.csv#1, list.csv#2, list.csv#3, …)" in caplog.messages
+    assert len(caplog.messages) < 30
+
+
+def test_a_list_without_a_header_leaves_no_manifest(wardrobe: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("".join(f"https://x.example/{n}.jpg,nice\n" for n in range(2000)), encoding="utf-8")
+    stages = list_stages(wardrobe, tmp_path / "list.csv", tmp_path / "data")
+    with pytest.raises(SourceError, match=r"list\.csv.*https://x\.example/0\.jpg.*header"):
+        stages.collect()
+    assert not stages.manifest.exists()
+
+
+@pytest.mark.parametrize("content", ["", "url,caption\n"])
+def test_a_list_without_rows_is_named(wardrobe: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "list.csv").write_text(content, encoding="utf-8")
+    stages = list_stages(wardrobe, tmp_path / "list.csv", tmp_path / "data")
+    with pytest.raises(SourceError, match=r"list\.csv: no rows"):
+        stages.collect()
+
+
+def test_a_list_of_bad_rows_only_is_one_line_with_their_reasons(wardrobe: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.jsonl").write_text('{"link": 1}\n' * 2000, encoding="utf-8")
+    stages = list_stages(wardrobe, tmp_path / "list.jsonl", tmp_path / "data")
+    with pytest.raises(SourceError, match=r"list\.jsonl.*no url: 2000 \(list\.jsonl#1, ") as caught:
+        stages.collect()
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_beside_a_list_are_fetched(wardrobe: Path, tmp_path: Path) -> None:
+    (wardrobe / "list.csv").write_text("url,category\nhat/000.png,hat\n../list.csv,hat\nhat/none.png,hat\n", encoding="utf-8")
+    stages = list_stages(wardrobe, wardrobe / "list.csv", tmp_path / "data").up_to("fetch")
+    raw = read_tables(stages.raw_tables, RAW)
+    assert sorted(raw["status"]) == ["ok", "refused", "refused"]
+    assert raw.loc[raw["status"] == "ok", "size_bytes"].tolist() == [(wardrobe / "hat" / "000.png").stat().st_size]

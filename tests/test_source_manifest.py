@@ -76,7 +76,7 @@ def test_bad_rows_of_a_csv_are_rows_with_a_reason(tmp_path: Path) -> None:
         ("https://x.example/1.jpg", "listed", None),
         ("row:l.csv#2", "refused", "row 2: no url"),
         ("row:l.csv#3", "refused", "row 3: the URL has blanks or control characters in it"),
-        ("row:l.csv#4", "refused", "row 4: not http or https but 'file'"),
+        ("row:l.csv#4", "refused", "row 4: a file outside the folder of the list"),
         ("row:l.csv#5", "refused", "row 5: 3 fields, where the header has 2"),
         ("row:l.csv#6", "refused", "row 6: 1 fields, where the header has 2"),
         ("row:l.csv#7", "refused", "row 7: not UTF-8"),
@@ -118,7 +118,7 @@ def test_a_field_too_long_for_csv_costs_its_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
-    [("l.parquet", b"PAR1 no", "cannot be read"), ("l.txt", b"", "must end in"), ("missing.csv", None, "cannot be read")],
+    [("l.parquet", b"PAR1 no", "cannot be read"), ("l.xlsx", b"", "must end in"), ("missing.csv", None, "cannot be read")],
 )
 def test_a_list_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
     if content is not None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.errors import SourceError
 from pipeline.sources import NotFetchedError, datasets, folder
+from pipeline.sources.splits import split_of
 
 PICTURE = b"not looked at by the source"
 
@@ -56,6 +57,27 @@ def test_a_category_is_the_folder_below_the_top_or_below_a_split(pictures: Path)
     pictures.rename(split / "val")
     [row] = folder.list_pictures(split, None)
     assert (row.category, row.split) == ("dress", "validation")
+
+
+@pytest.mark.parametrize("names", [("train", "Val", "TEST"), ("Training", "dev"), ("train", "__MACOSX", "@eaDir")])
+def test_folders_are_splits_by_every_name_and_in_any_case(pictures: Path, names: tuple[str, ...]) -> None:
+    root = pictures.parent / "with-splits"
+    for name in names:
+        shutil.copytree(pictures, root / name)
+    (root / names[0] / "dress" / "._a.jpg").write_bytes(b"\0\x05\x16\x07")
+    rows = list(folder.list_pictures(root, None))
+    assert [row.split for row in rows] == [split_of(name) for name in sorted(names) if split_of(name)]
+    assert {row.category for row in rows} == {"dress"}
+
+
+def test_splits_beside_another_folder_are_categories_and_a_line_names_it(
+    pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = pictures.parent / "with-splits"
+    for name in ("train", "test", "holdout"):
+        shutil.copytree(pictures, root / name)
+    assert {row.category for row in folder.list_pictures(root, None)} == {"train", "test", "holdout"}
+    assert ["holdout" in message for message in caplog.messages] == [True]
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "100%25.jpg", "é#?.jpg", "line\nbreak.jpg", os.fsdecode(b"\xff\xfe.jpg")])

@@ -3,7 +3,9 @@
 No file in it can stop a run: one that cannot be read, or that leads out of the folder, becomes a row with a reason.
 """
 
+import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,13 @@ from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import SourceError
 from pipeline.sources import Listed, NotFetchedError
+from pipeline.sources.splits import split_of
 
 SCHEME = "file"
+CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")  # of operating systems
 EXTENSIONS = frozenset({".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+
+log = logging.getLogger(__name__)
 
 
 def _unreadable(error: OSError) -> None:
@@ -23,7 +28,7 @@ def _unreadable(error: OSError) -> None:
 
 def _top_folders(folder: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not CLUTTER.match(entry.name))
     except OSError as error:
         raise SourceError(f"collect.folder.path: {folder}: cannot be listed ({error.strerror}); give a folder") from None
 
@@ -42,7 +47,8 @@ def picture_paths(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _url(path: Path) -> str:
+def file_url(path: Path) -> str:
+    """The URL under which the manifest has the file at `path`, whatever bytes are in its name."""
     return f"{SCHEME}:{quote(os.fsencode(path))}"
 
 
@@ -50,18 +56,30 @@ def _path(url: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(url.removeprefix(f"{SCHEME}:"))))
 
 
+def _has_splits(folder: Path) -> bool:
+    """Whether the folders in `folder` are splits; what keeps some of them from being taken for splits goes into the log."""
+    splits = {name: split_of(name) for name in _top_folders(folder)}
+    others = [name for name, split in splits.items() if split is None]
+    if others and {"train", "test"} <= {*splits.values()}:
+        shown = os.fsencode(", ".join(others[:5])).decode(errors="replace") + (", …" if len(others) > 5 else "")
+        log.warning(
+            "%s: train and test folders beside others (%s): all are taken for categories, not for splits", folder, shown
+        )
+    return not others
+
+
 def list_pictures(folder: Path, licence: str | None) -> Iterator[Listed]:
     """The pictures in `folder`, by path. Raises SourceError when there is none, or the folder cannot be listed."""
     paths = picture_paths(folder)
     if not paths:
         raise SourceError(f"collect.folder.path: {folder}: no pictures in its sub-folders; make one sub-folder per category")
-    has_splits = all(name.lower() in SPLITS for name in _top_folders(folder))
+    has_splits = _has_splits(folder)
     for path in paths:
         above = path.relative_to(folder).parts[:-1]
-        split = SPLITS[above[0].lower()] if has_splits else None
+        split = split_of(above[0]) if has_splits else None
         names = above[1:] if has_splits else above
         category = os.fsencode(names[0]).decode("utf-8", "replace") if names else None
-        yield Listed(_url(path), "folder", page=_url(folder), category=category, licence=licence, split=split)
+        yield Listed(file_url(path), "folder", page=file_url(folder), category=category, licence=licence, split=split)
 
 
 def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:

@@ -1,178 +1,139 @@
-"""Pictures from a list of URLs: CSV, JSON lines or Parquet, one file or a folder of them, with img2dataset's column names.
+"""Pictures from a list of URLs: one file or a folder of them, in the formats and with the column names of img2dataset.
 
 A bad row is a row with a reason. Columns that are not ours are kept, as JSON, in `extra`.
 """
 
-import csv
 import json
-import math
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any, NamedTuple
 
 from pipeline.errors import SourceError
 from pipeline.sources import Listed
+from pipeline.sources.cells import label_of, plain_value, price_in, texts_of
+from pipeline.sources.folder import file_url
+from pipeline.sources.list_files import KNOWN, NAMED_AT_MOST, SUFFIXES, list_paths, our_columns, passed_over, rows_of
+from pipeline.sources.local_paths import local_url
+from pipeline.sources.splits import SPLITS, split_of
 from pipeline.sources.web.answers import RefusedError
 from pipeline.sources.web.client import checked_url
 from pipeline.sources.web.licences import licence_name
 from pipeline.sources.web.urls import blanks_encoded
-from pipeline.sources.web.values import iso_date, price_of
+from pipeline.sources.web.values import iso_date
+from pipeline.store.reasons import most_frequent
 
-BATCH_ROWS = 10_000
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-# Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
-KNOWN = {
-    "url": ("url", "image_url", "img_url"),
-    "title": ("title", "caption", "text", "top_caption"),
-    "alt": ("alt", "alt_text"),
-    "page": ("page", "page_url", "source_url"),
-    "category": ("category", "label", "class"),
-    "licence": ("licence", "license", "license_url"),
-    "published": ("published", "date_published", "date"),
-    "split": ("split",),
-    "price": ("price",),
-    "currency": ("currency",),
-}
-SPLITS = frozenset({"train", "validation", "test"})
-Row = tuple[int, Mapping[str, Any] | str]  # its number in the file; a string says why it cannot be read
+JOINED = ("title", "alt")  # columns whose texts, where there are several, are all kept; of another column the first is
+
+log = logging.getLogger(__name__)
 
 
 def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[Listed]:
     """The pictures in the file or folder at `path`, in its order, bad rows among them as refused with a reason.
 
-    `columns` maps our names to the file's where they are not img2dataset's. Raises SourceError for an unreadable file.
+    `columns` maps our names to the file's where they are not img2dataset's. What is odd about a file goes into the log. Raises
+    SourceError for a file that cannot be read or has no column of URLs.
     """
     unknown = sorted(set(columns) - set(KNOWN))
     if unknown:
         raise SourceError(f"collect.manifest.columns: {unknown[0]} is no column of ours; they are {', '.join(KNOWN)}")
+    if names := passed_over(path):
+        more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+        log.warning("%s: not read: %s%s; lists end in %s", path, ", ".join(names[:NAMED_AT_MOST]), more, ", ".join(SUFFIXES))
     for file in list_paths(path):
-        for number, row in _rows(file):
-            where = f"{file.name}#{number}"
-            if isinstance(row, str):
-                yield Listed(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
-            else:
-                yield picture_of(row, columns, where, number)
+        yield from _pictures_in(file, columns)
 
 
-def picture_of(row: Mapping[str, Any], columns: Mapping[str, str], where: str, number: int) -> Listed:
-    """The picture that a row names; refused when its URL is missing or is none."""
-    names = {name.lower(): name for name in row if isinstance(name, str)}
-    ours = {
-        column: next(
-            (names[other.lower()] for other in (columns.get(column), *known) if other and other.lower() in names), None
+def _pictures_in(file: Path, columns: Mapping[str, str]) -> Iterator[Listed]:
+    count, unknown_splits = 0, Counter[str]()
+    for number, row in rows_of(file, tuple(columns.items())):
+        count += 1
+        where = f"{file.name}#{number}"
+        if isinstance(row, str):
+            yield Listed(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
+        else:
+            picture = picture_of(row, columns, where, number, file.parent)
+            if picture.split is None:
+                unknown_splits.update(_cells(row, columns)["split"].texts[:1])
+            yield picture
+    if not count:
+        log.warning("%s: no rows", file)
+    if unknown_splits:
+        told = ", ".join(most_frequent(unknown_splits, NAMED_AT_MOST))
+        log.warning(
+            "%s: split is none of %s (%s); curate splits these rows like those without one", file, ", ".join(SPLITS), told
         )
-        for column, known in KNOWN.items()
-    }
-    told = {column: _text(row[name]) if name is not None else None for column, name in ours.items()}
-    rest = {name: value for name, value in row.items() if name not in ours.values() and not _is_missing(value)}
-    url, reason = told["url"], None
+
+
+class _Cell(NamedTuple):
+    """What a row has in a column of ours."""
+
+    column: str | None  # its name in the file
+    value: Any
+    texts: list[str]
+
+    @property
+    def text(self) -> str | None:
+        return self.texts[0] if self.texts else None
+
+
+def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, _Cell]:
+    names = our_columns(tuple(map(str, row)), tuple(columns.items()))
+    cells = {ours: _Cell(name, row[name], texts_of(row[name])) for ours, name in names.items() if name is not None}
+    return dict.fromkeys(KNOWN, _Cell(None, None, [])) | cells
+
+
+def picture_of(
+    row: Mapping[str, Any], columns: Mapping[str, str], where: str, number: int, folder: Path | None = None
+) -> Listed:
+    """The picture that a row names; refused when its URL is missing, is none, or is no picture within the list's `folder`."""
+    cells = _cells(row, columns)
+    text = {ours: _without_nul(cell.text) for ours, cell in cells.items()}
+    url, page, reason = f"row:{where}", text["page"], None
     try:
-        if url is None:
-            raise RefusedError(f"no {columns.get('url', 'url')}")
-        url = blanks_encoded(url)
-        checked_url(url)
+        url, page = _place(cells["url"].text, page, columns.get("url", "url"), folder)
     except RefusedError as error:
         reason = f"row {number}: {error.reason}"
+    split = split_of(text["split"] or "")
+    taken = {"page": page == text["page"], "split": split is not None or text["split"] is None}
+    in_full = {cell.column for ours, cell in cells.items() if taken.get(ours, True) and not _exceeds(ours, cell)}
+    rest = {name: plain_value(value) for name, value in row.items() if name not in in_full}
+    rest = {name: value for name, value in rest.items() if value is not None}
     return Listed(
-        url=url if url is not None and reason is None else f"row:{where}",
-        page=told["page"],
-        title=told["title"],
-        category=told["category"],
-        licence=licence_name(told["licence"]),
-        published=iso_date(told["published"]),
-        split=told["split"] if told["split"] in SPLITS else None,
+        url=url,
+        page=page,
+        title=_without_nul(", ".join(cells["title"].texts)),
+        category=label_of(text["category"]) if text["category"] is not None else None,
+        licence=licence_name(text["licence"]),
+        published=iso_date(text["published"]),
+        split=split,
         source="manifest",
-        alt=told["alt"],
-        price=price_of(told["price"]),
-        currency=told["currency"],
-        extra=_json(rest) if rest else None,
+        alt=_without_nul(", ".join(cells["alt"].texts)),
+        price=price_in(cells["price"].value),
+        currency=text["currency"],
+        extra=json.dumps(rest, ensure_ascii=False, sort_keys=True, allow_nan=False) if rest else None,
         status="listed" if reason is None else "refused",
         reason=reason,
     )
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _place(url: str | None, page: str | None, column: str, folder: Path | None) -> tuple[str, str | None]:
+    """The URL of a picture and the page it is on; of a local one, the folder that it must not leave. Raises RefusedError."""
+    if url is None:
+        raise RefusedError(f"no {column}")
+    local = local_url(url, folder) if folder is not None else None
+    if local is not None and folder is not None:
+        return local, file_url(folder)
+    url = blanks_encoded(url)
+    checked_url(url)
+    return url, page
 
 
-def _text(value: Any) -> str | None:
-    return None if _is_missing(value) else str(value).strip() or None
+def _without_nul(text: str | None) -> str | None:
+    return text.replace("\0", "") or None if text is not None else None
 
 
-def _json(row: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(row, ensure_ascii=False, default=str, sort_keys=True, allow_nan=False)
-    except (ValueError, TypeError, RecursionError):  # an infinity, keys that are no strings, or values too deep for JSON
-        return json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False, sort_keys=True)
-
-
-def list_paths(path: Path) -> list[Path]:
-    """The files of the list at `path`: itself, or those in the folder. Raises SourceError."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise SourceError(f"collect.manifest.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
-        return files
-    if path.suffix.lower() not in SUFFIXES:
-        raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
-    return [path]
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    try:
-        match path.suffix.lower():
-            case ".parquet":
-                yield from _parquet_rows(path)
-            case ".jsonl" | ".ndjson":
-                with path.open("rb") as file:
-                    yield from enumerate(map(_json_row, file), start=1)
-            case suffix:
-                # Bytes that are not UTF-8 become lone surrogates, so that they cost their row and not the file.
-                with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                    yield from _csv_rows(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","))
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"collect.manifest.path: {path}: cannot be read ({error})") from None
-
-
-def _json_row(line: bytes) -> Mapping[str, Any] | str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return "not JSON"
-    return row if isinstance(row, Mapping) else "not a JSON object"
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    number = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-
-
-def _csv_rows(lines: Iterator[list[str]]) -> Iterator[Row]:
-    header = next(lines, [])
-    number = 0
-    while True:
-        number += 1
-        try:
-            fields = next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, str(error)
-            continue
-        if fields:
-            yield number, _csv_row(header, fields)
-
-
-def _csv_row(header: list[str], fields: list[str]) -> Mapping[str, Any] | str:
-    if len(fields) != len(header):
-        return f"{len(fields)} fields, where the header has {len(header)}"
-    if any(not field.isascii() and any("\udc80" <= sign <= "\udcff" for sign in field) for field in fields):
-        return "not UTF-8"
-    return dict(zip(header, fields, strict=True))
+def _exceeds(ours: str, cell: _Cell) -> bool:
+    """Whether the cell holds more than the manifest takes from it: the rest goes into `extra`."""
+    return (len(cell.texts) > 1 and ours not in JOINED) or (isinstance(cell.value, Mapping) and len(cell.value) > 0)

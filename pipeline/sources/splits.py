@@ -7,6 +7,7 @@ NAMES = {
     "validation": ("validation", "valid", "val", "vali", "dev", "devel", "development"),
     "test": ("test", "testing", "tst"),
 }
+SPLITS = tuple(NAMES)
 SPLIT_OF = {name: split for split, names in NAMES.items() for name in names}
 SET = re.compile(r"[\s_-]*(?:set|split)$")  # as in `train_set` and `Testset`
 

@@ -11,11 +11,16 @@ import pandas as pd
 MAX_LINES = 20  # of one kind of count in a log
 MAX_PLACES = 3  # named of each reason
 ROW = re.compile(r"^((?:\w+: )?)row \d+: ")
-# What differs from row to row in reasons of one kind: addresses, quoted words, names of hosts and files, numbers of rows.
+# What differs from row to row in reasons of one kind.
 PARTICULARS = re.compile(
-    r"[a-z][a-z0-9+.-]*:/\S+|'[^']*'|\"[^\"]*\"(?=\s|$)|\b[\w-]+(?:\.[\w-]+)*\.[a-z][\w-]*\b|/\S+/\S*"
-    r"|\b[0-9a-f]{12,}\b|\d{4,}|\d+(?=\s+(?:bytes?|pixels|characters|fields|lines|seconds|s)\b)|(?<=row )\d+|(?<=has )\d+",
-    re.IGNORECASE,
+    r"""
+      [a-z][a-z0-9+.-]*:/\S+ | /\S+/\S*         # addresses and paths
+    | '[^']*' | "[^"]*"(?=\s|$)                 # quoted words
+    | \b(?!robots\.txt|tdmrep\.json|(?:collect|fetch|inspect)\.)[\w-]+(?:\.[\w-]+)*\.[a-z][\w-]*\b  # hosts and files
+    | \b[0-9a-f]{12,}\b | \d{4,}               # hashes, places in memory, large numbers
+    | \d+(?=\s+(?:bytes?|pixels|characters|fields|lines|seconds|s)\b) | (?<=row\ )\d+ | (?<=has\ )\d+
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 
 

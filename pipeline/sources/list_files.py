@@ -1,0 +1,284 @@
+"""The files of a list of pictures, and the rows in each: CSV, TSV, JSON, JSON lines, Parquet, or one URL on each line."""
+
+import gzip
+import io
+import json
+import logging
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import SourceError
+from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_names, read_header
+from pipeline.store.encodings import WINDOWS_1252, encoding_of
+
+# Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
+KNOWN = {
+    "url": ("url", "image_url", "img_url"),
+    "title": ("title", "caption", "text", "top_caption"),
+    "alt": ("alt", "alt_text"),
+    "page": ("page", "page_url", "source_url"),
+    "category": ("category", "label", "class"),
+    "licence": ("licence", "license", "license_url"),
+    "published": ("published", "date_published", "date"),
+    "split": ("split",),
+    "price": ("price",),
+    "currency": ("currency",),
+}
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
+# What people, systems and programs leave beside lists. The names of unfinished downloads have other endings.
+CLUTTER = re.compile(
+    r"\.|~\$|(?:thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$|.*~$|(?:readme|licen[cs]e|notice|changelog)(?:\.(?:md|txt|rst))?$",
+    re.IGNORECASE,
+)
+NAMED_AT_MOST = 5
+GZIP = b"\x1f\x8b"
+BATCH_ROWS = 10_000
+MAX_LINE_CHARACTERS = 1 << 24  # of a longer line the rest is not read
+MAX_JSON_BYTES = 1 << 28  # of a file that has to be read whole
+
+Columns = tuple[tuple[str, str], ...]  # our name, the file's name: collect.manifest.columns
+
+log = logging.getLogger(__name__)
+
+
+def suffix_of(path: Path) -> str | None:
+    """Which of SUFFIXES `path` ends in, or none."""
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+
+
+def list_paths(path: Path) -> list[Path]:
+    """The files of the list at `path`: itself, or those in the folder that are lists by their names. Raises SourceError."""
+    if not path.is_dir():
+        if suffix_of(path) is None:
+            raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
+        return [path]
+    files = [entry for entry in _entries(path) if suffix_of(entry) is not None and (entry.is_file() or _dangles(entry))]
+    if not files:
+        raise SourceError(f"collect.manifest.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
+    if dangling := next(filter(_dangles, files), None):
+        raise SourceError(f"collect.manifest.path: {dangling}: a link to a file that is not there; remove it")
+    return files
+
+
+def passed_over(path: Path) -> list[str]:
+    """Names of what lies in the folder `path` and is no list by its name; hidden files and the like left out."""
+    if not path.is_dir():
+        return []
+    return [entry.name for entry in _entries(path) if suffix_of(entry) is None or not entry.is_file()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not CLUTTER.match(entry.name))
+    except OSError as error:
+        raise SourceError(f"collect.manifest.path: {folder}: cannot be listed ({error.strerror})") from None
+
+
+def _dangles(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+@lru_cache(maxsize=1024)
+def our_columns(names: tuple[str, ...], columns: Columns) -> dict[str, str | None]:
+    """For each of KNOWN the one of `names` that holds it, or none; `columns` says which where they are not img2dataset's."""
+    found = {_plain(name): name for name in reversed(names)}  # of names that differ only in their case the first counts
+    given = dict(columns)
+
+    def holder(ours: str) -> str | None:
+        wanted = map(_plain, (given.get(ours, ours), *KNOWN[ours]))
+        return next((found[name] for name in wanted if name in found), None)
+
+    return {ours: holder(ours) for ours in KNOWN}
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def rows_of(path: Path, columns: Columns) -> Iterator[Row]:
+    """The rows of the list at `path`, in its order. Raises SourceError for a file that cannot be read or has no column url."""
+    try:
+        if suffix_of(path) == ".parquet":
+            yield from _parquet_rows(path, columns)
+        else:
+            with _text(path) as file:
+                yield from _text_rows(path, file, columns)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"collect.manifest.path: {path}: not {error.encoding} throughout; save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise SourceError(f"collect.manifest.path: {path}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[TextIO]:
+    """The text in the file at `path`, unpacked; bytes that are not UTF-8 become lone surrogates, and so cost only their row."""
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        content = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+        encoding = encoding_of(content)
+        if encoding == WINDOWS_1252:
+            log.warning("%s: not UTF-8, read as Windows-1252; save it as UTF-8 if letters come out wrong", path)
+        # UTF-16 and UTF-32 have no bytes to be passed on as they are.
+        errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
+        with io.TextIOWrapper(content, encoding, errors, newline="") as text:
+            yield text
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE_CHARACTERS):
+        yield line
+        while line and not line.endswith(("\n", "\r")):
+            line = file.readline(MAX_LINE_CHARACTERS)
+
+
+def _text_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
+    match (suffix_of(path) or "").removesuffix(".gz"):
+        case ".json":
+            return _json_rows(path, file)
+        case ".jsonl" | ".ndjson":
+            return _json_lines(_lines(file))
+        case ".txt":
+            return _url_lines(path, _lines(file), columns)
+        case suffix:
+            return _table_rows(path, _lines(file), "\t" if suffix == ".tsv" else ",", columns)
+
+
+def _is_utf8(line: str) -> bool:
+    return line.isascii() or not any("\udc80" <= sign <= "\udcff" for sign in line)
+
+
+def _json_lines(lines: Iterable[str]) -> Iterator[Row]:
+    return ((number, _json_row(line)) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _json_row(line: str) -> Mapping[str, Any] | str:
+    try:
+        return _as_row(json.loads(line)) if _is_utf8(line) else "not JSON"
+    except (ValueError, RecursionError):
+        return "not JSON"
+
+
+def _as_row(entry: Any) -> Mapping[str, Any] | str:
+    if isinstance(entry, str):
+        return {"url": entry}
+    return entry if isinstance(entry, Mapping) else "not a JSON object"
+
+
+def _json_rows(path: Path, file: TextIO) -> Iterator[Row]:
+    """The rows of a JSON array; or of JSON lines, which some call .json; or of a table by columns, as pandas writes it."""
+    text = file.read(MAX_JSON_BYTES)
+    if file.read(1):
+        raise SourceError(f"collect.manifest.path: {path}: more than {MAX_JSON_BYTES} characters of JSON; make it JSON lines")
+    if not text.strip():
+        return iter(())
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        lines = text.split("\n")
+        if lines and isinstance(_json_row(lines[0]), Mapping):
+            return _json_lines(lines)
+        raise SourceError(f"collect.manifest.path: {path}: not JSON ({error})") from None
+    if isinstance(content, Mapping) and content and all(isinstance(values, Mapping) for values in content.values()):
+        numbers = dict.fromkeys(chain.from_iterable(content.values()))
+        content = [{name: values.get(number) for name, values in content.items()} for number in numbers]
+    elif isinstance(content, Mapping):
+        content = [content]
+    if not isinstance(content, list):
+        raise SourceError(f"collect.manifest.path: {path}: must be an array of objects or of URLs")
+    return enumerate((_as_row(entry) for entry in content), start=1)
+
+
+def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
+    """The rows of a text file: a URL on each line, without blank lines and comments (#); or a table, as Excel saves as text."""
+    numbered = ((number, line.strip()) for number, line in enumerate(lines, start=1))
+    wanted = ((number, line) for number, line in numbered if line and not line.startswith("#"))
+    first = next(wanted, None)
+    if first is None:
+        return iter(())
+    for delimiter in DELIMITERS:
+        names = header_names(first[1], delimiter)
+        if our_columns(tuple(names), columns)["url"] is not None:
+            if len(names) > 1:
+                return _table_rows(path, chain([first[1]], lines), delimiter, columns)
+            first = next(wanted, first)
+            break
+    return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in chain([first], wanted))
+
+
+def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row]:
+    """The rows below a header; whichever of DELIMITERS gives a column of URLs separates them, before others the usual one."""
+    header = read_header(lines)
+    if header.lower().startswith("sep="):  # Excel's own
+        header = read_header(lines)
+    if not header:
+        return iter(())
+    for delimiter in dict.fromkeys((usual, *DELIMITERS)):
+        names = header_names(header, delimiter)
+        url = our_columns(tuple(names), columns)["url"]
+        if url is not None:
+            if delimiter != usual:
+                log.info("%s: separated by %r", path, delimiter)
+            return iter(DelimitedRows(lines, delimiter, _checked_names(path, names, columns), names.index(url)))
+    names, remedy = header_names(header, usual), "a header line is needed, or collect.manifest.columns"
+    raise _without_urls(path, names, columns, "its first line names", "it is", remedy)
+
+
+def _without_urls(path: Path, names: list[str], columns: Columns, subject: str, shown_as: str, remedy: str) -> SourceError:
+    shown = ", ".join([name[:60] for name in names[:NAMED_AT_MOST]] + ["…"] * (len(names) > NAMED_AT_MOST))
+    return SourceError(
+        f"collect.manifest.path: {path}: {subject} no column {dict(columns).get('url', 'url')} ({shown_as} {shown}); {remedy}"
+    )
+
+
+def _checked_names(path: Path, names: list[str], columns: Columns) -> list[str]:
+    """`names`, those that came before numbered as pandas does; what is odd about them goes into the log."""
+    twice = sorted(name for name, count in Counter(map(_plain, names)).items() if count > 1 and name)
+    if twice:
+        log.warning("%s: more than one column %s; the first is read, the others are kept in extra", path, ", ".join(twice))
+    there = set(map(_plain, names))
+    if absent := [f"{ours}: {name}" for ours, name in columns if _plain(name) not in there]:
+        log.warning("%s: no such column as collect.manifest.columns has (%s)", path, ", ".join(absent))
+    before: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        unique.append(f"{name}.{before[name]}" if before[name] else name)
+        before[name] += 1
+    return unique
+
+
+def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    number = 0
+    with pq.ParquetFile(path) as file:
+        names = [" ".join(name.split()) for name in file.schema_arrow.names]
+        if our_columns(tuple(names), columns)["url"] is None:
+            raise _without_urls(
+                path, names, columns, "it has", "its columns are", "name the one with the URLs in collect.manifest.columns"
+            )
+        unique = _checked_names(path, names, columns)
+        for batch in file.iter_batches(BATCH_ROWS):
+            for row in _batch_rows(batch.rename_columns(unique)):
+                number += 1
+                yield number, row
+
+
+def _batch_rows(batch: pa.RecordBatch) -> Iterator[Mapping[str, Any] | str]:
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):  # a date that no calendar has, text that is not UTF-8: find out where
+        for index in range(batch.num_rows):
+            try:
+                yield batch.slice(index, 1).to_pylist()[0]
+            except (ValueError, OverflowError) as error:
+                yield f"a value that cannot be read ({type(error).__name__})"

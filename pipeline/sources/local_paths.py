@@ -1,0 +1,46 @@
+"""Pictures on this machine that a list names.
+
+A list may come from a stranger, so it reaches only pictures within the folder that it lies in.
+"""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from pipeline.sources.folder import EXTENSIONS, SCHEME, file_url
+from pipeline.sources.web.answers import RefusedError
+
+HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
+FILE_URL = re.compile(rf"{SCHEME}:(?://(?:localhost)?(?=/))?(?!//)(.+)", re.IGNORECASE | re.DOTALL)
+
+
+def local_url(text: str, folder: Path) -> str | None:
+    """The `file:` URL of the picture that `text` names by a path from `folder`, an absolute path or a URL; none for other text.
+
+    Raises RefusedError when the file is outside `folder`, is not there, or has no picture's extension.
+    """
+    given = FILE_URL.fullmatch(text)
+    if given is None and HAS_SCHEME.match(text):
+        return None
+    path = Path(os.fsdecode(unquote_to_bytes(given[1])) if given else text)
+    if given is None and path.suffix.lower() not in EXTENSIONS:
+        return None
+    inside = _within(path, folder)
+    if inside is None:
+        raise RefusedError("a file outside the folder of the list")
+    if inside.suffix.lower() not in EXTENSIONS:
+        raise RefusedError("a file without a picture's extension")
+    if not os.path.isfile(inside):  # noqa: PTH113 Path.is_file raises for a name that is too long
+        raise RefusedError("no such file in the folder of the list" + ("" if given else ", and not a whole URL: no scheme"))
+    return file_url(inside)
+
+
+def _within(path: Path, folder: Path) -> Path | None:
+    """Where `path` lies below `folder`, links followed; none when that is outside."""
+    root = folder.resolve()
+    try:
+        place = (root / os.path.normpath(path)).resolve()
+        return folder / place.relative_to(root)
+    except (ValueError, OSError, RuntimeError):  # outside; a name that is too long; links in a circle
+        return None
