@@ -45,7 +45,9 @@ LIMITS = (
 RELATIVE = {"side", "aspect", "size_ratio", "irrelevance", "misplacement"}  # computed here, beside the other pictures
 MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - RELATIVE), "faces"]
 BY_HAND = "by hand"
+UNTRAINED = "category not in training"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
+LEAST_PICTURES = {"train": 2, "test": 2}  # with which reference can measure anything
 
 log = logging.getLogger(__name__)
 
@@ -170,8 +172,15 @@ def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
 
 
 def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
-    """A row of tables.CURATED for each of `pictures`, with the columns of tables.RAW, MEASURES and tables.DUPLICATES."""
+    """A row of tables.CURATED for each of `pictures`, with the columns of tables.RAW, MEASURES and tables.DUPLICATES.
+
+    A category without a training picture is dropped, unless there is no training picture at all.
+    """
     reasons = with_reasons(pictures, params)
+    splits = splits_of(pictures[reasons.isna()], params).reindex(pictures.index)
+    trained = set(pictures.loc[splits.eq("train"), "category"])
+    if trained:
+        reasons[reasons.isna() & ~pictures["category"].isin(trained)] = UNTRAINED
     kept = reasons.isna()
     categories = sorted(pictures.loc[kept, "category"].unique())
     labels = pictures["category"].map({category: label for label, category in enumerate(categories)})
@@ -179,8 +188,26 @@ def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
         label=labels.where(kept, -1).astype(np.int16),
         kept=kept,
         reason=reasons,
-        split=splits_of(pictures[kept], params).reindex(pictures.index),
+        split=splits.where(kept, None),
     )
+
+
+def check_splits(rows: pd.DataFrame) -> None:
+    """Raise InputError when `rows`, of tables.CURATED, leave nothing to train on; warn where few are left to measure by."""
+    kept = rows[rows["kept"]]
+    if kept.empty:
+        told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
+        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
+    counts = kept["split"].value_counts()
+    told = ", ".join(f"{split} {count}" for split, count in counts.items())
+    if "train" not in counts:
+        keys = "curate.split, curate.test_share or curate.validation_share"
+        raise InputError(f"curate: no picture is in the training split ({told}); change {keys}, or add pictures")
+    for split, least in LEAST_PICTURES.items():
+        if counts.get(split, 0) < least:
+            log.warning(
+                "split %s has %d pictures, reference needs %d; raise curate.test_share", split, counts.get(split, 0), least
+            )
 
 
 def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
@@ -223,9 +250,7 @@ def run(
     if unknown:
         log.warning("%s: %d of its %d pictures are not among those fetched", overrides, unknown, len(by_hand))
     rows = curated_of(pictures, params)
-    if not rows["kept"].any():
-        told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
-        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
+    check_splits(rows)
     write_table(curated, rows, CURATED)
     write_text(page, _page(rows, limits_of(pictures, params), shards))
     reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()

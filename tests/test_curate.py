@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.curate import curated_of, decided, faults, splits_of, with_reasons
+from pipeline.curate import UNTRAINED, check_splits, curated_of, decided, faults, splits_of, with_reasons
 from pipeline.errors import InputError
 from pipeline.params import CurateParams, Quantile
 from pipeline.store.overrides import read_overrides
@@ -238,6 +238,9 @@ def _planted(folder: Path) -> None:
 def test_no_duplicate_group_crosses_a_split(tmp_path: Path, split: str) -> None:
     for part in ("train", "test"):
         _planted(tmp_path / "pictures" / part)  # the same pictures in both
+    draw_wardrobe(tmp_path / "own", ["shirt", "trousers", "dress"], 3, seed=9)  # garments that are only in training
+    for own in (tmp_path / "own").rglob("*.png"):
+        own.rename(tmp_path / "pictures" / "train" / own.parent.name / f"own-{own.name}")
     changes = {"split": split, "test_share": 0.5, "validation_share": 0.2}
     stages = DataStages(tiny_params(tmp_path / "pictures", curate=changes), tmp_path / "data").up_to("curate")
     rows = read_table(stages.curated, CURATED)
@@ -246,7 +249,7 @@ def test_no_duplicate_group_crosses_a_split(tmp_path: Path, split: str) -> None:
     kept = rows[rows["kept"]]
     assert len(kept) >= 80
     assert kept.groupby("group")["split"].nunique().max() == 1
-    assert set(kept["split"]) == ({"train", "validation", "test"} if split == "hash" else {"test"})
+    assert set(kept["split"]) == {"train", "validation", "test"}
 
 
 @pytest.mark.parametrize("split", ["hash", "source"])
@@ -255,6 +258,9 @@ def test_what_is_cut_off_a_large_group_goes_to_its_split(tmp_path: Path, split: 
     parts = [tmp_path / "pictures" / part for part in ("train", "test")]
     draw_wardrobe(parts[0], ["shirt", "dress"], 20, seed=1)
     shutil.copytree(parts[0] / "dress", parts[1] / "dress")
+    draw_wardrobe(tmp_path / "own", ["shirt", "trousers", "dress"], 4, seed=9)  # dresses that are only in training
+    for own in (tmp_path / "own" / "dress").iterdir():
+        own.rename(parts[0] / "dress" / f"own-{own.name}")
     with Image.open(parts[0] / "shirt" / "000.png") as shirt:
         for number in range(20):
             version = shirt.resize((64 + number, 64 + number), Image.Resampling.BOX)
@@ -368,3 +374,42 @@ def test_overrides_survive_and_the_page_shows_groups_and_close_calls(tmp_path: P
     assert html.count('class="group"') == (before[before["sha256"].notna()].groupby("group").size() > 1).sum()
     assert f'data-sha="{dropped}"' in html
     assert "http" not in html.replace("http-equiv", "")
+
+
+def _in_splits(*rows: tuple[str, str]) -> pd.DataFrame:
+    """Sound pictures of a category and a source's split each."""
+    return _pictures(*({"category": category, "split": split} for category, split in rows))
+
+
+def test_a_category_without_a_training_picture_is_dropped_with_its_reason() -> None:
+    pictures = _in_splits(("dress", "train"), ("dress", "test"), ("hat", "test"), ("hat", "validation"), ("shoe", "train"))
+    rows = curated_of(pictures, _params(split="source"))
+    assert rows["reason"].tolist() == [None, None, UNTRAINED, UNTRAINED, None]
+    assert rows["label"].tolist() == [0, 0, -1, -1, 1]
+    assert rows["split"].notna().tolist() == rows["kept"].tolist()
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_no_training_picture_is_one_line_with_the_counts_and_the_keys(split: str) -> None:
+    rows = curated_of(_in_splits(("dress", split), ("hat", split)), _params(split="source"))
+    with pytest.raises(InputError, match=rf"{split} 2.*curate\.split.*curate\.test_share"):
+        check_splits(rows)
+
+
+def test_a_single_family_that_is_drawn_for_the_test_is_one_line() -> None:
+    rows = curated_of(_pictures(*[{"family": "one"}] * 5), _params(test_share=1.0))
+    with pytest.raises(InputError, match=r"test 5"):
+        check_splits(rows)
+
+
+def test_no_test_picture_is_a_warning_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    check_splits(curated_of(_in_splits(("dress", "train"), ("hat", "train")), _params(split="source", test_share=0.0)))
+    assert "curate.test_share" in caplog.text
+
+
+def test_folders_that_are_all_test_end_in_curate_without_a_table(tmp_path: Path) -> None:
+    draw_wardrobe(tmp_path / "pictures" / "test", ["dress", "hat"], 8, seed=0)
+    stages = DataStages(tiny_params(tmp_path / "pictures", curate={"split": "source"}), tmp_path / "data").up_to("dedup")
+    with pytest.raises(InputError, match="curate"):
+        stages.curate()
+    assert not stages.curated.exists()

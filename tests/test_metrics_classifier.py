@@ -124,3 +124,10 @@ def test_one_picture_is_too_few() -> None:
     images, labels = _pictures(1)
     with pytest.raises(InputError, match="1 pictures, the classifier needs 2"):
         train_classifier(images, labels, 3, seed=0, epochs=1)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5])
+def test_any_number_of_steps_trains(epochs: int) -> None:
+    images, labels = _pictures(3)
+    trained = train_classifier(images, labels, 3, seed=0, epochs=epochs, batch_size=16, threads=1)
+    assert np.isfinite(trained.probabilities(images)).all()

@@ -160,12 +160,14 @@ def train_classifier(
     )
     batch_size = min(batch_size, count)
     steps = epochs * (count // batch_size)
+    # OneCycleLR divides by the steps of warm-up less one.
+    warm_up_share = WARM_UP_SHARE if WARM_UP_SHARE * steps != 1 else 2 / steps
     with torch.random.fork_rng(devices=[]), cpu_threads(threads):
         torch.manual_seed(seed)
         network = build_network(height, width, channels, n_categories).to(device).train()
         optimiser = torch.optim.AdamW(network.parameters(), lr=peak_rate, weight_decay=WEIGHT_DECAY, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, peak_rate, total_steps=steps, pct_start=WARM_UP_SHARE, div_factor=10, final_div_factor=1000
+            optimiser, peak_rate, total_steps=steps, pct_start=warm_up_share, div_factor=10, final_div_factor=1000
         )
         progress = tqdm(_batches(count, batch_size, epochs, seed), total=steps, desc="classifier", mininterval=1.0)
         for rows in progress:
