@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.mlflow_gone import free_port
+from benchmarks.mlflow_gone import free_port, served
 from pipeline.params import Params
 from pipeline.store.mlflow_values import safe_name, safe_text
 from pipeline.store.parameters import flat, names_of_dicts
@@ -374,26 +375,56 @@ def test_a_project_elsewhere_writes_nothing_where_it_came_from(tmp_path: Path, m
     assert sorted(path.read_text() for path in (new / "mlruns").rglob("page.html")) == ["new", "old"]
 
 
+LOCKED = """
+import logging, sqlite3, sys, threading, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+import mlflow  # takes seconds, which are none of the lock's
+from pipeline.metrics.champion import verdict_on
+from pipeline.store.sending import follow
+blocker = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+blocker.execute("BEGIN EXCLUSIVE")
+threading.Timer(4.0, lambda: blocker.execute("ROLLBACK")).start()  # after a first try has given up
+follow(Path(sys.argv[1]), lambda: True, verdict_on, patience_s=120.0)
+"""
+
+
 @pytest.mark.slow
 def test_a_locked_database_is_waited_for_without_a_traceback(tmp_path: Path) -> None:
-    track = noted(tmp_path, "earlier")
-    track.close("FINISHED")
-    assert send(tmp_path).returncode == 0
     note_one(tmp_path)
-    blocker = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
+    assert send(tmp_path).returncode == 0
+    track = noted(tmp_path, "two")
+    track.metrics({"later": 1.0})
+    track.close("FINISHED")
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", LOCKED, str(SPOOLS / "two")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("later",) in query(tmp_path, "select key from metrics")
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_beside_a_server_share_its_database(tmp_path: Path) -> None:
+    for invocation in ("one", "two"):
+        track = noted(tmp_path, invocation)
+        track.tags({"host": platform.node()})
+        track.metrics({invocation: 1.0})
+        track.close("FINISHED")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
-    command = [sys.executable, "-m", "pipeline", "send"]
-    with (tmp_path / "stderr").open("w") as stderr:
-        sender = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=stderr)
-        while not (tmp_path / SPOOLS / "one" / "sender.lock").exists():
-            time.sleep(0.05)
-        time.sleep(4)
-        blocker.execute("ROLLBACK")
-        blocker.close()
-        assert sender.wait() == 0
-    assert (tmp_path / "stderr").read_text() == ""
-    assert ("kept",) in query(tmp_path, "select key from metrics")
+    with served(tmp_path, tmp_path / "mlflow.db", free_port()):
+        senders = [
+            subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "send", "--follow", invocation, "--until", ".", "--process-id", "1"],
+                cwd=tmp_path,
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for invocation in ("one", "two")
+        ]
+        found = [(sender.communicate()[1], sender.returncode) for sender in senders]
+    assert found == [("", 0), ("", 0)]
+    assert sorted(query(tmp_path, "select key from metrics where key in ('one', 'two')")) == [("one",), ("two",)]
 
 
 def test_costs_are_those_of_their_run_and_a_torn_table_costs_only_its_numbers(tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 EXPERIMENT = "atelier"
 TRAINS_MODELS = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI shows runs and not chats
 DEFAULT_URI = "sqlite:///mlflow.db"
-LIBRARIES = ("alembic", "sqlalchemy", "urllib3", "git", "onnx")  # that log what they raise as well, some with tracebacks
+LIBRARIES = (
+    "mlflow",
+    "alembic",
+    "sqlalchemy",
+    "urllib3",
+    "git",
+    "onnx",
+)  # that log what they raise as well, some with tracebacks
 PROBE_TIMEOUT_S = 3.0
 QUIET_S = 5.0  # an unfinished database that nobody has written to for so long was left by a process that was killed
 REASON_CHARACTERS = 700
@@ -115,6 +122,20 @@ def is_passing(error: BaseException) -> bool:
     return False
 
 
+def _is_locked(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def passes_soon(error: BaseException) -> bool:
+    """Whether `error` is worth waiting for some seconds: a locked database or a server that restarts, not a full disk."""
+    database_errors = [cause for cause in _causes(error) if isinstance(cause, sqlite3.Error)]
+    if database_errors:
+        return _is_locked(database_errors[0])
+    import requests
+
+    return is_passing(error) and (not isinstance(error, OSError) or isinstance(error, requests.RequestException))
+
+
 def is_not_allowed(error: BaseException) -> bool:
     """Whether the store refuses whatever this user gives it."""
     return getattr(error, "error_code", "") in NOT_ALLOWED
@@ -174,23 +195,24 @@ def _is_finished(path: Path, *, writable: bool) -> bool:
             filled = [table for table in ("experiments", "runs") if table in tables]
             return any(connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in filled)
     except sqlite3.OperationalError as error:
-        locked_now = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-        raise UnavailableError(f"{path}: {error}", passing=locked_now) from None
+        raise UnavailableError(f"{path}: {error}", passing=_is_locked(error)) from None
     except sqlite3.DatabaseError as error:
         cure = "move it away, and a new one is made"
         raise UnavailableError(f"{path}: {error}; restore it from a backup, or {cure}", passing=False) from None
 
 
-def _create_database(path: Path) -> None:
-    """Have MLflow make its database, which appears at `path` whole or not at all."""
+def _create_database(path: Path) -> bool:
+    """Whether the database that MLflow was made to create is at `path`, whole; not where another process began one there."""
     from mlflow import MlflowClient
 
     new = path.with_name(f"{path.name}.new")
     with whole_folder(new) as folder:  # a folder, since SQLite keeps a journal beside the file
         MlflowClient(f"sqlite:///{folder.resolve() / path.name}").search_experiments(max_results=1)
-    if not path.exists():  # `mlflow ui` may have been faster
+    is_free = not path.exists()  # `mlflow ui` may have been faster
+    if is_free:
         (new / path.name).replace(path)
     remove(new)
+    return is_free
 
 
 def _set_aside(path: Path) -> None:
@@ -216,14 +238,15 @@ def prepare_database(path: Path, *, writable: bool = True) -> None:
             if time.time() - path.stat().st_mtime < QUIET_S:
                 raise UnavailableError(f"{path} is being created", passing=True)
             _set_aside(path)
-        _create_database(path)
+        if not _create_database(path):
+            raise UnavailableError(f"{path} is being created", passing=True)
 
 
 def _silence_libraries() -> None:
     """Leave it to us to say what went wrong: what libraries log, they raise as well."""
     from mlflow.utils.logging_utils import disable_logging
 
-    disable_logging()
+    disable_logging()  # of what MLflow prints; some of its functions switch it on again
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
@@ -256,7 +279,7 @@ def open_client(*, writable: bool = True) -> "MlflowClient":
     except UnavailableError:
         raise
     except Exception as error:  # whatever MLflow, its database or the disk raise
-        raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=False) from error
+        raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
 
 
 def old_root(experiment: "Experiment", path: Path | None) -> Path | None:
@@ -315,7 +338,7 @@ def experiment_id(client: "MlflowClient") -> str:
     try:
         experiment = _experiment(client)
     except Exception as error:  # whatever MLflow, its database or the network raise
-        raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=is_passing(error)) from error
+        raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
     if experiment.lifecycle_stage == "deleted":
         cure = f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` brings it back"
         raise UnavailableError(f"{store_name()}: the experiment {EXPERIMENT} is deleted; {cure}", passing=False)

@@ -1,8 +1,10 @@
 """MLflow's registry of models: exported generators as versions, and the alias `champion` on the best one."""
 
+import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +49,8 @@ def _log_model(run_id: str, path: Path, name: str) -> str:
     labels = np.arange(EXAMPLE_PICTURES, dtype=np.int64)
     example = {"latents": latents, "labels": labels}
     pictures = OnnxGenerator(content, threads=1).pictures(latents, labels)
-    with mlflow.start_run(run_id=run_id, log_system_metrics=False):
+    # MLflow prints what it registers, and no setting keeps it from that.
+    with redirect_stderr(io.StringIO()), mlflow.start_run(run_id=run_id, log_system_metrics=False):
         logged = mlflow.onnx.log_model(
             model,
             name="generator",

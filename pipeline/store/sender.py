@@ -22,6 +22,7 @@ from pipeline.store.mlflow_store import (
     is_not_allowed,
     is_passing,
     open_client,
+    passes_soon,
     reason_of,
     store_name,
 )
@@ -130,7 +131,7 @@ class Sender:
                 self._client.get_run(run_id)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=is_passing(error)) from error
+                    raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
                 log.warning("MLflow no longer has the run %s of %s; the rest goes to a new one", name, self._folder)
                 del self._progress.runs[name]
 
@@ -313,7 +314,7 @@ class Sender:
         except UnavailableError:
             raise
         except Exception as error:
-            raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=is_passing(error)) from error
+            raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
 
     def _send_waiting(self, spool: Path) -> None:
         for offset in list(self._progress.waiting.get(spool.name, [])):
@@ -347,7 +348,7 @@ class Sender:
                     self._send_waiting(spool)
                 self._send_new(spool, ended=ended)
             except OSError as error:  # of the spool or of our own notes, such as a full disk
-                raise UnavailableError(f"{spool}: {reason_of(error)}", passing=True) from error
+                raise UnavailableError(f"{spool}: {reason_of(error)}", passing=False) from error
 
     def send_end(self) -> None:
         """Log, once, what each stage cost, and end the runs whose jobs were killed before they could.
@@ -366,7 +367,7 @@ class Sender:
                     self._client.set_terminated(run_id, "KILLED", now_ms)
             self._progress.save(self._folder)
         except Exception as error:  # whatever MLflow, its database, the network or the disk raise
-            raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=is_passing(error)) from error
+            raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
         if self._refused > REFUSALS_SHOWN:
             log.warning("MLflow: %d more of %s are skipped", self._refused - REFUSALS_SHOWN, self._folder)
         if self._progress.waiting:

@@ -35,7 +35,7 @@ def follow(folder: Path, ended: Callable[[], bool], judge: Judge, *, poll_s: flo
         sender: Sender | None = None
         failing_since: float | None = None
         wait_s = poll_s
-        live, attempts = not ended(), 0
+        live, alone, attempts = not ended(), False, 0
         while True:
             over = ended()  # asked before reading, so that what was written before the end is read
             if live and over:
@@ -43,8 +43,10 @@ def follow(folder: Path, ended: Callable[[], bool], judge: Judge, *, poll_s: flo
                 with suppress(OSError):  # a full disk
                     note_costs(folder)
             try:
-                if sender is None:
+                if not alone:
                     stack.enter_context(_only_sender(folder))
+                    alone = True
+                if sender is None:
                     sender = Sender(folder, judge, live=not over)
                 sender.send(ended=over, again=over or attempts == 0)
                 if over:
