@@ -1,6 +1,7 @@
 """A tiny project whose stages have all run, and the command line of each stage, for tests of what stages read."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -87,17 +88,25 @@ def run_stage(stage: str, outputs: dict[str, str] | None = None, scratch: str | 
     return status
 
 
-def make_project() -> None:
-    """Draw a wardrobe into the working folder and run every stage on it; all are remembered in data/known/."""
-    draw_wardrobe(Path("data/pictures"), ["shirt", "trousers", "dress", "hat", "shoe"], 12, seed=0, side_px=32)
+def write_project(**changes: dict[str, Any]) -> None:
+    """Write params.yaml, the tiny preset with `changes` and as little work as will do, and what people write beside it."""
     content = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     content["augment"] |= {"copies": 1, "rotate_degrees": 0.0, "flip_categories": []}
     content["train"] |= {"total_kimg": 0.032, "sample_every_kimg": 0.016, "checkpoint_every_kimg": 1.0, "precision": "fp32"}
     content["evaluate"] |= {"samples": 20, "kid_subset_size": 10, "fd_counts": [], "ppl_paths": 0}
     content["export"] |= {"precisions": ["fp32"]}
+    for section, values in changes.items():
+        content[section] |= values
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     Path("forgotten.csv").write_text("kind,sha256\n", encoding="utf-8")
     Path("overrides.csv").write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    Path("data/known").mkdir(parents=True, exist_ok=True)
+
+
+def make_project() -> None:
+    """Draw a wardrobe into the working folder and run every stage on it; all are remembered in data/known/."""
+    draw_wardrobe(Path("data/pictures"), ["shirt", "trousers", "dress", "hat", "shoe"], 12, seed=0, side_px=32)
+    write_project()
     for stage in STAGES:
         assert run_stage(stage) == 0, stage
     assert main(["remember"]) == 0
