@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from lxml.html import HtmlElement
 
+from pipeline.images.formats import FORMATS
 from pipeline.sources.web.values import MAX_CHARACTERS, pixels_of
 
 # What lazy-loading scripts and zoom galleries call the address, from the largest rendition they promise to the smallest.
@@ -26,7 +27,8 @@ SIZE_IN_NAME = re.compile(
 SIZE_IN_PATH = re.compile(
     r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
 )  # Cloudinary
-PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|webp|avif|gif)$", re.IGNORECASE)
+WEB_EXTENSIONS = [extension for known in FORMATS if known.on_web for extension in known.extensions]
+PICTURE_NAME = re.compile(rf"\.(?:{'|'.join(WEB_EXTENSIONS)})$", re.IGNORECASE)
 NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
 WIDTH_IN_QUERY = ("w", "width", "imwidth", "sw", "wid")
 
