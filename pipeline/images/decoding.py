@@ -74,7 +74,7 @@ def _formats_of(content: bytes) -> tuple[str, ...]:
     if known is None or known.extra is None:
         return FORMATS
     if not known.is_read:
-        raise UndecodableError(f"{known.name} is not read here; {how_to_read(known)}")
+        raise UndecodableError(f"{known.title} is not read here; {how_to_read(known)}")
     _register_heif()
     return (known.name,)
 
@@ -129,4 +129,4 @@ def decoded(content: bytes, max_pixels: int) -> Picture:
     except Image.UnidentifiedImageError:
         raise UndecodableError("not a picture of a known format") from None
     except Exception as error:  # at least seven classes, and every decoder may bring its own
-        raise UndecodableError(f"{type(error).__name__}: {error}"[:200]) from None
+        raise UndecodableError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]) from None

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 HEAD_BYTES = 64  # of a file are enough to know its format
 HEIC_EXTRA = "heic"  # of pyproject.toml, with pillow-heif
+TITLES = {"WEBP": "WebP", "HEIF": "HEIC"}  # where people write a name otherwise than Pillow does
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,18 @@ class Format:
     extension: str  # of the members of a shard
     also: tuple[str, ...]  # other extensions that files of this format have
     begins: Callable[[bytes], bool]  # whether bytes begin like a picture of this format
+    on_web: bool = True  # whether browsers show it
     extra: str | None = None  # the extra of pyproject.toml that reads it, where it is not always read
 
     @property
     def extensions(self) -> tuple[str, ...]:
         """All its extensions, without a dot, in lower case."""
         return (self.extension, *self.also)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return TITLES.get(self.name, self.name)
 
     @property
     def is_read(self) -> bool:
@@ -69,13 +76,14 @@ FORMATS = (
     Format("WEBP", "webp", (), _is_webp),
     Format("GIF", "gif", (), _begins_with(b"GIF87a", b"GIF89a")),
     Format("BMP", "bmp", ("dib",), _is_bmp),
-    Format("TIFF", "tif", ("tiff",), _begins_with(b"II*\x00", b"MM\x00*")),
+    Format("TIFF", "tif", ("tiff",), _begins_with(b"II*\x00", b"MM\x00*"), on_web=False),
     Format("AVIF", "avif", ("avifs",), _has_brand(b"avif", b"avis")),
     Format(
         "HEIF",
         "heic",
         ("heif", "hif", "heics", "heifs"),
         _has_brand(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+        on_web=False,
         extra=HEIC_EXTRA,
     ),
 )
@@ -94,7 +102,7 @@ def read_formats() -> tuple[Format, ...]:
 
 def format_names() -> str:
     """The formats that this installation decodes, for people."""
-    *first, last = (known.name for known in read_formats())
+    *first, last = (known.title for known in read_formats())
     return f"{', '.join(first)} and {last}"
 
 

@@ -5,7 +5,6 @@ No file in it can stop a run: one that cannot be read, or that leads out of the 
 
 import logging
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +13,9 @@ from urllib.parse import quote, unquote_to_bytes
 from pipeline.errors import SourceError
 from pipeline.sources import Listed, NotFetchedError
 from pipeline.sources.splits import split_of
+from pipeline.sources.survey import ABOVE, CLUTTER, Survey, survey_folder
 
 SCHEME = "file"
-CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")  # of operating systems
-EXTENSIONS = frozenset({".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +31,14 @@ def _top_folders(folder: Path) -> list[str]:
         raise SourceError(f"collect.folder.path: {folder}: cannot be listed ({error.strerror}); give a folder") from None
 
 
-def picture_paths(folder: Path) -> list[Path]:
-    """Every file with a picture's extension below the sub-folders of `folder`, sorted; what is hidden is left out.
+def survey(folder: Path) -> Survey:
+    """The pictures below the sub-folders of `folder`, and what is left out. Raises SourceError where one cannot be listed."""
+    return survey_folder(folder, _top_folders(folder), _unreadable)
 
-    Raises SourceError when a folder cannot be listed.
-    """
-    found: list[Path] = []
-    for top in _top_folders(folder):
-        for parent, folders, names in os.walk(folder / top, onerror=_unreadable):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            files = (Path(parent, name) for name in names if not name.startswith("."))
-            found += (path for path in files if path.suffix.lower() in EXTENSIONS)
-    return sorted(found)
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Every picture below the sub-folders of `folder`, sorted. Raises SourceError when a folder cannot be listed."""
+    return survey(folder).pictures
 
 
 def file_url(path: Path) -> str:
@@ -68,13 +62,25 @@ def _has_splits(folder: Path) -> bool:
     return not others
 
 
+def _advice(found: Survey) -> str:
+    only_above = found.left_out.keys() <= {ABOVE}
+    return "make one sub-folder per category" if only_above else "convert these files, or name another folder"
+
+
 def list_pictures(folder: Path, licence: str | None) -> Iterator[Listed]:
-    """The pictures in `folder`, by path. Raises SourceError when there is none, or the folder cannot be listed."""
-    paths = picture_paths(folder)
-    if not paths:
-        raise SourceError(f"collect.folder.path: {folder}: no pictures in its sub-folders; make one sub-folder per category")
+    """The pictures in `folder`, by path; the log counts the files that are left out.
+
+    Raises SourceError when there is no picture, or the folder cannot be listed.
+    """
+    found = survey(folder)
+    summary = found.summary()
+    if not found.pictures:
+        told = f" ({summary})" if summary else ""
+        raise SourceError(f"collect.folder.path: {folder}: no pictures in its sub-folders{told}; {_advice(found)}")
+    if summary:
+        log.warning("%s: %s", folder, summary)
     has_splits = _has_splits(folder)
-    for path in paths:
+    for path in found.pictures:
         above = path.relative_to(folder).parts[:-1]
         split = split_of(above[0]) if has_splits else None
         names = above[1:] if has_splits else above

@@ -19,7 +19,7 @@ def looks_like(content: bytes) -> str:
     """What bytes that are no picture seem to be, for a reason in a table."""
     found = format_of(content)
     if found is not None and not found.is_read:
-        return f"a picture in {found.name} ({how_to_read(found)})"
+        return f"a picture in {found.title} ({how_to_read(found)})"
     head = content[:512].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "a web page"

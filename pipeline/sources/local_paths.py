@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from pipeline.sources.folder import EXTENSIONS, SCHEME, file_url
+from pipeline.images.formats import BY_EXTENSION
+from pipeline.sources.folder import SCHEME, file_url
 from pipeline.sources.web.answers import RefusedError
 
 HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
@@ -24,12 +25,12 @@ def local_url(text: str, folder: Path) -> str | None:
     if given is None and HAS_SCHEME.match(text):
         return None
     path = Path(os.fsdecode(unquote_to_bytes(given[1])) if given else text)
-    if given is None and path.suffix.lower() not in EXTENSIONS:
+    if given is None and path.suffix.lower().removeprefix(".") not in BY_EXTENSION:
         return None
     inside = _within(path, folder)
     if inside is None:
         raise RefusedError("a file outside the folder of the list")
-    if inside.suffix.lower() not in EXTENSIONS:
+    if inside.suffix.lower().removeprefix(".") not in BY_EXTENSION:
         raise RefusedError("a file without a picture's extension")
     if not os.path.isfile(inside):  # noqa: PTH113 Path.is_file raises for a name that is too long
         raise RefusedError("no such file in the folder of the list" + ("" if given else ", and not a whole URL: no scheme"))

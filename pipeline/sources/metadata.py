@@ -1,7 +1,7 @@
 """Pictures without their metadata, byte for byte the same pixels: nothing is decoded or encoded again.
 
-Kept: what decoding needs, colour profiles, gamma and density, animation, and the orientation, alone in a new EXIF block where
-it is not upright. Gone: EXIF with its GPS and thumbnail, XMP, IPTC, comments, dates, maker's trailers, anything after the
+Kept: what decoding needs, colour profiles, gamma and density, animation, and the orientation, by itself in a new EXIF block
+where it is not upright. Gone: EXIF with its GPS and thumbnail, XMP, IPTC, comments, dates, maker's trailers, anything after the
 picture's end.
 """
 
@@ -9,6 +9,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+
+from pipeline.sources.heic_metadata import HeicError, without_heic_metadata
 
 ORIENTATION_TAG = 0x0112
 EXIF_HEAD = b"Exif\x00\x00"
@@ -51,10 +53,14 @@ def without_metadata(content: bytes, extension: str) -> bytes:
                 return b"".join(_few(_gif_blocks(content)))
             case "bmp":
                 return content  # has no place for metadata
+            case "heic":
+                return without_heic_metadata(content)
             case "avif" if b"Exif" not in content and b"application/rdf+xml" not in content:
                 return content
     except (IndexError, struct.error) as error:
         raise MetadataError("damaged structure") from error
+    except HeicError as error:
+        raise MetadataError(str(error)) from error
     raise MetadataError(f"no lossless way for .{extension}")
 
 

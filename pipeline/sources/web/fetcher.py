@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver
 
 from pipeline.errors import AtelierError
+from pipeline.images.formats import read_formats
 from pipeline.params import WebParams
 from pipeline.sources import Outcome
 from pipeline.sources.kinds import looks_like, picture_extension
@@ -50,7 +51,8 @@ class Terms:
     @property
     def mark(self) -> str:
         """What a finished row depends on: a record made under another mark is not used again."""
-        return f"{self.max_bytes} {self.strip_metadata} {self.web.allow_loopback}"
+        extras = sorted(known.name for known in read_formats() if known.extra is not None)  # refused before they were installed
+        return " ".join(map(str, (self.max_bytes, self.strip_metadata, self.web.allow_loopback, *extras)))
 
 
 Record = dict[str, Any]  # of a finished row, in the journal

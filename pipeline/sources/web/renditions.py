@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from pipeline.images.formats import FORMATS
 from pipeline.sources.web.urls import absolute_url
 from pipeline.sources.web.values import MAX_CHARACTERS, pixels_of
 
@@ -20,7 +21,8 @@ SIZE_IN_NAME = re.compile(
 SIZE_IN_PATH = re.compile(
     r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
 )  # Cloudinary
-PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|avif|gif|bmp|tiff?)$", re.IGNORECASE)
+WEB_EXTENSIONS = [extension for known in FORMATS if known.on_web for extension in known.extensions]
+PICTURE_NAME = re.compile(rf"\.(?:{'|'.join(WEB_EXTENSIONS)})$", re.IGNORECASE)
 NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
 DESCRIPTORS = re.compile(r"(?:\+?\d+(?:\.\d+)?[wxh]\s*)*", re.IGNORECASE)
 LAST_DESCRIPTOR = re.compile(r"(.*?)\s+((?:\+?\d+(?:\.\d+)?[wxh]\s*)+)", re.IGNORECASE | re.DOTALL)

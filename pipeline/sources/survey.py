@@ -1,0 +1,103 @@
+"""Which files of a folder are pictures that are read here, and what kinds of other files lie beside them."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.images.formats import BY_EXTENSION, HEAD_BYTES, format_names, format_of, how_to_read
+
+# What operating systems and network drives leave in folders, and hidden files.
+CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")
+ABOVE = "above the category folders"
+KINDS_SHOWN = 8
+EXTENSION_CHARACTERS = 12  # what is longer is no extension, but a name with a dot in it
+
+
+@dataclass
+class Survey:
+    """The files of a folder."""
+
+    pictures: list[Path] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # how many files of each kind
+    links: int = 0  # to folders, which are not followed
+
+    def summary(self) -> str:
+        """What was left out, in one line, the most frequent kinds first; empty where nothing was."""
+        parts = []
+        if total := self.left_out.total():
+            kinds = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            counts = [f"{count} {kind}{_advice(kind)}" for kind, count in kinds[:KINDS_SHOWN]]
+            if len(kinds) > KINDS_SHOWN:
+                counts.append(f"{sum(count for _, count in kinds[KINDS_SHOWN:])} of other kinds")
+            parts += [f"{_plural(total, 'file')} left out: {', '.join(counts)}"]
+        if self.links:
+            parts += [f"{_plural(self.links, 'linked folder')} not followed"]
+        return "; ".join([*parts, f"formats read: {format_names()}"]) if parts else ""
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def _advice(kind: str) -> str:
+    known = BY_EXTENSION.get(kind.removeprefix("."))
+    return "" if known is None or known.is_read else f" ({how_to_read(known)})"
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of the file at `path`; none where it cannot be read, or is no regular file."""
+    try:
+        if not path.is_file():
+            return b""
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return file.read(HEAD_BYTES)
+    except (OSError, ValueError):
+        return b""
+
+
+def _extension(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file at `path` is a picture that is read here: by its extension, or where that is no picture's, by its bytes.
+
+    By its bytes a TIFF counts only without an extension, because camera raw files begin like one.
+    """
+    extension = _extension(path)
+    if (known := BY_EXTENSION.get(extension)) is not None and known.is_read:
+        return True
+    found = format_of(_head(path))
+    return found is not None and found.is_read and (found.name != "TIFF" or not extension)
+
+
+def _kind(path: Path) -> str:
+    extension = _extension(path)
+    is_one = 0 < len(extension) <= EXTENSION_CHARACTERS and extension.isprintable()
+    return f".{extension}" if is_one else "without an extension"
+
+
+def survey_folder(folder: Path, tops: Iterable[str], on_error: Callable[[OSError], None]) -> Survey:
+    """The files below the sub-folders `tops` of `folder`, pictures sorted by path; what is hidden is passed over.
+
+    Linked folders below them are not followed. Of the files in `folder` itself, which have no category, only pictures count.
+    """
+    survey = Survey()
+    for top in tops:
+        for parent, folders, names in os.walk(folder / top, onerror=on_error):
+            shown = [name for name in folders if not CLUTTER.match(name)]
+            folders[:] = [name for name in shown if not Path(parent, name).is_symlink()]
+            survey.links += len(shown) - len(folders)
+            for path in (Path(parent, name) for name in names if not CLUTTER.match(name)):
+                if is_picture(path):
+                    survey.pictures.append(path)
+                else:
+                    survey.left_out[_kind(path)] += 1
+    above = [entry for entry in folder.iterdir() if not CLUTTER.match(entry.name) and not entry.is_dir()]
+    survey.left_out[ABOVE] = sum(_extension(entry) in BY_EXTENSION or is_picture(entry) for entry in above)
+    survey.pictures.sort()
+    survey.left_out = +survey.left_out
+    return survey
