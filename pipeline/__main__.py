@@ -15,8 +15,9 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pipeline.errors import AtelierError, StoppedError
 from pipeline.images.guarded import THREAD_VARIABLES
@@ -148,6 +149,10 @@ def main(arguments: list[str]) -> int:
                 "%s: not written, the disk is full; free some space and run the same command again", where
             )
             return 1
+        if isinstance(error, OSError) and error.filename and options.command in COMMANDS:
+            reason = error.strerror or type(error).__name__
+            logging.getLogger(options.command).error("%s: %s; see that it can be read and written", error.filename, reason)
+            return 1
         # A defect: its traceback belongs into the stage's log file as well.
         logging.getLogger(options.command).exception("not foreseen; please report it with these lines")
         return 1
@@ -157,4 +162,6 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     # Sums over threads round differently with their number, which Snakemake would otherwise set from --cores.
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "2"))
+    # A name that is not UTF-8, or a terminal that is not, costs single characters and no traceback.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

@@ -14,13 +14,13 @@ from pipeline.reporting import runs as shown
 from pipeline.reporting.page import Named, as_html
 from pipeline.reporting.pictures import cells_of_sheet
 from pipeline.store import recorded
-from pipeline.store.files import write_text
+from pipeline.store.files import output_file, refuse_output
 from pipeline.store.mlflow_store import reason_of
 from pipeline.store.recorded import PastRun
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PAGE, DEFAULT_LIMIT = Path("reports/runs.html"), 12
+DEFAULT_PAGE, DEFAULT_LIMIT, MAX_LIMIT = Path("reports/runs.html"), 12, 1000
 PER_CATEGORY = 2
 COST_TABLES = 6
 
@@ -29,7 +29,10 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline compare`."""
     command.add_argument("--page", type=Path, default=DEFAULT_PAGE, help=f"file to write (default: {DEFAULT_PAGE})")
     command.add_argument(
-        "--limit", type=int, default=DEFAULT_LIMIT, help=f"commits and MLflow runs looked at (default: {DEFAULT_LIMIT})"
+        "--limit",
+        type=int,
+        default=DEFAULT_LIMIT,
+        help=f"commits and MLflow runs looked at, 1 to {MAX_LIMIT} (default: {DEFAULT_LIMIT})",
     )
 
 
@@ -40,7 +43,19 @@ def found_runs(limit: int) -> list[PastRun]:
         earlier += recorded.of_mlflow(limit)
     except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
         log.warning("MLflow: its runs are left out: %s", reason_of(error))
-    return recorded.merged(recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True))
+    found = recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True)
+    damaged = [run for run in found if not _are_metrics(run.metrics)]
+    for run in damaged:
+        log.warning("%s: left out, its metrics.json is not what evaluate writes", ", ".join(run.names))
+    return recorded.merged([run for run in found if run not in damaged])
+
+
+def _are_metrics(metrics: object) -> bool:
+    """Whether `metrics` have the form of metrics.json: entries by name, and those with a value with its ± and passport."""
+    return isinstance(metrics, dict) and all(
+        isinstance(entry, dict) and ("value" not in entry or {"plus_minus", "passport"} <= entry.keys())
+        for entry in metrics.values()
+    )
 
 
 def picture_of(name: str, run: PastRun) -> Named | None:
@@ -57,7 +72,10 @@ def picture_of(name: str, run: PastRun) -> Named | None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the page. Raises InputError where there is no run to show."""
+    """Write the page. Raises InputError when there is no run to show, or the page cannot be written."""
+    if not 1 <= options.limit <= MAX_LIMIT:
+        raise InputError(f"--limit {options.limit}: must be 1 to {MAX_LIMIT}")
+    refuse_output(options.page)
     found = found_runs(options.limit)
     if not found:
         raise InputError("no run to show: reports/metrics.json is not here, nor any other; run `snakemake` first")
@@ -76,5 +94,6 @@ def run(options: argparse.Namespace) -> None:
         numbers=shown.compared([(name, past.metrics) for name, past in zip(names, found, strict=True)]),
         costs=costs[:COST_TABLES],
     )
-    write_text(options.page, as_html(page, "runs.html.j2"))
+    with output_file(options.page) as partial:
+        partial.write_text(as_html(page, "runs.html.j2"), encoding="utf-8")
     sys.stdout.write(f"{options.page}: {len(found)} runs\n")

@@ -34,6 +34,11 @@ def clear_scratch(forgotten: Forgotten, scratch: Path) -> None:
     remove_records(scratch / "journal", {digest[:KEY_DIGITS] for digest in forgotten.urls})
 
 
+def _is_text(argument: str) -> bool:
+    """Whether the bytes of a command-line argument were UTF-8; Python keeps those that were not as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
+
+
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline forget`."""
     command.add_argument("target", metavar="URL|SHA256", help="as in the manifest, or the SHA-256 of a picture's bytes")
@@ -41,7 +46,7 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Add every address and content of the picture to forgotten.csv. Raises InputError."""
-    if not TARGET.fullmatch(options.target):
+    if not (TARGET.fullmatch(options.target) and _is_text(options.target)):
         raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
     paths = sorted(RAW.glob("[!.]*.parquet"))
     columns = ["url", "sha256"]

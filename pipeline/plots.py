@@ -11,7 +11,7 @@ from snakemake.assets import Assets
 
 from pipeline.errors import InputError
 from pipeline.reporting.page import TEMPLATES
-from pipeline.store.files import write_text
+from pipeline.store.files import output_file, refuse_output, write_text
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,11 @@ def template_with_scripts() -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the page. Raises InputError where DVC has nothing to draw."""
+    """Write the page. Raises InputError when DVC has nothing to draw, or the page cannot be written."""
+    for revision in options.revisions:
+        if not revision or revision.startswith("-"):  # DVC would take it for an option
+            raise InputError(f"{revision!r}: not a commit; name commits, tags or branches")
+    refuse_output(options.page)
     with tempfile.TemporaryDirectory() as folder:
         template, drawn = Path(folder) / "template.html", Path(folder) / "drawn"
         write_text(template, template_with_scripts())
@@ -53,8 +57,11 @@ def run(options: argparse.Namespace) -> None:
         page = (drawn / "index.html").read_text(encoding="utf-8") if (drawn / "index.html").is_file() else ""
     # DVC gives a plot without data an empty place.
     if '"$schema"' not in page.rpartition("<main>")[2]:
-        raise InputError(f"dvc plots {' '.join(which)}: {complaint} Run `snakemake` first, or name commits that ran")
+        raise InputError(
+            f"dvc plots {' '.join(which)}: {complaint.rstrip('.')}; run `snakemake` first, or name commits that ran"
+        )
     if told.stderr:
         log.warning("%s", complaint)
-    write_text(options.page, page)
+    with output_file(options.page) as partial:
+        partial.write_text(page, encoding="utf-8")
     sys.stdout.write(f"{options.page}\n")

@@ -2,27 +2,20 @@
 
 import argparse
 import logging
-import os
 import sys
 import threading
 import warnings
 from pathlib import Path
 
-from pipeline.errors import AtelierError
+import psutil
+
+from pipeline.errors import AtelierError, InputError
 from pipeline.metrics.champion import verdict_on
 from pipeline.store.mlflow_store import UnavailableError, relocate
 from pipeline.store.sending import follow, send_unsent
 from pipeline.store.tracking import SPOOLS
 
 log = logging.getLogger(__name__)
-
-
-def _is_gone(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
@@ -43,6 +36,16 @@ def configure(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _refuse_unending(options: argparse.Namespace) -> None:
+    """Raise InputError unless the options say which invocation is followed, and until when."""
+    if options.until is None or options.process_id is None:
+        raise InputError("--follow: needs --until FILE and --process-id NUMBER, or it would never end")
+    if not 1 <= options.process_id < 2**31:
+        raise InputError(f"--process-id {options.process_id}: is no process; give its number")
+    if Path(options.follow).name != options.follow or options.follow in ("", ".."):
+        raise InputError(f"--follow {options.follow}: give the name of a folder in {SPOOLS}")
+
+
 def run(options: argparse.Namespace) -> None:
     """Send, and return when everything is logged. Raises AtelierError where MLflow cannot take it now."""
     warnings.simplefilter("ignore")  # of libraries, on the terminal of a run that is well
@@ -51,8 +54,13 @@ def run(options: argparse.Namespace) -> None:
         if options.relocate:
             old = relocate()
             sys.stdout.write(f"mlflow.db points here instead of to {old}\n" if old else "mlflow.db points here already\n")
-        if options.follow:
-            follow(SPOOLS / options.follow, lambda: options.until.exists() or _is_gone(options.process_id), verdict_on)
+        if options.follow is not None:
+            _refuse_unending(options)
+            follow(
+                SPOOLS / options.follow,
+                lambda: options.until.exists() or not psutil.pid_exists(options.process_id),
+                verdict_on,
+            )
         else:
             send_unsent(verdict_on)
     except UnavailableError as error:

@@ -41,8 +41,8 @@ print(json.dumps(told))
 """
 
 
-def _told(script: str, *arguments: str, folder: Path) -> str:
-    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "PATH": ""}
+def _told(script: str, *arguments: str, folder: Path, uri: str = "sqlite:///mlflow.db") -> str:
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "MLFLOW_TRACKING_URI": uri, "PATH": ""}
     command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment | {"HOME": str(folder)}, capture_output=True, text=True, check=False
@@ -68,3 +68,10 @@ def test_a_registered_model_is_the_exported_one_and_what_is_not_there_is_one_lin
 def test_what_is_no_address_of_the_registry_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(InputError, match="write models:/NAME"):
         bring_registered(address, tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["ftp://registry", "a-folder", "http://[::1", "http://127.0.0.1:80000"])
+def test_a_registry_that_is_none_is_one_line(tmp_path: Path, uri: str) -> None:
+    told = json.loads(_told(OPEN, "models:/stand-in", folder=tmp_path, uri=uri))
+    assert told["models:/stand-in"].startswith("models:/stand-in: ")
+    assert "\n" not in told["models:/stand-in"]

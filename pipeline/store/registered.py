@@ -29,6 +29,7 @@ def bring_registered(address: str, folder: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
+        client = quiet_client()
         if match["alias"]:
             version = client.get_model_version_by_alias(match["name"], match["alias"])
         elif match["version"]:
@@ -46,6 +47,7 @@ def bring_registered(address: str, folder: Path) -> str:
             download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder))
         model = download_artifacts(artifact_uri=f"{SCHEME}{version.name}/{version.version}", dst_path=str(folder / "mlflow"))
         shutil.copyfile(Path(model) / "model.onnx", folder / MODEL_NAME)
-    except (MlflowException, OSError) as error:
-        raise InputError(f"{address}: cannot be brought from the registry ({reason_of(error)})") from None
+    except (MlflowException, OSError, ValueError) as error:  # ValueError: MLFLOW_TRACKING_URI is no address
+        reason = reason_of(error)
+        raise InputError(f"{address}: cannot be brought from the registry ({reason}); see MLFLOW_TRACKING_URI") from None
     return f"{version.name} version {version.version}"

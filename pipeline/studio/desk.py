@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, known_names
 from pipeline.store.exported import as_images
 from pipeline.studio.analysis import acquaintances, directions
 from pipeline.studio.asks import BetweenAsk, MoveAsk, StyleAsk, StylesAsk, TasteAsk, WallAsk
@@ -46,7 +46,7 @@ class Desk:
     def label_of(self, category: str) -> int:
         """The label of `category`. Raises InputError."""
         if category not in self.card.categories:
-            raise InputError(f"there is no category {category!r}; the model draws {', '.join(self.card.categories)}")
+            raise InputError(f"there is no category {category!r}; {known_names(category, self.card.categories)}")
         return self.card.categories.index(category)
 
     def upload(self, name: str) -> NDArray[np.uint8]:
