@@ -1,6 +1,23 @@
 """Every error a user can cause. Each prints as one line that names the file, row or key, and says what to do."""
 
+import errno
 import os
+from pathlib import Path
+
+# Errors of the system that are the user's to mend: a full or failing disk, permissions, a file where a folder should be.
+UNUSABLE_FILE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.EIO,
+    }
+)
 
 
 class AtelierError(Exception):
@@ -37,3 +54,10 @@ class StoppedError(AtelierError):
 
 class ExportError(AtelierError):
     """The exported model does not draw what torch draws."""
+
+
+def unusable_file(error: OSError, fallback: Path | None = None) -> str:
+    """One line about a file that cannot be read or written; `fallback` is named where the system does not say which."""
+    where = error.filename or fallback or "a file"
+    reason = error.strerror or type(error).__name__
+    return f"{where}: {reason}; make room or correct its permissions, then run the same command again"
