@@ -15,7 +15,6 @@ report: "docs/captions/run.rst"
 
 door = doors.Door(workflow)
 PARAMS = door.params
-SECTIONS = door.sections
 RAW = expand("data/raw/{shard}.parquet", shard=door.shards)
 PICTURES = expand("data/raw/{shard}.tar", shard=door.shards)
 INSPECTED = expand("data/inspect/{shard}.parquet", shard=door.shards)
@@ -77,8 +76,8 @@ rule collect:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["collect"],
-        pictures=door.state_of_pictures,
+        section=door.section("collect"),
+        sources=door.state_of_sources,
         scratch=".scratch/web",
     shell:
         "python -m pipeline collect --params {params.section:q} --log {log} --forgotten {input.forgotten}"
@@ -103,8 +102,8 @@ rule fetch:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["fetch"],
-        pictures=door.state_of_pictures,
+        section=door.section("fetch"),
+        sources=door.state_of_sources,
         scratch=".scratch/web",
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
@@ -126,7 +125,7 @@ rule inspect:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["inspect"],
+        section=door.section("inspect"),
         scratch=".scratch/inspect",
     shell:
         "python -m pipeline inspect --params {params.section:q} --log {log} --shard {input.shard}"
@@ -149,7 +148,7 @@ rule dedup:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["dedup"],
+        section=door.section("dedup"),
         known=doors.KNOWN_FOLDER,
         scratch=".scratch/dedup",
     shell:
@@ -181,7 +180,7 @@ rule curate:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["curate"],
+        section=door.section("curate"),
     shell:
         "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables} --shards {input.shards}"
         " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
@@ -203,7 +202,7 @@ rule augment:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["augment"],
+        section=door.section("augment"),
     shell:
         "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
         " --shards {input.shards} --train {output.train}"
@@ -226,7 +225,7 @@ rule reference:
     resources:
         gpu=int(doors.has_gpu()),  # without one, it runs beside the training
     params:
-        section=SECTIONS["reference"],
+        section=door.section("reference"),
         scratch=".scratch/weights",
     shell:
         "python -m pipeline reference --params {params.section:q} --log {log} --train {input.train}"
@@ -250,7 +249,7 @@ rule train:
     resources:
         gpu=1,
     params:
-        section=SECTIONS["train"],
+        section=door.section("train"),
         scratch=".scratch/train",
     shell:
         "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
@@ -283,7 +282,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        section=SECTIONS["evaluate"],
+        section=door.section("evaluate"),
     shell:
         "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train}"
         " --reference {input.reference} --gan {input.gan}"
@@ -316,7 +315,7 @@ rule report:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["report"],
+        section=door.section("report"),
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
@@ -339,7 +338,7 @@ rule export:
     conda:
         "environment.yml"
     params:
-        section=SECTIONS["export"],
+        section=door.section("export"),
     shell:
         "python -m pipeline export --params {params.section:q} --log {log} --reference {input.reference} --gan {input.gan}"
         " --export {output.export}"

@@ -5,7 +5,6 @@ are not stages (COMMANDS) bring their own options.
 """
 
 import argparse
-import errno
 import importlib
 import inspect
 import logging
@@ -19,9 +18,10 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from pipeline.errors import AtelierError, StoppedError
+from pipeline.errors import UNUSABLE_FILE, AtelierError, StoppedError, unusable_file
 from pipeline.images.guarded import THREAD_VARIABLES
 from pipeline.params import STAGES, TrainParams, load_params, parse_section
+from pipeline.store import running
 from pipeline.store.parameters import flat, names_of_dicts
 from pipeline.store.tracking import Tracker, spool_of_job
 
@@ -86,12 +86,15 @@ def _run_stage(stage: str, options: argparse.Namespace, arguments: list[str]) ->
         given.pop(of_the_command, None)
     _log_to(log if _is_first() else None)
     params = parse_section(stage, section) if section else getattr(load_params(Path("params.yaml")), stage)
+    spool = spool_of_job(log) if _is_first() else None
+    if spool is not None and not _started_by_torchrun():
+        running.register(spool.stem, spool.parent.name)
     if isinstance(params, TrainParams) and params.processes > 1 and not _started_by_torchrun():
         from pipeline.gan.processes import together
 
         _log_to(None)  # the file is the first process's
         return together(params.processes, "pipeline", arguments)
-    track = Tracker(spool_of_job(log) if _is_first() else None)
+    track = Tracker(spool)
     track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
     track.params(flat(params.model_dump(mode="json"), names_of_dicts(type(params))))
     try:
@@ -100,7 +103,10 @@ def _run_stage(stage: str, options: argparse.Namespace, arguments: list[str]) ->
         with suppress(OSError):  # a full disk, which is the error already
             track.close("KILLED" if isinstance(error, StoppedError) else "FAILED")
         raise
-    track.close("FINISHED")
+    try:
+        track.close("FINISHED")
+    except OSError as error:  # the outputs are whole, and hours of work must not fail over a note to MLflow
+        logging.getLogger(stage).warning("finished, but MLflow is not told: %s", unusable_file(error, spool))
     return 0
 
 
@@ -143,11 +149,8 @@ def main(arguments: list[str]) -> int:
         logging.getLogger(options.command).error("interrupted")
         return 128 + signal.SIGINT
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = error.filename or "a file of this stage"
-            logging.getLogger(options.command).error(
-                "%s: not written, the disk is full; free some space and run the same command again", where
-            )
+        if isinstance(error, OSError) and error.errno in UNUSABLE_FILE:
+            logging.getLogger(options.command).error("%s", unusable_file(error))
             return 1
         if isinstance(error, OSError) and error.filename and options.command in COMMANDS:
             reason = error.strerror or type(error).__name__

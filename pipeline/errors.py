@@ -1,10 +1,27 @@
 """Every error a user can cause. Each prints as one line that names the file, row or key, and says what to do."""
 
 import difflib
+import errno
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 MAX_LISTED = 20
+
+# Errors of the system that are the user's to mend: a full or failing disk, permissions, a file where a folder should be.
+UNUSABLE_FILE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.EIO,
+    }
+)
 
 
 class AtelierError(Exception):
@@ -49,3 +66,10 @@ def known_names(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name.lower()[:200], by_lower, n=1)
     listed = ", ".join(known[:MAX_LISTED]) + (f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else "")
     return (f"did you mean {by_lower[near[0]]}? " if near else "") + f"known are {listed}"
+
+
+def unusable_file(error: OSError, fallback: Path | None = None) -> str:
+    """One line about a file that cannot be read or written; `fallback` is named where the system does not say which."""
+    where = error.filename or fallback or "a file"
+    reason = error.strerror or type(error).__name__
+    return f"{where}: {reason}; make room or correct its permissions, then run the same command again"

@@ -94,7 +94,9 @@ def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()):
             raise NotFetchedError("refused", f"a link that leaves {os.fsencode(folder).decode(errors='replace')}")
-        # Not to wait for ever on a pipe that has a picture's name.
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a device can have effects
+            raise NotFetchedError("refused", "not a regular file")
+        # Without waiting for ever, should a pipe have taken the file's place.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):

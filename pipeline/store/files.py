@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline.errors import InputError
 
 BLOCK_BYTES = 1 << 20
+PARTIAL = ".partial"
 
 
 def sha256_of_file(path: Path) -> str:
@@ -57,11 +59,11 @@ def _is_alive(process_id: int) -> bool:
 def _partial_beside(path: Path) -> Path:
     """Where this process writes what is to become `path`; what killed processes left there is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
         owner = left.name.split(".")[-2]
         if not (owner.isdecimal() and _is_alive(int(owner))):
             remove(left)
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
 def remove(path: Path) -> None:
@@ -73,16 +75,29 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Make errors of the block name `path` where they name its partial file, or none, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        of_the_disk = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+        if of_the_disk or str(error.filename).endswith(PARTIAL):
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed onto `path` when the block ends well, removed when it fails."""
-    partial = _partial_beside(path)
-    try:
-        yield partial
-        _flush_to_disk(partial)
-        partial.replace(path)
-        _flush_to_disk(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _errors_name(path):
+        partial = _partial_beside(path)
+        try:
+            yield partial
+            _flush_to_disk(partial)
+            partial.replace(path)
+            _flush_to_disk(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -97,18 +112,19 @@ def locked(path: Path) -> Iterator[None]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path` to fill; takes the place of `path` when the block ends well."""
-    partial = _partial_beside(path)
-    partial.mkdir()
-    try:
-        yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _flush_to_disk(file)
-        remove(path)
-        partial.replace(path)
-        _flush_to_disk(path.parent)
-    finally:
-        remove(partial)
+    with _errors_name(path):
+        partial = _partial_beside(path)
+        partial.mkdir()
+        try:
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file():
+                    _flush_to_disk(file)
+            remove(path)
+            partial.replace(path)
+            _flush_to_disk(path.parent)
+        finally:
+            remove(partial)
 
 
 def refuse_output(path: Path) -> None:

@@ -29,7 +29,6 @@ def bring_registered(address: str, folder: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        client = quiet_client()
         if match["alias"]:
             version = client.get_model_version_by_alias(match["name"], match["alias"])
         elif match["version"]:
