@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
@@ -107,7 +106,7 @@ def test_a_flipped_bit_in_an_exported_model_is_noticed_by_generate(
 def test_folders_and_tables_without_a_record_are_read_without_a_check(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     check_folder(tmp_path, "train")
-    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "old.parquet")
+    pd.DataFrame({"key": ["a"]}).to_parquet(tmp_path / "old.parquet")
     check_parquet(tmp_path / "old.parquet")
     assert read_table(tmp_path / "old.parquet", pa.schema([pa.field("key", pa.string())]))["key"].tolist() == ["a"]
 

@@ -37,7 +37,7 @@ def terms_of(settings: str, code: Iterable[Path], packages: Iterable[str]) -> st
 def remembered(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
     """The rows of the table at `path`; none where it is missing, damaged, or was written under other terms."""
     try:
-        check_parquet(path, also_known=[TERMS])
+        check_parquet(path)
         table = pq.read_table(path, columns=schema.names)
     except FileNotFoundError:
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
