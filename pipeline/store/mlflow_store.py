@@ -263,12 +263,12 @@ def open_client(*, writable: bool = True) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what is logged here goes nowhere else
-    path = database_path(uri)
-    if uri.startswith(("http://", "https://")):
-        _probe_http(uri)
-    elif path is None and "://" in uri:
-        _probe_port(uri)
     try:
+        path = database_path(uri)  # raises ValueError where the address is none, as the probes do
+        if uri.startswith(("http://", "https://")):
+            _probe_http(uri)
+        elif path is None and "://" in uri:
+            _probe_port(uri)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow's own dependencies
             from mlflow import MlflowClient
