@@ -60,4 +60,4 @@ format: environment ## rewrite the sources in the house format
 lock: environment ## resolve pyproject.toml anew into requirements.lock and environment.yml
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
-	python -m tests.environment > environment.yml
+	python -m tests.support.environment > environment.yml

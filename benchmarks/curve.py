@@ -20,12 +20,12 @@ from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
 from pipeline.gan.devices import chosen_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
-from pipeline.images.sheets import contact_sheet, enlarged
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.store.arrays import read_card, read_split
-from pipeline.store.files import write_json, write_text
-from pipeline.train import passed, save_png
+from pipeline.stages.train.run import passed, save_png
+from pipeline.storage.arrays import read_card, read_split
+from pipeline.storage.files import write_json, write_text
 
 COLUMNS = 16
 

@@ -25,12 +25,12 @@ from scipy.stats import mannwhitneyu
 from benchmarks.edits import jpeg
 from benchmarks.photographs import photographs
 from benchmarks.strangers import KINDS, drawn
-from pipeline.curate import size_ratios, with_relevance
-from pipeline.dedup import duplicates_of
-from pipeline.images.quality import border
-from pipeline.inspect import rows_of
+from pipeline.imaging.quality import border
 from pipeline.params import InspectParams, load_params
-from pipeline.store.files import write_text
+from pipeline.stages.curate.run import size_ratios, with_relevance
+from pipeline.stages.dedup.run import duplicates_of
+from pipeline.stages.inspect.run import rows_of
+from pipeline.storage.files import write_text
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SAVED_QUALITY = 92

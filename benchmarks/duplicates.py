@@ -28,10 +28,10 @@ from PIL import Image
 
 from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
 from benchmarks.photographs import photographs
-from pipeline.dedup import Memory, duplicates_of
-from pipeline.inspect import rows_of
 from pipeline.params import DedupParams, InspectParams, load_params
-from pipeline.store.files import write_text
+from pipeline.stages.dedup.run import Memory, duplicates_of
+from pipeline.stages.inspect.run import rows_of
+from pipeline.storage.files import write_text
 
 ORIGINAL = "original"
 TEXTURES = (0.5, 0.55, 0.6, 0.65)

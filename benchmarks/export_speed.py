@@ -15,9 +15,9 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from pipeline.exporting.speed import MANY, Draw, Speed, onnx_draw, providers, speeds_of
 from pipeline.gan.checkpoints import WEIGHTS, load_generator
-from pipeline.store.exported import ExportedCard, read_card, read_model
+from pipeline.inference.onnx_generator import ExportedCard, read_card, read_model
+from pipeline.stages.export.speed import MANY, Draw, Speed, onnx_draw, providers, speeds_of
 
 TARGET = Path("docs/benchmarks/export_speed.md")
 

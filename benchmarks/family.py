@@ -25,12 +25,12 @@ from pipeline.errors import TrainingError
 from pipeline.gan.devices import chosen_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
-from pipeline.images.sheets import contact_sheet, enlarged
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import TrainParams, load_params
-from pipeline.store.arrays import read_card, read_split
-from pipeline.store.files import write_json, write_text
-from pipeline.train import save_png
+from pipeline.stages.train.run import save_png
+from pipeline.storage.arrays import read_card, read_split
+from pipeline.storage.files import write_json, write_text
 
 COLLAPSED_RECALL = 0.05  # of the real pictures' neighbourhoods, below which hardly any kind of picture is drawn
 NO_PENALTY = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.0}

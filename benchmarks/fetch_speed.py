@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.collect import manifest_of
 from pipeline.params import FetchParams, WebParams
 from pipeline.sources import Listed
 from pipeline.sources.forgotten import Forgotten
-from pipeline.store.tables import MANIFEST, write_table
+from pipeline.stages.collect.run import manifest_of
+from pipeline.storage.tables import MANIFEST, write_table
 
 PICTURES = 10_000
 PROCESSES, CONNECTIONS = 2, 64

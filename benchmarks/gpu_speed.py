@@ -20,7 +20,7 @@ from pipeline.gan.devices import chosen_device, device_name, prepare_device
 from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes, seconds
 from pipeline.gan.training import Trainer
 from pipeline.params import AugmentParams, TrainParams
-from pipeline.store.files import write_text
+from pipeline.storage.files import write_text
 
 PICTURES, CATEGORIES = 640, 10
 AS_PUBLISHED = {"style_mixing": 0.9, "path_length": 2.0}

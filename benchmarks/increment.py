@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.params import Params, load_params
-from pipeline.store.files import write_text
-from pipeline.store.tracking import Tracker
+from pipeline.storage.files import write_text
+from pipeline.tracking.tracker import Tracker
 
 PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 
@@ -39,7 +39,8 @@ class Stages:
 
     def fetch(self) -> None:
         """Bring the pictures that the folder now has into shards."""
-        from pipeline import collect, fetch
+        from pipeline.stages.collect import run as collect
+        from pipeline.stages.fetch import run as fetch
 
         collect.run(self._params.collect, **self._paths, scratch=self.scratch, track=Tracker())
         for shard, table in zip(self._shards, self._raw, strict=True):
@@ -49,14 +50,14 @@ class Stages:
 
     def inspect(self) -> None:
         """Measure them."""
-        from pipeline import inspect
+        from pipeline.stages.inspect import run as inspect
 
         for shard, raw, table in zip(self._shards, self._raw, self._inspected, strict=True):
             inspect.run(self._params.inspect, shard=shard, raw_table=raw, table=table, scratch=self.scratch, track=Tracker())
 
     def dedup(self) -> None:
         """Group them."""
-        from pipeline import dedup
+        from pipeline.stages.dedup import run as dedup
 
         dedup.run(
             self._params.dedup,

@@ -24,11 +24,11 @@ from typing import Any
 import imagehash
 from PIL import Image
 
-from pipeline.images.decoding import decoded
-from pipeline.images.guarded import Limits, guarded
-from pipeline.inspect import inspected, with_hashes
+from pipeline.imaging.decoding import decoded
+from pipeline.imaging.sandbox import Limits, guarded
 from pipeline.params import InspectParams, load_params
-from pipeline.store.files import write_text
+from pipeline.stages.inspect.run import inspected, with_hashes
+from pipeline.storage.files import write_text
 
 PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 RIVAL = Path(__file__).with_name("inspect_speed_rival.py")

@@ -31,7 +31,7 @@ from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kernel import drawn_subsets, kernel_distances
 from pipeline.metrics.manifold import manifold_of, overlap
 from pipeline.params import load_params
-from pipeline.store.arrays import read_card, read_split
+from pipeline.storage.arrays import read_card, read_split
 
 FEATURES = 1280
 SUBSETS = 30

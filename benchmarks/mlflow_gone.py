@@ -26,8 +26,8 @@ from typing import Any
 import yaml
 
 from pipeline.params import load_params
-from pipeline.store.files import write_text
-from pipeline.store.tracking import INVOCATION_VARIABLE, SPOOLS
+from pipeline.storage.files import write_text
+from pipeline.tracking.tracker import INVOCATION_VARIABLE, SPOOLS
 
 START_S = 240
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.neighbours import pairs_within
-from pipeline.store.files import write_text
+from pipeline.imaging.neighbours import pairs_within
+from pipeline.storage.files import write_text
 
 RADIUS_BITS = 4
 COPIED = 0.1

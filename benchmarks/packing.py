@@ -21,12 +21,12 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.photographs import photographs
-from pipeline import augment
 from pipeline.params import AugmentParams, load_params
-from pipeline.store.files import write_text
-from pipeline.store.shards import write_shard
-from pipeline.store.tables import CURATED, write_table
-from pipeline.store.tracking import Tracker
+from pipeline.stages.augment import run as augment
+from pipeline.storage.files import write_text
+from pipeline.storage.shards import write_shard
+from pipeline.storage.tables import CURATED, write_table
+from pipeline.tracking.tracker import Tracker
 
 PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 SIDE_PX = 96  # of the pictures that are packed

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.images.guarded import Lost
-from pipeline.images.sandbox import sandboxed_pixels
+from pipeline.imaging.sandbox import Lost
+from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 
 
 def photographs(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:

@@ -30,9 +30,9 @@ from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.store.arrays import read_card, read_split
-from pipeline.store.files import write_text
-from pipeline.train import passed
+from pipeline.stages.train.run import passed
+from pipeline.storage.arrays import read_card, read_split
+from pipeline.storage.files import write_text
 
 SIDE_PX, LATENT_DIM, WIDTH, BATCH, RATE, BETA1 = 64, 100, 64, 64, 2e-4, 0.5
 OURS_EVERY_KIMG = 2.0  # between two looks at whether it is as good

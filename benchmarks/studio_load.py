@@ -148,7 +148,7 @@ def main() -> None:
 
 
 def _serve(arguments: list[str]) -> None:
-    from pipeline.studio.serve import listening_socket, server_of
+    from studio.serve import listening_socket, server_of
 
     server = server_of(Path(arguments[1]), state=Path(arguments[2]))
     with listening_socket("127.0.0.1", 0) as bound:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
-from pipeline.studio.lettering import lettering_on
-from pipeline.studio.model import Generator, open_generator
-from pipeline.studio.patterns import pattern
-from pipeline.studio.recipe import Drawn, Recipe, only
-from pipeline.studio.sheets import INK, as_image, enlarged_to
-from pipeline.studio.uploads import decoded_upload
-from pipeline.studio.weights import available_networks
+from studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
+from studio.fonts import lettering_on
+from studio.model import Generator, open_generator
+from studio.network_files import available_networks
+from studio.patterns import pattern
+from studio.recipe import Drawn, Recipe, only
+from studio.sheets import INK, as_image, enlarged_to
+from studio.uploads import decoded_upload
 
 CELL_PX, GAP_PX, HEAD_PX = 160, 8, 44
 PATTERNS = ("tartan", "camouflage")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.store.exported import as_images
-from pipeline.studio.directions import Samples, draw_samples
-from pipeline.studio.measures import measure
-from pipeline.studio.model import Generator, open_generator
-from pipeline.studio.taste import FEATURES, Eye, candidate_latents, chosen, comparisons, eye_for
+from pipeline.inference.onnx_generator import as_images
+from studio.directions import Samples, draw_samples
+from studio.measures import measure
+from studio.model import Generator, open_generator
+from studio.taste import FEATURES, Eye, candidate_latents, chosen, comparisons, eye_for
 
 ROUNDS, WALL = 6, 8
 SATISFIED_SHARE = 0.01

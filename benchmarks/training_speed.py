@@ -29,13 +29,13 @@ from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_pena
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
-from pipeline.images.sheets import contact_sheet
+from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.params import TrainParams, load_params
-from pipeline.store.arrays import read_card, read_split
-from pipeline.store.checkpoints import save_checkpoint
-from pipeline.store.files import write_text
-from pipeline.store.tracking import Tracker
-from pipeline.train import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
+from pipeline.stages.train.run import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
+from pipeline.storage.arrays import read_card, read_split
+from pipeline.storage.checkpoints import save_checkpoint
+from pipeline.storage.files import write_text
+from pipeline.tracking.tracker import Tracker
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PEAK_TRIES = 5

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from pipeline.errors import UNUSABLE_FILE, AtelierError, StoppedError, unusable_file
-from pipeline.images.guarded import THREAD_VARIABLES
+from pipeline.imaging.sandbox import THREAD_VARIABLES
 from pipeline.params import STAGES, TrainParams, load_params, parse_section
-from pipeline.store import running
-from pipeline.store.parameters import flat, names_of_dicts
-from pipeline.store.tracking import Tracker, spool_of_job
+from pipeline.storage import running
+from pipeline.tracking.flat_params import flat, names_of_dicts
+from pipeline.tracking.tracker import Tracker, spool_of_job
 
 COMMANDS = (
     "compare",
@@ -114,7 +114,7 @@ def _dry_run(options: argparse.Namespace) -> None:
     _log_to(options.log)
     params = load_params(Path("params.yaml"))
     section = parse_section("train", options.params) if options.params else params.train
-    dry_run = importlib.import_module("pipeline.train").dry_run
+    dry_run = importlib.import_module("pipeline.stages.train.run").dry_run
     sys.stdout.write(dry_run(section, params.augment, options.train or Path("data/train")))
 
 

@@ -126,6 +126,6 @@ def _categories_by_hand() -> set[str]:
     """Categories that people gave to single pictures."""
     if not OVERRIDES.exists():
         return set()
-    from pipeline.store.overrides import read_overrides  # with pandas
+    from pipeline.storage.overrides import read_overrides  # with pandas
 
     return set(read_overrides(OVERRIDES)["category"]) - {""}

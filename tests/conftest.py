@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.garments import draw_wardrobe
+from tests.support.garments import draw_wardrobe
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

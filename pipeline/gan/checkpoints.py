@@ -13,7 +13,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.gan.networks import PictureShape, build_generator
-from pipeline.store.files import sha256_of_file, write_json
+from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
 

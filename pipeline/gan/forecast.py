@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 from pipeline.gan.training import NORM_BATCH, Trainer
 from pipeline.params import Stylegan2Params, TrainParams
-from pipeline.store.checkpoints import checkpoint_bytes
+from pipeline.storage.checkpoints import checkpoint_bytes
 
 WARM_UP_STEPS = 2
 MOST_STEPS = 32  # of one period of the lazy terms

@@ -19,7 +19,6 @@ from pipeline.gan.devices import Underway, chosen_precision, random_there, sent
 from pipeline.gan.diffaugment import augmented
 from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
 from pipeline.gan.graphs import Graphed
-from pipeline.gan.latents import draw_latents
 from pipeline.gan.losses import (
     LOSSES,
     between,
@@ -33,6 +32,7 @@ from pipeline.gan.networks import PictureShape, build_discriminator, build_gener
 from pipeline.gan.networks.parts import DrawnInputs
 from pipeline.gan.processes import Processes
 from pipeline.gan.sampling import to_unit_range
+from pipeline.inference.latents import draw_latents
 from pipeline.params import Stylegan2Params, TrainParams
 
 # Averages since the last row of the history; the last two over the steps with a penalty only.

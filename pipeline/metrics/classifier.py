@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.store.files import sha256_of_file, write_json
+from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
 WIDTHS = (32, 64, 128)  # channels of the first blocks; later ones are as wide as the last

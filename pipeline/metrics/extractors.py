@@ -15,10 +15,10 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from pipeline.errors import InputError, SourceError
+from pipeline.imaging.efficientnet import EfficientLite0, export_onnx, weights_path
 from pipeline.metrics.classifier import Classifier
-from pipeline.metrics.efflite0 import EfficientLite0, export_onnx, weights_path
-from pipeline.store.downloads import download
-from pipeline.store.files import sha256_of_file
+from pipeline.storage.downloads import download
+from pipeline.storage.files import sha256_of_file
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
 BATCH = 64

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.images.hashing import phash_pixels, phashes
-from pipeline.images.neighbours import HASH_BITS, Limits, Thumbnails
-from pipeline.images.quality import THUMBNAIL_SIDE_PX, thumbnail
+from pipeline.imaging.hashing import phash_pixels, phashes
+from pipeline.imaging.neighbours import HASH_BITS, Limits, Thumbnails
+from pipeline.imaging.quality import THUMBNAIL_SIDE_PX, thumbnail
 
 PRINT = np.dtype([("phash", np.uint64), ("thumbnail", np.uint8, (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))])
 QUERIES = 1024  # at a time, so that the candidates of all need not be held

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.gan.latents import draw_latents
+from pipeline.inference.latents import draw_latents
 from pipeline.metrics.extractors import BATCH, Extractor
 
 # The step along the path. Karras et al. take 1e-4: too little for features in single precision, whose last digits it meets.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.sources.web.values import price_of
+from pipeline.web.values import price_of
 
 MAX_DEPTH = 32  # of values within values; what lies deeper is left out
 MISSING_EVERYWHERE = frozenset({"", "nan", "NaN", "<NA>", "NaT"})  # as pandas and numpy write a missing value

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
 from pipeline.params import CrawlSource, WebParams
-from pipeline.sources.web.listing import Found, Harvest, categorised, distinct
-from pipeline.sources.web.renditions import Rendition, asset, largest
+from pipeline.sources.pages.found import Found, Harvest, categorised, distinct
+from pipeline.sources.pages.renditions import Rendition, asset, largest
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,6 @@ def _limit_memory() -> None:
 
 def harvested(source: CrawlSource, web: WebParams, scratch: Path) -> list[Harvest]:
     """What was found on each site of `source`; in the crawling process."""
-    from pipeline.sources.web.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
+    from pipeline.sources.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
 
     return asyncio.run(crawl_sites(source, web, scratch, scratch / PAGES))

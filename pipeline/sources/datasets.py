@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import SourceError
-from pipeline.sources import Listed, NotFetchedError
-from pipeline.store.files import whole_folder
+from pipeline.errors import NotFetchedError, SourceError
+from pipeline.sources import Listed
+from pipeline.storage.files import whole_folder
 
 SCHEME = "fashion-mnist"
 LICENCE = "MIT"

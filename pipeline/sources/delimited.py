@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.images.formats import BY_EXTENSION
+from pipeline.imaging.formats import BY_EXTENSION
 
 Row = tuple[int, Mapping[str, Any] | str]  # its number in the file; a string says why it cannot be read
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.store.edited_csv import SHA256, read_edited_csv, sha256_of
-from pipeline.store.files import write_text
+from pipeline.storage.edited_csv import SHA256, read_edited_csv, sha256_of
+from pipeline.storage.files import write_text
 
 HEADER = ["kind", "sha256"]
 KINDS = ("url", "bytes")

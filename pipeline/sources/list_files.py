@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import SourceError
 from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_names, read_header
-from pipeline.store.encodings import WINDOWS_1252, encoding_of
+from pipeline.storage.encodings import WINDOWS_1252, encoding_of
 
 # Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
 KNOWN = {

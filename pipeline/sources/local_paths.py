@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from pipeline.images.formats import BY_EXTENSION
+from pipeline.imaging.formats import BY_EXTENSION
 from pipeline.sources.folder import SCHEME, file_url
-from pipeline.sources.web.answers import RefusedError
+from pipeline.web.responses import RefusedError
 
 HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 FILE_URL = re.compile(rf"{SCHEME}:(?://(?:localhost)?(?=/))?(?!//)(.+)", re.IGNORECASE | re.DOTALL)

@@ -16,13 +16,13 @@ from pipeline.sources.cells import label_of, plain_value, price_in, texts_of
 from pipeline.sources.folder import file_url
 from pipeline.sources.list_files import KNOWN, NAMED_AT_MOST, SUFFIXES, list_paths, our_columns, passed_over, rows_of
 from pipeline.sources.local_paths import local_url
+from pipeline.sources.pages.licences import licence_name
 from pipeline.sources.splits import SPLITS, split_of
-from pipeline.sources.web.answers import RefusedError
-from pipeline.sources.web.client import checked_url
-from pipeline.sources.web.licences import licence_name
-from pipeline.sources.web.urls import blanks_encoded
-from pipeline.sources.web.values import iso_date
-from pipeline.store.reasons import most_frequent
+from pipeline.storage.reasons import most_frequent
+from pipeline.web.client import checked_url
+from pipeline.web.responses import RefusedError
+from pipeline.web.urls import blanks_encoded
+from pipeline.web.values import iso_date
 
 JOINED = ("title", "alt")  # columns whose texts, where there are several, are all kept; of another column the first is
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.images.formats import BY_EXTENSION, HEAD_BYTES, format_names, format_of, how_to_read
+from pipeline.imaging.formats import BY_EXTENSION, HEAD_BYTES, format_names, format_of, how_to_read
 
 # What operating systems and network drives leave in folders, and hidden files.
 CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")

@@ -1,0 +1,99 @@
+"""Set this run beside earlier ones, from DVC's revisions and MLflow, on one page."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from pipeline import __version__
+from pipeline.errors import InputError
+from pipeline.imaging.sandbox import Lost
+from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
+from pipeline.pages import runs as shown
+from pipeline.pages.page import Named, as_html
+from pipeline.pages.pictures import cells_of_sheet
+from pipeline.params import STAGES, load_params
+from pipeline.storage.files import output_file, refuse_output
+from pipeline.tracking import past_runs as recorded
+from pipeline.tracking.mlflow_store import reason_of
+from pipeline.tracking.past_runs import PastRun
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PAGE, DEFAULT_LIMIT, MAX_LIMIT = Path("reports/runs.html"), 12, 1000
+PER_CATEGORY = 2
+COST_TABLES = 6
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m pipeline compare`."""
+    command.add_argument("--page", type=Path, default=DEFAULT_PAGE, help=f"file to write (default: {DEFAULT_PAGE})")
+    command.add_argument(
+        "--limit",
+        type=int,
+        default=DEFAULT_LIMIT,
+        help=f"commits and MLflow runs looked at, 1 to {MAX_LIMIT} (default: {DEFAULT_LIMIT})",
+    )
+
+
+def found_runs(limit: int) -> list[PastRun]:
+    """The run here, then earlier ones, newest first; each result once."""
+    earlier = recorded.of_revisions(limit)
+    try:
+        earlier += recorded.of_mlflow(limit)
+    except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
+        log.warning("MLflow: its runs are left out: %s", reason_of(error))
+    found = recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True)
+    damaged = [run for run in found if not _are_metrics(run.metrics)]
+    for run in damaged:
+        log.warning("%s: left out, its metrics.json is not what evaluate writes", ", ".join(run.names))
+    return recorded.merged([run for run in found if run not in damaged])
+
+
+def _are_metrics(metrics: object) -> bool:
+    """Whether `metrics` have the form of metrics.json: entries by name, and those with a value with its ± and passport."""
+    return isinstance(metrics, dict) and all(
+        isinstance(entry, dict) and ("value" not in entry or {"plus_minus", "passport"} <= entry.keys())
+        for entry in metrics.values()
+    )
+
+
+def picture_of(name: str, run: PastRun) -> Named | None:
+    """The run's garments in a row, where it kept them and says how large they are."""
+    try:
+        height, width = int(run.params["augment.height"]), int(run.params["augment.width"])
+        [sheet] = sandboxed_pixels([run.grid or b""])  # MLflow's server, or a commit, may hold anything
+        if isinstance(sheet, Lost):
+            raise ValueError(sheet.reason)
+        return shown.row_of_categories(name, cells_of_sheet(sheet, height, width), PER_CATEGORY)
+    except (KeyError, ValueError) as error:
+        log.warning("%s: no pictures (%s)", name, error if isinstance(error, ValueError) else f"it does not say its {error}")
+        return None
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page. Raises InputError when there is no run to show, or the page cannot be written."""
+    if not 1 <= options.limit <= MAX_LIMIT:
+        raise InputError(f"--limit {options.limit}: must be 1 to {MAX_LIMIT}")
+    refuse_output(options.page)
+    found = found_runs(options.limit)
+    if not found:
+        raise InputError("no run to show: reports/metrics.json is not here, nor any other; run `snakemake` first")
+    names = [f"Run {len(found) - place}" for place in range(len(found))]
+    rows = []
+    for place, (name, past) in enumerate(zip(names, found, strict=True)):
+        older = found[place + 1].params if place + 1 < len(found) else None
+        rows.append(shown.ShownRun(name, past.when, past.names, *shown.shown_changes(past.params, older)))
+    pictures = [picture_of(name, past) for name, past in zip(names, found, strict=True)]
+    costs = [shown.cost_table(name, past.costs, STAGES) for name, past in zip(names, found, strict=True) if past.costs]
+    page = shown.RunsPage(
+        title=load_params(Path("params.yaml")).report.title,
+        version=__version__,
+        pictures=[picture for picture in pictures if picture],
+        runs=rows,
+        numbers=shown.compared([(name, past.metrics) for name, past in zip(names, found, strict=True)]),
+        costs=costs[:COST_TABLES],
+    )
+    with output_file(options.page) as partial:
+        partial.write_text(as_html(page, "runs.html.j2"), encoding="utf-8")
+    sys.stdout.write(f"{options.page}: {len(found)} runs\n")

@@ -1,0 +1,60 @@
+"""Forget a picture: it leaves every table and shard with the next run, and no later run brings it back."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import InputError
+from pipeline.sources.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
+from pipeline.storage import tables
+from pipeline.storage.known_pictures import drop_known
+from pipeline.web.scratch import Bodies, remove_records
+from pipeline.workflow.snakemake_dvc_sync import FORGOTTEN_FILE, KNOWN_FOLDER
+
+RAW = Path("data/raw")
+SCRATCH = Path(".scratch/web")
+KEY_DIGITS = 16
+TARGET = re.compile(r"[0-9a-fA-F]{64}|[A-Za-z][A-Za-z0-9+.-]*:.+")
+NEXT = """\
+Now run snakemake (or dvc repro): what was made from it is made again without it. Older versions stay in DVC's cache until
+`dvc gc --workspace` (with --cloud for the remote), and whoever trained on it has to train again.
+"""
+
+
+def clear_scratch(forgotten: Forgotten, scratch: Path) -> None:
+    """Remove the bytes and the records of what is forgotten from what fetch keeps for later runs."""
+    if not scratch.is_dir():
+        return
+    bodies = Bodies(scratch / "bodies")
+    for sha256 in forgotten.contents:
+        bodies.drop(sha256)
+    remove_records(scratch / "journal", {digest[:KEY_DIGITS] for digest in forgotten.urls})
+
+
+def _is_text(argument: str) -> bool:
+    """Whether the bytes of a command-line argument were UTF-8; Python keeps those that were not as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m pipeline forget`."""
+    command.add_argument("target", metavar="URL|SHA256", help="as in the manifest, or the SHA-256 of a picture's bytes")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Add every address and content of the picture to forgotten.csv. Raises InputError."""
+    if not (TARGET.fullmatch(options.target) and _is_text(options.target)):
+        raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
+    paths = sorted(RAW.glob("[!.]*.parquet"))
+    columns = ["url", "sha256"]
+    raw = tables.read_tables(paths, tables.RAW, columns) if paths else pd.DataFrame(columns=columns)
+    found = everything_of(options.target, raw)
+    write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).with_(found))
+    clear_scratch(found, SCRATCH)
+    drop_known(KNOWN_FOLDER, set(found.contents))
+    here = int((raw["url"].eq(options.target) | raw["sha256"].eq(options.target.lower())).sum())
+    told = f"{len(found.urls)} addresses and {len(found.contents)} contents" if here else "not among the pictures here"
+    sys.stdout.write(f"Forgotten: {told}; noted in {FORGOTTEN_FILE}.\n{NEXT}")

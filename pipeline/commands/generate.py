@@ -1,0 +1,161 @@
+"""New garments from an exported model, without torch: a contact sheet as PNG, or the pictures themselves as .npz."""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import InputError, known_names
+from pipeline.imaging.ai_label import AI_COMMENT, ai_marks
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares
+from pipeline.inference.onnx_generator import (
+    BATCH,
+    ExportedCard,
+    OnnxGenerator,
+    as_images,
+    read_card,
+    read_generator,
+    runs_as_described,
+)
+from pipeline.storage.files import output_file, refuse_output
+
+MAX_COUNT = 10_000
+MAX_SEED = 2**32 - 1
+TRUNCATION = 1.0  # latents are not pulled towards the mean
+MAX_SHEET_PIXELS = 1 << 28
+SEEN_SIDE_PX = 128  # smaller pictures are enlarged on a sheet until they can be seen
+TARGETS = (".png", ".npz")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What brings a set of garments back from the model of this SHA-256. Raises InputError when a number is out of range."""
+
+    model_sha256: str
+    category: str | None  # None: all, in equal shares
+    count: int
+    seed: int
+    attributes: tuple[str, ...] = ()  # name=value each, said of every picture
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_COUNT:
+            raise InputError(f"--count {self.count}: must be 1 to {MAX_COUNT}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"--seed {self.seed}: must be 0 to {MAX_SEED}")
+
+
+def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
+    """Labels (N,) of a recipe's pictures, ascending. Raises InputError when the category is none of `categories`."""
+    if recipe.category is None:
+        return labels_in_equal_shares(recipe.count, len(categories))
+    if recipe.category not in categories:
+        raise InputError(f"--category {recipe.category}: unknown to the model; {known_names(recipe.category, categories)}")
+    return np.full(recipe.count, categories.index(recipe.category), dtype=np.int64)
+
+
+def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArray[np.float32] | None:
+    """Attributes (N, A) of a recipe's pictures; None when it names none. Raises InputError for one unknown to the model."""
+    known = [f"{name}={value}" for name, values in attributes.items() for value in values]
+    for asked in recipe.attributes:
+        if asked not in known:
+            names = known_names(asked, known) if known else "it was trained on categories only"
+            raise InputError(f"--attribute {asked}: unknown to the model; {names}")
+    row = np.array([one in recipe.attributes for one in known], dtype=np.float32)
+    return np.tile(row, (recipe.count, 1)) if recipe.attributes else None
+
+
+def marks_of(recipe: Recipe) -> dict[str, Any]:
+    """What a picture's metadata say of its recipe; attributes where there are some."""
+    return {name: value for name, value in asdict(recipe).items() if name != "attributes" or value}
+
+
+def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
+    latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
+    labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
+    drawn = np.empty((recipe.count, card.height, card.width, card.channels), np.uint8)
+    for start in range(0, recipe.count, BATCH):  # float pictures of all would take four times the memory
+        rows = slice(start, start + BATCH)
+        part = None if attributes is None else attributes[rows]
+        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], part))
+    return drawn
+
+
+def sheet_columns(labels: NDArray[np.int64]) -> int:
+    """Columns of a sheet: a row for each category where the shares are equal and fit a row, else about square."""
+    shares = np.unique(labels, return_counts=True)[1]
+    in_rows = len(shares) > 1 and shares.min() == shares.max() <= 32
+    return int(shares[0]) if in_rows else math.ceil(math.sqrt(len(labels)))
+
+
+def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe) -> None:
+    """Write `images` (N, H, W, C) as one PNG that says that AI made it, and from which recipe."""
+    times = max(1, SEEN_SIDE_PX // max(images.shape[1:3]))
+    sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
+    with output_file(path) as partial:
+        Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
+            partial, format="PNG", pnginfo=ai_marks(marks_of(recipe))
+        )
+
+
+def write_arrays(
+    path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, categories: list[str]
+) -> None:
+    """Write `images` (N, H, W, C) and `labels` as one .npz that says what they are, readable without pickle."""
+    with output_file(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            images=images,
+            labels=labels,
+            categories=np.array(categories, dtype=np.str_),
+            attributes=np.array(recipe.attributes, dtype=np.str_),
+            seed=np.int64(recipe.seed),
+            truncation=np.float64(TRUNCATION),
+            model_sha256=np.str_(recipe.model_sha256),
+            ai_generated=np.bool_(True),
+            comment=np.str_(AI_COMMENT),
+        )
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("--category", help="draw only this category (default: all, in equal shares)")
+    command.add_argument(
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as colour=red; several may be given"
+    )
+    command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
+    command.add_argument(
+        "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
+    )
+    command.add_argument(
+        "--model", type=Path, default=Path("models/export"), help="folder of an exported model (default: models/export)"
+    )
+    command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for arrays (docs/gan.md)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write what `options` ask for, whole or not at all. Raises InputError."""
+    target: Path = options.target
+    as_sheet = target.suffix.lower() == ".png"
+    if target.suffix.lower() not in TARGETS:
+        raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
+    refuse_output(target)
+    card = read_card(options.model)
+    recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed, tuple(options.attribute))
+    labels = recipe_labels(recipe, card.categories)
+    recipe_attributes(recipe, card.attributes)
+    if as_sheet and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
+        raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
+    generator = read_generator(options.model, card)
+    with runs_as_described(options.model):
+        images = draw_garments(generator, card, recipe)
+    if as_sheet:
+        write_sheet(target, images, labels, recipe)
+    else:
+        write_arrays(target, images, labels, recipe, card.categories)

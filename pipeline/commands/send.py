@@ -1,0 +1,68 @@
+"""Log to MLflow what stages have noted: beside a running invocation, or what earlier ones left."""
+
+import argparse
+import logging
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import AtelierError, InputError
+from pipeline.metrics.champion import verdict_on
+from pipeline.tracking.mlflow_store import UnavailableError, relocate
+from pipeline.tracking.sending import follow, send_unsent
+from pipeline.tracking.tracker import SPOOLS
+
+log = logging.getLogger(__name__)
+
+
+def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
+    """One line of what ended a thread of MLflow's, such as the one that measures the machine."""
+    name = failure.thread.name if failure.thread else "a thread"
+    log.warning("MLflow: %s ended: %s: %s", name, failure.exc_type.__name__, failure.exc_value)
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Add the options of `python -m pipeline send`."""
+    command.add_argument("--follow", metavar="INVOCATION", help="this invocation, as it runs")
+    command.add_argument("--until", type=Path, metavar="FILE", help="with --follow: the end is when this file appears")
+    command.add_argument("--process-id", type=int, help="with --follow: or when this process is gone")
+    command.add_argument(
+        "--relocate",
+        action="store_true",
+        help="after the project's folder was copied or moved: have mlflow.db point to the artifacts here",
+    )
+
+
+def _refuse_unending(options: argparse.Namespace) -> None:
+    """Raise InputError unless the options say which invocation is followed, and until when."""
+    if options.until is None or options.process_id is None:
+        raise InputError("--follow: needs --until FILE and --process-id NUMBER, or it would never end")
+    if not 1 <= options.process_id < 2**31:
+        raise InputError(f"--process-id {options.process_id}: is no process; give its number")
+    if Path(options.follow).name != options.follow or options.follow in ("", ".."):
+        raise InputError(f"--follow {options.follow}: give the name of a folder in {SPOOLS}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Send, and return when everything is logged. Raises AtelierError where MLflow cannot take it now."""
+    warnings.simplefilter("ignore")  # of libraries, on the terminal of a run that is well
+    threading.excepthook = _log_failed_thread
+    try:
+        if options.relocate:
+            old = relocate()
+            sys.stdout.write(f"mlflow.db points here instead of to {old}\n" if old else "mlflow.db points here already\n")
+        if options.follow is not None:
+            _refuse_unending(options)
+            follow(
+                SPOOLS / options.follow,
+                lambda: options.until.exists() or not psutil.pid_exists(options.process_id),
+                verdict_on,
+            )
+        else:
+            send_unsent(verdict_on)
+    except UnavailableError as error:
+        kept = f"what was noted is kept in {SPOOLS}, and `python -m pipeline send` logs it"
+        raise AtelierError(f"MLflow: {error}; {kept}") from None

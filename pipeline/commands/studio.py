@@ -1,0 +1,71 @@
+"""The designers' studio: a local web app on an exported generator.
+
+A `recipe` says what a picture is made of and is its address; `model` draws recipes. `directions`, `projection` and `taste` find
+latents; `patterns`, `fabric` and `painting` dress a garment in a style; `sheets` hands pictures out. `shelf` remembers, `jobs`
+and `children` do long work aside, `desk` puts it together, `app` answers over HTTP behind `guard`, and `serve` opens the door.
+"""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.tracking.model_registry import SCHEME, bring_registered
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument(
+        "--model",
+        default="models/export",
+        help="folder of an exported model, or one of MLflow's registry: models:/NAME, models:/NAME/VERSION, models:/NAME@ALIAS",
+    )
+    command.add_argument("--host", default=LOOPBACK, help=f"address to listen on; any but {LOOPBACK} needs a token")
+    command.add_argument("--port", type=int, default=8420, help="port to listen on, 0 for any that is free (default: 8420)")
+    command.add_argument("--token", help="what a browser must show, at least 16 letters or digits; `new` makes one up")
+    command.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further NAME, or NAME:PORT, under which the studio is reached",
+    )
+    command.add_argument(
+        "--root-path", default="", metavar="PATH", help="prefix under which a reverse proxy serves the studio, such as /atelier"
+    )
+    command.add_argument("--state", type=Path, help="file that holds collections, names and votes")
+    command.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19, for whitening and colouring")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until interrupted. Raises InputError."""
+    from studio.serve import serve  # fastapi and onnxruntime, which no other command needs
+
+    with opened_folder(options.model) as folder:
+        serve(
+            folder,
+            host=options.host,
+            port=options.port,
+            token=options.token,
+            allowed_hosts=options.allowed_host,
+            state=options.state,
+            style_weights=options.style_weights,
+            root_path=options.root_path,
+        )
+
+
+@contextmanager
+def opened_folder(model: str) -> Iterator[Path]:
+    """The folder of an exported `model`; one of the registry is brought to a folder that lasts as long. Raises InputError."""
+    if not model.startswith(SCHEME):
+        yield Path(model)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        log.info("opening %s", bring_registered(model, Path(folder)))
+        yield Path(folder)

@@ -1,0 +1,132 @@
+"""Pictures from bytes of any origin: decoded whole, upright, in sRGB, and as plain grey or RGB.
+
+Decoders and colour profiles are attacked through the bytes they read, so bytes of any origin are decoded in a process with
+limits (`images.guarded`): by `inspect`, and after it only what `inspect` has decoded, within `limits_of_inspected`.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from PIL import AvifImagePlugin, Image, ImageOps
+
+from pipeline.imaging.colour import in_srgb
+from pipeline.imaging.formats import format_of, how_to_read, read_formats
+from pipeline.imaging.sandbox import Limits
+
+# A guarded process is for one core; each thread of a decoder would also reserve address space, which is limited.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Pillow tries only these: the other sixty formats are not pictures of garments, and each decoder is one more to attack.
+FORMATS = tuple(known.name for known in read_formats() if known.extra is None)
+WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# Of what `inspect` has decoded within its own limits: more than any decoder needs for a picture of known size.
+BASE_BYTES, BYTES_PER_PIXEL, REDECODING_TIMEOUT_S = 1_000_000_000, 64, 300.0
+UNKNOWN_PIXELS = 1 << 28  # of a picture whose size no table says
+
+
+class UndecodableError(Exception):
+    """Bytes that are not a whole picture within the limits."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    image: Image.Image  # upright, mode L or RGB, opaque, in sRGB
+    format: str  # by content, Pillow's name
+    mode: str  # Pillow's, before conversion
+    profile: str  # what became of the file's own colour space: see colour.InSrgb
+
+
+def limits_of_inspected(max_pixels: int) -> Limits:
+    """Limits for decoding again what `inspect` has decoded, which is known to have at most `max_pixels`."""
+    return Limits(BASE_BYTES + BYTES_PER_PIXEL * max_pixels, REDECODING_TIMEOUT_S)
+
+
+@contextmanager
+def _pillow_within(max_pixels: int) -> Iterator[None]:
+    """Pillow refuses, also inside files that hold pictures of their own, what unfolds to more than `max_pixels`."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@cache
+def _register_heif() -> None:
+    import pillow_heif  # only where a picture needs it: it brings two more codecs
+
+    pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+
+
+def _formats_of(content: bytes) -> tuple[str, ...]:
+    known = format_of(content)
+    if known is None or known.extra is None:
+        return FORMATS
+    if not known.is_read:
+        raise UndecodableError(f"{known.title} is not read here; {how_to_read(known)}")
+    _register_heif()
+    return (known.name,)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """`image`, grey of more than 8 bits, as L or, where one level is transparent, as LA, with what else the file says."""
+    levels = np.asarray(image)
+    grey = Image.fromarray(np.clip(np.rint(levels / np.float32(257)), 0, 255).astype(np.uint8))  # 65535 / 255 = 257
+    grey.info, grey.format = image.info, image.format
+    if (transparent := image.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray(np.where(levels == transparent, np.uint8(0), np.uint8(255))))
+    return grey
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    layered = image.convert("RGBA")
+    white = Image.new("RGBA", layered.size, "white")
+    return Image.alpha_composite(white, layered).convert("L" if image.mode in ("L", "LA", "La", "1") else "RGB")
+
+
+def _upright(image: Image.Image) -> None:
+    with contextlib.suppress(Exception):  # broken EXIF may cost the orientation, not the picture
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """`image` over white where it is transparent, as L (when it has no colour) or RGB."""
+    if image.has_transparency_data:
+        return _over_white(image)
+    mode = "L" if image.mode in ("L", "1") else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy what is as it should be
+
+
+def decoded(content: bytes, max_pixels: int) -> Picture:
+    """The picture in `content`, its first frame where it has several, decoded to the last byte.
+
+    Raises UndecodableError, whatever the decoder raised, and MemoryError where memory is limited.
+    """
+    try:
+        with _pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=_formats_of(content)) as image:
+            kind, mode = image.format or "", image.mode
+            image.load()
+            if image.width * image.height > max_pixels:  # a header may have said less
+                raise UndecodableError(f"more than {max_pixels} pixels")
+            _upright(image)
+            coloured = in_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
+            return Picture(_plain(coloured.image), kind, mode, coloured.profile)
+    except (UndecodableError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UndecodableError(f"more than {max_pixels} pixels") from None
+    except Image.UnidentifiedImageError:
+        raise UndecodableError("not a picture of a known format") from None
+    except Exception as error:  # at least seven classes, and every decoder may bring its own
+        raise UndecodableError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]) from None

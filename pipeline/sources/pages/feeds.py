@@ -1,0 +1,274 @@
+"""The pictures and pages that a feed (RSS, Atom, JSON Feed) or a sitemap (XML, text) lists."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from lxml import etree
+
+from pipeline.imaging.kinds import is_decoded_type
+from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.html import MAX_WORDS, read_page
+from pipeline.sources.pages.json_ld import read_json
+from pipeline.sources.pages.licences import creative_commons, licence_name
+from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address
+from pipeline.sources.pages.structured_data import many, text_of
+from pipeline.sources.pages.xml_text import MARKS, decoded, mended
+from pipeline.web.urls import absolute_url
+from pipeline.web.values import iso_date, pixels_of, plain
+
+MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
+EMBEDDED_HTML = ("encoded", "content", "description", "summary")
+HEAD_BYTES = 512
+TEXT_MARKS = tuple(mark for mark, _ in MARKS)
+LONGEST_PREAMBLE = 20_000  # characters before the root: comments, and what PHP complains about
+ROOT = re.compile(r"<(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
+PAGE = re.compile(r"<(?:html|head|body|script)[\s>]", re.IGNORECASE)
+ADDRESS_LINE = re.compile(r"https?://\S+", re.IGNORECASE)
+Kind = Literal["feed", "sitemap", "sitemap index"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a feed or a sitemap lists."""
+
+    kind: Kind
+    pictures: tuple[Found, ...]
+    pages: tuple[str, ...]
+    sitemaps: tuple[str, ...]
+
+
+def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
+    """What `content`, got from `url`, lists; none when it is no feed and no sitemap."""
+    if b"\x00" in content[:HEAD_BYTES] and not content.startswith(TEXT_MARKS):
+        return None  # a picture, an archive
+    text = decoded(content).strip()
+    if text.startswith("{"):
+        return _json_feed(text, url, now)
+    start = ROOT.search(text, 0, LONGEST_PREAMBLE)
+    if start is None:
+        return _text_sitemap(text, url)
+    if PAGE.search(text, 0, start.start()) is not None:
+        return None
+    return _xml_listing(text, start.start(), url, now)
+
+
+def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | None:
+    """What the XML in `text` lists, whose root begins at `start`; before it may stand whatever a server has to say."""
+    doctype = text.find("<!DOCTYPE", 0, start)
+    # No entities, no network, no huge texts: a billion laughs stay unlaughed.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, recover=True)
+    try:
+        root = etree.fromstring(mended(text[start if doctype < 0 else doctype :]), parser)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
+    if root is None:
+        return None
+    match _name(root):
+        case "rss" | "rdf" | "feed":
+            return _feed([entry for entry in root.iter() if _name(entry) in ("item", "entry")], root, url, now)
+        case "urlset" | "sitemapindex":
+            return _sitemap(root, url)
+        case _:
+            return None
+
+
+def _name(element: etree._Element) -> str:
+    """The element's name in lower case without its namespace: feeds declare a dozen for the same thing, or none."""
+    return element.tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(element.tag, str) else ""
+
+
+def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
+    return (child for child in element if _name(child) == name)
+
+
+def _text(element: etree._Element, name: str) -> str | None:
+    """The words of the first child of this name, or none."""
+    return next((words for child in _children(element, name) if (words := plain("".join(child.itertext())))), None)
+
+
+def _sitemap(root: etree._Element, url: str) -> Listing:
+    pages: list[str] = []
+    sitemaps: list[str] = []
+    pictures: list[Found] = []
+    # Wherever they stand: where one has no end, the next stands inside it.
+    entries = [entry for entry in root.iter() if _name(entry) in ("url", "sitemap") and entry is not root]
+    for entry in entries[:MAX_ENTRIES]:
+        page = absolute_url(_text(entry, "loc"), url)
+        if page is None:
+            continue
+        (pages if _name(entry) == "url" else sitemaps).append(page)
+        for image in _children(entry, "image"):
+            if (address := picture_address(_text(image, "loc"), page)) is not None:
+                licence = licence_name(_text(image, "license"))
+                pictures.append(
+                    Found(url=address, page=page, title=_text(image, "title"), licence=licence, alt=_text(image, "caption"))
+                )
+    kind: Kind = "sitemap index" if _name(root) == "sitemapindex" else "sitemap"
+    return Listing(kind, tuple(pictures), tuple(dict.fromkeys(pages)), tuple(dict.fromkeys(sitemaps)))
+
+
+def _text_sitemap(text: str, url: str) -> Listing | None:
+    """The pages in a sitemap of one address a line; none when `text` is something else."""
+    if text.startswith("<"):
+        return None
+    lines = [line for line in map(str.strip, text.splitlines()[: 2 * MAX_ENTRIES]) if line and not line.startswith("#")]
+    addresses = [line for line in lines if ADDRESS_LINE.fullmatch(line)]
+    if not addresses or 2 * len(addresses) < len(lines):
+        return None
+    pages = dict.fromkeys(page for line in addresses if (page := absolute_url(line, url)) is not None)
+    return Listing("sitemap", (), tuple(pages)[:MAX_ENTRIES], ())
+
+
+def _json_feed(text: str, url: str, now: datetime) -> Listing | None:
+    """What a JSON Feed lists (jsonfeed.org, versions 1 and 1.1); none when `text` is something else."""
+    if "jsonfeed.org/version" not in text.replace("\\/", "/"):
+        return None
+    [feed, *_] = [value for value in read_json(text).values if isinstance(value, dict)] or [{}]
+    pages: list[str] = []
+    pictures: list[Found] = []
+    for item in [item for item in many(feed.get("items")) if isinstance(item, dict)][:MAX_ENTRIES]:
+        page = next((page for key in ("url", "external_url") if (page := absolute_url(_string(item, key), url))), None)
+        if page is not None:
+            pages.append(page)
+        words = [word for tag in many(item.get("tags"))[:MAX_WORDS] if (word := text_of(tag)) is not None]
+        common = Found(
+            url="",
+            page=page or url,
+            title=text_of(item.get("title")),
+            published=iso_date(text_of(item.get("date_published"))),
+            site_category=words[0] if words else None,
+            words=tuple(dict.fromkeys(words)),
+        )
+        attached = [part for part in many(item.get("attachments")) if isinstance(part, dict)]
+        named = [_string(item, "image"), _string(item, "banner_image")]
+        named += [_string(part, "url") for part in attached if _is_picture(_string(part, "mime_type"), _string(part, "url"))]
+        found = [replace(common, url=address) for value in named if (address := picture_address(value, common.page or url))]
+        embedded = _pictures_in_html(_string(item, "content_html"), common.page or url, common, now)
+        unique: dict[str, Found] = {}
+        for picture in (*found, *embedded):
+            unique.setdefault(asset(picture.url), picture)
+        pictures.extend(unique.values())
+    return Listing("feed", tuple(pictures), tuple(pages), ())
+
+
+def _string(item: Mapping[str, Any], key: str) -> str:
+    return value if isinstance(value := item.get(key), str) else ""
+
+
+def _is_picture(media_type: str, address: str) -> bool:
+    """Whether an attachment is a picture that we decode: by its type, else by its name."""
+    return is_decoded_type(media_type) if media_type.lower().startswith("image") else is_picture_link(address)
+
+
+def _feed(entries: list[etree._Element], root: etree._Element, url: str, now: datetime) -> Listing:
+    channel = next(_children(root, "channel"), root)
+    licence = _licence(channel)
+    pages: list[str] = []
+    pictures: list[Found] = []
+    for entry in entries[:MAX_ENTRIES]:
+        page = _entry_page(entry, url)
+        if page is not None:
+            pages.append(page)
+        pictures.extend(_entry_pictures(entry, page or url, licence, now))
+    return Listing("feed", tuple(pictures), tuple(pages), ())
+
+
+def _entry_page(entry: etree._Element, url: str) -> str | None:
+    """The page of an entry: RSS writes it as text, Atom as an attribute."""
+    for link in _children(entry, "link"):
+        page = absolute_url(link.get("href") or link.text, url)
+        if page is not None and link.get("rel", "alternate") == "alternate":
+            return page
+    permanent = [guid for guid in _children(entry, "guid") if (guid.get("isPermaLink") or "").lower() == "true"]
+    return next((page for guid in permanent if (page := absolute_url(guid.text, url)) is not None), None)
+
+
+def _licence(element: etree._Element) -> str | None:
+    """The licence of a feed or an entry: in an element or link of that name, or linked to in its rights."""
+    for child in element:
+        if _name(child) == "license":
+            resource = next((value for name, value in child.attrib.items() if name.endswith("resource")), None)
+            return licence_name(resource or child.text)
+        if _name(child) == "link" and child.get("rel") == "license":
+            return licence_name(child.get("href"))
+    rights = " ".join(filter(None, (_text(element, "rights"), _text(element, "copyright"))))
+    return creative_commons(rights)
+
+
+def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[Found]:
+    words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
+    words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",", MAX_WORDS)]
+    words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := plain(told)) is not None))
+    common = Found(
+        url="",
+        page=page,
+        title=_text(entry, "title"),
+        licence=_licence(entry) or licence,
+        published=next(
+            (day for name in ("pubdate", "published", "date", "updated") if (day := iso_date(_text(entry, name)))), None
+        ),
+        site_category=words[0] if words else None,
+        words=tuple(words),
+    )
+    unique: dict[str, Found] = {}
+    for picture in (*_media(entry, page, common), *_embedded(entry, page, common, now)):
+        unique.setdefault(asset(picture.url), picture)
+    yield from unique.values()
+
+
+def _media(entry: etree._Element, page: str, common: Found) -> Iterator[Found]:
+    """The pictures of media:content (the largest of each media:group) and enclosures; thumbnails where there are none."""
+    grouped = [[*group] for group in entry.iter() if _name(group) == "group"]
+    inside = {id(media) for group in grouped for media in group}
+    contents = [[media] for media in entry.iter() if _name(media) == "content" and media.get("url") and id(media) not in inside]
+    enclosures = [
+        [link] for link in entry if _name(link) == "enclosure" or (_name(link) == "link" and link.get("rel") == "enclosure")
+    ]
+    found = False
+    for medias in [*grouped, *contents, *enclosures]:
+        offered = [(rendition, media) for media in medias if (rendition := _rendition(media, page)) is not None]
+        if offered:
+            best = largest([rendition for rendition, _ in offered])
+            media = next(media for rendition, media in offered if rendition is best)
+            found = True
+            yield replace(common, url=best.url, alt=_text(media, "description"))
+    if not found:
+        for media in entry.iter():
+            if _name(media) not in ("thumbnail", "image"):
+                continue
+            place = media.get("url") or media.get("href") or _text(media, "url") or media.text
+            if (address := picture_address(place, page)) is not None:
+                yield replace(common, url=address)
+
+
+def _rendition(media: etree._Element, page: str) -> Rendition | None:
+    place = media.get("url") or media.get("href") or ""
+    media_type = media.get("type") or ""
+    pictured = (media.get("medium") or "").lower() == "image" and not media_type.lower().startswith("image")
+    if _name(media) == "thumbnail" or not (pictured or _is_picture(media_type, place)):
+        return None
+    address = picture_address(place, page)
+    return Rendition(address, pixels_of(media.get("width"))) if address is not None else None
+
+
+def _embedded(entry: etree._Element, page: str, common: Found, now: datetime) -> Iterator[Found]:
+    """The pictures in the HTML that an entry carries."""
+    for child in entry:
+        text = "".join(child.itertext()) if _name(child) in EMBEDDED_HTML and not child.get("url") else ""
+        if len(child) and _name(child) == "content":  # Atom's xhtml stands as elements, not as text
+            text = etree.tostring(child, encoding="unicode")
+        yield from _pictures_in_html(text, page, common, now)
+
+
+def _pictures_in_html(text: str, page: str, common: Found, now: datetime) -> Iterator[Found]:
+    """The pictures in a piece of HTML, which may be escaped once too often."""
+    if "<img" not in text.lower() and "&lt;img" in text.lower():
+        text = html.unescape(text)
+    if "<img" in text.lower():
+        inner = read_page(f"<body>{text}</body>", page, headers_reserve=None, headers_nofollow=False, now=now)
+        for picture in inner.pictures:
+            yield replace(common, url=picture.url, alt=picture.alt, licence=picture.licence or common.licence)

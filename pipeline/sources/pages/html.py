@@ -1,0 +1,278 @@
+"""The pictures on a web page, each once and as large as offered, with what the page says about them; and its links."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urljoin
+
+from lxml import etree, html
+from lxml.html import HtmlElement
+
+from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.licences import creative_commons, licence_name
+from pipeline.sources.pages.markup import (
+    IMAGE_TAGS,
+    background_renditions,
+    is_small,
+    listed_renditions,
+    renditions_of,
+    show_lazy_pictures,
+    source_renditions,
+    without_placeholders,
+)
+from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address, set_renditions
+from pipeline.sources.pages.structured_data import (
+    Described,
+    Item,
+    OpenGraph,
+    Shown,
+    breadcrumbs,
+    items_on,
+    main_item,
+    open_graph,
+    things_on,
+)
+from pipeline.web import reservations
+from pipeline.web.urls import absolute_url
+from pipeline.web.values import iso_date, plain, price_of
+
+MAX_PICTURES = 500  # on one page
+MAX_WORDS = 100  # that a page may say about what kind of thing it shows
+FURNITURE = frozenset({"header", "nav", "footer", "aside", "template"})
+FURNITURE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
+FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
+DATE_METAS = ("article:published_time", "og:published_time", "date", "dc.date", "dcterms.created", "datepublished", "pubdate")
+LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license", "copyright")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page gives."""
+
+    pictures: tuple[Found, ...]
+    links: tuple[str, ...]  # that may be followed, in their order
+    feeds: tuple[str, ...]
+    repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
+    unread: int = 0  # parts of its structured data of which nothing could be read
+
+
+@dataclass
+class _Group:
+    """All that one page says about one picture."""
+
+    renditions: list[Rendition]
+    item: Item | None = None
+    shown: Shown | None = None
+    alt: str | None = None
+    licence: str | None = None
+
+
+class _Gallery:
+    """The pictures of one page: addresses that differ in size alone are one picture."""
+
+    def __init__(self) -> None:
+        self.groups: list[_Group] = []
+        self._by_asset: dict[str, _Group] = {}
+
+    @property
+    def assets(self) -> frozenset[str]:
+        """What the addresses of its pictures have in common, of each."""
+        return frozenset(self._by_asset)
+
+    def group_of(self, renditions: list[Rendition]) -> _Group | None:
+        """The group that one of `renditions` belongs to, or none."""
+        return next((group for rendition in renditions if (group := self._by_asset.get(asset(rendition.url)))), None)
+
+    def add(self, renditions: list[Rendition]) -> _Group:
+        """The group that `renditions` belong to, with them added."""
+        group = self.group_of(renditions)
+        if group is None:
+            group = _Group([])
+            self.groups.append(group)
+        group.renditions.extend(renditions)
+        for rendition in renditions:
+            self._by_asset.setdefault(asset(rendition.url), group)
+        return group
+
+
+def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofollow: bool, now: datetime) -> Page:
+    """What the page `text`, got from `url`, gives; pictures of a reserved page come with the reason against them."""
+    try:
+        tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
+    except (etree.ParserError, ValueError):
+        return Page((), (), ())
+    base = _base(tree, url)
+    metas = [(meta.get("name") or meta.get("property") or "", meta.get("content") or "") for meta in tree.iter("meta")]
+    reserved = headers_reserve or reservations.meta_reservation(metas, now)
+    directives = [
+        rule for name, content in metas if name.lower() == "robots" for rule in reservations.robots_directives(content)
+    ]
+    nofollow = headers_nofollow or reservations.forbids_following(directives)
+    show_lazy_pictures(tree, base)
+    described = things_on(tree, base)
+    return Page(
+        tuple(_pictures(tree, base, url, metas, described, reserved)),
+        () if nofollow else tuple(_links(tree, base)),
+        () if nofollow else tuple(_feeds(tree, base)),
+        described.repaired,
+        described.unread,
+    )
+
+
+def _base(tree: HtmlElement, url: str) -> str:
+    named = (element.get("href") for element in tree.iter("base"))
+    return next((base for href in named if (base := absolute_url(href, url)) is not None), url)
+
+
+def _pictures(
+    tree: HtmlElement, base: str, url: str, metas: list[tuple[str, str]], described: Described, reserved: str | None
+) -> Iterator[Found]:
+    graph = open_graph(metas, base)
+    items = items_on(described.things, base)
+    main = main_item(items)  # whose page this is
+    gallery = _Gallery()
+    for item in items:
+        for shown in item.shown:
+            group = gallery.add([shown.rendition])
+            group.item, group.shown = group.item or item, group.shown or shown
+    if main is not None or (not items and graph.properties.get("og:type", "").lower() != "website"):
+        for shown in graph.shown:
+            group = gallery.add([shown.rendition])
+            group.item, group.shown = group.item or main, group.shown or shown
+    for element, offered in _offers(tree, base, gallery.assets):
+        if offered and (gallery.group_of(offered) is not None or _is_content(element, offered, base, url)):
+            group = gallery.add(offered)
+            group.item = group.item or main
+            group.alt = group.alt or plain(element.get("alt"))
+            group.licence = group.licence or _figure_licence(element, base)
+    for offered in _preloaded(tree, base):
+        if gallery.group_of(offered) is not None or not gallery.groups:
+            group = gallery.add(offered)
+            group.item = group.item or main
+    by_name = {name.lower(): content for name, content in reversed(metas)}
+    about = _About(tree, base, by_name, graph, breadcrumbs(described.things))
+    for group in gallery.groups[:MAX_PICTURES]:
+        yield about.found(group, url, reserved)
+
+
+def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tuple[HtmlElement, list[Rendition]]]:
+    """Each element that shows a picture, with what it offers: images, then backgrounds and galleries kept in attributes."""
+    images = list(tree.iter(*IMAGE_TAGS))
+    without = [picture for picture in tree.iter("picture") if next(picture.iter(*IMAGE_TAGS), None) is None]
+    offers = [*(renditions_of(image, base, known) for image in images), *(source_renditions(each, base) for each in without)]
+    yield from zip([*images, *without], without_placeholders(offers), strict=True)
+    for element in tree.iter(etree.Element):
+        yield element, background_renditions(element, base)
+        for offered in listed_renditions(element, base):
+            yield element, offered
+
+
+def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
+    """The renditions that each `link` asks a browser to load early, and the picture that one names for previews."""
+    for link in tree.iter("link"):
+        rel = (link.get("rel") or "").lower().split()
+        if "image_src" in rel or ("preload" in rel and (link.get("as") or "").lower() == "image"):
+            offered = list(set_renditions(link.get("imagesrcset") or "", base, None))
+            if (address := picture_address(link.get("href"), base)) is not None:
+                offered.append(Rendition(address, None))
+            if offered:
+                yield offered
+
+
+class _About:
+    """What a page says about all its pictures, where nothing nearer to a picture says otherwise."""
+
+    def __init__(self, tree: HtmlElement, base: str, metas: dict[str, str], graph: OpenGraph, trail: list[str]) -> None:
+        self._title = plain(graph.properties.get("og:title")) or plain(tree.findtext(".//title"))
+        self._trail = trail
+        named = (graph.properties.get(name) for name in ("product:category", "article:section", "article:tag"))
+        self._words = [word for word in (*named, *metas.get("keywords", "").split(",", MAX_WORDS)[:MAX_WORDS]) if word]
+        self._published = next((day for name in DATE_METAS if (day := iso_date(metas.get(name)))), None)
+        self._licence = _page_licence(tree, base, metas)
+        self._price = price_of(graph.properties.get("product:price:amount") or graph.properties.get("og:price:amount"))
+        self._currency = plain(graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency"))
+
+    def found(self, group: _Group, url: str, reserved: str | None) -> Found:
+        """The picture of `group`."""
+        item, shown = group.item, group.shown
+        title = item.title if item is not None else None
+        trail = [level for level in reversed(self._trail) if level != title]
+        named = (*(item.words if item is not None else ()), *trail, *self._words)
+        words = tuple(dict.fromkeys(word for told in named if (word := plain(told)) is not None))[:MAX_WORDS]
+        return Found(
+            url=largest(group.renditions).url,
+            page=url,
+            title=title or self._title,
+            licence=_first(shown and shown.licence, group.licence, item and item.licence, self._licence),
+            published=_first(shown and shown.published, item and item.published, self._published),
+            alt=_first(group.alt, shown and shown.alt),
+            site_category=words[0] if words else None,
+            words=words,
+            price=item.price if item is not None and item.price is not None else self._price,
+            currency=_first(item and item.currency, self._currency),
+            status="listed" if reserved is None else "refused",
+            reason=reserved,
+        )
+
+
+def _first(*values: str | Shown | Item | None) -> str | None:
+    return next((value for value in values if isinstance(value, str)), None)
+
+
+def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: str) -> bool:
+    """Whether a picture belongs to what the page is about: not to its furniture, not an icon, not a link to another page."""
+    if is_small(element, offered):
+        return False
+    for around in (element, *element.iterancestors()):
+        if around.tag in FURNITURE or around.get("role", "").lower() in FURNITURE_ROLES:
+            return False
+        # What leads to another page is shown there, larger.
+        if around.tag == "a" and _leads_elsewhere(around.get("href"), base, url):
+            return False
+    return True
+
+
+def _leads_elsewhere(href: str | None, base: str, url: str) -> bool:
+    """Whether a link leads to another page: not to a picture, not to a place on this page, not to a script."""
+    target = absolute_url(href, base)
+    return target is not None and not is_picture_link(target) and target not in (url.partition("#")[0], base.partition("#")[0])
+
+
+def _figure_licence(image: HtmlElement, base: str) -> str | None:
+    figure = next(image.iterancestors("figure"), None)
+    return _licence_link(figure, base) if figure is not None else None
+
+
+def _licence_link(element: HtmlElement, base: str) -> str | None:
+    """The licence that a link below `element` says is one, or the first Creative Commons licence linked there."""
+    for link in element.iter("a", "link"):
+        if "license" in (link.get("rel") or "").lower().split() and link.get("href"):
+            return licence_name(urljoin(base, link.get("href")))
+    return next((name for link in element.iter("a") if (name := creative_commons(link.get("href") or ""))), None)
+
+
+def _page_licence(tree: HtmlElement, base: str, metas: dict[str, str]) -> str | None:
+    """The licence of a page as a whole: linked as such, in its metadata, or the only Creative Commons licence it links to."""
+    outside = [link for link in tree.iter("a", "link") if link.get("href") and next(link.iterancestors("figure"), None) is None]
+    for link in outside:
+        if "license" in (link.get("rel") or "").lower().split():
+            return licence_name(urljoin(base, link.get("href")))
+    named = next((name for key in LICENCE_METAS if (name := creative_commons(metas.get(key, "")))), None)
+    linked = {name for link in outside if (name := creative_commons(link.get("href")))}
+    return named or (linked.pop() if len(linked) == 1 else None)
+
+
+def _links(tree: HtmlElement, base: str) -> Iterator[str]:
+    for link in tree.iter("a", "area", "link"):
+        rel = (link.get("rel") or "").lower().split()
+        if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or is_picture_link(link.get("href") or ""):
+            continue
+        if (target := absolute_url(link.get("href"), base)) is not None:
+            yield target
+
+
+def _feeds(tree: HtmlElement, base: str) -> Iterator[str]:
+    for link in tree.iter("link"):
+        kind = (link.get("type") or "").partition(";")[0].strip().lower()
+        if kind in FEED_TYPES and (target := absolute_url(link.get("href"), base)) is not None:
+            yield target

@@ -1,0 +1,308 @@
+"""Pictures in a page's markup: `img` and `picture`, lazy loading, zoom galleries, backgrounds, and lists in attributes."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from lxml import etree, html
+from lxml.html import HtmlElement
+
+from pipeline.imaging.kinds import is_decoded_type, is_undecoded_name
+from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address, set_renditions
+from pipeline.web.values import pixels_of
+
+IMAGE_TAGS = ("img", "amp-img", "amp-anim", "image")
+# What zoom galleries call the address, from the largest rendition they promise to the smallest.
+ZOOMED = (
+    "data-zoom-image",
+    "data-zoom",
+    "data-zoom-src",
+    "data-zoom-img",
+    "data-zoom-url",
+    "data-magnify-src",
+    "data-orig-file",
+    "data-large_image",
+    "data-large-image",
+    "data-large-file",
+    "data-large-src",
+    "data-large",
+    "data-full",
+    "data-full-src",
+    "data-full-url",
+    "data-full-image",
+    "data-hi-res-src",
+    "data-highres",
+    "data-pswp-src",
+    "data-mfp-src",
+)
+# What lazy-loading scripts call it.
+LAZY = (
+    "data-src",
+    "data-lazy-src",
+    "data-lazy",
+    "data-lazyload",
+    "data-lazy-image",
+    "data-original",
+    "data-original-src",
+    "data-image",
+    "data-image-src",
+    "data-img",
+    "data-img-src",
+    "data-img-url",
+    "data-echo",
+    "data-ll-src",
+    "data-defer-src",
+    "data-delayed-url",
+    "data-actualsrc",
+    "data-cfsrc",
+    "data-flickity-lazyload",
+    "data-flickity-lazyload-src",
+    "data-splide-lazy",
+)
+LAZY_SETS = (
+    "data-srcset",
+    "data-lazy-srcset",
+    "data-lazy-set",
+    "data-original-set",
+    "data-ll-srcset",
+    "data-flickity-lazyload-srcset",
+    "data-splide-lazy-srcset",
+    "data-cfsrcset",
+)
+BACKGROUNDS = ("data-bg", "data-bg-src", "data-bg-image", "data-background", "data-background-image", "data-bgset")
+PLACEHOLDER_NAME = re.compile(
+    r"/(?:(?:lazy|image|img|product|ajax|woocommerce|preload)[-_]?)?(?:"
+    r"(?:placeholder|spacer|spinner|loading|loader|lazyload|no[-_]?image)"
+    r"(?:[-_.]?(?:\d+(?:x\d*)?|image|img|icon|bg|white|gr[ae]y|small|large|square|spinner|loader|transparent))*\.(?:gif|png|jpe?g|webp)"
+    r"|(?:blank|pixel|transparent|clear|empty|dummy|gr[ae]y|trans|lazy|t|1x1|1px)(?:[-_]?\d+x\d+)?\.(?:gif|png|webp))$",
+    re.IGNORECASE,
+)
+PLACEHOLDER_SIDE_PX = 2  # what an `img` that a script will fill may be declared as
+ORNAMENT = re.compile(r"swatch|icon|logo|sprite|flag|avatar|badge|pattern", re.IGNORECASE)
+STYLE_URL = re.compile(r"background(?:-image)?\s*:[^;]*?url\(\s*(\"[^\"]*\"|'[^']*'|[^)]*)\)", re.IGNORECASE)
+STYLE_SIDE = re.compile(r"(?:^|[;\s])(?:width|height)\s*:\s*(\d{1,6})(?:\.\d+)?px", re.IGNORECASE)
+LEVELS_AROUND = 3  # of elements around a thumbnail that may say where its large picture is
+DEFAULT_WIDTH_PX = 1080  # among those that lazysizes, which fills the templates of Shopify's themes, asks for by itself
+TEMPLATE = re.compile(r"\{width\}|%7Bwidth%7D", re.IGNORECASE)
+MAX_STYLE_CHARACTERS = 10_000  # of an element
+MAX_LIST_CHARACTERS = 1_000_000  # of a gallery in an attribute
+MAX_LISTED = 500  # pictures of it
+MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
+# What one entry of a gallery calls the addresses of its one picture, the largest first.
+ENTRY_KEYS = (
+    *("zoom", "zoom_image", "zoomimage", "full", "full_src", "fullsrc", "original", "large", "large_src", "largeimage", "big"),
+    *(
+        "hires",
+        "url",
+        "src",
+        "href",
+        "image",
+        "img",
+        "image_url",
+        "imageurl",
+        "contenturl",
+        "file",
+        "path",
+        "medium",
+        "preview",
+    ),
+    *("thumb", "thumbnail", "thumb_src", "small"),
+)
+
+
+def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
+    """Every address an `img` offers: its own, those of a `picture` around it, and of a link around it to a picture.
+
+    `known` are the assets that the page names as pictures elsewhere: they are no placeholders.
+    """
+    sets, addresses = _own_renditions(image, base, known)
+    found = [*_named(image, ZOOMED, base, zoomed=True), *sets]
+    # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands.
+    for picture in image.iterancestors("picture"):
+        found.extend(source_renditions(picture, base, known))
+    found.extend(addresses)
+    for link in image.iterancestors("a"):
+        if is_picture_link(link.get("href", "")):
+            found.extend(_named(link, ("href",), base, zoomed=True))
+        found.extend(_named(link, (*ZOOMED, *LAZY), base, zoomed=True))
+    for around in islice(image.iterancestors(), LEVELS_AROUND):
+        if around.tag != "a":
+            found.extend(_named(around, (*ZOOMED, "data-src"), base, zoomed=True))
+    listed = list(listed_renditions(image, base))
+    found.extend(listed[0] if len(listed) == 1 else [])
+    return [rendition for rendition in found if not is_undecoded_name(urlsplit(rendition.url).path)]
+
+
+def source_renditions(picture: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
+    """What the `source` elements of a `picture` offer, of the types that we decode."""
+    # To libxml2 a `source` has an end tag, so what follows it stands inside it.
+    sources = [source for source in picture.iter("source") if is_decoded_type(source.get("type") or "")]
+    return [rendition for source in sources for part in _own_renditions(source, base, known) for rendition in part]
+
+
+def _own_renditions(element: HtmlElement, base: str, known: Container[str]) -> tuple[list[Rendition], list[Rendition]]:
+    """The renditions in the sets of an element, and in its single addresses.
+
+    Where a script is to load something, what is shown until then is a placeholder, unless it is the same picture.
+    """
+    declared = pixels_of(element.get("width"))
+    sets = list(set_renditions(element.get("srcset", ""), base, declared))
+    for attribute in LAZY_SETS:
+        sets.extend(set_renditions(element.get(attribute, ""), base, declared, lazy=True))
+    addresses = list(_named(element, LAZY, base, lazy=True))
+    addresses.extend(_named(element, ("src",), base))
+    lazy = {asset(rendition.url) for rendition in (*sets, *addresses) if rendition.lazy}
+
+    def is_picture(rendition: Rendition) -> bool:
+        return not lazy or asset(rendition.url) in lazy or asset(rendition.url) in known
+
+    return list(filter(is_picture, sets)), list(filter(is_picture, addresses))
+
+
+def _named(
+    element: HtmlElement, attributes: Iterable[str], base: str, *, zoomed: bool = False, lazy: bool = False
+) -> Iterator[Rendition]:
+    for attribute in attributes:
+        value = element.get(attribute)
+        if value is None:
+            continue
+        if attribute.startswith("data-"):  # scripts keep flags and numbers in attributes of the same names
+            value = _filled(value, element)
+            if "/" not in value and not is_picture_link(value):
+                continue
+        url = picture_address(value, base)
+        if url is not None and not (attribute != "src" and is_placeholder_name(url)):
+            yield Rendition(url, None, zoomed, lazy=lazy)
+
+
+def _filled(template: str, element: HtmlElement) -> str:
+    """`template` with the largest width that the element offers for it, else with one of the loader's own."""
+    widths = [int(width) for width in re.findall(r"\d{1,5}", element.get("data-widths") or "")]
+    return TEMPLATE.sub(str(max(widths, default=DEFAULT_WIDTH_PX)), template)
+
+
+def is_placeholder_name(url: str) -> bool:
+    """Whether `url` is named like what is shown until a picture is loaded."""
+    return PLACEHOLDER_NAME.search(urlsplit(url).path) is not None
+
+
+def without_placeholders(offers: Sequence[list[Rendition]]) -> list[list[Rendition]]:
+    """`offers`, the renditions of each `img` of a page, without the addresses that stand in for a picture not loaded yet.
+
+    Besides what is named like one, that is an address which several images share that have nothing else in common.
+    """
+    beside: dict[str, list[frozenset[str]]] = {}
+    for offered in offers:
+        assets = frozenset(asset(rendition.url) for rendition in offered)
+        for one in assets if len(assets) > 1 else ():
+            beside.setdefault(one, []).append(assets - {one})
+    shared = {one for one, others in beside.items() if len(others) > 1 and not frozenset.intersection(*others)}
+    return [
+        [each for each in offered if asset(each.url) not in shared and not is_placeholder_name(each.url)] for offered in offers
+    ]
+
+
+def show_lazy_pictures(tree: HtmlElement, base: str) -> None:
+    """Do in `tree` what a script does later: show what is loaded lazily, and what is meant for browsers without one."""
+    for image in tree.iter(*IMAGE_TAGS):
+        if image.get("itemprop") is not None:
+            sets, addresses = _own_renditions(image, base, frozenset())
+            if lazy := [rendition for rendition in (*sets, *addresses) if rendition.lazy]:
+                image.set("src", largest(lazy).url)
+    for fallback in list(tree.iter("noscript")):
+        text = fallback.text or ""
+        if "<img" in text.lower():  # escaped, where it should have been markup
+            try:
+                fallback.extend(part for part in html.fragments_fromstring(text) if isinstance(part, HtmlElement))
+            except (etree.ParserError, ValueError):
+                continue
+    shown = Counter(image.get("src") for image in tree.iter(*IMAGE_TAGS))
+    for fallback in tree.iter("noscript"):
+        before, image = fallback.getprevious(), next(fallback.iter("img"), None)
+        # What several images show alike, each before a picture for browsers without scripts, stands in for that picture.
+        stands_in = before is not None and before.tag in IMAGE_TAGS and shown[before.get("src")] > 1
+        if stands_in and image is not None and "data-src" not in before.attrib and not is_small(image, []):
+            before.set("data-src", image.get("src", ""))
+
+
+def is_small(element: HtmlElement, offered: Iterable[Rendition]) -> bool:
+    """Whether the page shows an element as small as an icon, and has nothing larger to show for it."""
+    sides = [
+        side for name in ("width", "height") if (side := pixels_of((element.get(name) or "").removesuffix("px"))) is not None
+    ]
+    sides += [int(side) for side in STYLE_SIDE.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])]
+    if any(rendition.zoomed for rendition in offered):  # a thumbnail
+        return False
+    if any(rendition.lazy for rendition in offered):  # the size of the placeholder
+        sides = [side for side in sides if side > PLACEHOLDER_SIDE_PX]
+    return any(side < MIN_SIDE_PX for side in sides)
+
+
+def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
+    """The picture that an element without an `img` in it has as its background."""
+    found = list(_named(element, BACKGROUNDS, base, lazy=True))
+    if not found:
+        addresses = (
+            picture_address(value.strip("\"' "), base)
+            for value in STYLE_URL.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])
+        )
+        found = [Rendition(address, None) for address in addresses if address is not None and not is_placeholder_name(address)]
+    if not found or ORNAMENT.search(f"{element.get('class', '')} {element.get('id', '')}"):
+        return []
+    if element.tag in IMAGE_TAGS or next(element.iter(*IMAGE_TAGS, "picture"), None) is not None:
+        return []  # there the background is what is seen until the image is loaded
+    if element.tag == "a" and is_picture_link(element.get("href", "")):
+        found.extend(_named(element, ("href", *ZOOMED), base, zoomed=True))
+    return found
+
+
+def listed_renditions(element: HtmlElement, base: str) -> Iterator[list[Rendition]]:
+    """The pictures, each with its renditions, in the JSON that galleries keep in `data-` attributes."""
+    for name, value in element.items():
+        if name.startswith("data-") and value.lstrip()[:1] in ("[", "{") and len(value) <= MAX_LIST_CHARACTERS and "." in value:
+            try:
+                listed = json.loads(value)
+            except (ValueError, RecursionError):
+                continue
+            yield from islice(_pictures_in(listed, base), MAX_LISTED)
+
+
+def _pictures_in(listed: Any, base: str) -> Iterator[list[Rendition]]:
+    """The pictures in a value of JSON: strings that are addresses, and objects that describe one picture or hold others."""
+    waiting = [listed]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend(value[::-1])
+        elif isinstance(value, str):
+            if (url := _listed_address(value, base)) is not None:
+                yield [Rendition(url, None)]
+        elif isinstance(value, dict):
+            if offered := _entry(value, base):
+                yield offered
+            known = {key for key in value if key.lower() in ENTRY_KEYS and isinstance(value[key], str)} if offered else set()
+            waiting.extend([part for key, part in value.items() if key not in known][::-1])
+
+
+def _entry(entry: dict[str, Any], base: str) -> list[Rendition]:
+    """The renditions of the one picture that an object describes, the largest first; none when it describes none."""
+    by_name = {key.lower(): value for key, value in entry.items() if isinstance(value, str)}
+    named = [url for key in ENTRY_KEYS if (url := _listed_address(by_name.get(key, ""), base)) is not None]
+    sets = list(set_renditions(by_name.get("srcset", ""), base, None))
+    # Amazon's form: {address: [width, height]}.
+    sized = [
+        Rendition(url, sides[0])
+        for key, sides in entry.items()
+        if isinstance(sides, list) and sides and isinstance(sides[0], int) and (url := _listed_address(key, base)) is not None
+    ]
+    return [*(Rendition(url, None, zoomed=place == 0) for place, url in enumerate(named)), *sets, *sized]
+
+
+def _listed_address(value: str, base: str) -> str | None:
+    """The address of a picture in a string of JSON, which may as well be a word: only what ends like a picture's counts."""
+    url = picture_address(value, base) if is_picture_link(value) else None
+    return url if url is not None and not is_placeholder_name(url) else None

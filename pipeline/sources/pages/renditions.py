@@ -1,0 +1,146 @@
+"""One picture out of its many sizes: the largest that the page itself offers; no address is ever guessed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pipeline.imaging.formats import FORMATS
+from pipeline.web.urls import absolute_url
+from pipeline.web.values import MAX_CHARACTERS, pixels_of
+
+SIZE_PARAMETERS = frozenset(
+    {"w", "width", "imwidth", "sw", "wid", "h", "height", "imheight", "sh", "hei", "size", "resize", "fit", "crop", "dpr"}
+    | {"q", "quality", "auto", "fm", "format"}
+)
+# photo-300x200.jpg (WordPress), photo_600x.jpg and photo_large.jpg (Shopify), photo._AC_SX300_.jpg (Amazon)
+SIZE_IN_NAME = re.compile(
+    r"(?:-(\d{2,4})x\d{2,4}|_(\d{2,4})x(?:\d{2,4})?|_(?:pico|icon|thumb|small|compact|medium|large|grande)|\._[A-Z]{2}[A-Z0-9_,]*_)"
+    r"(?:_crop_[a-z]+)?(?=\.[A-Za-z]{3,4}$)"
+)
+SIZE_IN_PATH = re.compile(
+    r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
+)  # Cloudinary
+WEB_EXTENSIONS = [extension for known in FORMATS if known.on_web for extension in known.extensions]
+PICTURE_NAME = re.compile(rf"\.(?:{'|'.join(WEB_EXTENSIONS)})$", re.IGNORECASE)
+NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
+DESCRIPTORS = re.compile(r"(?:\+?\d+(?:\.\d+)?[wxh]\s*)*", re.IGNORECASE)
+LAST_DESCRIPTOR = re.compile(r"(.*?)\s+((?:\+?\d+(?:\.\d+)?[wxh]\s*)+)", re.IGNORECASE | re.DOTALL)
+WIDTH_IN_QUERY = ("w", "width", "imwidth", "sw", "wid")
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One address of a picture, and how large a promise it makes."""
+
+    url: str
+    width: int | None  # pixels, where the page or the address says
+    zoomed: bool = False  # the page's own "large" version
+    density: float = 1.0  # pixels of the picture for each of the page, where only that is known
+    lazy: bool = False  # for a script to load
+
+
+def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
+    """(address, descriptor) of each candidate, by the HTML standard: an address may hold commas, but not end in one.
+
+    Beyond the standard, an address may hold blanks, and the comma after a descriptor may be missing.
+    """
+    position = 0
+    while (match := NEXT_ADDRESS.match(srcset, position)) is not None:
+        address = match[1]
+        position = match.end()
+        if address.endswith(","):
+            yield address.rstrip(","), ""
+            continue
+        end = srcset.find(",", position)
+        end = len(srcset) if end < 0 else end
+        described = srcset[position : min(end, position + MAX_CHARACTERS)].strip()
+        known = DESCRIPTORS.match(described)
+        if known is not None and not known[0] and (spaced := LAST_DESCRIPTOR.fullmatch(f"{address} {described}")) is not None:
+            address, described = spaced[1], spaced[2].strip()
+        elif known is not None and not known[0] and is_picture_link(described):
+            address, described = f"{address} {described}", ""
+        elif known is not None and known[0] and len(known[0]) < len(described):
+            end = srcset.index(described, position) + len(known[0])
+            described = known[0].strip()
+        position = end
+        if not DESCRIPTORS.fullmatch(address):  # a template whose address was empty
+            yield address, described
+
+
+def set_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: bool = False) -> Iterator[Rendition]:
+    """The renditions in a `srcset`; `declared_px` is how wide the page says the picture is shown."""
+    offered = [(url, text) for value, text in srcset_candidates(srcset) if (url := picture_address(value, base)) is not None]
+    named = next((width for url, text in offered if _density_of(text) == 1 and (width := width_in(url)) is not None), None)
+    single_px = declared_px or named  # how wide the candidate of one pixel for each of the page is
+    for url, text in offered:
+        density = _density_of(text)
+        width = _width_of(text)
+        if width is None and single_px is not None:
+            width = round(single_px * density)
+        yield Rendition(url, width, density=density, lazy=lazy)
+
+
+def _width_of(descriptor: str) -> int | None:
+    match = re.search(r"(\d+)w\b", descriptor, re.IGNORECASE)
+    return pixels_of(match[1]) if match else None
+
+
+def _density_of(descriptor: str) -> float:
+    match = re.fullmatch(r"\+?(\d{1,3}(?:\.\d{1,6})?)x", descriptor, re.IGNORECASE)
+    return float(match[1]) if match else 1.0
+
+
+def asset(url: str) -> str:
+    """What all renditions of one picture have in common: `url` without the sizes that shops write into it."""
+    parts = urlsplit(url)
+    path = SIZE_IN_PATH.sub("", SIZE_IN_NAME.sub("", parts.path))
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in SIZE_PARAMETERS])
+    return urlunsplit(("", parts.netloc.lower(), path, query, ""))
+
+
+def width_in(url: str) -> int | None:
+    """The width in pixels that `url` names, or none."""
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query):
+        if name.lower() in WIDTH_IN_QUERY and (width := pixels_of(value)) is not None:
+            return width
+    if (match := SIZE_IN_NAME.search(parts.path)) is not None and (digits := match[1] or match[2]):
+        return int(digits)
+    steps = SIZE_IN_PATH.search(parts.path)
+    match = re.search(r"\bw_(\d+)", steps[0]) if steps else None
+    return pixels_of(match[1]) if match else None
+
+
+def is_sized(url: str) -> bool:
+    """Whether `url` names a size: one that does not, beside others that do, is the original."""
+    parts = urlsplit(url)
+    named = any(name.lower() in SIZE_PARAMETERS for name, _ in parse_qsl(parts.query))
+    return named or SIZE_IN_NAME.search(parts.path) is not None or SIZE_IN_PATH.search(parts.path) is not None
+
+
+def largest(renditions: Iterable[Rendition]) -> Rendition:
+    """The rendition that promises the most pixels; the first of equals."""
+    candidates = list(renditions)
+    sized = {asset(candidate.url) for candidate in candidates if is_sized(candidate.url)}
+
+    def promise(candidate: Rendition) -> tuple[bool, bool, int, float]:
+        original = not is_sized(candidate.url) and asset(candidate.url) in sized
+        return candidate.zoomed, original, candidate.width or width_in(candidate.url) or 0, candidate.density
+
+    return max(candidates, key=promise)
+
+
+def picture_address(value: str | None, base: str) -> str | None:
+    """The absolute http address in an attribute, or none for data, blobs, drawings, templates and the page itself."""
+    if value is None or "{" in value or (url := absolute_url(value, base)) is None:
+        return None
+    parts = urlsplit(url)
+    if parts.path.lower().endswith((".svg", ".svgz", ".ico")) or (parts.path in ("", "/") and not parts.query):
+        return None
+    return None if url == base.partition("#")[0] else url
+
+
+def is_picture_link(href: str) -> bool:
+    """Whether a link leads to a picture and not to a page."""
+    return PICTURE_NAME.search(re.split(r"[?#]", href.strip(), maxsplit=1)[0]) is not None

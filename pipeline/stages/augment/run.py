@@ -1,0 +1,229 @@
+"""Pack the training array and the untouched reference sets."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.errors import InputError, ParamsError
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged
+from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
+from pipeline.imaging.sandbox import BATCH, Lost, guarded_by_key
+from pipeline.params import AugmentParams
+from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
+from pipeline.stages.augment.transforms import Change, Frame, Limits, pixels_of, random_change
+from pipeline.storage.arrays import (
+    SPLITS,
+    DatasetCard,
+    SplitFile,
+    new_split,
+    read_split,
+    split_sha256,
+    write_attributes,
+    write_card,
+)
+from pipeline.storage.checksums import write_sums
+from pipeline.storage.files import sha256_of_file, whole_folder
+from pipeline.storage.shards import read_shard
+from pipeline.storage.tables import CURATED, read_table
+from pipeline.tracking.tracker import Tracker
+
+BATCH_BYTES = 1 << 20  # of framed pictures that the decoding process hands over at once, about
+MAX_VALUES = 256  # of an attribute; more, and it is a text of its own for each picture
+PREVIEW_COLUMNS = 10
+PREVIEW_ROWS = 2
+PREVIEW_SIDE_PX = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture goes: its index among those of its split, sorted by key."""
+
+    split: str
+    index: int
+    key: str
+    flip: bool
+    faces: tuple[Box, ...]  # to be blurred
+
+
+def frame_of(params: AugmentParams) -> Frame:
+    """How pictures come into the training frame."""
+    return Frame(params.width, params.height, params.fit, params.resize_filter, params.upscale, params.pad_value)
+
+
+def limits_of(params: AugmentParams) -> Limits:
+    """How far the random changes of copies may go."""
+    turn = (params.rotate_degrees, params.min_scale, params.max_scale, params.translate, params.crop)
+    return Limits(*turn, params.brightness, params.saturation, params.contrast, params.hue)
+
+
+def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
+    """The random change of this copy: the same whatever the order, the other pictures or the number of cores."""
+    return random_change(limits_of(params), flip, np.random.default_rng([params.seed, int(key, 16), copy]))
+
+
+def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place]]:
+    """Where each picture goes, by the SHA-256 of its bytes; `kept` is sorted by key."""
+    flips = kept["category"].isin(params.flip_categories) | ("*" in params.flip_categories)
+    seen = kept["faces"].fillna("[]") if params.blur_faces else pd.Series("[]", index=kept.index)
+    faces = [tuple(tuple(box) for box in json.loads(boxes)) for boxes in seen]
+    places: dict[str, list[Place]] = {}
+    indices = kept.groupby("split").cumcount()
+    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], flips, faces, strict=True):
+        places.setdefault(sha256, []).append(Place(*place))
+    return places
+
+
+def most_pixels(kept: pd.DataFrame) -> int:
+    """Pixels of the largest picture of `kept`."""
+    areas = kept["width"].astype(np.float64) * kept["height"].astype(np.float64)
+    return int(areas.fillna(UNKNOWN_PIXELS).max())
+
+
+def changes_of(place: Place, params: AugmentParams) -> list[Change]:
+    """The changes of the copies made for `place`: training pictures have some, the others none."""
+    copies = range(1, params.copies) if place.split == "train" else ()
+    return [change_of(place.key, copy, place.flip, params) for copy in copies]
+
+
+def shrunk_pictures(
+    members: Iterable[tuple[str, bytes]], places: dict[str, list[Place]], max_pixels: int, params: AugmentParams
+) -> Iterator[tuple[list[Place], list[Shrunk]]]:
+    """The places of each picture of `members` that has any, which are taken out of `places`, and the picture for each place.
+
+    Pictures are decoded in a process with limits, once more after `inspect`. Raises InputError when one cannot be.
+    """
+
+    def tasks() -> Iterator[tuple[tuple[str, list[Place]], tuple[bytes, list[Request]]]]:
+        for name, content in members:
+            if here := places.pop(Path(name).stem, []):
+                oversizes = [frozenset(change.oversize for change in changes_of(place, params)) for place in here]
+                requests = [Request(place.faces, needed) for place, needed in zip(here, oversizes, strict=True)]
+                yield (name, here), (content, requests)
+
+    frame = frame_of(params)
+    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.channels)
+    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.channels)))
+    limits = limits_of_inspected(max_pixels)
+    with closing(guarded_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
+        for (name, here), pictures in results:
+            if isinstance(pictures, Lost):
+                told = f"inspect has decoded it, but now it cannot be decoded ({pictures.reason})"
+                raise InputError(f"data/raw: {name}: {told}; run inspect again")
+            yield here, pictures
+
+
+def copies_of(picture: Shrunk, place: Place, params: AugmentParams) -> list[NDArray[np.uint8]]:
+    """The changed copies of `picture` for `place`, each (H, W, C)."""
+    changes = changes_of(place, params)
+    if not changes:
+        return []
+    from pipeline.stages.augment.changes import changed_copies  # with torchvision, which takes seconds to import
+
+    return [pixels_of(copy, params.channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
+
+
+def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: AugmentParams) -> None:
+    """Put `picture` into the reference set of its split and, from train, with its changed copies into the training set."""
+    files[f"reference_{place.split}"].write(place.index, picture.framed[None])
+    if place.split == "train":
+        pictures = [picture.framed, *copies_of(picture, place, params)]
+        files["train"].write(place.index * params.copies, np.stack(pictures))
+
+
+def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
+    """Labels of each of arrays.SPLITS; `kept` is sorted by key."""
+    splits = ("train", "validation", "test")
+    reference = {split: kept.loc[kept["split"] == split, "label"].to_numpy(np.int64) for split in splits}
+    return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
+
+
+def values_of(extra: str | None, name: str) -> set[str]:
+    """What a manifest's row says in its column `name`: the entries of a list, or the parts of a text between semicolons."""
+    value = json.loads(extra).get(name) if isinstance(extra, str) else None
+    parts = value if isinstance(value, list) else [] if value is None else str(value).split(";")
+    return {str(part).strip() for part in parts} - {""}
+
+
+def attributes_of(training: pd.DataFrame, names: list[str]) -> tuple[dict[str, list[str]], NDArray[np.uint8]]:
+    """The values of each attribute among the `training` pictures, and one where a picture has a value, (N, A) in that order.
+
+    Raises ParamsError when no picture has an attribute, or one has more values than an attribute can.
+    """
+    said = {name: [values_of(extra, name) for extra in training["extra"]] for name in names}
+    values = {name: sorted(set().union(*rows)) for name, rows in said.items()}
+    for name, known in values.items():
+        if not 0 < len(known) <= MAX_VALUES:
+            raise ParamsError(f"augment.attributes: {name} has {len(known)} values in training, not 1 to {MAX_VALUES}")
+    flags = [[value in row for row in said[name]] for name in names for value in values[name]]
+    return values, np.array(flags, dtype=np.uint8).reshape(-1, len(training)).T
+
+
+def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int) -> Image.Image:
+    """Some training pictures of each category, in rows; with copies, each row is a picture and what was made of it."""
+    columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
+    step, rows = (copies, PREVIEW_ROWS) if copies > 1 else (columns, 1)
+    starts = [start for label in np.unique(labels) for start in np.flatnonzero(labels == label)[: step * rows : step]]
+    cells = np.full((len(starts), columns, *images.shape[1:]), 255, dtype=np.uint8)
+    for row, start in enumerate(starts):
+        alike = np.flatnonzero(labels[start:] == labels[start])[:columns] + start
+        cells[row, : len(alike)] = images[alike]
+    sheet = contact_sheet(cells.reshape(-1, *images.shape[1:]), columns, gap_px=2)
+    return Image.fromarray(enlarged(sheet, max(1, PREVIEW_SIDE_PX // images.shape[2])).squeeze())
+
+
+def _kept_rows(curated: Path, params: AugmentParams) -> tuple[pd.DataFrame, list[str]]:
+    rows = read_table(curated, CURATED)
+    kept = rows[rows["kept"]].sort_values("key", ignore_index=True)
+    categories = list(kept.drop_duplicates("label").sort_values("label")["category"])
+    unknown = sorted(set(params.flip_categories) - {"*", *categories})
+    if unknown:
+        raise ParamsError(f"augment.flip_categories: no category {unknown[0]!r}; there are {', '.join(categories)}")
+    return kept, categories
+
+
+def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path, track: Tracker) -> None:
+    """Write the folder of arrays, its description and a preview."""
+    kept, categories = _kept_rows(curated, params)
+    profile = {"kept": len(kept), "categories": ", ".join(categories)}
+    track.dataset("curated", sha256_of_file(curated), curated, context="curated", profile=profile)
+    if (params.copies > 1) != (limits_of(params).any or bool(params.flip_categories)):
+        log.warning("augment.copies is %d; only the second copy and those after it are changed at random", params.copies)
+    places = places_of(kept, params)
+    labels = labels_of(kept, params.copies)
+    with whole_folder(train) as folder:
+        shape = (params.height, params.width, params.channels)
+        with ExitStack() as open_files, tqdm(total=len(places), desc="augment", unit=" pictures", mininterval=1.0) as bar:
+            files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
+            for file in files.values():
+                open_files.callback(file.close)
+            members = (member for shard in sorted(shards) for member in read_shard(shard))
+            for here, pictures in shrunk_pictures(members, places, most_pixels(kept), params):
+                bar.update(1)
+                for place, picture in zip(here, pictures, strict=True):
+                    fill(files, picture, place, params)
+        if places:
+            raise InputError(f"data/raw lacks {len(places)} of the curated pictures, the first {min(places)}; run fetch again")
+        preview_of(*read_split(folder, "train"), params.copies).save(folder / "preview.png")
+        counts = {split: len(labels[split]) for split in SPLITS}
+        hashes = {split: split_sha256(folder, split) for split in SPLITS}
+        values, flags = attributes_of(kept[kept["split"] == "train"], params.attributes)
+        if values:
+            write_attributes(folder, flags.repeat(params.copies, axis=0))
+        write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes, values))
+        write_sums(folder)
+    for split, count in counts.items():
+        log.info("%s: %d pictures", split, count)
+    track.metrics({"categories": len(categories), **{f"pictures_{split}": count for split, count in counts.items()}})
+    track.picture(train / "preview.png", "training pictures")

@@ -1,0 +1,109 @@
+"""List the pictures of the sources in a manifest."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline.errors import SourceError
+from pipeline.params import CollectParams
+from pipeline.sources import Listed, datasets, folder
+from pipeline.sources.forgotten import Forgotten, read_forgotten
+from pipeline.sources.pages.found import distinct
+from pipeline.storage.files import sha256_of_file
+from pipeline.storage.reasons import most_frequent, rows_missing
+from pipeline.storage.tables import MANIFEST, write_table
+from pipeline.tracking.tracker import Tracker
+from pipeline.web.values import storable
+
+log = logging.getLogger(__name__)
+
+
+def key_of(url: str) -> str:
+    """The first 16 hex digits of the SHA-256 of `url`."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def manifest_of(pictures: Iterable[Listed], forgotten: Forgotten) -> pd.DataFrame:
+    """A row of tables.MANIFEST for each picture, in their order; one found at several places is one row.
+
+    A forgotten picture has no row: its address must not be kept either.
+    """
+    kept = (picture for picture in map(_storable, pictures) if not forgotten.has_url(picture.url))
+    rows = [vars(picture) | {"key": key_of(picture.url)} for picture in distinct(kept, lambda url: url)]
+    return pd.DataFrame(rows, columns=MANIFEST.names, dtype=object)
+
+
+def _storable(picture: Listed) -> Listed:
+    told = vars(picture).items()
+    odd: dict[str, Any] = {name: storable(value) for name, value in told if isinstance(value, str) and not value.isascii()}
+    return replace(picture, **odd) if odd else picture
+
+
+def _pictures(source: str, params: CollectParams, downloads: Path, scratch: Path) -> Iterable[Listed]:
+    match source:
+        case "folder":
+            return folder.list_pictures(Path(params.folder.path), params.folder.licence)
+        case "manifest":
+            from pipeline.sources import manifest
+
+            return manifest.list_pictures(Path(params.manifest.path), params.manifest.columns)
+        case "crawl":
+            from pipeline.sources import crawl
+
+            return crawl.crawl(params.crawl, params.web, scratch)
+        case _:
+            given = params.fashion_mnist.path
+            files = datasets.fashion_mnist_folder(downloads, Path(given) if given else None)
+            return datasets.list_pictures(files, params.fashion_mnist.limit)
+
+
+def listed(params: CollectParams, downloads: Path, scratch: Path) -> Iterator[Listed]:
+    """The pictures of every source, one source after the other."""
+    for source in params.source:
+        yield from _pictures(source, params, downloads, scratch)
+
+
+def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
+    """Why there is nothing to fetch, in one line."""
+    places = {
+        "folder": params.folder.path,
+        "manifest": params.manifest.path,
+        "fashion-mnist": "fashion-mnist",
+        "crawl": "crawl",
+    }
+    where = ", ".join(places[source] for source in params.source)
+    if rows.empty:
+        return f"collect.source: {where}: no rows; the lists are empty, or every picture in them is in forgotten.csv"
+    return f"collect.source: {where}: none of {len(rows)} rows can be fetched; {'; '.join(rows_missing(rows))}"
+
+
+def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
+    """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
+    pictures = listed(params, manifest.parent / "sources", scratch)
+    shown = tqdm(pictures, desc="collect", unit=" pictures", mininterval=1.0)
+    rows = manifest_of(shown, read_forgotten(forgotten))
+    if not rows["status"].eq("listed").any():
+        raise SourceError(_nothing_listed(params, rows))
+    write_table(manifest, rows, MANIFEST)
+    counts = {
+        "pictures": len(rows),
+        "categories": rows["category"].nunique(),
+        "without_category": int(rows["category"].isna().sum()),
+        "refused": int((rows["status"] == "refused").sum()),
+        "failed": int((rows["status"] == "failed").sum()),
+    }
+    log.info("%(pictures)d pictures in %(categories)d categories, %(without_category)d without one", counts)
+    for line in most_frequent((rows["split"].fillna("") + " " + rows["category"]).value_counts(sort=False).to_dict()):
+        log.info("%s", line.strip())
+    for line in most_frequent(rows.loc[rows["category"].isna(), "site_category"].value_counts().to_dict()):
+        log.info("no category for the word %s", line)
+    for line in rows_missing(rows):
+        log.info("%s", line)
+    track.metrics(counts)
+    track.dataset("manifest", sha256_of_file(manifest), manifest, context="collected", profile=counts)

@@ -1,0 +1,116 @@
+"""reports/curation.html: what people should look at before they trust the rules: every group, and the close calls.
+
+A click on a picture adds a line for overrides.csv, which they copy.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from pipeline.pages.pictures import data_uri
+from pipeline.pages.story import crossing
+
+TEMPLATES = Path(__file__).parent / "templates"
+TILE_SIDE_PX = 96
+CLOSE_CALLS = 24  # shown of each limit
+MAX_PICTURES = 3000  # on the page; the groups least alike come first, the rest is counted
+LINKS = {"bytes": "same file", "phash": "look-alike", "mirror": "mirrored", "turned": "turned", "edited": "edited"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture and what became of it."""
+
+    sha256: str
+    kept: bool
+    reason: str  # why it was dropped; empty where it was kept
+    caption: str
+    category: str
+    order: float  # the larger, the sooner it should be looked at
+
+
+@dataclass(frozen=True)
+class ShownGroup:
+    """Near-duplicates, the one that stands for them first."""
+
+    key: str
+    members: list[Shown]
+
+    @property
+    def order(self) -> float:
+        """How unlike the member least like its representative is."""
+        return max(member.order for member in self.members)
+
+    @property
+    def category(self) -> str:
+        """Of the representative."""
+        return self.members[0].category
+
+
+def close_calls(rows: pd.DataFrame, reason: str, values: pd.Series, limit: float) -> list[Shown]:
+    """Pictures of `rows` dropped for `reason`, those first whose `values` are nearest to `limit`."""
+    dropped = rows[rows["reason"] == reason].assign(value=values)
+    dropped["distance"] = (dropped["value"] - limit).abs()
+    nearest = dropped.sort_values(["distance", "key"]).head(CLOSE_CALLS).to_dict("records")
+    return [
+        Shown(
+            row["sha256"], False, reason, f"{reason}: {row['value']:.4g}, limit {limit:.4g}", row["category"], -row["distance"]
+        )
+        for row in nearest
+    ]
+
+
+def _member(row: dict[Hashable, Any]) -> Shown:
+    how = "stands for the group" if row["representative"] else f"{LINKS[row['link']]}, {row['difference']:.2f} apart"
+    reason = row["reason"] if isinstance(row["reason"], str) else ""
+    became = f"; {reason}" if reason not in ("", "duplicate") else ""
+    order = 0.0 if row["representative"] else float(row["difference"])
+    return Shown(row["sha256"], bool(row["kept"]), reason, how + became, row["category"] or "", order)
+
+
+def groups(rows: pd.DataFrame) -> list[ShownGroup]:
+    """Every group of more than one picture that can be shown, that with the least likely member first."""
+    together = rows[rows["decoded"].eq(True) & rows["group"].notna() & rows.duplicated("group", keep=False)]
+    ordered = together.sort_values(["representative", "difference", "key"], ascending=[False, True, True])
+    shown = [
+        ShownGroup(str(key), [_member(row) for row in members.to_dict("records")]) for key, members in ordered.groupby("group")
+    ]
+    return sorted(shown, key=lambda group: (-group.order, group.key))
+
+
+def within_budget(found: list[ShownGroup], budget: int) -> list[ShownGroup]:
+    """The first of `found` that have at most `budget` pictures together."""
+    total = np.cumsum([len(group.members) for group in found])
+    return found[: int(np.searchsorted(total, budget, side="right"))]
+
+
+def wanted(found: list[ShownGroup], calls: list[Shown]) -> set[str]:
+    """SHA-256 of the pictures to be shown."""
+    return {member.sha256 for group in found for member in group.members} | {call.sha256 for call in calls}
+
+
+def page_of(
+    rows: pd.DataFrame, found: list[ShownGroup], hidden: int, calls: list[Shown], tiles: Mapping[str, NDArray[np.uint8]]
+) -> str:
+    """The page, one file that needs nothing else; `hidden` groups of `rows` are not among those `found`."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("decisions.html.j2").render(
+        groups=[group for group in found if all(member.sha256 in tiles for member in group.members)],
+        hidden=hidden,
+        calls=[call for call in calls if call.sha256 in tiles],
+        uris={sha256: data_uri(tile, lossless=False) for sha256, tile in sorted(tiles.items())},
+        pictures=len(rows),
+        kept=int(rows["kept"].sum()),
+        reasons=rows["reason"].value_counts().sort_index().to_dict(),
+        crossing=crossing(rows),
+        categories=sorted(rows["category"].dropna().unique()),
+        side_px=TILE_SIDE_PX,
+    )

@@ -1,0 +1,264 @@
+"""Keep or drop every picture, with a reason, and split by families of look-alikes."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import InputError
+from pipeline.pages.tiles import shown_pixels, tiles_of
+from pipeline.params import CurateParams, Quantile
+from pipeline.stages.curate import decisions_page as decisions
+from pipeline.stages.curate.relevance import relevance_of
+from pipeline.storage.files import write_text
+from pipeline.storage.overrides import read_overrides
+from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, RAW, read_table, read_tables, write_table
+from pipeline.tracking.tracker import Tracker
+
+PICTURE = ["key", "decoded", "width", "height"]
+# Reason, column and parameter of each measure, in the order of precedence: what a picture shows, from coarse to fine.
+LIMITS = (
+    ("too small", "side", "min_side_px"),
+    ("odd size", "size_ratio", "max_size_ratio"),
+    ("aspect", "aspect", "max_aspect"),
+    ("dark", "brightness", "min_brightness"),
+    ("underexposed", "highlight", "min_highlight"),
+    ("bright", "brightness", "max_brightness"),
+    ("washed out", "shadow", "max_shadow"),
+    ("flat", "contrast", "min_contrast"),
+    ("low information", "entropy_bits", "min_entropy_bits"),
+    ("few levels", "levels", "min_levels"),
+    ("grey", "colourfulness", "min_colourfulness"),
+    ("garment too small", "background", "max_background"),
+    ("cut off", "cut_off", "max_cut_off"),
+    ("more than one", "second", "max_second"),
+    ("blurry", "sharpness", "min_sharpness"),
+    ("text over it", "text", "max_text"),
+    ("face", "face", "max_face"),
+    ("not clothing", "clothing", "min_clothing"),
+    ("irrelevant", "irrelevance", "max_irrelevance"),
+    ("wrong category", "misplacement", "max_misplacement"),
+)
+RELATIVE = {"side", "aspect", "size_ratio", "irrelevance", "misplacement"}  # computed here, beside the other pictures
+MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - RELATIVE), "faces"]
+BY_HAND = "by hand"
+UNTRAINED = "category not in training"
+SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
+LEAST_PICTURES = {"train": 2, "test": 2}  # with which reference can measure anything
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a measure may be at the least, or at the most."""
+
+    reason: str  # for dropping a picture beyond it
+    values: pd.Series
+    limit: float
+    upper: bool
+
+    @property
+    def beyond(self) -> pd.Series:
+        """Which pictures are beyond it; none that was not measured."""
+        return self.values > self.limit if self.upper else self.values < self.limit
+
+
+def size_ratios(pictures: pd.DataFrame) -> pd.Series:
+    """How many times larger or smaller each of `pictures` is than the median one, by the root of its area: 1 or more."""
+    sizes = (pictures["width"].astype(np.float64) * pictures["height"].astype(np.float64)).pow(0.5)
+    ratios = sizes / sizes.median()
+    return ratios.where(ratios >= 1, 1 / ratios)
+
+
+def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
+    """The measured limits in their order; a quantile is taken of all `pictures` that could be decoded."""
+    short, long = pictures[["width", "height"]].min(axis=1), pictures[["width", "height"]].max(axis=1)
+    measured = pictures.assign(side=short, aspect=long / short, size_ratio=size_ratios(pictures))
+    limits = []
+    for reason, column, name in LIMITS:
+        limit, upper = getattr(params, name), name.startswith("max_")
+        if limit is None:
+            continue
+        values = measured[column].astype(np.float64)
+        if isinstance(limit, Quantile):
+            limit = float(values.quantile(limit.quantile))
+        # Measures are stored in 32 bits, so the limit is compared as one.
+        limits.append(Limit(reason, values.astype(np.float32), float(np.float32(limit)), upper))
+    return limits
+
+
+def faults(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
+    """Which of `pictures` has each fault of its own, in the order of precedence: the first one is the reason for dropping it.
+
+    First what stops a picture from being looked at, then what it shows.
+    """
+    return {
+        "fetch failed": pictures["status"] == "failed",
+        "fetch refused": pictures["status"] == "refused",
+        "undecodable": pictures["decoded"].ne(True),
+        "no category": pictures["category"].isna(),
+        BY_HAND: pictures["decision"].eq("drop"),
+    } | {limit.reason: limit.beyond & pictures["decision"].ne("keep") for limit in limits_of(pictures, params)}
+
+
+def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
+    """Why each of `pictures` is dropped, one reason each, None where it is kept.
+
+    After its own faults: a duplicate of a better picture (a group keeps its representative, or its closest member without a
+    fault, unless people keep more), and then a category with too few left.
+    """
+    found = faults(pictures, params)
+    reasons = pd.Series(np.select(list(found.values()), list(found), ""), index=pictures.index, dtype=object)
+    sound = pictures.assign(wanted=pictures["decision"].eq("keep"))[reasons == ""]
+    sound = sound.sort_values(["wanted", "representative", "difference", "key"], ascending=[False, False, True, True])
+    reasons[sound.index[sound.duplicated("group") & ~sound["wanted"]]] = "duplicate"
+    counts = pictures.loc[reasons == "", "category"].value_counts()
+    small = pictures["category"].isin(counts.index[counts < params.min_per_category])
+    reasons[(reasons == "") & small] = "category too small"
+    return reasons.replace("", None)
+
+
+def decided(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+    """`pictures` with the column `decision`, and the categories that people gave them; for those of `overrides` there are."""
+    decisions_of = dict(zip(overrides["sha256"], overrides["decision"], strict=True))
+    renamed = overrides[overrides["decision"] == "category"]
+    category_of = dict(zip(renamed["sha256"], renamed["category"], strict=True))
+    rows = list(zip(pictures["sha256"], pictures["category"], strict=True))
+    return pictures.assign(
+        decision=pd.Series([decisions_of.get(sha256) for sha256, _ in rows], index=pictures.index, dtype=object),
+        category=pd.Series([category_of.get(sha256, own) for sha256, own in rows], index=pictures.index, dtype=object),
+    )
+
+
+def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
+    """`pictures` with their distances to the categories instead of their features."""
+    measured = pictures["features"].notna().to_numpy()
+    labels = pictures["category"].astype("category").cat.codes.to_numpy(np.int64)
+    features = np.frombuffer(b"".join(pictures.loc[measured, "features"]), "<f2").reshape(measured.sum(), -1)
+    found = relevance_of(features, labels[measured].astype(np.int64))
+    columns = {"irrelevance": found.irrelevance, "misplacement": found.misplacement}
+    series = {name: pd.Series(values, index=pictures.index[measured]) for name, values in columns.items()}
+    return pictures.drop(columns="features").assign(
+        irrelevance=series["irrelevance"].reindex(pictures.index), misplacement=series["misplacement"].reindex(pictures.index)
+    )
+
+
+def _share_of(family: str, seed: int) -> float:
+    """Where `family` stands in [0, 1), evenly spread and the same on every machine."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{family}".encode()).digest()[:6]) / 2**48
+
+
+def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
+    """Split of each picture of `kept`, all of a family in one: the source's own, or by hash of the family.
+
+    What an earlier run had in a split stays there. A family of several splits goes to test, or else to validation: its pictures
+    may come from both parts of the source. It may have several, of one group where people keep more, or of more groups.
+    Where the source has a training split but no validation or no test split, that share is taken from training.
+    """
+    shares = kept["family"].map(lambda family: _share_of(family, params.seed))
+    drawn = [shares < params.test_share, shares < params.test_share + params.validation_share]
+    hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
+    rank_of = {split: rank for rank, split in enumerate(SPLITS)}
+    told = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
+    ranks = told.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["family"]).transform("min")
+    own = ranks.map(dict(enumerate(SPLITS)))
+    unlisted = {"test", "validation"} - set(kept["split"])
+    lent = own.eq("train") & kept["earlier_split"].isna() & hashed.isin(unlisted)
+    return hashed.where(own.isna() | lent, own)
+
+
+def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
+    """A row of tables.CURATED for each of `pictures`, with the columns of tables.RAW, MEASURES and tables.DUPLICATES.
+
+    A category without a training picture is dropped, unless there is no training picture at all.
+    """
+    reasons = with_reasons(pictures, params)
+    splits = splits_of(pictures[reasons.isna()], params).reindex(pictures.index)
+    trained = set(pictures.loc[splits.eq("train"), "category"])
+    if trained:
+        reasons[reasons.isna() & ~pictures["category"].isin(trained)] = UNTRAINED
+    kept = reasons.isna()
+    categories = sorted(pictures.loc[kept, "category"].unique())
+    labels = pictures["category"].map({category: label for label, category in enumerate(categories)})
+    return pictures.assign(
+        label=labels.where(kept, -1).astype(np.int16),
+        kept=kept,
+        reason=reasons,
+        split=splits.where(kept, None),
+    )
+
+
+def check_splits(rows: pd.DataFrame) -> None:
+    """Raise InputError when `rows`, of tables.CURATED, leave nothing to train on; warn where few are left to measure by."""
+    kept = rows[rows["kept"]]
+    if kept.empty:
+        told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
+        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
+    counts = kept["split"].value_counts()
+    told = ", ".join(f"{split} {count}" for split, count in counts.items())
+    if "train" not in counts:
+        keys = "curate.split, curate.test_share or curate.validation_share"
+        raise InputError(f"curate: no picture is in the training split ({told}); change {keys}, or add pictures")
+    for split, least in LEAST_PICTURES.items():
+        if counts.get(split, 0) < least:
+            log.warning(
+                "split %s has %d pictures, reference needs %d; raise curate.test_share", split, counts.get(split, 0), least
+            )
+
+
+def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
+    calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
+    groups = decisions.groups(rows)
+    shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
+    pixels = shown_pixels(rows, decisions.wanted(shown, calls))
+    tiles = tiles_of(shards, pixels, decisions.TILE_SIDE_PX)
+    return decisions.page_of(rows, shown, len(groups) - len(shown), calls, tiles)
+
+
+def run(
+    params: CurateParams,
+    *,
+    raw_tables: list[Path],
+    shards: list[Path],
+    inspect_tables: list[Path],
+    duplicates: Path,
+    overrides: Path,
+    curated: Path,
+    page: Path,
+    track: Tracker,
+) -> None:
+    """Write a row for every row of the manifest, sorted by key, and a page for people to look at."""
+    groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
+    by_features = params.max_irrelevance is not None or params.max_misplacement is not None
+    measures = [*MEASURES, "features"] if by_features else MEASURES
+    by_hand = read_overrides(overrides)
+    pictures = (
+        read_tables(raw_tables, RAW)
+        .merge(
+            read_tables(inspect_tables, INSPECT, measures).drop(columns="shard"), on="key", how="left", validate="one_to_one"
+        )
+        .merge(groups, on="key", how="left", validate="one_to_one")
+        .sort_values("key", ignore_index=True)
+        .pipe(decided, by_hand)
+    )
+    pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
+    unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))
+    if unknown:
+        log.warning("%s: %d of its %d pictures are not among those fetched", overrides, unknown, len(by_hand))
+    rows = curated_of(pictures, params)
+    check_splits(rows)
+    write_table(curated, rows, CURATED)
+    write_text(page, _page(rows, limits_of(pictures, params), shards))
+    reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()
+    log.info("%d of %d pictures kept in %d categories", rows["kept"].sum(), len(rows), rows["label"].max() + 1)
+    for name, count in [*reasons.items(), *splits.items()]:
+        log.info("%s: %d", name, count)
+    track.artifact(page)
+    track.metrics({"pictures": len(rows), "kept": rows["kept"].sum(), "categories": rows["label"].max() + 1})
+    track.metrics({f"dropped_{str(name).replace(' ', '_')}": count for name, count in reasons.items()})
+    track.metrics({f"split_{name}": count for name, count in splits.items()})
+    track.metrics({"by_hand": pictures["decision"].notna().sum()})

@@ -1,0 +1,56 @@
+"""Pairs of sketches laid over each other, each once: what an earlier run has found out about a pair is not found out again."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, fits
+
+DIGEST_BYTES = 16
+MAP_BYTES = 24  # 2×3 float32
+# pair: digest of the two sketches and of the guesses, which decide the rest; map: bytes of (2, 3) float32.
+COLUMNS = ["pair", "map", "agreement", "texture"]
+
+
+class Fits:
+    """`registration.fits` of `pixels` (N, 64, 64), with what `before` (columns COLUMNS) knows of them."""
+
+    def __init__(self, pixels: NDArray[np.uint8], before: pd.DataFrame | None = None) -> None:
+        self._sketches = Sketches(pixels)
+        self._digests = [hashlib.blake2b(sketch.tobytes(), digest_size=DIGEST_BYTES).digest() for sketch in pixels]
+        self._before = pd.DataFrame(columns=COLUMNS) if before is None else before
+        self._place = {pair: place for place, pair in enumerate(self._before["pair"])}
+        self._used = np.zeros(len(self._before), dtype=bool)
+        self._made: list[pd.DataFrame] = []
+
+    def of(self, still: Indices, moving: Indices, guesses: Maps) -> Fit:
+        """How well each of P pairs fits, starting from each of its `guesses` (P, G, 2, 3)."""
+        names = [
+            hashlib.blake2b(self._digests[one] + self._digests[other] + guess.tobytes(), digest_size=DIGEST_BYTES).digest()
+            for one, other, guess in zip(still, moving, guesses, strict=True)
+        ]
+        places = np.array([self._place.get(name, -1) for name in names], dtype=np.int64)
+        new = places < 0
+        made = fits(self._sketches, still[new], moving[new], guesses[new])
+        rows = pd.DataFrame({"pair": [name for name, unknown in zip(names, new, strict=True) if unknown]}).assign(
+            map=[one.tobytes() for one in made.maps], agreement=made.agreement, texture=made.texture
+        )
+        self._made.append(rows)
+        known = self._before.iloc[places[~new]]
+        self._used[places[~new]] = True
+        maps = np.empty((len(names), 2, 3), dtype=np.float32)
+        maps[new], maps[~new] = made.maps, np.frombuffer(b"".join(known["map"]), dtype=np.float32).reshape(-1, 2, 3)
+        numbers = []
+        for column, values in (("agreement", made.agreement), ("texture", made.texture)):
+            both = np.empty(len(names), dtype=np.float32)
+            both[new], both[~new] = values, known[column].to_numpy(np.float32)
+            numbers.append(both)
+        return Fit(maps, *numbers)
+
+    def table(self) -> pd.DataFrame:
+        """All that was asked for, as the next run's `before`."""
+        parts = [part for part in (self._before[self._used], *self._made) if len(part)]
+        rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+        return rows.drop_duplicates("pair").sort_values("pair", ignore_index=True)

@@ -1,0 +1,246 @@
+"""Group near-duplicates and choose one of each group."""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from pipeline import imaging as images
+from pipeline.errors import InputError
+from pipeline.imaging.neighbours import Limits, Watch, look_alikes
+from pipeline.imaging.quality import THUMBNAIL_SIDE_PX
+from pipeline.imaging.sketches import SKETCH_SIDE_PX
+from pipeline.params import DedupParams
+from pipeline.stages.dedup import edited_copies as edited
+from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, Fits
+from pipeline.storage.known_pictures import read_known
+from pipeline.storage.memo_tables import remember, remembered, terms_of
+from pipeline.storage.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
+from pipeline.tracking.tracker import Tracker
+
+# Then train and none: a look-alike of a test picture must leave training, not the test.
+SPLIT_RANK = {"test": 0, "validation": 1}
+MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
+PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
+
+FITS = pa.schema(
+    [
+        pa.field("pair", pa.binary(DIGEST_BYTES), nullable=False),
+        pa.field("map", pa.binary(MAP_BYTES), nullable=False),
+        *(pa.field(name, pa.float32(), nullable=False) for name in COLUMNS[2:]),
+    ]
+)
+FITS_FILE = "fits.parquet"
+KNOWN_KEY = "known-"  # then the beginning of its SHA-256: the key of a picture that is not among those fetched
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Memory:
+    """What a run leaves to the next one."""
+
+    fits: pd.DataFrame | None = None  # as fitted.Fits.table gives them
+
+
+def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.DataFrame:
+    """`pictures` in the order in which they may stand for a group.
+
+    Test, then validation split; largest; sharpest; least compressed, as its bytes tell; licence, an unknown one last; key.
+    """
+    licence_rank = {licence: rank for rank, licence in enumerate(preferred_licences)}
+    some_licence = pictures["licence"].notna().map({True: len(licence_rank), False: len(licence_rank) + 1})
+    ranks = pd.DataFrame(
+        {
+            "split": pictures["split"].map(SPLIT_RANK).fillna(len(SPLIT_RANK)),
+            "area": -pictures["width"].fillna(0).astype(np.int64) * pictures["height"].fillna(0).astype(np.int64),
+            "sharpness": -pictures["sharpness"].fillna(0),
+            "size_bytes": -pictures["size_bytes"],
+            "licence": pictures["licence"].map(licence_rank).fillna(some_licence),
+            "key": pictures["key"],
+        }
+    )
+    return pictures.loc[ranks.sort_values(list(ranks.columns)).index].reset_index(drop=True)
+
+
+def likenesses_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
+    """(N,) the same number for pictures that no measure of likeness can tell apart, rising in order of appearance.
+
+    Such pictures share their group, so thousands of blank ones cost no more than one.
+    """
+    hashes = pictures[["phash", "phash_mirrored"]].fillna(0).astype(np.uint64).to_numpy()
+    seen = pictures["sketch"].where(pictures["sketch"].notna(), pictures["thumbnail"])
+    likenesses = [
+        first.tobytes() + pixels if decoded else sha256.encode()
+        for decoded, first, pixels, sha256 in zip(pictures["decoded"], hashes, seen, pictures["sha256"], strict=True)
+    ]
+    return pd.factorize(pd.Series(likenesses, dtype=object))[0]
+
+
+def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
+    """The `representative` of each of `count` items, best first, and `difference` and `link` to it.
+
+    `pairs` are sorted and have the columns PAIRS. The best item takes all that look like it, then the best of those
+    left, and so on. So every member is within the limits of its own representative, never only of a neighbour's, and no two
+    representatives look alike. Of more than `max_group`, the closest stay; the others go on as if they were not alike, and only
+    their family (`families_of`) tells that they are.
+    """
+    first, second, difference, link = (pairs[name].to_numpy() for name in PAIRS)
+    representative = np.arange(count)
+    differences, links, taken = np.zeros(count, dtype=np.float32), np.full(count, "", dtype=object), np.zeros(count, dtype=bool)
+    starts = np.flatnonzero(np.diff(first, prepend=-1))
+    for start, end in pairwise([*starts, len(first)]):
+        if taken[first[start]]:
+            continue
+        free = np.arange(start, end)[~taken[second[start:end]]]
+        closest = free[np.lexsort((second[free], difference[free]))][: max_group - 1]
+        members = second[closest]
+        taken[members] = True
+        representative[members] = first[start]
+        differences[members], links[members] = difference[closest], link[closest]
+    return pd.DataFrame({"representative": representative, "difference": differences, "link": links})
+
+
+def families_of(count: int, pairs: pd.DataFrame) -> NDArray[np.int64]:
+    """The best of all items that each of `count`, best first, is linked to by `pairs`, be it by way of others.
+
+    Chained like this, strangers come together: no reason to drop any, but reason enough to have them all in one split.
+    """
+    links = coo_array((np.ones(len(pairs)), (pairs["first"], pairs["second"])), shape=(count, count))
+    _, part = connected_components(links, directed=False)
+    _, best = np.unique(part, return_index=True)
+    return best[part]
+
+
+def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(column), dtype=np.uint8).reshape(-1, side_px, side_px)
+
+
+def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: Memory) -> pd.DataFrame:
+    """Pairs of `pictures`, which are decoded and come best first, that look alike; sorted, columns PAIRS."""
+    hashes, mirrored_hashes = (pictures[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
+    alike = look_alikes(
+        hashes,
+        mirrored_hashes if params.mirrored else None,
+        _pixels(pictures["thumbnail"], THUMBNAIL_SIDE_PX),
+        Limits(params.max_distance_bits, params.max_thumbnail_difference),
+        watch=watch,
+    )
+    pairs = alike.assign(link=np.where(alike["mirrored"], "mirror", "phash"))[PAIRS]
+    if params.edited is not None:
+        limits = edited.Limits(**params.edited.model_dump(), mirrored=params.mirrored)
+        sketches = _pixels(pictures["sketch"], SKETCH_SIDE_PX)
+        fits = Fits(sketches, memory.fits)
+        found = edited.edited_pairs(sketches, limits, fits, watch)
+        memory.fits = fits.table()
+        found["difference"] = np.sqrt(2 - 2 * found["agreement"])
+        found["link"] = edited.links_of(found["orientation"].to_numpy())
+        pairs = pd.concat([pairs, found[PAIRS]]).drop_duplicates(["first", "second"])
+    return pairs.sort_values(["first", "second"], ignore_index=True)
+
+
+def duplicates_of(
+    pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter, memory: Memory | None = None
+) -> pd.DataFrame:
+    """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES.
+
+    What `memory` holds of earlier runs is used, and replaced by what this one knows.
+    """
+    pictures = best_first(pictures, params.preferred_licences)
+    likeness = likenesses_of(pictures)
+    decoded = pictures["decoded"].to_numpy(dtype=bool)
+    _, leads = np.unique(likeness, return_index=True)  # row of the best picture of each likeness
+    seen = leads[decoded[leads]]
+    pairs = pairs_of(pictures.iloc[seen], params, watch, memory or Memory())
+    pairs["first"], pairs["second"] = likeness[seen[pairs["first"]]], likeness[seen[pairs["second"]]]
+    groups = groups_of(len(leads), pairs, params.max_group).iloc[likeness].reset_index(drop=True)
+    head = pictures.iloc[leads[groups["representative"]]].reset_index(drop=True)
+    family = pictures["key"].to_numpy()[leads[families_of(len(leads), pairs)[likeness]]]
+    same_bytes = pictures["sha256"] == head["sha256"]
+    representative = pictures["key"] == head["key"]
+    size = head.groupby("key")["key"].transform("size")
+    own = [representative & (size == 1), representative, same_bytes, groups["link"] != ""]
+    link = np.select(own, ["alone", "representative", "bytes", groups["link"]], "phash")
+    hashes = [frame["phash"].fillna(0).to_numpy(dtype=np.uint64) for frame in (pictures, head)]
+    distance_bits = pd.Series(np.bitwise_count(hashes[0] ^ hashes[1]).astype(np.int16))
+    return pd.DataFrame(
+        {
+            "key": pictures["key"],
+            "sha256": pictures["sha256"],
+            "group": head["key"],
+            "family": family,
+            "representative": representative,
+            "link": link,
+            "distance_bits": distance_bits.astype(object).where(~representative, None),
+            "difference": groups["difference"].astype(object).where(~representative, None),
+        }
+    )
+
+
+def with_known(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """`pictures`, and below them those of `known`, of tables.KNOWN, that are not among them, with keys of their own."""
+    absent = known[~known["sha256"].isin(pictures["sha256"])]
+    keys = KNOWN_KEY + absent["sha256"].str[:16]
+    return pd.concat([pictures, absent.assign(key=keys, decoded=True)], ignore_index=True) if len(absent) else pictures
+
+
+def earlier_splits(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
+    """For each of `rows`, of tables.DUPLICATES, the split in which `known` has a picture of its family; test before others."""
+    splits = rows["sha256"].map(dict(zip(known["sha256"], known["split"], strict=True)))
+    ranks = splits.map(SPLIT_RANK).fillna(len(SPLIT_RANK)).where(splits.notna())
+    names = dict(enumerate([*SPLIT_RANK, "train"]))
+    return ranks.groupby(rows["family"]).transform("min").map(names).astype(object).replace(np.nan, None)
+
+
+def run(
+    params: DedupParams,
+    *,
+    raw_tables: list[Path],
+    inspect_tables: list[Path],
+    known: Path,
+    duplicates: Path,
+    scratch: Path,
+    track: Tracker,
+) -> None:
+    """Write a row for every picture that was fetched, sorted by key; pictures in the folder `known` are compared, too.
+
+    `scratch` remembers what was found out about pairs of pictures, so that the next run compares only new ones.
+    """
+    raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
+    pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
+    if pictures.empty:
+        raise InputError("data/raw: not one picture was fetched; the column reason of its tables says why")
+    earlier = read_known(known)
+    if params.edited is not None and earlier["sketch"].isna().any():
+        raise InputError(
+            f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
+        )
+    watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
+    terms = terms_of("", [Path(images.__file__).parent], ("numpy", "scipy"))
+    memory = Memory(remembered(scratch / FITS_FILE, terms, FITS))
+    rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
+    if memory.fits is not None and params.edited is not None:
+        remember(scratch / FITS_FILE, terms, memory.fits, FITS)
+    rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
+    rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
+    write_table(duplicates, rows.sort_values("key"), DUPLICATES)
+    sizes, families = rows["group"].value_counts(), rows["family"].value_counts()
+    links = rows["link"].value_counts()
+    log.info("%d pictures, %d groups of more than one, the largest of %d", len(rows), (sizes > 1).sum(), sizes.max())
+    log.info("linked: %s", ", ".join(f"{link} {count}" for link, count in links.items()))
+    if (sizes >= params.max_group).any():
+        log.warning("groups as large as dedup.max_group: are the limits too wide?")
+    if families.max() > params.max_group:
+        log.warning("%d pictures are linked by way of others and go to one split: are the limits too wide?", families.max())
+    track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max(), "known": len(earlier)})
+    track.metrics({"largest_family": families.max()})
+    track.metrics({f"link_{link}": count for link, count in links.items()})

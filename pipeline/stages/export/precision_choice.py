@@ -1,0 +1,46 @@
+"""Which precision is good enough, and which one everybody opens."""
+
+import hashlib
+from collections.abc import Mapping
+
+from pipeline.inference.onnx_generator import Variant, variant_name
+from pipeline.params import ExportParams
+from pipeline.stages.export.parity import FD_DIGITS, Parity, rounded_up
+
+EXACT = "fp32"
+
+
+def within_limits(parity: Parity, exact: Parity, params: ExportParams) -> bool:
+    """Whether a precision's pictures are as good as those of the `exact` one, as far as `params` ask."""
+    change = abs(parity.fd_classifier - exact.fd_classifier)
+    return parity.mean_difference <= params.max_mean_difference and change <= params.max_fd_change  # not for "not a number"
+
+
+def chosen_precision(parities: Mapping[str, Parity], params: ExportParams) -> str:
+    """The first of `params.precisions` within the limits; fp32 always is.
+
+    No clock decides: a busy machine must not export another model than an idle one.
+    """
+    exact = parities[EXACT]
+    return next(name for name in params.precisions if name == EXACT or within_limits(parities[name], exact, params))
+
+
+def variants_of(
+    models: Mapping[str, bytes], parities: Mapping[str, Parity], chosen: str, params: ExportParams
+) -> list[Variant]:
+    """What the card says of each precision, in the order of `params.precisions`."""
+    exact = parities[EXACT]
+    return [
+        Variant(
+            precision=name,
+            file=variant_name(name, chosen),
+            bytes=len(models[name]),
+            sha256=hashlib.sha256(models[name]).hexdigest(),
+            max_difference=rounded_up(parities[name].max_difference),
+            mean_difference=rounded_up(parities[name].mean_difference),
+            fd_classifier=parities[name].fd_classifier,
+            fd_change=round(parities[name].fd_classifier - exact.fd_classifier, FD_DIGITS),
+            within_limits=name == EXACT or within_limits(parities[name], exact, params),
+        )
+        for name in params.precisions
+    ]

@@ -1,0 +1,136 @@
+"""Bring the bytes of one shard's pictures."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline.errors import InputError, NotFetchedError
+from pipeline.imaging.kinds import picture_extension
+from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
+from pipeline.params import FetchParams
+from pipeline.sources import Outcome, datasets, folder
+from pipeline.sources.forgotten import Forgotten, read_forgotten
+from pipeline.stages.fetch.content_store import Contents
+from pipeline.storage.reasons import rows_missing
+from pipeline.storage.shards import write_shard
+from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
+from pipeline.tracking.tracker import Tracker
+from pipeline.web.scratch import Bodies, told_when_full
+
+WEB_SCHEMES = ("http", "https")
+UNKNOWN = "bin"  # extension of bytes that do not begin like a picture
+FORGOTTEN = Outcome("refused", "forgotten on request")
+OUTCOME = [field.name for field in dataclasses.fields(Outcome)]
+
+Row = dict[Any, Any]  # of tables.MANIFEST, empty fields as None
+Reader = Callable[[Row], bytes]
+
+log = logging.getLogger(__name__)
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Number of the shard that holds the row `key`."""
+    return int(key, 16) % shards
+
+
+def unasked(row: Row, params: FetchParams, forgotten: Forgotten) -> Outcome | None:
+    """How `row` ends before anybody is asked for its picture, or none."""
+    if row["status"] != "listed":
+        return Outcome(row["status"], row["reason"])
+    if forgotten.has_url(row["url"]):
+        return FORGOTTEN
+    if params.licences is not None and row["licence"] not in params.licences:
+        return Outcome("refused", f"licence {row['licence'] or 'unknown'} is not among those allowed")
+    return None
+
+
+def _reader(scheme: str, params: FetchParams, downloads: Path) -> Reader | None:
+    match scheme:
+        case folder.SCHEME:
+            return lambda row: folder.read_picture(row["url"], row["page"], params.max_bytes)
+        case datasets.SCHEME:
+            pictures = datasets.FashionMnist(datasets.fashion_mnist_folder(downloads))
+            return lambda row: pictures.png_of(row["url"])
+        case _:
+            return None
+
+
+def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents: Contents) -> Outcome:
+    """How reading `row` from this machine ends; its bytes, when they came, are put into `contents`."""
+    if reader is None:
+        return Outcome("refused", "no source reads such a url")
+    try:
+        content = reader(row)
+    except NotFetchedError as error:
+        return Outcome(error.status, error.reason)
+    if not content:
+        return Outcome("failed", "empty")
+    extension = picture_extension(content) or UNKNOWN
+    if strip_metadata and extension != UNKNOWN:
+        try:
+            content = without_metadata(content, extension)
+        except MetadataError as error:
+            return Outcome("refused", f"its metadata cannot be taken out: {error}")
+    return Outcome("ok", None, contents.put(content), extension, len(content))
+
+
+def _visited(rows: list[Row], params: FetchParams, scratch: Path, shard: str, progress: Callable[[int], object]) -> Mapping:
+    """How fetching `rows` from the web ends, by key; their bytes are in the scratch folder."""
+    if not rows:
+        return {}
+    from pipeline.stages.fetch import web_fetcher as fetcher  # with an HTTP client, which other sources do not need
+
+    terms = fetcher.Terms(params.web, params.max_bytes, params.strip_metadata, params.refresh)
+    wanted = [fetcher.Wanted(row["key"], row["url"]) for row in rows]
+    return fetcher.fetch(wanted, terms, scratch, shard, progress=progress)
+
+
+def _members(outcomes: Mapping[str, Outcome], contents: Contents, bodies: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every picture that came, sorted by name."""
+    kept = {outcome.sha256: outcome.extension for outcome in outcomes.values() if outcome.sha256 is not None}
+    fetched = Bodies(bodies) if any(sha256 not in contents for sha256 in kept) else None
+    for sha256, extension in sorted(kept.items()):
+        yield f"{sha256}.{extension}", fetched.get(sha256) if fetched and sha256 not in contents else contents.get(sha256)
+
+
+def run(
+    params: FetchParams, *, manifest: Path, forgotten: Path, shard: Path, table: Path, scratch: Path, track: Tracker
+) -> None:
+    """Write the shard's tar, and the table beside it. `scratch` keeps what the web gave, for this run and later ones."""
+    number = int(shard.stem)
+    if number >= params.shards:
+        raise InputError(f"{shard}: fetch.shards is {params.shards}, so there is no shard {number}")
+    frame = read_rows(manifest, MANIFEST, lambda rows: [shard_of(key, params.shards) == number for key in rows["key"]])
+    gone = read_forgotten(forgotten)
+    rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    outcomes = {row["key"]: outcome for row in rows if (outcome := unasked(row, params, gone)) is not None}
+    left = [row for row in rows if row["key"] not in outcomes]
+    schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
+    shown = tqdm(total=len(rows), initial=len(outcomes), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
+    with told_when_full(shard.parent), shown, Contents(shard.parent) as contents:
+        visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
+        outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
+        readers = {
+            scheme: _reader(scheme, params, manifest.parent / "sources")
+            for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})
+        }
+        for row in left:
+            if row["key"] not in outcomes:
+                outcomes[row["key"]] = read_outcome(row, readers[schemes[row["key"]]], params.strip_metadata, contents)
+                shown.update(1)
+        outcomes = {key: FORGOTTEN if gone.has_content(outcome.sha256) else outcome for key, outcome in outcomes.items()}
+        write_shard(shard, _members(outcomes, contents, scratch / "bodies"))
+    columns = pd.DataFrame([vars(outcomes[row["key"]]) for row in rows], columns=OUTCOME, dtype=object)
+    fetched = pd.concat([frame.drop(columns=["status", "reason"]), columns], axis=1)
+    write_table(table, fetched, RAW)
+    distinct = fetched["sha256"].nunique()
+    log.info("%d rows, %d distinct pictures, %d bytes", len(fetched), distinct, fetched["size_bytes"].fillna(0).sum())
+    for line in rows_missing(fetched):
+        log.info("%s", line)
+    counts = {f"status_{status}": count for status, count in fetched["status"].value_counts().items()}
+    track.metrics({"rows": len(fetched), "distinct": distinct, **counts})

@@ -1,0 +1,153 @@
+"""Decode and measure one shard's pictures."""
+
+import itertools
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline import imaging as images
+from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
+from pipeline.imaging.decoding import UndecodableError, decoded
+from pipeline.imaging.hashing import phash_pixels, phashes
+from pipeline.imaging.quality import quality_of, seen_at, thumbnail
+from pipeline.imaging.sandbox import Limits, Lost, guarded_by_key
+from pipeline.imaging.sketches import sketch
+from pipeline.params import InspectParams
+from pipeline.storage.memo_tables import remember, remembered, terms_of
+from pipeline.storage.reasons import reason_lines
+from pipeline.storage.shards import read_shard
+from pipeline.storage.tables import INSPECT, RAW, read_table, write_table
+from pipeline.tracking.tracker import Tracker
+
+BATCH = 1024
+MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # of a picture, whatever row of the manifest it is
+
+log = logging.getLogger(__name__)
+
+
+def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
+    """What one picture tells, hashes not yet made: the columns of tables.INSPECT and the pixels each hash looks at."""
+    try:
+        picture = decoded(content, params.max_pixels)
+    except UndecodableError as error:
+        return {"decoded": False, "reason": str(error)}
+    grey = picture.image.convert("L")
+    seen_by_phash = phash_pixels(grey)
+    return {
+        "decoded": True,
+        "format": picture.format,
+        "mode": picture.mode,
+        "profile": picture.profile,
+        "width": picture.image.width,
+        "height": picture.image.height,
+        **vars(quality_of(picture.image, grey, params.background_tolerance)),
+        "phash": seen_by_phash,
+        "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
+        "thumbnail": thumbnail(grey).tobytes(),
+        "sketch": sketch(grey).tobytes() if params.sketch else None,
+        **_detected(picture.image, grey, params.detect),
+    }
+
+
+def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) -> dict[str, object]:
+    """What the detectors named find; `seen` is for the network, which has no room in a process with limits."""
+    found: dict[str, object] = {}
+    if "text" in detect:
+        from pipeline.stages.inspect.text_letters import lettering  # OpenCV is not imported where nothing is looked for
+
+        found["text"] = lettering(grey)
+    if "faces" in detect:
+        from pipeline.imaging.faces import face_share, faces_of
+
+        boxes = faces_of(grey)
+        found |= {"face": face_share(boxes), "faces": json.dumps([[round(side, 4) for side in box] for box in boxes])}
+    if "clothing" in detect:
+        found["seen"] = seen_at(image)
+    return found
+
+
+def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """`rows` with what the network says of what it has `seen`."""
+    from pipeline.stages.inspect.clothing import Recogniser  # with torch
+
+    recogniser = Recogniser()
+    for row in rows:
+        if "seen" in row:
+            clothing, features = recogniser(row.pop("seen"))  # type: ignore[arg-type]
+            row |= {"clothing": clothing, "features": features.astype("<f2").tobytes()}
+        yield row
+
+
+def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """`rows`, of `inspected`, with hashes in the place of what they look at."""
+    whole = [row for row in rows if row["decoded"]]
+    for column in ("phash", "phash_mirrored"):
+        if whole:
+            for row, value in zip(whole, phashes(np.stack([row[column] for row in whole])), strict=True):  # type: ignore[misc]
+                row[column] = value
+    return rows
+
+
+def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+    """As `inspected`, each in a process that may die over it without taking the others along."""
+    limits = Limits(params.max_memory_bytes, params.timeout_s)
+    with closing(guarded_by_key(partial(inspected, params=params), members, limits, processes=1)) as results:
+        for name, result in results:
+            measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
+            yield {"sha256": Path(name).stem} | measured
+
+
+def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+    """A row of tables.INSPECT without its key for each (name, content), in their order."""
+    rows = _guardedly_inspected(members, params)
+    if "clothing" in params.detect:
+        rows = _with_features(rows)
+    while batch := list(itertools.islice(rows, BATCH)):
+        yield from with_hashes(batch)
+
+
+def terms_of_measuring(params: InspectParams) -> str:
+    """What a picture's measures depend on beside its bytes."""
+    code = [Path(__file__), Path(images.__file__).parent]
+    packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
+    used = [package for detector in params.detect for package in packages[detector]]
+    return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
+
+
+def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
+    """Write a row for every picture that was fetched, in the order of `raw_table`.
+
+    `scratch` remembers the measures of the shard's pictures for the next run, which then measures only those it has not seen.
+    """
+    raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
+    memory, terms = scratch / f"{shard.stem}.parquet", terms_of_measuring(params)
+    before = remembered(memory, terms, MEASURED)
+    before = before[before["sha256"].isin(raw["sha256"])]
+    known, distinct = set(before["sha256"]), raw["sha256"].nunique()
+    members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
+    shown = tqdm(members, total=distinct, initial=len(known), desc=f"inspect {shard.stem}", mininterval=1.0)
+    # As objects: a missing hash would make floats of the others, which hold only 53 of their 64 bits.
+    new = pd.DataFrame(rows_of(shown, params), columns=MEASURED.names, dtype=object)
+    measured = pd.concat([before.astype(object), new], ignore_index=True)
+    rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
+    write_table(table, rows, INSPECT)
+    # What could not be decoded is tried again: it may have been the hour's fault.
+    remember(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
+    bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
+    log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
+    for line in reason_lines(bad["reason"], bad["sha256"]):
+        log.info("undecodable: %s", line)
+    for outcome, count in profiles[~profiles.isin((NONE, SRGB))].value_counts().items():
+        log.info("colour profile %s: %d", outcome, count)
+    track.metrics({"pictures": len(rows), "undecodable": len(bad), "measured_anew": len(new)})
+    ignored = int(profiles.str.startswith(IGNORED).sum())
+    track.metrics({"profiles_converted": int(profiles.eq(CONVERTED).sum()), "profiles_ignored": ignored})

@@ -1,0 +1,127 @@
+"""The packed training data: one uint8 array a split, memory-mapped, with its labels and a description."""
+
+import json
+import math
+import os
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.storage.checksums import SUMS, check_folder, damaged
+from pipeline.storage.files import sha256_of_file, write_json
+
+ATTRIBUTES = "train_attributes.npy"
+SPLITS = ("train", "reference_train", "reference_validation", "reference_test")
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What data/train/ holds; stands in passports."""
+
+    categories: list[str]
+    height: int
+    width: int
+    channels: int
+    resize_filter: str
+    counts: dict[str, int]  # pictures per split
+    sha256: dict[str, str]  # of each split's images
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each, a column of train_attributes.npy each
+
+    def profile(self, split: str) -> dict[str, int | str]:
+        """What one of SPLITS holds, for those who see its hash alone."""
+        shape = f"{self.height}×{self.width}×{self.channels}"
+        return {"pictures": self.counts[split], "shape": shape, "categories": ", ".join(self.categories)}
+
+
+class SplitFile:
+    """Images (N, H, W, C) uint8 of one split on disk, written in any order.
+
+    By system calls and not through a map: of an array of gigabytes that is written here and there, all would stay in memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._offset = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).offset
+        self._picture_bytes = math.prod(shape[1:])
+        self._descriptor = os.open(path, os.O_WRONLY)
+
+    def write(self, first: int, images: NDArray[np.uint8]) -> None:
+        """Put `images` (M, H, W, C) to the places from `first` on."""
+        content = np.ascontiguousarray(images).data.cast("B")
+        place = self._offset + first * self._picture_bytes
+        while content:
+            written = os.pwrite(self._descriptor, content, place)
+            content, place = content[written:], place + written
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._descriptor)
+
+
+def write_split(folder: Path, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    """Write `images` (N, H, W, C) and `labels` (N,) of one split into `folder`."""
+    with closing(new_split(folder, split, labels, images.shape[1:])) as file:
+        if len(images):
+            file.write(0, images)
+
+
+def new_split(folder: Path, split: str, labels: NDArray[np.int64], shape: tuple[int, ...]) -> SplitFile:
+    """Images of one split in `folder`, to be filled in; `shape` is (H, W, C), `labels` (N,)."""
+    np.save(folder / f"{split}_labels.npy", labels)
+    return SplitFile(folder / f"{split}_images.npy", (len(labels), *shape))
+
+
+def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N, H, W, C) uint8, memory-mapped, and labels (N,) int64 of one of SPLITS. Raises InputError."""
+    try:
+        images = np.load(folder / f"{split}_images.npy", mmap_mode="r")
+        return images, np.load(folder / f"{split}_labels.npy")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: split {split} cannot be read ({error}); run augment again") from error
+
+
+def write_attributes(folder: Path, flags: NDArray[np.uint8]) -> None:
+    """Write which attributes the training pictures have, (N, A) zeros and ones, into `folder`."""
+    np.save(folder / ATTRIBUTES, flags)
+
+
+def read_attributes(folder: Path) -> NDArray[np.uint8]:
+    """Which attributes the training pictures have, (N, A) zeros and ones. Raises InputError."""
+    try:
+        flags: NDArray[np.uint8] = np.load(folder / ATTRIBUTES)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / ATTRIBUTES}: cannot be read ({error}); run augment again") from error
+    return flags
+
+
+def write_card(folder: Path, card: DatasetCard) -> None:
+    """Write `card` as dataset.json."""
+    write_json(folder / "dataset.json", asdict(card))
+
+
+def read_card(folder: Path) -> DatasetCard:
+    """The description of the data in `folder`. Raises InputError."""
+    try:
+        return DatasetCard(**json.loads((folder / "dataset.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder}/dataset.json cannot be read ({error}); run augment again") from error
+
+
+def check_dataset(folder: Path) -> None:
+    """Raise InputError unless the files in `folder` are as augment wrote them."""
+    check_folder(folder, "augment")
+    if (folder / SUMS).exists():
+        return
+    # An older version recorded only the SHA-256 of the images, in dataset.json.
+    for split, sha256 in read_card(folder).sha256.items():
+        path = folder / f"{split}_images.npy"
+        if path.exists() and sha256_of_file(path) != sha256:
+            raise damaged(path, "augment", "its SHA-256 is not the one in dataset.json")
+
+
+def split_sha256(folder: Path, split: str) -> str:
+    """SHA-256 of a split's image file."""
+    return sha256_of_file(folder / f"{split}_images.npy")

@@ -1,0 +1,403 @@
+"""Snakemake and DVC kept in one state. The Snakefile calls this module.
+
+Snakemake executes, DVC versions. After a run Snakemake's hooks commit to DVC what the run finished, and touch the outputs,
+since DVC links large files anew. When DVC (or git) has put older outputs back, their times tell Snakemake that they are stale;
+so when dvc.lock or params.yaml is one not seen before and DVC says that all is as recorded, the outputs are touched once, too.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import psutil
+
+from pipeline.errors import AtelierError, InputError, SourceError, unusable_file
+from pipeline.params import STAGES, CollectParams, load_params
+from pipeline.sources.folder import picture_paths
+from pipeline.storage import running
+from pipeline.storage.files import write_json
+from pipeline.tracking.tracker import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
+from pipeline.workflow import recovery, versioning
+from pipeline.workflow.versioning import LOCK_FILE, NESTED, git, printable, versioning_off
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+PARAMS_FILE = Path("params.yaml")
+FORGOTTEN_FILE = Path("forgotten.csv")
+KNOWN_FOLDER = Path("data/known")
+STATE_FILE = Path(".scratch/doors.json")
+SNAKEMAKE_FOLDER = Path(".snakemake")
+# Options of snakemake with which it runs nothing.
+LOOKING_OPTIONS = {
+    "--dag",
+    "--detailed-summary",
+    "--filegraph",
+    "--lint",
+    "--list-rules",
+    "--rulegraph",
+    "--summary",
+    "--unlock",
+}
+
+# The packages that decide what a stage computes, beside its own module; `store` and `params` only carry it.
+ROOMS = {
+    "collect": ("sources",),
+    "fetch": ("sources",),
+    "inspect": ("images",),
+    "dedup": ("images",),
+    "curate": ("images", "reporting"),
+    "augment": ("images",),
+    "reference": ("gan", "images", "metrics"),
+    "train": ("gan", "images"),
+    "evaluate": ("gan", "images", "metrics"),
+    "report": ("images", "metrics", "reporting"),
+    "export": ("exporting", "gan", "metrics"),
+}
+
+
+def code_of(stage: str) -> list[str]:
+    """Source files that decide what `stage` computes."""
+    rooms = [path for room in ROOMS[stage] for path in Path("pipeline", room).rglob("*") if path.is_file()]
+    code = [str(path) for path in rooms if "__pycache__" not in path.parts]
+    return [f"pipeline/{stage}.py", *sorted(filter(_is_plain, code))]
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is loaded; asked without torch, which takes seconds."""
+    return Path("/dev/nvidiactl").exists()
+
+
+def _is_plain(path: str) -> bool:
+    """Whether `path` can be an input of a rule.
+
+    Snakemake expands braces, and keeps the names of inputs in files, in UTF-8, one a line.
+    """
+    return path.isprintable() and "{" not in path and path == path.strip()
+
+
+def _stop(line: str) -> NoReturn:
+    sys.stderr.write(f"{' '.join(line.splitlines())}\n")  # a path may hold a line break
+    sys.exit(1)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises OSError, which names `folder`, where no file can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        error.filename = os.fspath(folder)
+        raise
+
+
+def _called_by_dvc() -> bool:
+    return "DVC_STAGE" in os.environ
+
+
+def _only_looks(workflow: "Workflow") -> bool:
+    """Whether this snakemake runs nothing: then nothing is committed, unlocked or ended, either."""
+    return bool(workflow.output_settings.dryrun or LOOKING_OPTIONS.intersection(sys.argv))
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in (LOCK_FILE, PARAMS_FILE):
+        digest.update(path.read_bytes() if path.exists() else b"\0")
+    return digest.hexdigest()
+
+
+def _state() -> dict[str, object]:
+    try:
+        state = json.loads(STATE_FILE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _remember(**state: object) -> None:
+    write_json(STATE_FILE, _state() | state)
+
+
+def _pending() -> dict[str, list[str]]:
+    """The stages that a run finished, or was to finish, and that DVC has not recorded; the outputs of each."""
+    pending = _state().get("pending")
+    if not isinstance(pending, dict):
+        return {}
+    return {stage: targets for stage, targets in pending.items() if stage in STAGES and isinstance(targets, list)}
+
+
+def _commit(stages: list[str], unrecordable: Mapping[str, str]) -> list[str]:
+    """Those of `stages` that DVC did not record, after a line that says why and what to do."""
+    recordable = [stage for stage in stages if stage not in unrecordable]
+    unrecorded: dict[str, list[str]] = {}  # by the reason
+    for stage in stages:
+        if stage in unrecordable:
+            unrecorded.setdefault(unrecordable[stage], []).append(stage)
+    if (failure := versioning.commit(recordable)) is not None:
+        named = recordable if len(recordable) < len(STAGES) else []
+        cure = f"the next snakemake tries again, or type: {' '.join(['dvc commit --force', *named])}"
+        unrecorded[f"{failure.rstrip('.')}; {cure}"] = recordable
+    for reason, left in unrecorded.items():
+        whose = ", ".join(left) if len(left) < len(STAGES) else "this run"
+        sys.stderr.write(f"versioning: the results of {whose} are whole, but DVC did not record them: {reason}\n")
+    return [stage for left in unrecorded.values() for stage in left]
+
+
+def _commit_pending(unrecordable: Mapping[str, str]) -> None:
+    """Commit the stages that an earlier run finished but that DVC did not record."""
+    pending = _pending()
+    stages = [stage for stage in STAGES if stage in pending and stage not in unrecordable]
+    if not stages:
+        return
+    targets = sorted({target for stage in stages for target in pending[stage]})
+    dry_run = versioning.run_nested("snakemake", "--dry-run", "--cores", "1", "--no-hooks", "--nolock", "--", *targets)
+    if dry_run.returncode == 0 and "Nothing to be done" in dry_run.stdout + dry_run.stderr:
+        left = _commit(stages, unrecordable)
+        _remember(pending={stage: pending[stage] for stage in pending if stage in left or stage not in stages})
+
+
+def _touch_outputs(*options: str) -> None:
+    """Tell Snakemake that every output is as its inputs, parameters and code want it, and note for which record of DVC's."""
+    touched = versioning.run_nested("snakemake", "--touch", "--cores", "1", "--no-hooks", "--quiet", *options, "--", "all")
+    if touched.returncode != 0:
+        sys.stderr.write(f"snakemake --touch failed: {versioning.reason_of(touched)}\n")
+        return
+    _remember(agreed=_fingerprint())
+
+
+def _agree_with_dvc() -> None:
+    """Touch the outputs once where DVC says that all are as recorded, but the record is new to Snakemake."""
+    if not LOCK_FILE.exists() or _state().get("agreed") == _fingerprint():
+        return
+    if versioning.is_as_recorded():
+        _touch_outputs()
+
+
+def _invocation() -> str:
+    """A name for this call of a front door: one for all the snakemakes that one `dvc repro` starts."""
+    if _called_by_dvc():
+        for ancestor in psutil.Process().parents():
+            if any(Path(word).name == "dvc" for word in ancestor.cmdline()[:3]):
+                return f"dvc-{ancestor.pid}-{int(ancestor.create_time())}"
+    return f"snakemake-{uuid.uuid4().hex[:12]}"
+
+
+def _lock_tag() -> dict[str, str]:
+    """The record of results: before a run what it starts from, after one what it made."""
+    return {"dvc_lock_sha256": hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()} if LOCK_FILE.exists() else {}
+
+
+def _invocation_tags() -> dict[str, str]:
+    caller = "dvc repro" if _called_by_dvc() else "snakemake"
+    tags = {
+        "mlflow.runName": f"{caller} {time.strftime('%Y-%m-%d %H:%M')}",
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "host": platform.node(),
+        **_lock_tag(),
+        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+        "git_changed": str(bool(git("status", "--porcelain", "--untracked-files=no"))).lower(),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _file_state(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "unreadable"
+    return f"{state.st_size}\0{state.st_mtime_ns}" if stat.S_ISREG(state.st_mode) else "not a regular file"
+
+
+def _state_of(paths: Iterable[Path]) -> str:
+    """A digest of the names, sizes and times of files, whatever their names are."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(os.fsencode(path) + f"\0{_file_state(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def _pictures(params: CollectParams) -> list[Path]:
+    """The pictures of a folder source."""
+    return picture_paths(Path(params.folder.path)) if "folder" in params.source else []
+
+
+def _lists(params: CollectParams) -> list[Path]:
+    """The files of a manifest source. Raises SourceError where one of them is no file that can be read."""
+    if "manifest" not in params.source:
+        return []
+    from pipeline.sources.manifest import list_paths  # with an HTTP client, which other sources do not need
+
+    paths = list_paths(Path(params.manifest.path))
+    for path in paths:
+        for bad, why in versioning.unversionable(path):
+            raise SourceError(f"collect.manifest.path: {printable(bad)}: {why}; remove it")
+    return paths
+
+
+def _known() -> list[str]:
+    """Tables of the pictures that earlier runs kept, and the folder's README, which is always there. Raises InputError."""
+    if not KNOWN_FOLDER.is_dir():
+        raise InputError(f"{KNOWN_FOLDER}: no such folder, but dedup and DVC read it; make it: mkdir -p {KNOWN_FOLDER}")
+    paths = sorted(str(path) for path in KNOWN_FOLDER.glob("[!.]*") if path.suffix in (".md", ".parquet"))
+    for path in paths:
+        if not _is_plain(path):
+            raise InputError(f"{printable(path)}: not written by `python -m pipeline remember`; remove it")
+    return paths
+
+
+class Door:
+    """What the Snakefile needs to know, and what has to happen before and after its jobs."""
+
+    def __init__(self, workflow: "Workflow") -> None:
+        """Check params.yaml and bring Snakemake and DVC to one state.
+
+        Ends the process with one line that names the key or file, before any job starts, where something is wrong.
+        """
+        # Rules say `python`, whichever environment holds this snakemake.
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._workflow = workflow
+        self._sender: subprocess.Popen[bytes] | None = None
+        self._off: str | None = None
+        try:
+            self._read_inputs()
+            if workflow.is_main_process:
+                self._synchronise()
+        except AtelierError as error:
+            _stop(str(error))  # a WorkflowError would print three lines of Snakefile around the one that matters
+        except OSError as error:
+            _stop(unusable_file(error))
+
+    def _read_inputs(self) -> None:
+        self.params = load_params(PARAMS_FILE)
+        collect = self.params.collect
+        pictures, lists = _pictures(collect), _lists(collect)
+        folders = [collect.folder.path] if "folder" in collect.source else []
+        self.folders = list(filter(_is_plain, folders))
+        self.lists = [str(path) for path in lists if _is_plain(str(path))]
+        # Snakemake sees no change below a folder; and its time for a job grows with the square of its inputs, so that ten
+        # thousand pictures cannot be listed one by one.
+        self.state_of_sources = _state_of([*pictures, *(path for path in lists if not _is_plain(str(path)))])
+        self.known = _known()
+
+    def _synchronise(self) -> None:
+        """Clear away what killed runs left, commit what was not recorded, and have Snakemake agree with DVC."""
+        looks = _only_looks(self._workflow)
+        if NESTED in os.environ:
+            if not looks:
+                running.register(recovery.RUN, os.environ[INVOCATION_VARIABLE])
+            return
+        os.environ[INVOCATION_VARIABLE] = _invocation()
+        self._off = versioning_off()
+        unrecordable = self._unrecordable()
+        for line in sorted({*unrecordable.values()}):
+            sys.stderr.write(f"versioning: {line}\n")
+        if "--unlock" in sys.argv:
+            recovery.forget_runs_elsewhere()
+        alone = recovery.is_free() if looks else self._take_over()
+        if alone and self._commits:
+            if not looks:
+                _commit_pending(unrecordable)
+            if not unrecordable:
+                _agree_with_dvc()  # a dry run, too, is to say that what DVC has put back is up to date
+
+    def _take_over(self) -> bool:
+        """Register this run and clear away what killed ones left. Returns whether no other is at work here."""
+        for folder in (SPOOLS, SNAKEMAKE_FOLDER):
+            _check_writable(folder)
+        running.register(recovery.RUN, os.environ[INVOCATION_VARIABLE])
+        return recovery.clear_up()
+
+    @property
+    def _commits(self) -> bool:
+        """Whether this run records its results; those that DVC starts leave it to DVC."""
+        return self._off is None and not _called_by_dvc()
+
+    def _unrecordable(self) -> dict[str, str]:
+        return versioning.unrecordable_stages(self.params.model_dump()) if self._commits else {}
+
+    def section(self, stage: str) -> Callable[[object], str]:
+        """The stage's section as JSON: what its job is given, and what Snakemake compares with the last run.
+
+        It comes as a function, since in what functions return Snakemake leaves braces alone.
+        """
+        content = getattr(self.params, stage).model_dump_json()
+        return lambda _: content
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the raw shards."""
+        return [f"{shard:05d}" for shard in range(self.params.fetch.shards)]
+
+    def _stages(self) -> dict[str, bool]:
+        """Each stage in this run, and whether all its jobs are finished or were up to date."""
+        dag = self._workflow.dag
+        done: dict[str, bool] = {}
+        for job in dag.jobs:
+            if job.rule.name in STAGES:
+                finished = dag.finished(job) or not dag.needrun(job)
+                done[job.rule.name] = done.get(job.rule.name, True) and finished
+        return done
+
+    def _outputs(self) -> dict[str, list[str]]:
+        """The outputs of each stage in this run."""
+        outputs: dict[str, list[str]] = {}
+        for job in self._workflow.dag.jobs:
+            if job.rule.name in STAGES:
+                outputs.setdefault(job.rule.name, []).extend(map(str, job.output))
+        return outputs
+
+    @property
+    def _end_mark(self) -> Path:
+        return SPOOLS / os.environ[INVOCATION_VARIABLE] / f"ended-{os.getpid()}"
+
+    def started(self) -> None:
+        """Note what this run is to commit, and start telling MLflow."""
+        try:
+            if self._commits:
+                _remember(pending=_pending() | self._outputs())
+            track = Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl")
+            track.tags(_invocation_tags())
+        except OSError as error:
+            _stop(unusable_file(error, SPOOLS))
+        follow = ["--follow", os.environ[INVOCATION_VARIABLE], "--until", str(self._end_mark), "--process-id", str(os.getpid())]
+        self._sender = subprocess.Popen([sys.executable, "-m", "pipeline", "send", *follow])
+        if self._off is not None:
+            sys.stderr.write(f"versioning is off: {self._off}\n")
+        elif not _called_by_dvc() and (refusal := versioning.git_refusal()) is not None:
+            sys.stderr.write(f"git: {refusal}\n")
+
+    def ended(self, status: Literal["FINISHED", "FAILED"]) -> None:
+        """Commit to DVC the stages that this run finished; wait until MLflow knows."""
+        try:
+            if self._commits:
+                self._record_results()
+            track = Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl")
+            track.tags(_lock_tag())
+            track.close(status)
+            self._end_mark.touch()
+        except OSError as error:  # not waiting for the sender, which without the mark waits for this process
+            sys.stderr.write(f"the results are whole, but the end of the run is not noted: {unusable_file(error, SPOOLS)}\n")
+            return
+        if self._sender is not None:
+            self._sender.wait()
+
+    def _record_results(self) -> None:
+        done = self._stages()
+        finished = [stage for stage in STAGES if done.get(stage)]
+        left = _commit(finished, self._unrecordable())
+        outputs = self._outputs()
+        kept = {stage: targets for stage, targets in _pending().items() if stage not in done}
+        _remember(pending=kept | {stage: outputs[stage] for stage in left})
+        if all(done.get(stage) for stage in STAGES) and not left:
+            _touch_outputs("--nolock")  # DVC links large files anew, with a new time; the lock is this run's own

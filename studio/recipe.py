@@ -1,0 +1,153 @@
+"""What a picture is made of, and its address: the same text brings the same picture back for as long as there is the model.
+
+An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; categories with their thousandths, `3` or
+`3.600_7.400`; and the latent, either drawn, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or given, `z` and base64url of float32:
+one latent, or, after styles were mixed, one for each layer of style.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.inference.latents import draw_latents
+
+THOUSAND = 1000
+MAX_INDEX = 255
+MAX_LATENT = 50.0  # largest magnitude of a component; beyond it floats say nothing about garments
+_ADDRESS = re.compile(
+    r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))", re.ASCII
+)
+_SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A latent drawn from a seed: row `index` of the draw, pulled towards the mean by truncation."""
+
+    seed: int
+    index: int
+    truncation_thousandths: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """A latent as it is, or one for each layer of style: little-endian float32."""
+
+    content: bytes
+
+
+Mix = tuple[tuple[int, int], ...]  # (label, thousandths), ascending labels, thousandths that sum to 1000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All a picture is made of."""
+
+    model: str  # first 12 hex digits of the SHA-256 of the ONNX file
+    mix: Mix
+    source: Drawn | Given
+
+    @property
+    def label(self) -> int:
+        """The category with the largest share."""
+        return max(self.mix, key=lambda part: part[1])[0]
+
+
+def only(label: int) -> Mix:
+    """The mix that is one category."""
+    return ((label, THOUSAND),)
+
+
+def mix_of(shares: Mapping[int, float]) -> Mix:
+    """Shares of categories, of any positive sum, in thousandths that sum to 1000; the largest takes what rounding leaves."""
+    total = sum(shares.values())
+    parts = {label: round(THOUSAND * share / total) for label, share in shares.items()}
+    parts[max(parts, key=parts.__getitem__)] += THOUSAND - sum(parts.values())
+    return tuple((label, part) for label, part in sorted(parts.items()) if part > 0)
+
+
+def given(latent: NDArray[np.float32]) -> Given:
+    """`latent` (D,), or one for each layer of style (L, D), as a source."""
+    return Given(np.clip(latent, -MAX_LATENT, MAX_LATENT).astype("<f4").tobytes())
+
+
+def address_of(recipe: Recipe) -> str:
+    """The text that stands for `recipe`."""
+    mix = "_".join(str(label) if part == THOUSAND else f"{label}.{part}" for label, part in recipe.mix)
+    match recipe.source:
+        case Drawn(seed, index, truncation):
+            source = f"s{seed}.{index}.{truncation}"
+        case Given(content):
+            source = "z" + base64.urlsafe_b64encode(content).decode().rstrip("=")
+    return f"{recipe.model}-{mix}-{source}"
+
+
+def _mix_in(text: str) -> Mix:
+    matches = [_SHARE.fullmatch(part) for part in text.split("_")]
+    mix = tuple((int(match[1]), int(match[2] or THOUSAND)) for match in matches if match)
+    labels = [label for label, _ in mix]
+    in_order = labels == sorted(set(labels)) and all(part > 0 for _, part in mix)
+    if None in matches or not in_order or sum(part for _, part in mix) != THOUSAND:
+        raise InputError(f"this address mixes categories in shares that do not add up: {text}")
+    return mix
+
+
+def recipe_at(address: str) -> Recipe:
+    """The recipe that `address` stands for. Raises InputError."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise InputError("this is not the address of a picture; copy it whole")
+    model, mix, _, seed, index, truncation, latent = match.groups()
+    if latent is None:
+        if int(seed) >= 2**32 or int(index) > MAX_INDEX or int(truncation) > THOUSAND:
+            raise InputError("this address has a seed, an index or a truncation out of range")
+        return Recipe(model, _mix_in(mix), Drawn(int(seed), int(index), int(truncation)))
+    try:
+        content = base64.b64decode(latent + "=" * (-len(latent) % 4), altchars=b"-_", validate=True)
+        values = np.frombuffer(content, "<f4")
+    except ValueError:
+        raise InputError("the latent in this address is cut short") from None
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0) > MAX_LATENT:
+        raise InputError("the latent in this address is out of range")
+    return Recipe(model, _mix_in(mix), Given(content))
+
+
+def latents_of(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:
+    """Latents (N, D) of `recipes`; (N, L, D) as soon as one of them has a latent for each of the L `layers` of style.
+
+    Raises InputError when one was made for another dimension.
+    """
+    drawn: dict[int, int] = {}
+    for recipe in recipes:
+        if isinstance(recipe.source, Drawn):
+            drawn[recipe.source.seed] = max(drawn.get(recipe.source.seed, 0), recipe.source.index + 1)
+    draws = {seed: draw_latents(seed, count, dim) for seed, count in drawn.items()}
+    rows: list[NDArray[np.float32]] = []
+    for recipe in recipes:
+        match recipe.source:
+            case Drawn(seed, index, truncation):
+                rows.append(draws[seed][index] * np.float32(truncation / THOUSAND))
+            case Given(content):
+                if len(content) not in (4 * dim, 4 * dim * layers):
+                    raise InputError(f"this address holds {len(content) // 4} numbers, the model wants {dim}")
+                latent = np.frombuffer(content, "<f4").astype(np.float32)
+                rows.append(latent if len(latent) == dim else latent.reshape(layers, dim))
+    if all(row.ndim == 1 for row in rows):
+        return np.stack(rows) if rows else np.empty((0, dim), np.float32)
+    return np.stack([np.broadcast_to(row, (layers, dim)) for row in rows])
+
+
+def mixes_of(recipes: list[Recipe], categories: int) -> NDArray[np.float32]:
+    """Shares (N, C) of each category in `recipes`. Raises InputError for a category the model does not have."""
+    mixes = np.zeros((len(recipes), categories), np.float32)
+    for row, recipe in enumerate(recipes):
+        for label, part in recipe.mix:
+            if label >= categories:
+                raise InputError(f"this address names category {label}, the model has 0 to {categories - 1}")
+            mixes[row, label] = part / THOUSAND
+    return mixes

@@ -1,0 +1,235 @@
+"""The studio as a server: checks of its address and token, the model opened, uvicorn run until interrupted."""
+
+import errno
+import ipaddress
+import logging
+import os
+import re
+import resource
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import uvicorn
+
+from pipeline.errors import InputError
+from studio.app import create_app
+from studio.database import Shelf
+from studio.http_limits import Guard, PatientProtocol
+from studio.model import open_generator
+from studio.service import Desk
+from studio.uploads import MAX_UPLOAD_BYTES
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 5
+BACKLOG = 512
+SHUTDOWN_S = 3
+MIN_TOKEN = 16
+MAX_PORT = 65535
+LOOPBACK_NAME = "localhost"
+_NAME_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?", re.ASCII)
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
+_OWN_PATHS = {"api", "picture"}
+
+
+def default_state() -> Path:
+    """Where the studio remembers, outside the project: outputs are deleted and made again, collections are not."""
+    try:
+        return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "atelier" / "studio.sqlite"
+    except RuntimeError:
+        raise InputError("there is no home folder to keep collections in; name a file with --state") from None
+
+
+def bare_host(host: str) -> str:
+    """`host` without the brackets of an IPv6 address."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def host_in_address(host: str) -> str:
+    """`host` as it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == LOOPBACK_NAME
+
+
+def _is_any(host: str) -> bool:
+    """Whether `host` stands for all addresses of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def checked_port(port: int) -> int:
+    """`port`, 0 for any that is free. Raises InputError outside 0 to 65535, where the system would take it modulo 65536."""
+    if not 0 <= port <= MAX_PORT:
+        raise InputError(f"--port {port}: must be 1 to {MAX_PORT}, or 0 for any that is free")
+    return port
+
+
+def checked_names(names: Sequence[str]) -> frozenset[str]:
+    """Host names, with or without a port, under which the studio is reached. Raises InputError."""
+    for name in names:
+        if not _NAME_AND_PORT.fullmatch(name):
+            raise InputError(
+                f"--allowed-host {name}: give NAME or NAME:PORT as in the browser's address, without http:// or path"
+            )
+    return frozenset(names)
+
+
+def checked_root_path(prefix: str) -> str:
+    """The prefix that a reverse proxy serves the studio under, "/atelier", or "" for none. Raises InputError."""
+    if not prefix.strip("/"):
+        return ""
+    path = "/" + prefix.strip("/")
+    if not _PREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise InputError(f"--root-path {prefix}: give a path such as /atelier, of letters, digits, ., _, ~ and -")
+    if path.split("/")[1] in _OWN_PATHS:
+        raise InputError(f"--root-path {prefix}: the studio's own addresses begin with {path}; choose another prefix")
+    return path
+
+
+def checked_token(host: str, token: str | None) -> str | None:
+    """The token to ask for, or None where none is needed. Raises InputError where one is missing or too short."""
+    if token == "new":
+        return secrets.token_urlsafe(24)
+    if token is not None and not re.fullmatch(rf"[A-Za-z0-9_-]{{{MIN_TOKEN},200}}", token):
+        raise InputError(f"--token: needs at least {MIN_TOKEN} letters, digits, - or _; `--token new` makes one up")
+    if token is None and not is_loopback(host):
+        raise InputError(f"--host {host}: others can reach this address, so give --token as well; `--token new` makes one up")
+    return token
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to `host` and `port`. Raises InputError."""
+    try:
+        found = socket.getaddrinfo(host, checked_port(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, ValueError) as error:  # UnicodeError, which is a ValueError: a name too long for DNS
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"--host {host}: not an address or name of this machine ({reason})") from None
+    family, kind, protocol, _, address = found[0]
+    # asyncio turns Nagle's algorithm off on sockets that say they are TCP's; with it each answer would wait 40 ms.
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)  # or a port that another process listens on would be found out only later
+    except BaseException as error:
+        bound.close()
+        if isinstance(error, OSError):
+            raise InputError(_why_not_bound(host, port, error)) from None
+        raise
+    return bound
+
+
+def _why_not_bound(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"--port {port}: in use by another program; name another port, or 0 for any that is free"
+        case errno.EACCES | errno.EPERM:
+            return f"--port {port}: needs the rights of an administrator; name a port above 1023"
+        case errno.EADDRNOTAVAIL:
+            return f"--host {host}: not an address of this machine; 0.0.0.0 stands for all that it has"
+    return f"--host {host} --port {port}: cannot listen there ({error.strerror}); name another"
+
+
+def reachable_hosts(host: str, family: socket.AddressFamily) -> list[str]:
+    """What others can put into an address to reach a socket of `family` on `host`: for all addresses, each that is up."""
+    if not _is_any(host):
+        return [host]
+    up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
+    families = {socket.AF_INET, family}  # a socket on :: takes IPv4 as well
+    found = [
+        ipaddress.ip_address(one.address.partition("%")[0])
+        for name, addresses in psutil.net_if_addrs().items()
+        for one in addresses
+        if name in up and one.family in families
+    ]
+    others = [str(one) for one in sorted(set(found), key=lambda one: (one.version, one)) if not one.is_link_local]
+    outside = [one for one in others if not is_loopback(one)]
+    return outside or [LOOPBACK_NAME]
+
+
+def _say_where(host: str, bound: socket.socket, token: str | None, names: frozenset[str]) -> None:
+    port = bound.getsockname()[1]
+    query = f"?token={token}" if token else ""
+    for one in reachable_hosts(host, bound.family):
+        log.info("the studio is open at %s", f"http://{host_in_address(one)}:{port}/{query}")
+    if not is_loopback(host):
+        also = f" and to {', '.join(sorted(names))}" if names else "; to a name only with --allowed-host NAME"
+        log.info("it answers to plain addresses%s (this machine is %s)", also, socket.gethostname())
+
+
+def server_of(
+    model: Path,
+    *,
+    state: Path,
+    token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
+    style_weights: Path | None = None,
+    root_path: str = "",
+) -> uvicorn.Server:
+    """A server of the studio on `model`, not yet running. Raises InputError."""
+    if style_weights is not None and not (style_weights / "encoder_conv5_1.pth").is_file():
+        raise InputError(
+            f"--style-weights {style_weights}: holds no encoder_conv5_1.pth; name the folder of a compressed VGG-19"
+        )
+    names, root_path = checked_names(allowed_hosts), checked_root_path(root_path)
+    desk = Desk(open_generator(model), Shelf(state), style_weights)
+    app = Guard(create_app(desk), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        backlog=BACKLOG,
+        server_header=False,
+        proxy_headers=False,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(
+    model: Path,
+    *,
+    host: str,
+    port: int,
+    token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
+    state: Path | None = None,
+    style_weights: Path | None = None,
+    root_path: str = "",
+) -> None:
+    """Serve the studio on `model` until interrupted. Raises InputError."""
+    host = bare_host(host)
+    if not host:
+        raise InputError("--host: is empty; give an address of this machine, 0.0.0.0 for all")
+    token, names = checked_token(host, token), checked_names(allowed_hosts)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # slow clients each hold a file open
+    with listening_socket(host, port) as bound:  # before the model: a wrong port is found out at once
+        server = server_of(
+            model,
+            state=state or default_state(),
+            token=token,
+            allowed_hosts=allowed_hosts,
+            style_weights=style_weights,
+            root_path=root_path,
+        )
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        _say_where(host, bound, token, names)
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has closed everything
+            server.run([bound])

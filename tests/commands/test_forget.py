@@ -1,0 +1,59 @@
+"""Forget: a picture named once leaves the tables, the shards and what fetch keeps, whatever address it comes back under."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.commands import forget
+from pipeline.sources.forgotten import read_forgotten
+from pipeline.web.scratch import Bodies, Journal
+from tests.support.web_fetch_run import fetch_shard, list_urls
+from tests.support.web_pictures import jpeg
+from tests.support.web_server import Reply, serving
+
+PICTURE = jpeg(0)
+SHA256 = hashlib.sha256(PICTURE).hexdigest()
+
+
+@pytest.mark.parametrize("by", ["url", "sha256"])
+def test_a_picture_from_the_web_is_gone_with_all_its_addresses(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest, shard, scratch = Path("manifest.parquet"), Path("data/raw/00000.tar"), forget.SCRATCH
+    with serving({"/a.jpg": Reply(PICTURE), "/same.jpg": Reply(PICTURE), "/b.jpg": Reply(jpeg(1))}) as server:
+        urls = [f"{server.url}/{name}" for name in ("a.jpg", "same.jpg", "b.jpg")]
+        list_urls(urls, manifest)
+        fetch_shard(manifest, scratch, shard, {})
+        assert main(["forget", urls[0] if by == "url" else SHA256.upper()]) == 0
+        assert "2 addresses and 1 contents" in capsys.readouterr().out
+        assert not Bodies(scratch / "bodies").holds(SHA256, len(PICTURE))
+        with Journal(scratch / "journal", "other") as journal:
+            assert [record["validators"]["url"] for record in journal.latest().values()] == [urls[2]]
+        asked = len(server.requests)
+        fetch_shard(manifest, scratch, shard, {})
+        assert len(server.requests) == asked
+    assert SHA256.encode() not in shard.read_bytes()
+    forgotten = read_forgotten(forget.FORGOTTEN_FILE)
+    assert all(forgotten.has_url(url) for url in urls[:2])
+    assert not forgotten.has_url(urls[2])
+
+
+def test_what_was_never_here_is_noted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["forget", "https://shop.example/hat.jpg"]) == 0
+    assert read_forgotten(forget.FORGOTTEN_FILE).has_url("https://shop.example/hat.jpg")
+
+
+def test_what_is_neither_url_nor_sha256_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "forget", "hat"]
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "give a URL as it stands in the manifest" in done.stderr
+    assert not (tmp_path / "forgotten.csv").exists()

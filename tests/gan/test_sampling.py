@@ -1,0 +1,152 @@
+"""Latents, averages, augmentations, and pictures out of a generator."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import InputError
+from pipeline.gan.checkpoints import GeneratorCard, load_generator, save_generator
+from pipeline.gan.diffaugment import AUGMENTATIONS, augmented, cutout, translation
+from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
+from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.gan.sampling import pictures_of, to_bytes, to_unit_range
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
+
+
+def _generator() -> nn.Module:
+    torch.manual_seed(0)
+    return build_generator("resnet", {"width": 8, "max_width": 16}, PictureShape(16, 16, 1), 3, 8)
+
+
+def test_a_seed_means_these_latents() -> None:
+    latents = draw_latents(1, 3, 4)
+    assert latents.dtype == np.float32
+    assert np.array_equal(latents, np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
+    assert np.array_equal(draw_latents(1, 2, 4), latents[:2])
+
+
+def test_labels_in_equal_shares() -> None:
+    assert labels_in_equal_shares(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:
+    corners = np.array([[2, 0, 0], [0, 4, 0], [0, 0, 4]], dtype=np.float32)
+    walk = spherical_walk(corners, 9)
+    assert walk.dtype == np.float32
+    assert walk[[0, 4, 8]] == pytest.approx(corners, abs=1e-6)
+    lengths = np.linalg.norm(walk, axis=1)
+    assert lengths == pytest.approx([2, 2.5, 3, 3.5, 4, 4, 4, 4, 4])
+    turned = np.degrees([np.arccos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) for a, b in pairwise(walk)])
+    assert turned == pytest.approx(22.5, abs=1e-3)
+    assert spherical_walk(corners[[0, 0]], 3) == pytest.approx(corners[[0, 0, 0]])
+
+
+def test_bytes_go_through_the_unit_range_and_back() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_bytes(to_unit_range(levels)), levels)
+    assert to_bytes(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+
+
+def test_pictures_do_not_depend_on_the_batch() -> None:
+    generator, latents, labels = _generator(), draw_latents(0, 12, 8), labels_in_equal_shares(12, 3)
+    whole = pictures_of(generator, latents, labels)
+    assert whole.shape == (12, 16, 16, 1)
+    assert whole.dtype == np.uint8
+    pieces = pictures_of(generator, latents, labels, batch=5)
+    assert np.abs(whole.astype(int) - pieces).max() <= 1
+
+
+def test_a_generator_comes_back_from_its_files(tmp_path: Path) -> None:
+    generator, latents, labels = _generator(), draw_latents(0, 6, 8), labels_in_equal_shares(6, 3)
+    card = GeneratorCard("resnet", {"width": 8, "max_width": 16}, ["a", "b", "c"], 16, 16, 1, 8, 1000)
+    save_generator(tmp_path, generator, card)
+    again, card_again = load_generator(tmp_path, torch.device("cpu"))
+    assert card_again == card
+    assert np.array_equal(pictures_of(again, latents, labels), pictures_of(generator, latents, labels))
+
+
+def test_damaged_weights_are_refused_in_words(tmp_path: Path) -> None:
+    save_generator(
+        tmp_path, _generator(), GeneratorCard("resnet", {"width": 8, "max_width": 16}, ["a", "b", "c"], 16, 16, 1, 8, 0)
+    )
+    weights = tmp_path / "generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"generator\.safetensors.*run train again"):
+        load_generator(tmp_path, torch.device("cpu"))
+
+
+def test_the_average_forgets_half_in_a_half_life() -> None:
+    decay = average_decay(10_000_000, batch_size=50, half_life_kimg=10.0)
+    assert decay ** (10_000 / 50) == pytest.approx(0.5)
+    assert average_decay(0, 50, 10.0) == 0
+    early = [average_decay(seen, 50, 10.0) for seen in (0, 50, 500, 5_000, 50_000)]
+    assert all(before < after for before, after in pairwise(early))
+
+
+def test_the_average_moves_by_the_decay() -> None:
+    average, current = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        average.weight.fill_(1.0)
+        current.weight.fill_(3.0)
+    move_average(average, current, 0.75)
+    assert average.weight.item() == pytest.approx(1.5)
+
+
+def test_batch_norm_is_measured_over_the_batches_given() -> None:
+    network = nn.Sequential(nn.BatchNorm1d(1))
+
+    class OfLatents(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network
+
+        def forward(self, latents: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            return self.inner(latents)
+
+    batches = [torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0], [8.0]])]
+    measure_batch_norm(OfLatents(), [(batch, torch.zeros(2)) for batch in batches])
+    norm = network[0]
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.running_mean.item() == pytest.approx((1 + 6) / 2)
+    assert norm.running_var.item() == pytest.approx((2 + 8) / 2)  # unbiased, of each batch
+    assert norm.momentum == 0.1
+    assert not norm.training
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_augmentations_are_seeded_differentiable_and_keep_the_shape(name: str) -> None:
+    x = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    seen = augmented(x, [name], torch.Generator().manual_seed(1))
+    again = augmented(x, [name], torch.Generator().manual_seed(1))
+    other = augmented(x, [name], torch.Generator().manual_seed(2))
+    assert seen.shape == x.shape
+    assert torch.equal(seen, again)
+    assert not torch.equal(seen, other)
+    (gradient,) = torch.autograd.grad(seen.sum(), x)
+    assert gradient.abs().sum() > 0
+
+
+def test_no_augmentation_leaves_pictures_as_they_are() -> None:
+    x = torch.rand(2, 1, 8, 8)
+    assert augmented(x, [], torch.Generator()) is x
+
+
+def test_translation_moves_whole_pixels_and_fills_with_zero() -> None:
+    x = torch.arange(1.0, 257.0).reshape(1, 1, 16, 16)
+    moved = translation(x, torch.Generator().manual_seed(3))
+    kept = moved[moved != 0]
+    assert 14 * 14 <= len(kept) <= 16 * 16
+    assert set(kept.tolist()) <= set(x.flatten().tolist())
+    assert len(set(kept.tolist())) == len(kept)
+
+
+def test_cutout_cuts_at_most_a_quarter() -> None:
+    holes = (cutout(torch.ones(64, 1, 16, 16), torch.Generator().manual_seed(0)) == 0).float().mean(dim=(1, 2, 3))
+    assert holes.max() == pytest.approx(0.25)
+    assert holes.min() >= 0.0625

@@ -1,0 +1,208 @@
+"""Augment: the arrays hold each picture where it belongs, and its changed copies depend on nothing but their seed."""
+
+import logging
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.errors import InputError, ParamsError
+from pipeline.imaging.decoding import decoded
+from pipeline.stages.augment.run import attributes_of, frame_of, preview_of
+from pipeline.stages.augment.transforms import framed, pixels_of
+from pipeline.storage.arrays import SPLITS, read_card, read_split, split_sha256
+from pipeline.storage.shards import read_shard, write_shard
+from pipeline.storage.tables import CURATED, read_table
+from tests.support.data_stages import DataStages, tiny_params
+from tests.support.garments import draw_wardrobe
+
+CHANGES = {
+    "copies": 3,
+    "rotate_degrees": 20.0,
+    "min_scale": 0.9,
+    "max_scale": 1.1,
+    "translate": 0.1,
+    "crop": 0.1,
+    "flip_categories": ["*"],
+    "brightness": 0.2,
+    "saturation": 0.2,
+    "contrast": 0.2,
+    "hue": 0.05,
+    "channels": 3,
+    "height": 24,
+    "width": 16,
+}
+
+
+@pytest.fixture
+def curated(wardrobe: Path, tmp_path: Path) -> DataStages:
+    """A wardrobe, curated into training, validation and test pictures."""
+    params = tiny_params(wardrobe, curate={"validation_share": 0.2, "test_share": 0.2, "min_per_category": 1}, augment=CHANGES)
+    return DataStages(params, tmp_path / "data").up_to("curate")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_kept_picture_is_where_its_key_and_split_say(curated: DataStages) -> None:
+    curated.augment()
+    contents = {name.partition(".")[0]: content for shard in curated.shards for name, content in read_shard(shard)}
+    rows = read_table(curated.curated, CURATED)
+    kept = rows[rows["kept"]].sort_values("key")
+    assert set(kept["split"]) == {"train", "validation", "test"}
+    for split, part in kept.groupby("split"):
+        images, labels = read_split(curated.train, f"reference_{split}")
+        assert (images.shape, images.dtype, labels.dtype) == ((len(part), 24, 16, 3), np.uint8, np.int64)
+        assert labels.tolist() == part["label"].tolist()
+        for image, sha256 in zip(images, part["sha256"], strict=True):
+            picture = decoded(contents[sha256], 10**6).image
+            assert np.array_equal(image, pixels_of(framed(picture, frame_of(curated.params.augment)), 3))
+
+
+def test_the_first_copy_is_untouched_and_the_others_are_not(curated: DataStages) -> None:
+    curated.augment()
+    reference, reference_labels = read_split(curated.train, "reference_train")
+    images, labels = read_split(curated.train, "train")
+    assert np.array_equal(images[::3], reference)
+    assert labels.tolist() == np.repeat(reference_labels, 3).tolist()
+    for second, third in zip(images[1::3], images[2::3], strict=True):
+        assert not np.array_equal(second, third)
+
+
+def test_a_copy_does_not_depend_on_shards_or_on_other_pictures(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
+    curated.augment()
+    before = _files(curated.train)
+    one_shard = DataStages(
+        tiny_params(wardrobe, fetch={"shards": 1}, curate=curated.params.curate.model_dump(), augment=CHANGES),
+        tmp_path / "other",
+    )
+    assert _files(one_shard.up_to("augment").train) == before
+    # Without the other categories, and with one copy fewer, what is left is the same.
+    for category in ("dress", "hat", "shoe"):
+        for path in (wardrobe / category).iterdir():
+            path.unlink()
+    fewer = tiny_params(wardrobe, curate=curated.params.curate.model_dump(), augment=CHANGES | {"copies": 2})
+    alone = DataStages(fewer, tmp_path / "alone").up_to("augment")
+    all_images, _ = read_split(curated.train, "train")
+    images, _ = read_split(alone.train, "train")
+    found = {image.tobytes() for image in all_images}
+    assert len(images) >= 10
+    assert all(image.tobytes() in found for image in images)
+
+
+def test_another_seed_changes_the_copies_alone(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
+    curated.augment()
+    other = tiny_params(wardrobe, curate=curated.params.curate.model_dump(), augment=CHANGES | {"seed": 1})
+    seeded = DataStages(other, tmp_path / "seeded").up_to("augment")
+    before, after = (read_split(stages.train, "train")[0] for stages in (curated, seeded))
+    assert np.array_equal(before[::3], after[::3])
+    assert not np.array_equal(before[1::3], after[1::3])
+    assert split_sha256(curated.train, "reference_test") == split_sha256(seeded.train, "reference_test")
+
+
+def test_flips_are_made_in_the_categories_named_alone(wardrobe: Path, tmp_path: Path) -> None:
+    augment = {"copies": 9, "flip_categories": ["hat"], "rotate_degrees": 0.0}
+    stages = DataStages(tiny_params(wardrobe, augment=augment), tmp_path / "data").up_to("augment")
+    images, labels = read_split(stages.train, "train")
+    hat = read_card(stages.train).categories.index("hat")
+    for label, originals in ((label, np.flatnonzero(labels[::9] == label) * 9) for label in np.unique(labels)):
+        mirrored = [np.array_equal(images[at + copy], images[at][:, ::-1]) for at in originals for copy in range(1, 9)]
+        untouched = [np.array_equal(images[at + copy], images[at]) for at in originals for copy in range(1, 9)]
+        assert all(flip or same for flip, same in zip(mirrored, untouched, strict=True))
+        assert 0.25 < np.mean(mirrored) < 0.75 if label == hat else not any(mirrored)
+
+
+def test_the_card_describes_the_arrays(curated: DataStages) -> None:
+    curated.augment()
+    card = read_card(curated.train)
+    assert card.categories == ["dress", "hat", "shirt", "shoe", "trousers"]
+    assert (card.height, card.width, card.channels, card.resize_filter) == (24, 16, 3, "lanczos")
+    assert card.counts == {split: len(read_split(curated.train, split)[1]) for split in SPLITS}
+    assert card.sha256 == {split: split_sha256(curated.train, split) for split in SPLITS}
+    assert card.counts["train"] == 3 * card.counts["reference_train"]
+
+
+def test_a_split_may_be_empty(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("augment")
+    images, labels = read_split(stages.train, "reference_validation")
+    assert (images.shape, labels.shape) == ((0, 16, 16, 1), (0,))
+
+
+def test_augmenting_again_gives_the_same_bytes(curated: DataStages) -> None:
+    curated.augment()
+    before = _files(curated.train)
+    curated.shards.reverse()
+    curated.augment()
+    assert _files(curated.train) == before
+    assert not list(curated.train.parent.glob(".*partial"))
+
+
+def test_a_category_that_does_not_exist_cannot_be_flipped(wardrobe: Path, tmp_path: Path) -> None:
+    params = tiny_params(wardrobe, augment={"flip_categories": ["hats"]})
+    with pytest.raises(ParamsError, match=r"augment\.flip_categories: no category 'hats'; there are dress, hat, shirt"):
+        DataStages(params, tmp_path / "data").up_to("augment")
+
+
+def test_a_picture_missing_from_the_shards_is_one_clear_error(curated: DataStages) -> None:
+    write_shard(curated.shards[0], [])
+    with pytest.raises(InputError, match="run fetch again"):
+        curated.augment()
+    assert not curated.train.exists()
+
+
+@pytest.mark.parametrize("augment", [{"copies": 2, "flip_categories": [], "rotate_degrees": 0.0}, {"copies": 1, "crop": 0.1}])
+def test_changes_without_copies_and_copies_without_changes_are_told(
+    wardrobe: Path, tmp_path: Path, augment: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        DataStages(tiny_params(wardrobe, augment=augment), tmp_path / "data").up_to("augment")
+    assert "only the second copy and those after it are changed at random" in caplog.text
+
+
+def test_the_preview_shows_pictures_and_what_was_made_of_them(curated: DataStages) -> None:
+    curated.augment()
+    images, labels = read_split(curated.train, "train")
+    sheet = np.asarray(Image.open(curated.train / "preview.png"))
+    times = 64 // 16
+    categories = [label for label in range(5) if (labels == label).any()]
+    rows = sum(min(2, (labels == label).sum() // 3) for label in categories)
+    assert sheet.shape == ((rows * (24 + 2) - 2) * times, (3 * (16 + 2) - 2) * times, 3)
+    first = np.flatnonzero(labels == categories[0])[:3]
+    for column, image in enumerate(images[first]):
+        assert np.array_equal(sheet[: 24 * times : times, column * 18 * times : (column * 18 + 16) * times : times], image)
+
+
+def test_the_preview_without_copies_has_ten_pictures_of_each_category() -> None:
+    images = np.arange(24, dtype=np.uint8)[:, None, None, None] * np.ones((1, 64, 64, 1), np.uint8)
+    labels = np.arange(24, dtype=np.int64) % 2
+    sheet = np.asarray(preview_of(images, labels, copies=1))
+    assert sheet.shape == (2 * 66 - 2, 10 * 66 - 2)
+    assert sheet[0, ::66].tolist() == list(range(0, 20, 2))
+    assert sheet[66, ::66].tolist() == list(range(1, 21, 2))
+
+
+def test_memory_stays_small_beside_the_arrays(tmp_path: Path) -> None:
+    draw_wardrobe(tmp_path / "pictures", ["dress", "hat"], 40, seed=0)
+    changes = {"copies": 4, "height": 256, "width": 256, "channels": 3}
+    stages = DataStages(tiny_params(tmp_path / "pictures", augment=changes), tmp_path / "data").up_to("curate")
+    tracemalloc.start()
+    stages.augment()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read_split(stages.train, "train")[0].nbytes > 40_000_000
+    assert peak < 20_000_000
+
+
+def test_attributes_come_from_the_lists_further_columns() -> None:
+    extras = ['{"colour": "red; blue", "year": 2020}', '{"colour": ["blue"]}', None, '{"season": "winter", "year": null}']
+    values, flags = attributes_of(pd.DataFrame({"extra": extras}), ["colour", "season"])
+    assert values == {"colour": ["blue", "red"], "season": ["winter"]}
+    assert flags.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    with pytest.raises(ParamsError, match="sleeves has 0 values"):
+        attributes_of(pd.DataFrame({"extra": extras}), ["sleeves"])
+    nothing, none = attributes_of(pd.DataFrame({"extra": extras}), [])
+    assert (nothing, none.shape) == ({}, (4, 0))

@@ -1,0 +1,385 @@
+"""The reference and evaluate stages: outputs, the same bytes again, a generator that copies, and what cannot be measured."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from pipeline.errors import InputError, ParamsError
+from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.metrics.passport import why_not_comparable
+from pipeline.metrics.reference_set import load_reference, real_pictures
+from pipeline.params import EvaluateParams, ReferenceParams, parse_section
+from pipeline.stages.evaluate import run as evaluate
+from pipeline.stages.reference import run as reference
+from pipeline.storage.arrays import DatasetCard, read_split, split_sha256, write_card, write_split
+from pipeline.tracking.tracker import Tracker
+
+CATEGORIES = ["a", "b", "c"]
+SIDE = 16
+TINY: dict[str, Any] = {
+    "samples": 30,
+    "repeats": 2,
+    "seed": 0,
+    "neighbours": 3,
+    "kid_subsets": 3,
+    "kid_subset_size": 10,
+    "fd_counts": [10, 20],
+    "bootstraps": 3,
+    "near_copy_quantile": 0.1,
+    "look_alikes": {"max_distance_bits": 4, "max_thumbnail_difference": 0.1},
+    "ppl_paths": 8,
+    "pictures_per_category": 4,
+    "device": "cpu",
+    "threads": 1,
+}
+REFERENCE: dict[str, Any] = {
+    "floor_pictures": 30,
+    "noise_pictures": 12,
+    "seed": 0,
+    "classifier": {"epochs": 6, "batch_size": 16, "peak_rate": 0.01, "seed": 0},
+    "efflite0_px": 32,
+    "inception_weights": None,
+    "modules": [],
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def params_with(**changes: Any) -> EvaluateParams:
+    section = parse_section("evaluate", json.dumps({**TINY, **changes}))
+    assert isinstance(section, EvaluateParams)
+    return section
+
+
+def make_reference(folder: Path, **changes: Any) -> None:
+    section = parse_section("reference", json.dumps({**REFERENCE, **changes}))
+    assert isinstance(section, ReferenceParams)
+    paths = {name: folder / name for name in ("train", "reference", "scratch")}
+    reference.run(section, **paths, track=Tracker())
+
+
+def pictures(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Noise with a bright top, bottom or nothing."""
+    labels = np.arange(count, dtype=np.int64) % 3
+    images = np.random.default_rng(seed).integers(0, 120, (count, SIDE, SIDE, channels), dtype=np.uint8)
+    images[labels == 1, : SIDE // 2] += 90
+    images[labels == 2, SIDE // 2 :] += 90
+    return images, labels
+
+
+def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
+    folder.mkdir(parents=True)
+    counts = {"reference_train": 60, "reference_test": test_count}
+    for seed, (split, count) in enumerate(counts.items()):
+        write_split(folder, split, *pictures(count, seed, channels))
+    sha256 = {split: split_sha256(folder, split) for split in counts}
+    write_card(folder, DatasetCard(CATEGORIES, SIDE, SIDE, channels, "none", counts, sha256))
+    return folder
+
+
+def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES) -> Path:
+    folder.mkdir(parents=True)
+    arguments = {"width": 4, "max_width": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8)
+    save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000))
+    return folder
+
+
+def run(folder: Path, out: Path, params: EvaluateParams) -> dict[str, Any]:
+    evaluate.run(
+        params,
+        train=folder / "train",
+        reference=folder / "reference",
+        gan=folder / "gan",
+        metrics=out / "metrics.json",
+        scores=out / "scores.json",
+        evaluation=out / "evaluation",
+        track=Tracker(),
+    )
+    return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _the_same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a reference, a generator, and in `out` what one evaluation wrote."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    write_data(folder / "train")
+    make_reference(folder)
+    write_generator(folder / "gan")
+    run(folder, folder / "out", params_with())
+    return folder
+
+
+def test_every_number_has_its_passport(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics.pop("fid").keys() == {"absent"}
+    for name in ("efflite0", "classifier"):
+        assert {f"{kind}_{name}" for kind in ("fd", "kid", "precision", "recall", "density", "coverage")} <= metrics.keys()
+    for name, entry in metrics.items():
+        passport = entry["passport"]
+        assert np.isfinite(entry["value"]), name
+        assert entry["plus_minus"] >= 0, name
+        assert passport["extractor"]["name"] == "phash" or len(passport["extractor"]["weights_sha256"]) == 64, name
+        assert passport["reference"] == {
+            "split": "reference_test",
+            "sha256": split_sha256(evaluated / "train", "reference_test"),
+            "pictures": 24,
+        }
+    assert metrics["fd_efflite0"]["passport"]["extractor"]["input_px"] == "32×32"
+    assert metrics["precision_efflite0"]["passport"]["settings"] == {"neighbours": 3}
+    assert metrics["fd_efflite0"]["floor"] < metrics["fd_efflite0"]["value"]
+    assert metrics["class_accuracy_real"]["value"] == metrics["class_accuracy"]["floor"] > 0.9
+
+
+def test_floor_ceiling_and_bootstrap_stand_beside_a_score(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    for kind in ("fd", "fd_infinity", "kid", "precision", "recall", "density", "coverage"):
+        entry = metrics[f"{kind}_efflite0"]
+        assert entry["floor_pictures"] == {
+            "split": "reference_train",
+            "sha256": split_sha256(evaluated / "train", "reference_train"),
+            "pictures": 30,
+        }
+        assert entry["ceiling_pictures"] == {"split": "uniform noise", "pictures": 12, "seed": 0}
+        assert entry.get("plus_minus_bootstrap", 1) > 0 or kind in ("precision", "recall", "density", "coverage")
+    assert metrics["fd_classifier"]["floor"] < metrics["fd_classifier"]["ceiling"]
+    assert metrics["class_accuracy"]["floor"] > metrics["class_accuracy"]["ceiling"]
+    share = metrics["class_accuracy"]["plus_minus_bootstrap"]
+    assert 0 < share <= 0.5 / np.sqrt(30)
+
+
+def test_the_distance_at_several_counts(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    table = rows_of(evaluated / "out" / "evaluation" / "fd_by_count.csv")
+    assert [(row["extractor"], row["pictures"]) for row in table] == [
+        (name, count) for name in ("efflite0", "classifier") for count in ("10", "20", "30")
+    ]
+    for name, last in (("efflite0", table[2]), ("classifier", table[5])):
+        assert float(last["fd"]) == pytest.approx(metrics[f"fd_{name}"]["value"], rel=1e-9)
+        assert float(last["floor"]) == pytest.approx(metrics[f"fd_{name}"]["floor"], rel=1e-9)
+
+
+def test_counts_that_reach_the_samples_are_told() -> None:
+    with pytest.raises(ParamsError, match=r"evaluate: fd_counts: must ascend and stay below samples, 30"):
+        params_with(fd_counts=[10, 30])
+
+
+def test_scores_are_the_values_and_nothing_else(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    scores = json.loads((evaluated / "out" / "scores.json").read_text(encoding="utf-8"))
+    assert scores == {name: entry["value"] for name, entry in metrics.items() if "value" in entry}
+
+
+def test_pictures_and_tables(evaluated: Path) -> None:
+    folder = evaluated / "out" / "evaluation"
+    assert {path.name for path in folder.iterdir()} == {
+        "SHA256SUMS",
+        "grid.png",
+        "nearest.png",
+        "look_alikes.png",
+        "best_worst.png",
+        "walks.png",
+        "confusion.csv",
+        "fd_by_count.csv",
+        "per_category.csv",
+    }
+    assert pixels(folder / "grid.png").shape == (3 * SIDE, 4 * SIDE)
+    assert pixels(folder / "nearest.png").shape == (3 * (SIDE + 2) - 2, 4 * (SIDE + 2) - 2)
+    assert pixels(folder / "best_worst.png").shape == (3 * SIDE, 4 * SIDE + SIDE // 2)
+    assert pixels(folder / "walks.png").shape == (3 * SIDE, 4 * SIDE)
+    confusion = rows_of(folder / "confusion.csv")
+    assert [row["asked"] for row in confusion] == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
+    assert {row["seen"] for row in confusion} <= set(CATEGORIES)
+    table = rows_of(folder / "per_category.csv")
+    assert [(row["category"], row["samples"], row["reference"]) for row in table] == [(name, "10", "8") for name in CATEGORIES]
+    right = np.mean([row["asked"] == row["seen"] for row in confusion])
+    assert np.mean([float(row["class_accuracy"]) for row in table]) == pytest.approx(right)
+
+
+def test_outputs_name_neither_clock_nor_machine(evaluated: Path) -> None:
+    for name, held in content(evaluated / "out").items():
+        assert str(evaluated).encode() not in held, name
+
+
+def test_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+    run(evaluated, tmp_path, params_with())
+    assert content(tmp_path) == content(evaluated / "out")
+
+
+def test_the_reference_is_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluated / "train", tmp_path / "train")
+    make_reference(tmp_path)
+    assert content(tmp_path / "reference") == content(evaluated / "reference")
+
+
+def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) -> None:
+    held = content(evaluated / "reference")
+    assert set(held) == {
+        "SHA256SUMS",
+        "classifier.json",
+        "classifier.safetensors",
+        "classifier_noise.npy",
+        "classifier_test.npy",
+        "classifier_train.npy",
+        "efflite0.onnx",
+        "efflite0_floor.npy",
+        "efflite0_noise.npy",
+        "efflite0_test.npy",
+        "floor_rows.npy",
+        "phash_test.npy",
+        "phash_train.npy",
+        "reference.json",
+    }
+    code = str(Path(__file__).parents[3])
+    assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_ or code.encode() in bytes_]
+
+
+def test_the_floor_is_of_the_pictures_its_rows_name(evaluated: Path) -> None:
+    known = load_reference(evaluated / "reference", real_pictures(evaluated / "train"), 1, torch.device("cpu"))
+    rows = np.load(evaluated / "reference" / "floor_rows.npy")
+    images, _ = read_split(evaluated / "train", "reference_train")
+    for extractor in (*known.pretrained, known.own):
+        np.testing.assert_allclose(known.features(extractor, "floor"), extractor.features(images[rows]), atol=1e-5)
+
+
+def test_a_reference_of_other_pictures_or_libraries_is_refused(
+    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gan", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    write_data(tmp_path / "train", test_count=21)
+    with pytest.raises(InputError, match=r"made with other pictures .* run reference again"):
+        run(tmp_path, tmp_path / "out", params_with())
+    monkeypatch.setattr("pipeline.metrics.reference_set.library_versions", lambda: {"torch": "1.0"})
+    with pytest.raises(InputError, match=r"made with other libraries .* run reference again"):
+        run(evaluated, tmp_path / "out", params_with())
+
+
+def test_a_damaged_reference_is_told(evaluated: Path, tmp_path: Path) -> None:
+    for name in ("train", "gan", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    weights = tmp_path / "reference" / "classifier.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match="run reference again"):
+        run(tmp_path, tmp_path / "out", params_with())
+
+
+def test_a_changed_metric_parameter_changes_its_own_numbers(evaluated: Path, tmp_path: Path) -> None:
+    before = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    after = run(evaluated, tmp_path, params_with(neighbours=5))
+    assert after["fd_efflite0"] == before["fd_efflite0"]
+    passports = (metrics["recall_efflite0"]["passport"] for metrics in (before, after))
+    assert why_not_comparable(*passports) == ["settings.neighbours: 3 here, 5 there"]
+
+
+class Copier(nn.Module):
+    """Draws nothing but its training pictures, each of the category asked for."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.pictures = nn.Parameter(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1, requires_grad=False)
+        self.rows = [np.flatnonzero(labels == label) for label in range(3)]
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        numbers = (latents[:, 0].abs() * 1e4).long()
+        chosen = [int(self.rows[label][number % 20]) for number, label in zip(numbers.tolist(), labels.tolist(), strict=True)]
+        return self.pictures[chosen]
+
+
+def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copier = Copier(*pictures(60, 0, 1))
+    card = GeneratorCard("copier", {}, CATEGORIES, SIDE, SIDE, 1, 8, 0)
+    monkeypatch.setattr(evaluate, "load_generator", lambda *_: (copier, card))
+    metrics = run(evaluated, tmp_path, params_with())
+    assert metrics["near_copies_classifier"]["value"] == 1
+    assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
+    assert metrics["look_alikes_phash"]["value"] == 1
+    assert metrics["look_alikes_phash"]["floor"] < 0.5
+    assert "learnt by heart" in metrics["look_alikes_phash"]["flag"]
+    assert metrics["class_accuracy"]["value"] > 0.9
+    # Each sample in nearest.png stands beside itself.
+    for name in ("nearest.png", "look_alikes.png"):
+        sheet = pixels(tmp_path / "evaluation" / name)
+        np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2], err_msg=name)
+
+
+def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(tmp_path: Path) -> None:
+    write_data(tmp_path / "train", channels=3, test_count=2)
+    write_generator(tmp_path / "gan", channels=3)
+    make_reference(tmp_path)
+    metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000))
+    assert metrics["diversity_classifier"] == {"absent": "too few reference pictures; raise curate.test_share"}
+    assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
+    assert pixels(tmp_path / "out" / "evaluation" / "grid.png").shape == (3 * SIDE, 4 * SIDE, 3)
+    table = rows_of(tmp_path / "out" / "evaluation" / "per_category.csv")
+    assert [row["fd_classifier"] for row in table] == ["", "", ""]  # one picture or none of each to compare with
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_missing_test_set_is_told(tmp_path: Path, count: int) -> None:
+    write_data(tmp_path / "train", test_count=count)
+    with pytest.raises(InputError, match=rf"reference_test has {count} pictures.*curate\.test_share"):
+        make_reference(tmp_path)
+
+
+def test_a_generator_of_other_pictures_is_refused(evaluated: Path, tmp_path: Path) -> None:
+    for name in ("train", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    write_generator(tmp_path / "gan", categories=["a", "b", "d"])
+    with pytest.raises(InputError, match="run train again"):
+        run(tmp_path, tmp_path / "out", params_with())
+
+
+def test_too_few_samples_for_every_category(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 are fewer than 2 for each of 3 categories"):
+        run(evaluated, tmp_path, params_with(samples=5, fd_counts=[]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_without_cuda_is_told(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.device: cuda"):
+        run(evaluated, tmp_path, params_with(device="cuda"))
+    shutil.copytree(evaluated / "train", tmp_path / "train")
+    with pytest.raises(ParamsError, match=r"reference\.device: cuda"):
+        make_reference(tmp_path, device="cuda")
+
+
+def test_wrong_inception_weights_are_refused_before_any_work(evaluated: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluated / "train", tmp_path / "train")
+    (tmp_path / "inception.pt").write_bytes(b"another network")
+    with pytest.raises(InputError, match="not inception-2015-12-05"):
+        make_reference(tmp_path, inception_weights=str(tmp_path / "inception.pt"))
+    assert not (tmp_path / "reference").exists()

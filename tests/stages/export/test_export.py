@@ -1,0 +1,256 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import ExportError, InputError
+from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares
+from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
+from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
+from pipeline.params import ExportParams
+from pipeline.stages.export import run as export
+from pipeline.stages.export.onnx_graphs import OPSET, as_onnx
+from pipeline.stages.export.parity import Parity, rounded_up
+from pipeline.stages.export.precision_choice import chosen_precision
+from pipeline.tracking.tracker import Tracker
+
+PARAMS = ExportParams(
+    precisions=["fp32", "fp16", "int8"],
+    max_difference=1e-4,
+    max_mean_difference=0.02,
+    max_fd_change=50.0,
+    check_latents=64,
+    registered_name="atelier-generator",
+)
+CATEGORIES = ["bag", "dress", "shirt"]
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "resnet": {"width": 8, "max_width": 16},
+    "dcgan": {"width": 8, "max_width": 16},
+    "stylegan2": {"width": 8, "max_width": 16, "style_dim": 16, "mapping_layers": 3, "truncation": 0.7},
+}
+
+
+def drawn_generator(network: str) -> nn.Module:
+    torch.manual_seed(0)
+    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), len(CATEGORIES), 8)
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after training, not the 0 and 1 that fresh ones have
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return generator.eval()
+
+
+def write_gan(folder: Path, network: str) -> nn.Module:
+    generator = drawn_generator(network)
+    folder.mkdir()
+    save_generator(folder, generator, GeneratorCard(network, ARGUMENTS[network], CATEGORIES, 16, 16, 1, 8, 6400))
+    return generator
+
+
+def write_reference(folder: Path) -> None:
+    """A classifier that has learned nothing much, and its features of pictures that are noise."""
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, 1), dtype=np.uint8)
+    classifier = train_classifier(images, np.arange(160) % 3, 3, seed=0, epochs=1, batch_size=32, threads=1)
+    save_classifier(folder, classifier)
+    np.save(folder / "classifier_test.npy", classifier.features(images))
+
+
+@pytest.fixture(scope="module", params=["resnet", "dcgan"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    folder = tmp_path_factory.mktemp(request.param)
+    generator = write_gan(folder / "gan", request.param)
+    write_reference(folder / "reference")
+    track = Tracker(folder / "spool.jsonl")
+    export.run(PARAMS, reference=folder / "reference", gan=folder / "gan", export=folder / "export", track=track)
+    track.close("FINISHED")
+    return generator, folder / "export"
+
+
+@pytest.mark.parametrize("network", ARGUMENTS)
+def test_every_network_is_drawn_as_torch_draws_it(network: str) -> None:
+    generator = drawn_generator(network)
+    latents, labels = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3)
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
+    drawn = OnnxGenerator(as_onnx(generator, 8), threads=1).pictures(latents, labels)
+    np.testing.assert_allclose(drawn, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", ARGUMENTS)
+def test_attributes_may_be_said_or_not(network: str) -> None:
+    torch.manual_seed(0)
+    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), 3, 8, 2).eval()
+    drawn = OnnxGenerator(as_onnx(generator, 8, 2), threads=1)
+    latents, labels, said = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
+    with torch.inference_mode():
+        inputs = torch.from_numpy(latents), torch.from_numpy(labels)
+        expected, unsaid = generator(*inputs, torch.from_numpy(said)).numpy(), generator(*inputs).numpy()
+    np.testing.assert_allclose(drawn.pictures(latents, labels, said), expected, atol=1e-4)
+    np.testing.assert_allclose(drawn.pictures(latents, labels), unsaid, atol=1e-4)
+    assert np.abs(expected[:2] - unsaid[:2]).max() > 3e-4  # fresh weights say little, but more than the tolerance
+
+
+@pytest.mark.parametrize("count", [1, 2, 33])
+def test_onnx_draws_what_torch_draws(exported: tuple[nn.Module, Path], count: int) -> None:
+    generator, folder = exported
+    latents, labels = draw_latents(5, count, 8), labels_in_equal_shares(count, 3)
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
+    pictures = read_exported(folder)[1].pictures(latents, labels)
+    assert pictures.dtype == np.float32
+    assert pictures.shape == (count, 1, 16, 16)
+    assert np.abs(pictures - expected).max() < 1e-5
+    assert np.abs(pictures).max() <= 1
+
+
+def test_the_label_decides_what_is_drawn(exported: tuple[nn.Module, Path]) -> None:
+    latents = np.repeat(draw_latents(0, 1, 8), 3, axis=0)
+    first, second, third = read_exported(exported[1])[1].pictures(latents, np.arange(3))
+    assert not np.allclose(first, second)
+    assert not np.allclose(second, third)
+
+
+def test_the_file_is_one_standard_graph_without_traces(exported: tuple[nn.Module, Path]) -> None:
+    content = (exported[1] / MODEL_NAME).read_bytes()
+    model = onnx.load_model_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
+    assert not [tensor.name for tensor in model.graph.initializer if tensor.external_data]
+    names = ["SHA256SUMS", "generator.fp16.onnx", "generator.int8.onnx", "generator.json", "generator.onnx", "judge.onnx"]
+    assert sorted(path.name for path in exported[1].iterdir()) == names
+    here = str(Path(export.__file__).parent).encode()
+    for trace in (here, str(Path(torch.__file__).parent).encode(), b"stack_trace", b"site-packages"):
+        assert trace not in content
+
+
+def test_the_card_says_what_was_exported(exported: tuple[nn.Module, Path]) -> None:
+    card, _ = read_exported(exported[1])
+    assert (card.categories, card.height, card.width, card.channels) == (CATEGORIES, 16, 16, 1)
+    assert (card.latent_dim, card.images_seen, card.checked_latents, card.opset) == (8, 6400, 64, OPSET)
+    assert card.onnx_sha256 == hashlib.sha256((exported[1] / MODEL_NAME).read_bytes()).hexdigest()
+    assert 0 < card.max_difference <= 1e-4
+    assert card.intended_use
+
+
+def test_registration_is_asked_for(exported: tuple[nn.Module, Path]) -> None:
+    spool = exported[1].parent / "spool.jsonl"
+    events = [json.loads(line) for line in spool.read_text().splitlines()]
+    models = [event for event in events if event["kind"] == "model"]
+    assert [(Path(event["path"]), event["registered_name"]) for event in models] == [
+        (exported[1] / MODEL_NAME, "atelier-generator")
+    ]
+
+
+@pytest.mark.parametrize("exported", ["resnet"], indirect=True)
+def test_another_process_writes_the_same_bytes(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "pipeline", "export", "--params", PARAMS.model_dump_json()]
+    command += ["--gan", str(exported[1].parent / "gan"), "--reference", str(exported[1].parent / "reference")]
+    command += ["--export", str(tmp_path / "again")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    for path in exported[1].iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("exported", ["resnet"], indirect=True)
+@pytest.mark.parametrize(("error", "told"), [(2e-4, "0.0002"), (float("nan"), "nan")])
+def test_pictures_too_far_from_torch_are_refused(
+    exported: tuple[nn.Module, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, told: str
+) -> None:
+    model = (exported[1] / MODEL_NAME).read_bytes()
+    monkeypatch.setattr(export, "as_onnx", lambda *_: model)
+    drawn = OnnxGenerator.pictures
+    monkeypatch.setattr(OnnxGenerator, "pictures", lambda *given: drawn(*given) + np.float32(error))
+    (tmp_path / MODEL_NAME).write_text("the one before")
+    with pytest.raises(ExportError, match=rf"differs from torch by {told}, over export.max_difference \(0.0001\)"):
+        paths = {"reference": exported[1].parent / "reference", "gan": exported[1].parent / "gan"}
+        export.run(PARAMS, **paths, export=tmp_path, track=Tracker())
+    assert (tmp_path / MODEL_NAME).read_text() == "the one before"
+
+
+def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run train again"):
+        export.run(PARAMS, reference=tmp_path, gan=tmp_path, export=tmp_path / "export", track=Tracker())
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_fewer_bits_draw_almost_the_same(exported: tuple[nn.Module, Path], precision: str) -> None:
+    card, exact = read_exported(exported[1])
+    variant = next(one for one in card.variants if one.precision == precision)
+    content = (exported[1] / variant.file).read_bytes()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (variant.bytes, variant.sha256)
+    assert len(content) < (exported[1] / MODEL_NAME).stat().st_size
+    latents, labels = draw_latents(9, 40, 8), np.arange(40) % 3
+    difference = np.abs(OnnxGenerator(content).pictures(latents, labels) - exact.pictures(latents, labels))
+    assert 0 < difference.mean() <= 1.5 * variant.mean_difference <= 1.5 * PARAMS.max_mean_difference
+    kept = onnx.load_model_from_string(content).graph
+    bits = {onnx.TensorProto.FLOAT16} if precision == "fp16" else {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    largest = max(kept.initializer, key=lambda tensor: np.prod(tensor.dims))
+    assert largest.data_type in bits
+
+
+def test_the_judge_thinks_what_the_classifier_thinks(exported: tuple[nn.Module, Path]) -> None:
+    card, _ = read_exported(exported[1])
+    judge = OnnxJudge(read_model(exported[1], str(card.judge_sha256), JUDGE_NAME))
+    images = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
+    classifier = load_classifier(exported[1].parent / "reference")
+    assert np.abs(judge.scores(images) - classifier.scores(classifier.features(images))).max() < 1e-3
+
+
+def test_every_precision_is_measured(exported: tuple[nn.Module, Path]) -> None:
+    card, _ = read_exported(exported[1])
+    exact, half, bytes_ = card.variants
+    assert (card.precision, exact.file, exact.sha256) == ("fp32", MODEL_NAME, card.onnx_sha256)
+    assert exact.fd_change == 0
+    assert exact.mean_difference < half.mean_difference < bytes_.mean_difference
+    assert all(one.mean_difference <= one.max_difference for one in card.variants)
+    events = [json.loads(line) for line in (exported[1].parent / "spool.jsonl").read_text().splitlines()]
+    told = {name for event in events if event["kind"] == "metrics" for name in event["metrics"]}
+    assert told >= {"fd_classifier_int8", "onnx_bytes_fp16", "latency_ms_fp32_cpu", "pictures_per_s_int8_cpu"}
+
+
+@pytest.mark.parametrize(
+    ("precisions", "mean", "fd", "chosen"),
+    [
+        (["fp32", "fp16"], 0.0, 0.0, "fp32"),
+        (["fp16", "fp32"], 0.01, 0.04, "fp16"),
+        (["fp16", "fp32"], 0.03, 0.04, "fp32"),
+        (["fp16", "fp32"], 0.01, -0.06, "fp32"),
+        (["fp16", "fp32"], float("nan"), 0.0, "fp32"),
+    ],
+)
+def test_the_first_precision_within_the_limits_is_chosen(precisions: list[str], mean: float, fd: float, chosen: str) -> None:
+    params = PARAMS.model_copy(update={"precisions": precisions, "max_mean_difference": 0.02, "max_fd_change": 0.05})
+    assert chosen_precision({"fp32": Parity(0, 0, 1.0), "fp16": Parity(mean, mean, 1.0 + fd)}, params) == chosen
+
+
+@pytest.mark.parametrize("exported", ["resnet"], indirect=True)
+def test_a_judge_of_other_pictures_is_refused(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    card = json.loads((exported[1].parent / "reference" / "classifier.json").read_text())
+    shutil.copytree(exported[1].parent / "reference", tmp_path / "reference")
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    save_classifier(tmp_path / "reference", train_classifier(images, np.arange(4) % 3, 3, seed=0, epochs=1, batch_size=2))
+    assert card["channels"] == 1
+    with pytest.raises(InputError, match="run reference and train again"):
+        paths = {"reference": tmp_path / "reference", "gan": exported[1].parent / "gan"}
+        export.run(PARAMS, **paths, export=tmp_path / "export", track=Tracker())
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (1.01e-7, 2e-7), (3e-6, 3e-6), (9.2e-6, 1e-5), (0.95, 1.0)])
+def test_rounded_up_to_one_digit(value: float, shown: float) -> None:
+    assert rounded_up(value) == shown

@@ -1,0 +1,611 @@
+import base64
+import hashlib
+import io
+import math
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import InputError
+from pipeline.imaging import category_sheets as sheets
+from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.pages import charts, story
+from pipeline.pages.numbers import in_digits, in_equal_digits
+from pipeline.pages.pictures import cells_of_sheet
+from pipeline.params import ReportParams
+from pipeline.stages.report import composition
+from pipeline.stages.report import run as report
+from pipeline.stages.report.composition import chosen_moments, extremes, places_shown, shown_training_set
+from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
+from pipeline.storage.files import write_json
+from pipeline.storage.shards import write_shard
+from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, write_table
+from pipeline.tracking.tracker import Tracker
+
+PARAMS = ReportParams(title="Gowns & <frocks>", pictures_per_category=16)
+CATEGORIES = ["bag", "dress", "t-shirt"]
+SHARDS = ("00000", "00001")
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture.squeeze()).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def drawn(count: int, side: int, channels: int) -> NDArray[np.uint8]:
+    """Pictures (count, side, side, channels): a shape of its own each, with noise like a photograph's."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:side, :side] / side
+    pictures = []
+    for _ in range(count):
+        x, y, radius = random.uniform(0.3, 0.7), random.uniform(0.3, 0.7), random.uniform(0.15, 0.3)
+        shape = (abs(columns - x) < radius) & (abs(rows - y) < 1.5 * radius)
+        colour = random.uniform(60, 255, channels)
+        pictures.append(shape[..., None] * colour + random.normal(0, 12, (side, side, channels)))
+    return np.clip(pictures, 0, 255).astype(np.uint8)
+
+
+# What becomes of every twelve pictures: those not named are kept.
+LOST = {1: "fetch failed", 2: "undecodable", 3: "bytes", 4: "phash", 5: "dark"}
+
+
+def rows_of_picture(n: int, shard: str, content: bytes) -> dict[str, dict[str, object]]:
+    """Picture `n` as a row of each table it is in."""
+    lost = LOST.get(n % 12)
+    listed: dict[str, object] = dict.fromkeys(MANIFEST.names) | {
+        "key": f"{n:016x}",
+        "url": f"file:pictures/{n}.png",
+        "source": "folder",
+        "category": CATEGORIES[n % 3],
+        "licence": "CC0-1.0" if n % 4 else None,
+        "status": "listed",
+    }
+    fetched, decoded, kept = lost != "fetch failed", lost not in ("fetch failed", "undecodable"), lost is None
+    duplicate = lost in ("bytes", "phash")
+    bytes_of = {
+        "sha256": hashlib.sha256(content).hexdigest() if fetched else None,
+        "extension": ".png",
+        "size_bytes": 100 if fetched else None,
+    }
+    group = f"{n - n % 12 if duplicate else n:016x}"
+    rows: dict[str, dict[str, object]] = {
+        "manifest": listed,
+        "raw": listed | bytes_of | {"status": "ok" if fetched else "failed", "reason": None if fetched else "no such file"},
+        "curated": dict.fromkeys(CURATED.names)
+        | listed
+        | bytes_of
+        | {
+            "shard": shard,
+            "label": n % 3 if kept else -1,
+            "group": group,
+            "family": group,
+            "kept": kept,
+            "reason": "duplicate" if duplicate else lost,
+        }
+        | {"split": ("test" if n % 2 else "train") if kept else None},
+    }
+    if fetched:
+        measured = dict.fromkeys(INSPECT.names) | {"reason": None if decoded else "truncated", "decoded": decoded}
+        rows["inspect"] = measured | {"key": listed["key"], "sha256": bytes_of["sha256"]}
+    if decoded:
+        link = {
+            "link": lost if duplicate else "representative",
+            "representative": not duplicate,
+            "distance_bits": None,
+            "difference": None,
+            "earlier_split": None,
+        }
+        rows["duplicates"] = {"key": listed["key"], "sha256": bytes_of["sha256"], "group": group, "family": group} | link
+    return rows
+
+
+def write_rows(path: Path, rows: list[dict[str, dict[str, object]]], table: str, schema: pa.Schema) -> None:
+    frame = pd.DataFrame([row[table] for row in rows if table in row], dtype=object)
+    write_table(path, frame, schema)
+
+
+def write_data(folder: Path, pictures: NDArray[np.uint8]) -> None:
+    """The tables of a run, from the manifest to the curated one, and its two shards."""
+    rows = []
+    for place, shard in enumerate(SHARDS):
+        numbers = range(place, len(pictures), len(SHARDS))
+        contents = [png(pictures[n]) for n in numbers]
+        here = [rows_of_picture(n, shard, content) for n, content in zip(numbers, contents, strict=True)]
+        write_rows(folder / "raw" / f"{shard}.parquet", here, "raw", RAW)
+        write_rows(folder / "inspect" / f"{shard}.parquet", here, "inspect", INSPECT)
+        members = [(f"{row['raw']['sha256']}.png", content) for content, row in zip(contents, here, strict=True)]
+        write_shard(folder / "raw" / f"{shard}.tar", [member for member in members if not member[0].startswith("None")])
+        rows += here
+    write_rows(folder / "manifest.parquet", rows, "manifest", MANIFEST)
+    write_rows(folder / "duplicates.parquet", rows, "duplicates", DUPLICATES)
+    write_rows(folder / "curated.parquet", rows, "curated", CURATED)
+
+
+def write_model(folder: Path, side: int, channels: int) -> None:
+    """The training arrays and what the later stages leave behind."""
+    train, gan = folder / "train", folder / "gan"
+    train.mkdir()
+    for split in SPLITS:
+        count = 0 if split == "reference_validation" else 6
+        write_split(train, split, drawn(6, side, channels)[:count], np.arange(count, dtype=np.int64) % 3)
+    hashes = {split: split_sha256(train, split) for split in SPLITS}
+    write_card(train, DatasetCard(CATEGORIES, side, side, channels, "lanczos", dict.fromkeys(SPLITS, 6), hashes))
+    (gan / "samples").mkdir(parents=True)
+    sheet = contact_sheet(drawn(3 * 16, side, channels), 16)
+    for seen in (64, 1000, 19_000):
+        Image.fromarray(sheet.squeeze()).save(gan / "samples" / f"{seen:08d}.png", compress_level=1)
+    card = {
+        "network": "resnet",
+        "arguments": {"width": 32},
+        "categories": CATEGORIES,
+        "images_seen": 19_000,
+        "recipe": {"loss": "hinge"},
+    }
+    write_json(gan / "generator.json", {**card, "height": side, "width": side, "channels": channels, "latent_dim": 64})
+    (gan / "generator.safetensors").write_bytes(b"weights")
+    rows = np.arange(1, 301) * 64
+    history = pd.DataFrame({"images": rows, "loss_discriminator": 1 + 1 / rows, "loss_generator": 2 - 1 / rows})
+    history.assign(score_real=np.log(rows), score_fake=-np.log(rows)).to_csv(gan / "history.csv", index=False)
+
+
+def write_evaluation(folder: Path, images: NDArray[np.uint8]) -> None:
+    folder.mkdir()
+    labels = np.arange(len(images)) % len(CATEGORIES)
+    scores = np.linspace(0, 1, len(images))
+    nearest = np.arange(len(images))[::-1].copy()
+    for name, sheet in {
+        "grid": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
+        "walks": sheets.first_of_each(images, labels, len(CATEGORIES), 16),
+        "best_worst": sheets.best_and_worst(images, labels, len(CATEGORIES), 16, scores),
+        "look_alikes": sheets.beside_their_nearest(images, labels, len(CATEGORIES), 16, images, nearest[::-1], scores),
+        "nearest": sheets.beside_their_nearest(images, labels, len(CATEGORIES), 16, images, nearest, scores),
+    }.items():
+        Image.fromarray(sheet.squeeze()).save(folder / f"{name}.png", compress_level=1)
+    judged = pd.DataFrame({"category": CATEGORIES, "samples": 16, "class_accuracy": 0.5}).assign(
+        fd=[np.nan, *range(1, len(CATEGORIES))]
+    )
+    judged.to_csv(folder / "per_category.csv", index=False)
+    by_count = pd.DataFrame(
+        {"pictures": [2500, 5000, 10_000], "fd": [16.0, 14.0, 13.0], "plus_minus": 0.5, "floor": [2.0, 1, np.nan]}
+    )
+    by_count.insert(0, "extractor", "efflite0")
+    by_count.to_csv(folder / "fd_by_count.csv", index=False)
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    write_data(tmp_path, drawn(60, 28, 1))
+    write_model(tmp_path, 32, 1)
+    write_evaluation(tmp_path / "evaluation", drawn(48, 32, 1))
+    write_json(tmp_path / "metrics.json", METRICS)
+    return tmp_path
+
+
+METRICS: dict[str, dict[str, object]] = {
+    "class_accuracy": {
+        "value": 0.93124,
+        "plus_minus": 0.0021,
+        "plus_minus_bootstrap": 0.0034,
+        "bootstrap": "drawn again",
+        "floor": 0.9222,
+        "floor_pictures": {"split": "reference_test", "pictures": 9995},
+        "ceiling": 0.0987,
+        "ceiling_pictures": {"split": "uniform noise", "pictures": 1000},
+        "flag": "better than real",
+        "passport": {"samples": {"pictures": 10000, "repeats": 3}},
+    },
+    "class_accuracy_real": {"value": 0.9222, "plus_minus": 0.003, "passport": {"reference": {"split": "reference_test"}}},
+    "fd_efflite0": {
+        "value": 12.345,
+        "plus_minus": 0.21,
+        "floor": 1.5,
+        "passport": {
+            "extractor": {"name": "efflite0", "weights_sha256": "ab" * 32},
+            "samples": {"pictures": 10000, "repeats": 3},
+        },
+    },
+    "fid": {"absent": "no Inception weights here; set reference.inception_weights"},
+    "precision_classifier": {
+        "value": 0.8612,
+        "plus_minus": 0.004,
+        "floor": 0.88,
+        "passport": {"extractor": {"name": "classifier"}, "samples": {"repeats": 3}, "settings": {"neighbours": 3}},
+    },
+    "near_copies_classifier": {"value": 0.0044, "plus_minus": 0.0002, "floor": 0.01, "passport": {"samples": {"repeats": 3}}},
+}
+
+
+def make(folder: Path, params: ReportParams = PARAMS, name: str = "index") -> str:
+    report.run(
+        params,
+        manifest=folder / "manifest.parquet",
+        raw_tables=[folder / "raw" / f"{shard}.parquet" for shard in SHARDS],
+        shards=[folder / "raw" / f"{shard}.tar" for shard in SHARDS],
+        inspect_tables=[folder / "inspect" / f"{shard}.parquet" for shard in SHARDS],
+        duplicates=folder / "duplicates.parquet",
+        curated=folder / "curated.parquet",
+        train=folder / "train",
+        gan=folder / "gan",
+        metrics=folder / "metrics.json",
+        evaluation=folder / "evaluation",
+        page=folder / f"{name}.html",
+        summary=folder / f"{name}.md",
+        track=Tracker(),
+    )
+    return (folder / f"{name}.html").read_text(encoding="utf-8")
+
+
+class Reader(HTMLParser):
+    """What a browser would load, what a screen reader would say, and whether every tag is closed."""
+
+    VOID = ("br", "img", "link", "meta", "line", "polyline", "circle")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open_tags: list[str] = []
+        self.loaded: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.captions = self.tables = 0
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag not in self.VOID:
+            self.open_tags.append(tag)
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "srcset", "data", "poster", "action")]
+        self.loaded += [given.get("href") or ""] if tag in ("link", "use", "image") else []
+        self.links += [given["href"] or ""] if tag == "a" else []
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.images += [given] if tag == "img" else []
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open_tags.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def test_nothing_is_loaded_from_elsewhere(artefacts: Path) -> None:
+    html = make(artefacts)
+    page = Reader(html)
+    assert page.open_tags == []
+    assert page.loaded
+    assert all(address.startswith("data:") for address in page.loaded)
+    assert page.links
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert len(set(page.ids)) == len(page.ids)
+    assert "<script" not in html
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_every_picture_and_table_is_told_in_words(artefacts: Path) -> None:
+    page = Reader(make(artefacts))
+    assert len(page.images) > 20
+    assert all(image.get("alt") for image in page.images)
+    assert [image["alt"] for image in page.images].count("8 generated pictures: dress") == 2
+    assert page.tables == page.captions == 3
+
+
+def test_words_without_a_category_are_listed_most_pictures_first() -> None:
+    words = ["Headwear", "Scarves", "Headwear", "Dresses", None]
+    manifest = pd.DataFrame({"category": [None, None, None, "dress", None], "site_category": words})
+    table = composition.table_of_unmapped_words(story.by_unmapped_word(manifest))
+    assert table.cells == [["Headwear", "2"], ["Scarves", "1"]]
+    many = pd.DataFrame({"word": [f"word {n}" for n in range(60)], "pictures": range(60, 0, -1)})
+    assert composition.table_of_unmapped_words(many).cells[-1] == ["10 other words", "55"]
+
+
+def test_pictures_are_what_their_tags_say(artefacts: Path) -> None:
+    for image in Reader(make(artefacts)).images:
+        kind, content = (image["src"] or "").split(";base64,")
+        with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+            assert kind == f"data:image/{(picture.format or '').lower()}"
+            assert picture.size == (int(image["width"] or 0), int(image["height"] or 0))
+
+
+def test_the_wall_shows_the_evaluations_pictures(artefacts: Path) -> None:
+    images = [image["src"] or "" for image in Reader(make(artefacts)).images]
+    with Image.open(io.BytesIO(base64.b64decode(images[0].split(",")[1]))) as strip:
+        first = np.asarray(strip)[:32, :32]
+    with Image.open(artefacts / "evaluation" / "grid.png") as grid:
+        assert (first[..., 0] == np.asarray(grid)[:32, :32]).all()
+    assert (first[..., 1] == 255).all()
+
+
+def test_garments_come_first_and_the_title_is_text(artefacts: Path) -> None:
+    html = make(artefacts)
+    order = [
+        html.index(f'id="{name}"')
+        for name in ("garments", "learning", "copies", "data", "training", "numbers", "card", "again")
+    ]
+    assert order == sorted(order)
+    assert "<h1>Gowns &amp; &lt;frocks&gt;</h1>" in html
+    assert "Gowns & <frocks>" in (artefacts / "index.md").read_text(encoding="utf-8")
+
+
+def test_the_funnel_counts_every_picture(artefacts: Path) -> None:
+    text = Reader(make(artefacts)).text
+    for left, told in ((60, "listed"), (55, "fetched"), (50, "whole pictures"), (40, "different from each other")):
+        assert f"{left} {told}" in text
+    assert "35 good enough: 20 to learn from, 15 held back to judge by" in text
+    assert "6 in the training set, 32×32 in grey" in text
+    for lost in ("−5 no such file", "−5 truncated", "−5 copies of a file", "−5 look-alikes", "−5 too dark"):
+        assert lost in text
+
+
+@pytest.mark.parametrize(("versions", "columns", "rows"), [(1, 8, (2, 2)), (3, 6, (3, 3)), (4, 8, (2, 2)), (11, 8, (2, 2))])
+def test_training_pictures_are_shown_beside_what_was_made_of_them(versions: int, columns: int, rows: tuple[int, int]) -> None:
+    counts = dict.fromkeys(SPLITS, 40) | {"train": 40 * versions}
+    data = DatasetCard(CATEGORIES, 16, 16, 1, "lanczos", counts, dict.fromkeys(SPLITS, ""))
+    places = places_shown(data, 32)
+    together = min(versions, 8)
+    assert len(places) == 32 // together * together
+    assert (places.reshape(-1, together) - places[::together, None] == np.arange(together)).all()
+    assert places[0] == 0 < 39 * versions == places[-together]
+    images = np.zeros((40 * versions, 16, 16, 1), np.uint8)
+    step = shown_training_set(data, 100, images[places])
+    assert [(picture.width_px, picture.height_px) for picture in step.pictures] == [
+        (17 * columns - 1, 17 * count - 1) for count in rows
+    ]
+    assert ("versions: itself, then changed at random" in step.told) == (versions > 1)
+
+
+def test_duplicate_groups_that_cross_a_split_are_counted(artefacts: Path) -> None:
+    told = "Groups of near-duplicates with pictures in more than one split:"
+    make(artefacts)
+    assert f"{told} 0." in (artefacts / "index.md").read_text()
+    rows = read_table(artefacts / "curated.parquet", CURATED)
+    rows["family"] = [f"{int(key, 16) // 2:016x}" for key in rows["key"]]
+    write_table(artefacts / "curated.parquet", rows, CURATED)
+    pairs = rows[rows["kept"]].groupby("family")["split"].nunique()
+    assert f"<p>{(pairs > 1).sum()} groups of near-duplicates have pictures in more than one split.</p>" in make(artefacts)
+    assert (pairs > 1).sum() > 5
+
+
+def test_numbers_stand_beside_floor_and_passport(artefacts: Path) -> None:
+    text = Reader(make(artefacts)).text
+    assert "fd_efflite0 generated 12.3 ± 0.2 repeats real pictures 1.5 Passport extractor name efflite0" in text
+    assert "samples pictures 10000 samples repeats 3" in text
+    assert "fid absent: no Inception weights here; set reference.inception_weights" in text
+    accuracy = "generated 0.931 ± 0.002 repeats · ± 0.003 bootstrap real pictures 0.922 noise 0.0987"
+    assert f"class_accuracy {accuracy} ⚑ better than real Passport" in text
+    assert "plus minus bootstrap drawn again floor pictures 9995 floor split reference_test" in text
+    assert "ceiling pictures 1000 ceiling split uniform noise" in text
+    assert "class_accuracy_real real pictures 0.922 ± 0.003 standard error" in text
+    assert "Precision 0.861 ± 0.004 repeats real pictures 0.88" in text
+
+
+def test_a_flag_is_seen_at_the_top_and_leads_to_its_number(artefacts: Path) -> None:
+    page = Reader(make(artefacts))
+    assert "1 number carries a flag class_accuracy better than real" in page.text
+    assert page.links.count("#number-class_accuracy") == 2
+    flagless = {name: {key: entry[key] for key in entry if key != "flag"} for name, entry in METRICS.items()}
+    write_json(artefacts / "metrics.json", flagless)
+    assert "⚑" not in make(artefacts)
+    assert "⚑" not in (artefacts / "index.md").read_text(encoding="utf-8")
+
+
+def test_copies_are_shown_by_features_and_by_hash(artefacts: Path) -> None:
+    page = Reader(make(artefacts))
+    pairs = [image["src"] for image in page.images if "below each the training picture" in (image["alt"] or "")]
+    assert len(pairs) == 2 * len(CATEGORIES)
+    assert pairs[: len(CATEGORIES)] != pairs[len(CATEGORIES) :]
+    share = "closer to a training picture than unseen real ones are. Lower is better. generated 0.0044 ± 0.0002 repeats"
+    assert share in page.text
+
+
+def test_sources_and_licences_are_counted(artefacts: Path) -> None:
+    text = Reader(make(artefacts)).text
+    assert "folder CC0-1.0 45 25" in text
+    assert "folder not known 15 10" in text
+
+
+def test_the_summary_holds_the_same_numbers(artefacts: Path) -> None:
+    make(artefacts)
+    summary = (artefacts / "index.md").read_text(encoding="utf-8")
+    assert "| Fréchet distance (`fd_efflite0`) | 12.3 | 0.2 |  | 1.5 |  |" in summary
+    assert "| Class accuracy (`class_accuracy`) | 0.931 ⚑ | 0.002 | 0.003 | 0.922 | 0.0987 |" in summary
+    assert "| absent: no Inception weights here" in summary
+    assert "- ⚑ `class_accuracy`: better than real" in summary
+    assert "| fetched | 55 | 5 no such file |" in summary
+
+
+def test_equal_artefacts_give_equal_bytes_wherever_they_lie(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(artefacts, elsewhere)
+    assert make(artefacts) == make(elsewhere)
+    assert (artefacts / "index.md").read_bytes() == (elsewhere / "index.md").read_bytes()
+    assert str(artefacts) not in (artefacts / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_pictures_stay_under_five_megabytes(tmp_path: Path, channels: int) -> None:
+    write_data(tmp_path, drawn(60, 300, channels))
+    write_model(tmp_path, 256, channels)
+    write_evaluation(tmp_path / "evaluation", drawn(48, 256, channels))
+    write_json(tmp_path / "metrics.json", METRICS)
+    page = Reader(make(tmp_path))
+    assert (tmp_path / "index.html").stat().st_size < 5_000_000
+    assert any((image["src"] or "").startswith("data:image/webp") for image in page.images)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gan/generator.json", "generator.json: cannot be read"),
+        ("metrics.json", "metrics.json: cannot be read"),
+        ("evaluation/grid.png", "grid.png: cannot be read"),
+        ("manifest.parquet", "manifest.parquet: no such table"),
+        ("raw/00001.tar", "00001.tar: not a whole shard"),
+    ],
+)
+def test_a_missing_file_is_named(artefacts: Path, name: str, told: str) -> None:
+    (artefacts / name).unlink()
+    with pytest.raises(InputError, match=re.escape(told)):
+        make(artefacts)
+    assert not (artefacts / "index.html").exists()
+
+
+def test_a_sheet_of_another_size_is_refused(artefacts: Path) -> None:
+    Image.new("L", (100, 96)).save(artefacts / "evaluation" / "grid.png")
+    with pytest.raises(InputError, match=r"grid\.png: not a sheet of 32×32 pictures"):
+        make(artefacts)
+    Image.new("L", (512, 64)).save(artefacts / "evaluation" / "grid.png")
+    with pytest.raises(InputError, match=r"grid\.png: 2 rows for 3 categories"):
+        make(artefacts)
+
+
+def test_no_torch() -> None:
+    program = "import sys, pipeline.stages.report.run; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 1, [0, 0.5, 1]),
+        (0.2, 9.7, [0, 5, 10]),
+        (-10, 10, [-10, -5, 0, 5, 10]),
+        (3, 3, [3, 4, 5, 6]),
+        (0, 331776, [0, 1e5, 2e5, 3e5, 4e5]),
+    ],
+)
+def test_ticks_are_round_and_enclose(low: float, high: float, ticks: list[float]) -> None:
+    assert charts.round_ticks(low, high) == ticks
+
+
+def test_a_chart_is_drawn_to_scale() -> None:
+    line = charts.Line("loss", [(0.0, 0.0), (50.0, math.nan), (100.0, 10.0)])
+    svg = charts.line_chart("Losses", [line], "pictures")
+    left, right = charts.LEFT, charts.WIDTH - charts.RIGHT
+    bottom, top = charts.HEIGHT - charts.BOTTOM, charts.TOP
+    assert f'points="{left:.1f},{bottom:.1f} {right:.1f},{top:.1f}"' in svg
+    assert 'aria-label="Losses: loss ends at 10."' in svg
+
+
+def test_the_line_goes_on_to_infinitely_many_pictures(artefacts: Path) -> None:
+    by_count = pd.read_csv(artefacts / "evaluation" / "fd_by_count.csv")
+    chart = composition.bias_charts(by_count)[0]
+    assert chart.names == ["generated", "real pictures"]
+    assert "generated 16 of 2,500, 14 of 5,000, 13 of 10,000, 12 of infinitely many; real pictures 2 of 2,500" in chart.svg
+    # y from 0 to 20, x from 1/infinity to 1/2500.
+    height, width = charts.HEIGHT - charts.TOP - charts.BOTTOM, charts.WIDTH - charts.LEFT - charts.RIGHT
+    ring = f'cx="{charts.LEFT:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.6 * height:.1f}"'
+    assert f'<circle class="mark-0 open" {ring}' in chart.svg
+    dot = f'cx="{charts.LEFT + 0.25 * width:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.65 * height:.1f}"'
+    assert f'<circle class="mark-0" {dot}' in chart.svg
+    assert f'x="{charts.LEFT:.1f}" y="{charts.HEIGHT - charts.BOTTOM + 18}" text-anchor="middle">∞<' in chart.svg
+    assert composition.bias_charts(by_count[:1]) == []
+
+
+def test_thinned_keeps_the_mean() -> None:
+    points = [(float(n), float(n % 2)) for n in range(1000)]
+    thin = charts.thinned(points, 100)
+    assert len(thin) == 100
+    assert thin[0] == (4.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "plus_minus", "shown"),
+    [(12.345, 0.21, "12.3"), (0.8612, 0.004, "0.861"), (123.4, 20.0, "123"), (0.5, 0.0, "0.5"), (2e-5, 0.0, "0.00002")],
+)
+def test_digits_follow_the_spread(value: float, plus_minus: float, shown: str) -> None:
+    assert in_digits(value, plus_minus) == shown
+
+
+def test_a_column_has_equal_decimals() -> None:
+    assert in_equal_digits([1.0, 0.43, math.nan, 12.345]) == ["1.0", "0.4", "–", "12.3"]
+    assert in_equal_digits([1000.0, 998.0], 0) == ["1,000", "998"]
+    assert in_equal_digits([0.0, 0.0]) == ["0", "0"]
+    assert in_equal_digits([math.nan]) == ["–"]
+
+
+def test_the_worst_of_all_are_shown_last() -> None:
+    worst = np.arange(12, dtype=np.uint8).reshape(1, 12, 1, 1, 1)
+    row = extremes(worst[:, ::-1], worst, ["dress"])[0]
+    shown = []
+    for picture in row.pictures:
+        with Image.open(io.BytesIO(base64.b64decode(picture.uri.split(",")[1]))) as strip:
+            shown.append(np.asarray(strip)[0, ::2, 0].tolist())
+    assert shown == [[11, 10, 9, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9, 10, 11]]
+
+
+def test_moments_are_spread_by_ratio() -> None:
+    moments = [2**n - 1 for n in range(15)]
+    assert chosen_moments(moments, 8) == [0, 1, 7, 31, 127, 1023, 4095, 16383]
+    assert chosen_moments([5, 6], 8) == [5, 6]
+    assert chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)[:3] == [0, 25_000, 50_000]
+    assert len(chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)) >= 6
+
+
+def test_cells_of_a_sheet_are_its_pictures() -> None:
+    images = drawn(6, 16, 3)
+    for gap_px in (0, 2):
+        cells = cells_of_sheet(contact_sheet(images, 3, gap_px=gap_px), 16, 16, gap_px)
+        assert (cells.reshape(images.shape) == images).all()
+
+
+def chromium(*options: str, address: str, profile: Path) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    quiet = [
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        "--disable-gpu",
+    ]
+    alone = ["--headless", "--no-sandbox", f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    command = [program, *alone, *quiet, "--enable-logging=stderr", *options, address]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+
+def test_chromium_shows_it_without_a_complaint(artefacts: Path, tmp_path: Path) -> None:
+    html = make(artefacts)
+    shown = chromium("--dump-dom", address=(artefacts / "index.html").as_uri(), profile=tmp_path / "profile")
+    assert "Garments that nobody has made" in shown.stdout
+    assert "CONSOLE" not in shown.stderr
+    # The same check does see a request that leaves the page: the page's own policy stops it, aloud.
+    (tmp_path / "bad.html").write_text(html.replace("</main>", '<img src="http://127.0.0.1:9/x.png" alt="x"></main>'), "utf-8")
+    shown = chromium("--dump-dom", address=(tmp_path / "bad.html").as_uri(), profile=tmp_path / "profile")
+    assert "Content Security Policy" in shown.stderr
+
+
+@pytest.mark.parametrize("width_px", [390, 1280])
+def test_nothing_sticks_out_sideways(artefacts: Path, tmp_path: Path, width_px: int) -> None:
+    probe = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script></body>"
+    html = re.sub("<meta http-equiv[^>]*>", "", make(artefacts)).replace("</body>", probe)
+    (tmp_path / "probe.html").write_text(html, encoding="utf-8")
+    listen = "<script>onmessage = event => document.title = event.data</script>"
+    frame = f'<iframe src="probe.html" style="width:{width_px}px; height:800px; border:0"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<title></title>{listen}{frame}", encoding="utf-8")
+    address = (tmp_path / "frame.html").as_uri()
+    options = ("--dump-dom", "--virtual-time-budget=5000", f"--window-size={width_px + 100},900")
+    shown = chromium(*options, address=address, profile=tmp_path / "profile")
+    title = re.search("<title>([0-9]+)</title>", shown.stdout)
+    assert title is not None
+    assert int(title[1]) <= width_px

@@ -1,0 +1,81 @@
+"""Journals and state files with a torn end, as a kill, a full disk or a power cut leaves them: read past, and gone on with."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.gan.watchdog import Event
+from pipeline.sources.forgotten import read_forgotten
+from pipeline.stages.train.run import _best_swd, _note
+from pipeline.storage.overrides import read_overrides
+from pipeline.web.scratch import Journal
+from pipeline.web.sites import _kept
+from pipeline.workflow import snakemake_dvc_sync as doors
+from studio.database import Shelf
+
+TORN = [b"", b"\0" * 64, b"{", b'{"key": "a", "wri', b"null", b"[]", b"{}", b"7", b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_a_journal_goes_on_behind_a_torn_end(tmp_path: Path, torn: bytes) -> None:
+    with Journal(tmp_path, "one") as journal:
+        journal.append({"key": "a", "value": 1})
+    with (tmp_path / "one.jsonl").open("ab") as file:
+        file.write(torn)
+    with Journal(tmp_path, "one") as journal:
+        journal.append({"key": "b", "value": 2})
+        assert {key: record["value"] for key, record in journal.latest().items()} == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_damaged_state_files_count_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    doors.STATE_FILE.parent.mkdir()
+    doors.STATE_FILE.write_bytes(torn)
+    assert doors._state() == {}
+    assert doors._pending() == {}
+    doors._remember(pending={"train": ["models/gan"]})
+    assert doors._pending() == {"train": ["models/gan"]}
+    for name in ("site.json", "score.json"):
+        (tmp_path / name).write_bytes(torn)
+    assert _kept(tmp_path / "site.json") is None
+    assert _best_swd(tmp_path / "score.json") == math.inf
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0" * 64, b"200,colla", b"200,colla\0\0\n", b"\xff"])
+def test_events_are_added_behind_a_torn_end(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "events.csv"
+    _note(path, Event(100, "collapse", "hat"))
+    with path.open("ab") as file:
+        file.write(torn)
+    for _ in range(2):
+        _note(path, Event(200, "collapse", "dress"))
+    assert path.read_text() == "images,name,told\n100,collapse,hat\n200,collapse,dress\n"
+
+
+@pytest.mark.parametrize("torn", [b"bytes,0123", b"\0" * 64, b"\xff\xfe", b"bytes"])
+def test_a_torn_table_of_people_s_decisions_names_the_file_and_is_not_guessed_at(tmp_path: Path, torn: bytes) -> None:
+    forgotten, overrides = tmp_path / "forgotten.csv", tmp_path / "overrides.csv"
+    forgotten.write_bytes(b"kind,sha256\n" + torn)
+    overrides.write_bytes(b"sha256,decision,category,reason\n" + torn)
+    for path, read in ((forgotten, read_forgotten), (overrides, read_overrides)):
+        with pytest.raises(InputError, match=path.name):
+            read(path)
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000])
+def test_a_torn_database_of_the_studio_is_begun_anew_or_one_line(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "studio.sqlite"
+    shelf = Shelf(path)
+    shelf.new_collection("summer")
+    shelf.close()
+    path.write_bytes(path.read_bytes()[:size])
+    if size == 0:
+        shelf = Shelf(path)
+        assert shelf.collections() == []
+        shelf.close()
+    else:
+        with pytest.raises(InputError, match=path.name):
+            Shelf(path)

@@ -1,0 +1,359 @@
+"""The studio over HTTP, really served: all that a designer can do, and what a stranger cannot."""
+
+import base64
+import http.client
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio import http_limits as guard
+from studio.directions import MIN_OWN_EFFECT
+from studio.measures import measure
+from tests.support.studio_model import CATEGORIES, SIDE, styled_graph
+from tests.support.studio_server import Answer, Client, served_studio
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with served_studio(tmp_path_factory.mktemp("studio")) as found:
+        yield found
+
+
+def pixels(wall: dict[str, Any]) -> np.ndarray:
+    shape = len(wall["addresses"]), wall["height"], wall["width"], wall["channels"]
+    return np.frombuffer(base64.b64decode(wall["pixels"]), np.uint8).reshape(shape)
+
+
+def photograph() -> bytes:
+    picture = np.full((160, 120, 3), 240, np.uint8)
+    picture[20:140, 35:85] = (60, 50, 90)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="JPEG")
+    return file.getvalue()
+
+
+def a_garment(client: Client, category: str = "dress", seed: int = 1) -> str:
+    return client.ask("POST", "/api/wall", {"category": category, "count": 1, "seed": seed}).json["addresses"][0]
+
+
+def test_the_page_and_all_it_loads_come_from_the_studio(client: Client) -> None:
+    page = client.ask("GET", "/")
+    assert page.headers["content-type"].startswith("text/html")
+    text = page.content.decode()
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+    assert " style=" not in text
+    assert " onclick" not in text
+    for name in ("studio.css", "main.js", "mark.svg"):
+        answer = client.ask("GET", f"/{name}")
+        assert answer.status == 200
+        again = client.ask("GET", f"/{name}", headers={"if-none-match": answer.headers["etag"]})
+        assert again.status == 304
+
+
+@pytest.mark.parametrize(
+    "path", ["/../app.py", "/..%2fapp.py", "/%2e%2e/%2e%2e/etc/passwd", "/static/main.js", "/main.js%00", "//etc/passwd"]
+)
+def test_paths_lead_nowhere_else(client: Client, path: str) -> None:
+    assert client.ask("GET", path).status == 404
+
+
+def test_a_wall_is_drawn_and_its_addresses_bring_it_back(client: Client) -> None:
+    wall = client.ask("POST", "/api/wall", {"category": "dress", "count": 16, "seed": 7, "truncation": 0.7}).json
+    assert wall["categories"] == ["dress"] * 16
+    assert len(set(wall["addresses"])) == 16
+    again = client.ask("POST", "/api/pictures", {"addresses": wall["addresses"]}).json
+    assert np.array_equal(pixels(wall), pixels(again))
+    assert pixels(wall).shape == (16, SIDE, SIDE, 1)
+    assert client.ask("POST", "/api/wall", {"count": 4, "seed": 7}).json["categories"] == [*CATEGORIES, CATEGORIES[0]]
+
+
+def test_a_downloaded_picture_says_that_ai_made_it_and_how(client: Client) -> None:
+    address = a_garment(client)
+    answer = client.ask("GET", f"/picture/{address}.png?side={SIDE}")
+    image = Image.open(io.BytesIO(answer.content))
+    assert image.size == (SIDE, SIDE)
+    recipe = json.loads(image.text["recipe"])  # type: ignore[attr-defined]
+    assert recipe["address"] == address
+    assert recipe["seed"] == 1
+    assert recipe["categories"] == {"dress": 1.0}
+    assert "trainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]  # type: ignore[attr-defined]
+    drawn = pixels(client.ask("POST", "/api/pictures", {"addresses": [address]}).json)[0, ..., 0]
+    assert np.array_equal(np.asarray(image), drawn)
+    assert Image.open(io.BytesIO(client.ask("GET", f"/picture/{address}.png?side=512").content)).size == (512, 512)
+
+
+def test_a_sheet_holds_every_recipe(client: Client) -> None:
+    addresses = [a_garment(client, seed=seed) for seed in range(3)]
+    answer = client.ask("POST", "/api/sheet", {"addresses": addresses, "columns": 2})
+    recipe = json.loads(Image.open(io.BytesIO(answer.content)).text["recipe"])  # type: ignore[attr-defined]
+    assert [piece["address"] for piece in recipe["pieces"]] == addresses
+
+
+def test_sliders_move_what_they_say_and_can_be_named(client: Client) -> None:
+    sliders = {one["id"]: one for one in client.ask("GET", "/api/directions?category=dress").json}
+    assert sliders["measured-brightness"]["effects"]["brightness"] >= MIN_OWN_EFFECT
+    assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
+    brightness = []
+    for amount in (-2, 2):
+        asks = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
+        moved = np.concatenate([pixels(client.ask("POST", "/api/move", ask).json) for ask in asks])
+        brightness.append(measure(moved)["brightness"].mean())
+    assert brightness[1] > brightness[0] + 2
+    assert client.ask("PUT", "/api/directions/activation-1?category=dress", {"name": "Flowing"}).status == 204
+    renamed = {one["id"]: one for one in client.ask("GET", "/api/directions?category=dress").json}["activation-1"]
+    assert (renamed["title"], renamed["named"]) == ("Flowing", True)
+    assert client.ask("PUT", "/api/directions/none?category=dress", {"name": "x"}).status == 404
+
+
+def test_a_moved_and_mixed_garment_has_an_address_too(client: Client) -> None:
+    moved = client.ask(
+        "POST",
+        "/api/move",
+        {"address": a_garment(client), "amounts": {"closed-form-1": -1.5}, "mix": {"dress": 0.6, "bag": 0.4}},
+    ).json
+    assert np.array_equal(pixels(moved), pixels(client.ask("POST", "/api/pictures", {"addresses": moved["addresses"]}).json))
+    assert "-1.600_2.400-z" in moved["addresses"][0]
+
+
+def test_the_way_between_two_garments_has_both_ends(client: Client) -> None:
+    ends = [a_garment(client, "top", 1), a_garment(client, "bag", 2)]
+    way = client.ask("POST", "/api/between", {"first": ends[0], "second": ends[1], "count": 5}).json
+    assert [way["addresses"][0], way["addresses"][-1]] == ends
+    shown = pixels(way).astype(float)
+    steps = np.abs(np.diff(shown, axis=0)).mean(axis=(1, 2, 3))
+    assert steps.max() < np.abs(shown[-1] - shown[0]).mean()
+
+
+def test_a_model_without_layers_of_style_says_so(client: Client) -> None:
+    answer = client.ask("POST", "/api/styles-mixed", {"coarse": a_garment(client), "fine": a_garment(client, seed=2)})
+    assert (answer.status, client.ask("GET", "/api/studio").json["style_layers"]) == (422, 1)
+    assert "no layers of style" in answer.json["detail"]
+
+
+def test_styles_are_mixed_and_the_mixture_is_edited_like_any_garment(tmp_path: Path) -> None:
+    with served_studio(tmp_path, styled_graph()) as client:
+        ends = [a_garment(client, "top", seed) for seed in (1, 2)]
+        wall = client.ask("POST", "/api/styles-mixed", {"coarse": ends[0], "fine": ends[1]}).json
+        (mixed,) = wall["addresses"]
+        drawn = client.ask("POST", "/api/pictures", {"addresses": [mixed, *ends]}).json
+        assert np.array_equal(pixels(drawn)[0], pixels(wall)[0])
+        assert len({picture.tobytes() for picture in pixels(drawn)}) == 3
+        moved = client.ask("POST", "/api/move", {"address": mixed, "amounts": {"closed-form-1": 2}}).json
+        assert not np.array_equal(pixels(moved), pixels(wall))
+        way = client.ask("POST", "/api/between", {"first": mixed, "second": ends[0], "count": 3}).json
+        assert way["addresses"][0] == mixed
+        assert client.ask("GET", f"/picture/{mixed}.png").status == 200
+
+
+def test_a_photograph_becomes_a_garment(client: Client) -> None:
+    sent = client.ask("POST", "/api/uploads", photograph(), {"content-type": "image/jpeg"}).json
+    assert (sent["width"], sent["height"]) == (120, 160)
+    assert client.ask("GET", f"/api/uploads/{sent['upload']}").headers["content-type"] == "image/png"
+    job = client.finished(client.ask("POST", "/api/projections", {"upload": sent["upload"]}).json)
+    assert job["state"] == "done"
+    assert job["result"]["distance"] < job["result"]["distance_of_backdrop"]
+    assert job["result"]["negative"] is True
+    assert client.ask("POST", "/api/pictures", {"addresses": [job["result"]["address"]]}).status == 200
+
+
+@pytest.mark.parametrize("mode", ["print", "statistics"])
+def test_a_garment_is_dressed_in_a_pattern(client: Client, mode: str) -> None:
+    job = client.ask("POST", "/api/styles", {"address": a_garment(client), "pattern": "tartan", "mode": mode}).json
+    assert client.finished(job)["state"] == "done"
+    answer = client.ask("GET", f"/api/jobs/{job['id']}/picture")
+    image = Image.open(io.BytesIO(answer.content))
+    assert json.loads(image.text["recipe"])["pattern"] == "tartan"  # type: ignore[attr-defined]
+    assert np.asarray(image.convert("RGB")).std(axis=-1).max() > 20  # there is colour now
+
+
+def test_taste_remembers_votes_and_forgets_them_when_asked(client: Client) -> None:
+    first = client.ask("POST", "/api/taste", {"category": "top", "seed": 1}).json
+    votes = [{"address": address, "vote": (place % 3) - 1} for place, address in enumerate(first["addresses"])]
+    second = client.ask("POST", "/api/taste", {"category": "top", "seed": 1, "votes": votes}).json
+    assert len(set(second["addresses"])) == 8
+    assert set(second["categories"]) == {"top"}
+    assert second["addresses"] != client.ask("POST", "/api/taste", {"category": "dress", "seed": 1}).json["addresses"]
+    assert client.ask("DELETE", "/api/taste?category=top").status == 204
+    assert client.ask("POST", "/api/taste", {"category": "top", "seed": 1}).json["addresses"] == first["addresses"]
+
+
+def test_a_collection_is_kept_and_taken_away(client: Client) -> None:
+    collection = client.ask("POST", "/api/collections", {"name": "Été"}).json["id"]
+    pieces = f"/api/collections/{collection}/pieces"
+    address = a_garment(client)
+    assert client.ask("GET", f"/api/collections/{collection}/board.pdf").status == 409
+    piece = client.ask("POST", pieces, {"address": address, "name": "One"}).json["id"]
+    job = client.finished(client.ask("POST", "/api/styles", {"address": address, "pattern": "check"}).json)
+    client.ask("POST", pieces, {"job": job["id"], "name": "Two"})
+    kept = client.ask("GET", pieces).json
+    assert [(one["name"], one["address"]) for one in kept] == [("One", address), ("Two", None)]
+    assert client.ask("PUT", f"{pieces}/{piece}", {"name": "First"}).status == 204
+    assert Image.open(io.BytesIO(client.ask("GET", f"{pieces}/{piece}/picture").content)).size == (SIDE, SIDE)
+    assert client.ask("GET", f"/api/collections/{collection}/board.pdf").content.startswith(b"%PDF")
+    assert client.ask("GET", f"/api/collections/{collection}/sheet.png").content.startswith(b"\x89PNG")
+    assert client.ask("PUT", f"/api/collections/{collection}", {"name": "Summer"}).status == 204
+    assert "Summer" in {one["name"] for one in client.ask("GET", "/api/collections").json}
+    assert client.ask("DELETE", f"{pieces}/{piece}").status == 204
+    assert client.ask("DELETE", f"/api/collections/{collection}").status == 204
+    assert client.ask("GET", pieces).status == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"\xff\xd8\xff" + bytes(10 << 20), 413),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415),
+        (b"", 415),
+        (photograph()[:900], 422),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), 422),
+    ],
+)
+def test_an_upload_that_cannot_be_used_is_refused_in_a_sentence(client: Client, content: bytes, status: int) -> None:
+    try:
+        answer = client.ask("POST", "/api/uploads", content, {"content-type": "image/jpeg"})
+    except (BrokenPipeError, ConnectionResetError):  # refused by its announced length, before it was all sent
+        assert status == 413
+        return
+    assert answer.status == status
+    assert len(answer.json["detail"].split()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/wall", {"seed": 1, "count": 65}, 422),
+        ("/api/wall", {"seed": -1}, 422),
+        ("/api/wall", {"seed": 1, "category": "hat"}, 422),
+        ("/api/wall", {"seed": 1, "extra": 1}, 422),
+        ("/api/wall", b"{", 422),
+        ("/api/pictures", {"addresses": ["0123456789ab-0-s1.0.1000"]}, 422),
+        ("/api/pictures", {"addresses": ["x" * 20] * 65}, 422),
+        ("/api/move", {"address": "not-an-address-at-all"}, 422),
+        ("/api/styles", {"pattern": "tartan"}, 422),
+        ("/api/styles", {"upload": "AAAAAAAAAAAA", "pattern": "tartan"}, 422),
+        ("/api/styles", {"upload": "AAAAAAAAAAAA", "pattern": "tartan", "mode": "whiten"}, 422),
+        ("/api/projections", {"upload": "AAAAAAAAAAAA"}, 422),
+        ("/api/collections/999/pieces", {"job": "AAAAAAAAAAAA", "name": "x"}, 404),
+        ("/api/nothing", {}, 404),
+    ],
+)
+def test_what_makes_no_sense_is_refused(client: Client, path: str, body: object, status: int) -> None:
+    answer = client.ask("POST", path, body, {"content-type": "application/json"})
+    assert answer.status == status
+    assert answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"seed": NaN}', "seed: "),
+        (b'{"seed": 1, "count": "16"}', "count: Input should be a valid integer"),
+        (b'{"seed": 1, "category": "\\ud800"}', "category: "),
+        (b'{"seed": 1, "\\ud800": 1}', "the body: Input should be a valid string"),
+        (b"{", "the body is not JSON"),
+        (b"[" * 20_000, ""),
+        (b"1", "the body: "),
+    ],
+)
+def test_what_is_no_request_is_refused_in_a_sentence(client: Client, body: bytes, sentence: str) -> None:
+    answer = client.ask("POST", "/api/wall", body, {"content-type": "application/json"})
+    assert answer.status in (400, 422)
+    assert answer.json["detail"].startswith(sentence)
+
+
+def test_a_garment_of_no_category_is_not_kept(client: Client) -> None:
+    collection = client.ask("POST", "/api/collections", {"name": "Odd"}).json["id"]
+    model = client.ask("GET", "/api/studio").json["model"]
+    piece = {"address": f"{model}-99-s1.0.1000", "name": "None"}
+    assert client.ask("POST", f"/api/collections/{collection}/pieces", piece).status == 422
+    assert client.ask("GET", f"/api/collections/{collection}/board.pdf").status == 409
+    assert client.ask("GET", "/api/collections/999999/board.pdf").status == 404
+
+
+def test_a_piece_under_the_number_of_a_deleted_one_is_not_taken_for_it(client: Client) -> None:
+    collection = client.ask("POST", "/api/collections", {"name": "Numbers"}).json["id"]
+    pieces = f"/api/collections/{collection}/pieces"
+    pictures: list[Answer] = []
+    for seed in (1, 2):
+        piece = client.ask("POST", pieces, {"address": a_garment(client, seed=seed), "name": "One"}).json["id"]
+        seen = {"if-none-match": pictures[-1].headers["etag"]} if pictures else {}
+        pictures.append(client.ask("GET", f"{pieces}/{piece}/picture", headers=seen))
+        assert "immutable" not in pictures[-1].headers["cache-control"]
+        known = {"if-none-match": pictures[-1].headers["etag"]}
+        assert client.ask("GET", f"{pieces}/{piece}/picture", headers=known).status == 304
+        client.ask("DELETE", f"{pieces}/{piece}")
+    assert [picture.status for picture in pictures] == [200, 200]
+    assert pictures[0].content != pictures[1].content
+
+
+def test_the_api_is_documented(client: Client) -> None:
+    document = client.ask("GET", "/openapi.json").json
+    assert set(document["paths"]) >= {"/api/wall", "/api/move", "/picture/{address}.png", "/api/uploads"}
+    assert all(operation.get("description") for path in document["paths"].values() for operation in path.values())
+    assert client.ask("GET", "/docs").status == 404
+
+
+def test_many_at_once_are_all_served(client: Client) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        asks = [pool.submit(client.ask, "POST", "/api/wall", {"seed": seed, "count": 16}) for seed in range(80)]
+        assert [one.result().status for one in asks] == [200] * 80
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(client: Client) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
+    took_s = []
+    for _ in range(60):  # the kernel acknowledges the first ones at once
+        started = time.perf_counter()
+        connection.request("GET", "/mark.svg")
+        assert connection.getresponse().read()
+        took_s.append(time.perf_counter() - started)
+    connection.close()
+    assert min(took_s[30:]) < 0.03  # with Nagle's algorithm the body follows its head after 40 ms
+
+
+def test_who_does_not_read_its_answer_is_hung_up_on(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "READ_TIMEOUT_S", 0.3)
+    hung_up, lost = threading.Event(), guard.PatientProtocol.connection_lost
+    body = json.dumps({"seed": 1, "count": 64}).encode()
+    head = "POST /api/wall HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", client.port))
+
+        def connection_lost(protocol: guard.PatientProtocol, error: Exception | None) -> None:
+            lost(protocol, error)
+            if protocol.client == slow.getsockname():
+                hung_up.set()
+
+        monkeypatch.setattr(guard.PatientProtocol, "connection_lost", connection_lost)
+        asked = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        slow.sendall(asked * 100)  # as many answers as no kernel holds
+        assert hung_up.wait(120)
+    assert client.ask("POST", "/api/wall", {"seed": 1}).status == 200
+
+
+def test_clients_that_dawdle_are_let_go_while_others_are_served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "HEAD_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(guard, "MAX_WAITING_HEADS", 30)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=10)) for _ in range(50)]
+        for one in slow:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
+        started = time.monotonic()
+        assert client.ask("POST", "/api/wall", {"seed": 1}).status == 200
+        assert time.monotonic() - started < 5.0
+        for one in slow:
+            with suppress(ConnectionResetError):
+                assert one.recv(100) == b""

@@ -1,0 +1,239 @@
+"""The studio in a real browser, as a new user goes through it: all six rooms, without a complaint, open to everybody."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from tests.support.prefix_proxy import proxied
+from tests.support.studio_browser import AXE, TIMEOUT_MS, Visit, chromium, needs_chromium, studio_for_browsers, visit
+from tests.support.studio_server import Client
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), needs_chromium]
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with studio_for_browsers(tmp_path_factory.mktemp("studio")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(browser: Browser, studio: Client) -> Iterator[Visit]:
+    with visit(browser, studio) as found:
+        yield found
+        assert found.complaints == []  # neither an error nor a refusal of the content security policy
+
+
+def photograph(folder: Path) -> Path:
+    picture = np.full((320, 240, 3), 236, np.uint8)
+    picture[60:280, 80:160] = (52, 60, 96)
+    picture[60:110, 40:200] = (52, 60, 96)
+    Image.fromarray(picture).save(folder / "photograph.jpg")
+    return folder / "photograph.jpg"
+
+
+def mark_of(png: bytes) -> dict[str, object]:
+    """The recipe in a PNG, which must say that AI made it."""
+    text = Image.open(io.BytesIO(png)).text  # type: ignore[attr-defined]
+    assert "trainedAlgorithmicMedia" in text["XML:com.adobe.xmp"]
+    return dict(json.loads(text["recipe"]))
+
+
+def test_the_wall_is_hung_locked_redone_and_taken_away(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("wall")
+    expect(page.locator("#wall-grid canvas")).to_have_count(16)
+    visitor.picture("wall")
+    category = visitor.client.ask("GET", "/api/studio").json["categories"][1]
+    page.select_option("#wall-category", category)
+    expect(page.locator("#wall-grid .name").first).to_have_text(category)
+    names = page.locator("#wall-grid .name").all_inner_texts()
+    assert names == [category] * 16
+    before = page.locator("#wall-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
+    page.get_by_role("button", name=f"Lock {category} 1", exact=True).click()
+    page.get_by_role("button", name="Redo the wall").click()
+    page.wait_for_function(
+        "old => document.querySelectorAll('#wall-grid canvas')[1].toDataURL() !== old", arg=before[1], timeout=TIMEOUT_MS
+    )
+    after = page.locator("#wall-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
+    assert after[0] == before[0]
+    assert not set(after[1:]) & set(before[1:])
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download {category} 1", exact=True).click()
+    recipe = mark_of(download.value.path().read_bytes())
+    assert recipe["categories"] == {category: 1.0}
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as sheet").click()
+    sheet = mark_of(download.value.path().read_bytes())
+    assert isinstance(sheet["pieces"], list)
+    assert len(sheet["pieces"]) == 16
+
+
+def test_an_address_brings_a_garment_back_exactly(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("wall")
+    page.locator("#wall-grid .pick").nth(3).click()
+    expect(page.locator("#edit-bench")).to_be_visible()
+    shown, address = visitor.pixels("#edit-canvas"), page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator("#edit-bench")).to_be_visible()
+    assert visitor.pixels("#edit-canvas") == shown
+
+
+def test_a_garment_is_moved_a_direction_named_and_two_are_joined(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("wall")
+    page.locator("#wall-grid .pick").first.click()
+    slider = page.locator("#sliders-measured input").first
+    expect(slider).to_be_visible()
+    before = visitor.pixels("#edit-canvas")
+    slider.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=before, timeout=TIMEOUT_MS)
+    expect(page.locator("#sliders-measured .effects").first).to_contain_text(re.compile(r"its own [+−]\d"))
+    visitor.picture("edit")
+    page.get_by_text("Found in the network, unnamed").click()
+    page.locator("#sliders-found button").first.click()
+    page.fill("#name-input", "Flowing")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#sliders-measured")).to_contain_text("Flowing")
+    page.get_by_role("button", name="Hold this one").click()
+    page.get_by_role("link", name="Wall").click()
+    page.locator("#wall-grid .pick").nth(5).click()
+    expect(page.locator("#between-strip canvas")).to_have_count(9)
+    layers = visitor.client.ask("GET", "/api/studio").json["style_layers"]
+    expect(page.locator("#styles-strip canvas")).to_have_count(layers - 1)
+    page.locator("#between-strip").scroll_into_view_if_needed()
+    visitor.picture("between")
+    other = visitor.pixels("#edit-canvas")
+    page.get_by_role("button", name="Step 5 of 9").click()
+    page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
+
+
+def test_a_photograph_leads_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
+    page = visitor.page
+    visitor.show("photograph")
+    page.set_input_files("#photo-file", photograph(tmp_path))
+    page.get_by_role("button", name="Find the nearest garment").click()
+    expect(page.locator("#photo-edit")).to_be_visible()
+    expect(page.locator("#photo-distance")).to_contain_text(re.compile(r"Nearest: .+\. \d+\.\d grey levels apart"))
+    visitor.picture("photograph")
+    page.get_by_role("button", name="Edit this garment").click()
+    expect(page.locator("#edit-bench")).to_be_visible()
+
+
+def test_a_garment_is_dressed_at_once_and_painted_step_by_step(visitor: Visit, tmp_path: Path) -> None:
+    page = visitor.page
+    visitor.show("fabric")
+    page.locator("#fabric-patterns label", has_text="tartan").click()
+    expect(page.locator("#fabric-download")).to_be_visible()
+    page.get_by_label("Matched in colour and texture").check()
+    expect(page.locator("#fabric-state")).to_have_text("After")
+    visitor.picture("fabric")
+    page.get_by_label("Painted, step by step").check()
+    page.fill("#fabric-steps", "20")
+    page.locator("#fabric-layers input").first.uncheck()
+    page.set_input_files("#fabric-style-file", photograph(tmp_path))
+    page.get_by_role("button", name="Dress it").click()
+    expect(page.locator("#fabric-progress")).to_be_visible()
+    expect(page.locator("#fabric-download")).to_be_visible()
+    with page.expect_download() as download:
+        page.locator("#fabric-download").click()
+    recipe = mark_of(download.value.path().read_bytes())
+    assert recipe["mode"] == "paint"
+    assert recipe["steps"] == 20
+    assert "stem" not in str(recipe["layers"])
+
+
+def test_the_next_wall_learns_from_votes(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("taste")
+    expect(page.locator("#taste-grid canvas")).to_have_count(8)
+    for place, vote in ((0, "Like"), (1, "Like"), (2, "Dislike"), (3, "Dislike")):
+        page.locator("#taste-grid .card").nth(place).locator(".tools").get_by_role(
+            "button", name=re.compile(f"^{vote} ")
+        ).click()
+    visitor.picture("taste")
+    page.get_by_role("button", name="Next wall").click()
+    expect(page.locator("#taste-round")).to_contain_text("Wall 2, learned from your votes")
+    expect(page.locator("#taste-grid canvas")).to_have_count(8)
+
+
+def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("wall")
+    for place, name in ((0, "One"), (1, "Two")):
+        page.locator("#wall-grid .card").nth(place).get_by_role("button", name=re.compile("^Keep ")).click()
+        page.fill("#keep-name", name)
+        if page.locator("#keep-new-label").is_visible():
+            page.fill("#keep-new", "Summer")
+        page.locator("#keep-form").get_by_role("button", name="Keep", exact=True).click()
+        expect(page.locator("#keep-dialog")).to_be_hidden()
+    page.get_by_role("link", name="Collections").click()
+    expect(page.locator("#collection-list")).to_contain_text("Summer")
+    expect(page.locator("#collection-grid img")).to_have_count(2)
+    for place in (0, 1):
+        page.locator("#collection-grid .pick").nth(place).click()
+    page.get_by_role("button", name="Compare chosen").click()
+    expect(page.locator("#compare-pictures img")).to_have_count(2)
+    page.get_by_role("button", name="Close").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Board as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Contact sheet").click()
+    assert mark_of(download.value.path().read_bytes())["pieces"]
+    page.reload()
+    expect(page.locator("#collection-grid img")).to_have_count(2)
+    visitor.picture("collections")
+
+
+def test_all_rooms_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
+    with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
+        page = visitor.page
+        visitor.show("wall")
+        expect(page.locator("#wall-grid canvas")).to_have_count(16)
+        with page.expect_download() as download:
+            page.locator("#wall-grid .card").first.get_by_role("button", name=re.compile("^Download ")).click()
+        assert mark_of(download.value.path().read_bytes())["address"]
+        page.locator("#wall-grid .pick").first.click()
+        expect(page.locator("#sliders-measured input").first).to_be_visible()
+        visitor.show("fabric")
+        page.wait_for_function("document.querySelector('#fabric-patterns img').naturalWidth > 0", timeout=TIMEOUT_MS)
+        visitor.show("taste")
+        expect(page.locator("#taste-grid canvas")).to_have_count(8)
+        visitor.show("collections")
+        assert visitor.complaints == []
+
+
+@pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")
+@pytest.mark.parametrize("room", ["wall", "edit", "photograph", "fabric", "taste", "collections"])
+def test_axe_finds_no_serious_fault(visitor: Visit, room: str) -> None:
+    page = visitor.page
+    visitor.show("wall")
+    if room == "edit":
+        page.locator("#wall-grid .pick").first.click()
+        expect(page.locator("#sliders-measured input").first).to_be_visible()
+    else:
+        visitor.show(room)
+    page.evaluate(Path(str(AXE)).read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert serious == []

@@ -1,0 +1,92 @@
+"""A tiny training on drawn pictures, for the tests of the train stage."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.gan.training import Trainer
+from pipeline.params import TrainParams, parse_section
+from pipeline.storage.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.storage.files import sha256_of_file
+
+TINY: dict[str, Any] = {
+    "condition": "category",
+    "network": {
+        "name": "resnet",
+        "latent_dim": 8,
+        "generator_width": 4,
+        "discriminator_width": 4,
+        "max_width": 8,
+        "truncation": 0.9,
+        "stddev_group": 2,
+    },
+    "loss": "non-saturating",
+    "penalties": {"r1_gamma": 0.5, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2, "weight_clip": 0.0},
+    "mode_seeking": 0.0,
+    "discriminator_steps": 1,
+    "ada": None,
+    "diffaugment": [],
+    "batch_size": 8,
+    "accumulate": 1,
+    "total_kimg": 0.4,
+    "generator_rate": 0.001,
+    "discriminator_rate": 0.001,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "decay_share": 0.4,
+    "ema_half_life_kimg": 0.1,
+    "device": "cpu",
+    "precision": "fp32",
+    "channels_last": True,
+    "compile": False,
+    "threads": 1,
+    "processes": 1,
+    "log_every_kimg": 0.08,
+    "sample_every_kimg": 0.16,
+    "samples_per_category": 3,
+    "checkpoint_every_kimg": 0.08,
+    "keep_checkpoints": 2,
+    "best_by": None,
+    "watchdog": {"max_returns": 2, "rate_on_return": 0.5, "min_diversity": 0.02},
+    "seed": 0,
+}
+
+
+def tiny_params(**changes: Any) -> TrainParams:
+    """TINY with `changes`."""
+    section = parse_section("train", json.dumps({**TINY, **changes}))
+    assert isinstance(section, TrainParams)
+    return section
+
+
+def write_data(folder: Path, channels: int = 1) -> Path:
+    """Write 60 pictures of three categories into `folder` and return it."""
+    numbers = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    images = (numbers.integers(0, 60, (60, 16, 16, channels)) + labels[:, None, None, None] * 90).astype(np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_split(folder, "train", images, labels)
+    sha256 = {"train": split_sha256(folder, "train")}
+    write_card(folder, DatasetCard(["a", "b", "c"], 16, 16, channels, "none", {"train": 60}, sha256))
+    return folder
+
+
+def whole_and_resumed(make: Callable[[], Trainer]) -> tuple[Trainer, Trainer]:
+    """A trainer after nine steps, and one that took the last five of them from another's state after four."""
+    whole, first, second = make(), make(), make()
+    for _ in range(9):
+        whole.step()
+    for _ in range(4):
+        first.step()
+    second.restore({key: tensor.clone() for key, tensor in first.state().items()})
+    for _ in range(5):
+        second.step()
+    return whole, second
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under `folder`, by path."""
+    return {str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
