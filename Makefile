@@ -43,10 +43,12 @@ test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
 .PHONY: check
-check: environment ## format, lint, types
+check: environment ## format, lint, types, direction of imports
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports --no-logo --no-cache
+	python -m pipeline.workflow.dvc_stages --check
 	snakefmt --check Snakefile
 	snakemake --lint
 
@@ -55,6 +57,7 @@ format: environment ## rewrite the sources in the house format
 	ruff format .
 	ruff check --fix .
 	snakefmt Snakefile
+	python -m pipeline.workflow.dvc_stages
 
 .PHONY: lock
 lock: environment ## resolve pyproject.toml anew into requirements.lock and environment.yml

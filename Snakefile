@@ -5,7 +5,8 @@ A rule is a stage: a DVC stage, a section of params.yaml, a module of pipeline/ 
 
 from snakemake.utils import min_version
 
-from pipeline import doors
+from pipeline.code_inputs import code_inputs
+from pipeline.workflow import snakemake_dvc_sync as doors
 
 min_version("9.27")
 
@@ -63,7 +64,7 @@ rule inspect_all:
 rule collect:
     """List the pictures of the sources in a manifest."""
     input:
-        code=doors.code_of("collect"),
+        code=code_inputs("collect"),
         folders=door.folders,
         lists=door.lists,
         forgotten=doors.FORGOTTEN_FILE,
@@ -87,7 +88,7 @@ rule collect:
 rule fetch:
     """Bring the bytes of one shard's pictures."""
     input:
-        code=doors.code_of("fetch"),
+        code=code_inputs("fetch"),
         folders=door.folders,
         forgotten=doors.FORGOTTEN_FILE,
         manifest=rules.collect.output.manifest,
@@ -113,7 +114,7 @@ rule fetch:
 rule inspect:
     """Decode and measure one shard's pictures."""
     input:
-        code=doors.code_of("inspect"),
+        code=code_inputs("inspect"),
         shard=rules.fetch.output.shard,
         raw_table=rules.fetch.output.table,
     output:
@@ -135,7 +136,7 @@ rule inspect:
 rule dedup:
     """Group near-duplicates and choose one of each group."""
     input:
-        code=doors.code_of("dedup"),
+        code=code_inputs("dedup"),
         raw_tables=RAW,
         inspect_tables=INSPECTED,
         known=door.known,
@@ -160,7 +161,7 @@ rule dedup:
 rule curate:
     """Keep or drop every picture, with a reason, and split by duplicate group."""
     input:
-        code=doors.code_of("curate"),
+        code=code_inputs("curate"),
         raw_tables=RAW,
         shards=PICTURES,
         inspect_tables=INSPECTED,
@@ -190,7 +191,7 @@ rule curate:
 rule augment:
     """Pack the training array and the untouched reference sets."""
     input:
-        code=doors.code_of("augment"),
+        code=code_inputs("augment"),
         curated=rules.curate.output.curated,
         shards=PICTURES,
     output:
@@ -211,7 +212,7 @@ rule augment:
 rule reference:
     """Prepare what generated pictures are measured against."""
     input:
-        code=doors.code_of("reference"),
+        code=code_inputs("reference"),
         train=rules.augment.output.train,
     output:
         reference=directory("models/reference"),
@@ -235,7 +236,7 @@ rule reference:
 rule train:
     """Train the GAN."""
     input:
-        code=doors.code_of("train"),
+        code=code_inputs("train"),
         train=rules.augment.output.train,
     output:
         gan=directory("models/gan"),
@@ -259,7 +260,7 @@ rule train:
 rule evaluate:
     """Measure the GAN against the reference set."""
     input:
-        code=doors.code_of("evaluate"),
+        code=code_inputs("evaluate"),
         train=rules.augment.output.train,
         reference=rules.reference.output.reference,
         gan=rules.train.output.gan,
@@ -292,7 +293,7 @@ rule evaluate:
 rule report:
     """Show pictures, numbers and where they come from on one page."""
     input:
-        code=doors.code_of("report"),
+        code=code_inputs("report"),
         manifest=rules.collect.output.manifest,
         raw_tables=RAW,
         shards=PICTURES,
@@ -326,7 +327,7 @@ rule report:
 rule export:
     """Export the generator as ONNX and register it."""
     input:
-        code=doors.code_of("export"),
+        code=code_inputs("export"),
         reference=rules.reference.output.reference,
         gan=rules.train.output.gan,
     output:

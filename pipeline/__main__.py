@@ -126,18 +126,18 @@ def main(arguments: list[str]) -> int:
     asked = next((word for word in arguments if word in STAGES + COMMANDS), None)
     for stage in STAGES:
         if stage == asked:
-            run = importlib.import_module(f"pipeline.{stage}").run
+            run = importlib.import_module(f"pipeline.stages.{stage}.run").run
             _add_stage(commands, stage, run, dry=stage == "train" and "--dry-run" in arguments)
         else:
             commands.add_parser(stage)
     for name in COMMANDS:
         command = commands.add_parser(name)
         if name == asked:
-            importlib.import_module(f"pipeline.{name}").configure(command)
+            importlib.import_module(f"pipeline.commands.{name}").configure(command)
     options = parser.parse_args(arguments)
     try:
         if options.command in COMMANDS:
-            importlib.import_module(f"pipeline.{options.command}").run(options)
+            importlib.import_module(f"pipeline.commands.{options.command}").run(options)
         elif getattr(options, "dry_run", False):
             _dry_run(options)
         else:

@@ -20,6 +20,8 @@ from pipeline.tracking.past_runs import PastRun
 
 log = logging.getLogger(__name__)
 
+TEMPLATE = Path(__file__).parent / "templates" / "runs.html.j2"
+
 DEFAULT_PAGE, DEFAULT_LIMIT, MAX_LIMIT = Path("reports/runs.html"), 12, 1000
 PER_CATEGORY = 2
 COST_TABLES = 6
@@ -95,5 +97,5 @@ def run(options: argparse.Namespace) -> None:
         costs=costs[:COST_TABLES],
     )
     with output_file(options.page) as partial:
-        partial.write_text(as_html(page, "runs.html.j2"), encoding="utf-8")
+        partial.write_text(as_html(page, TEMPLATE), encoding="utf-8")
     sys.stdout.write(f"{options.page}: {len(found)} runs\n")

@@ -10,11 +10,11 @@ from pathlib import Path
 from snakemake.assets import Assets
 
 from pipeline.errors import InputError
-from pipeline.pages.page import TEMPLATES
 from pipeline.storage.files import output_file, refuse_output, write_text
 
 log = logging.getLogger(__name__)
 
+TEMPLATE = Path(__file__).parent / "templates" / "plots.html"
 DEFAULT_PAGE = Path("reports/plots.html")
 # DVC's own page loads these from the web; Snakemake's wheel brings them for its report.
 SCRIPTS = ("vega/vega.js", "vega-lite/vega-lite.js", "vega-embed/vega-embed.js")
@@ -38,7 +38,7 @@ def template_with_scripts() -> str:
         ) from error
     # Within a script an end tag would end it, even in a string.
     inside = "\n".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
-    return (TEMPLATES / "plots.html").read_text(encoding="utf-8").replace("<!-- scripts -->", inside)
+    return TEMPLATE.read_text(encoding="utf-8").replace("<!-- scripts -->", inside)
 
 
 def run(options: argparse.Namespace) -> None:

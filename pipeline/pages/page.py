@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pipeline.pages.numbers import Headline, Kind, Number
 from pipeline.pages.pictures import Picture
 
-TEMPLATES = Path(__file__).parent / "templates"
+SHARED_TEMPLATES = Path(__file__).parent / "templates"
 Pairs = list[tuple[str, str]]
 
 
@@ -113,10 +113,10 @@ class Page:
         return [number for kind in self.numbers for number in kind.numbers if number.flag]
 
 
-def _environment(*, autoescape: bool) -> Environment:
-    loader = FileSystemLoader(TEMPLATES)
+def environment(templates: Path, *, autoescape: bool) -> Environment:
+    """The templates in the folder `templates` and those that all pages share; a name without a value is an error."""
     return Environment(
-        loader=loader,
+        loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -125,12 +125,12 @@ def _environment(*, autoescape: bool) -> Environment:
     )
 
 
-def as_html(page: object, template: str = "page.html.j2") -> str:
-    """One file that needs nothing else: styles and pictures inside, no script, and a policy that forbids requests."""
-    style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    return _environment(autoescape=True).get_template(template).render(page=page, style=style)
+def as_html(page: object, template: Path) -> str:
+    """One self-contained file: styles and pictures inside, no script, and a policy that forbids requests."""
+    style = Markup((SHARED_TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    return environment(template.parent, autoescape=True).get_template(template.name).render(page=page, style=style)
 
 
-def as_markdown(page: Page) -> str:
+def as_markdown(page: object, template: Path) -> str:
     """The words and numbers without the pictures, for a pull request."""
-    return _environment(autoescape=False).get_template("summary.md.j2").render(page=page)
+    return environment(template.parent, autoescape=False).get_template(template.name).render(page=page)

@@ -35,17 +35,3 @@ class Outcome:
     sha256: str | None = None
     extension: str | None = None
     size_bytes: int | None = None
-
-
-def storable(text: str) -> str:
-    """`text` as any file can hold it: what is no character (a byte of a header, half a pair in JSON) becomes a `?`."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-class NotFetchedError(Exception):
-    """A picture whose bytes did not come: `failed` when they could not, `refused` when they were not asked for."""
-
-    def __init__(self, status: Literal["failed", "refused"], reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = storable(reason)  # it may quote a stranger

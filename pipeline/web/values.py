@@ -5,9 +5,12 @@ import re
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
-from pipeline.web.values import storable
-
 MAX_CHARACTERS = 8192  # of a URL, and of a title; what is longer is there to fill memory
+
+
+def storable(text: str) -> str:
+    """`text` with what no file can hold (a stray byte of a header, half a surrogate pair in JSON) replaced by `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def plain(text: str | None) -> str | None:

@@ -50,28 +50,6 @@ LOOKING_OPTIONS = {
     "--unlock",
 }
 
-# The packages that decide what a stage computes, beside its own module; `store` and `params` only carry it.
-ROOMS = {
-    "collect": ("sources",),
-    "fetch": ("sources",),
-    "inspect": ("images",),
-    "dedup": ("images",),
-    "curate": ("images", "reporting"),
-    "augment": ("images",),
-    "reference": ("gan", "images", "metrics"),
-    "train": ("gan", "images"),
-    "evaluate": ("gan", "images", "metrics"),
-    "report": ("images", "metrics", "reporting"),
-    "export": ("exporting", "gan", "metrics"),
-}
-
-
-def code_of(stage: str) -> list[str]:
-    """Source files that decide what `stage` computes."""
-    rooms = [path for room in ROOMS[stage] for path in Path("pipeline", room).rglob("*") if path.is_file()]
-    code = [str(path) for path in rooms if "__pycache__" not in path.parts]
-    return [f"pipeline/{stage}.py", *sorted(filter(_is_plain, code))]
-
 
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is loaded; asked without torch, which takes seconds."""

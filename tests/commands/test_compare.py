@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.commands.compare import TEMPLATE
 from pipeline.pages import runs
 from pipeline.pages.page import as_html
 from pipeline.tracking.past_runs import PastRun, merged
@@ -95,7 +96,7 @@ def page() -> runs.RunsPage:
 
 
 def test_the_page_is_whole_on_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
-    html = as_html(page(), "runs.html.j2")
+    html = as_html(page(), TEMPLATE)
     assert "<h1>Gowns &amp; &lt;frocks&gt;</h1>" in html
     assert all(re.search('alt="[^"]+"', image) for image in re.findall("<img[^>]*>", html))
     (tmp_path / "runs.html").write_text(html, encoding="utf-8")

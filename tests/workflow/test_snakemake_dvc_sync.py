@@ -135,7 +135,7 @@ def test_snakefile_dvc_params_and_modules_agree(tmp_path: Path) -> None:
     assert set(STAGES) <= set(jobs)
     assert tuple(versioned) == STAGES == tuple(params)
     for stage in STAGES:
-        assert (ROOT / f"pipeline/{stage}.py").is_file()
+        assert (ROOT / f"pipeline/stages/{stage}/run.py").is_file()
         entry = versioned[stage]
         assert entry["params"] == [stage]
         deps = [dep for dep in entry["deps"] if not dep.startswith("${")]

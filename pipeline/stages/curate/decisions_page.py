@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from pipeline.pages.page import environment
 from pipeline.pages.pictures import data_uri
 from pipeline.pages.story import crossing
 
@@ -99,18 +99,19 @@ def page_of(
     rows: pd.DataFrame, found: list[ShownGroup], hidden: int, calls: list[Shown], tiles: Mapping[str, NDArray[np.uint8]]
 ) -> str:
     """The page, one file that needs nothing else; `hidden` groups of `rows` are not among those `found`."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("decisions.html.j2").render(
-        groups=[group for group in found if all(member.sha256 in tiles for member in group.members)],
-        hidden=hidden,
-        calls=[call for call in calls if call.sha256 in tiles],
-        uris={sha256: data_uri(tile, lossless=False) for sha256, tile in sorted(tiles.items())},
-        pictures=len(rows),
-        kept=int(rows["kept"].sum()),
-        reasons=rows["reason"].value_counts().sort_index().to_dict(),
-        crossing=crossing(rows),
-        categories=sorted(rows["category"].dropna().unique()),
-        side_px=TILE_SIDE_PX,
+    return (
+        environment(TEMPLATES, autoescape=True)
+        .get_template("decisions.html.j2")
+        .render(
+            groups=[group for group in found if all(member.sha256 in tiles for member in group.members)],
+            hidden=hidden,
+            calls=[call for call in calls if call.sha256 in tiles],
+            uris={sha256: data_uri(tile, lossless=False) for sha256, tile in sorted(tiles.items())},
+            pictures=len(rows),
+            kept=int(rows["kept"].sum()),
+            reasons=rows["reason"].value_counts().sort_index().to_dict(),
+            crossing=crossing(rows),
+            categories=sorted(rows["category"].dropna().unique()),
+            side_px=TILE_SIDE_PX,
+        )
     )

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from pipeline import imaging as images
+from pipeline.code_inputs import import_closure
 from pipeline.errors import InputError
 from pipeline.imaging.neighbours import Limits, Watch, look_alikes
 from pipeline.imaging.quality import THUMBNAIL_SIDE_PX
@@ -225,7 +225,7 @@ def run(
             f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
         )
     watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
-    terms = terms_of("", [Path(images.__file__).parent], ("numpy", "scipy"))
+    terms = terms_of("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
     memory = Memory(remembered(scratch / FITS_FILE, terms, FITS))
     rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
     if memory.fits is not None and params.edited is not None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline import imaging as images
+from pipeline.code_inputs import import_closure
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
 from pipeline.imaging.decoding import UndecodableError, decoded
 from pipeline.imaging.hashing import phash_pixels, phashes
@@ -117,7 +117,7 @@ def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iter
 
 def terms_of_measuring(params: InspectParams) -> str:
     """What a picture's measures depend on beside its bytes."""
-    code = [Path(__file__), Path(images.__file__).parent]
+    code = import_closure(__name__)
     packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
     used = [package for detector in params.detect for package in packages[detector]]
     return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))

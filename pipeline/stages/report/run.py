@@ -33,6 +33,8 @@ from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
+TEMPLATES = Path(__file__).parent / "templates"
+
 EXAMPLES = 6  # pictures shown of each loss
 GROUPS = 8  # groups of near-duplicates shown
 GROUP_MEMBERS = 3  # dropped pictures shown of each
@@ -218,11 +220,11 @@ def run(
         commands=COMMANDS.format(category=data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),
     )
-    html = as_html(content).encode()
+    html = as_html(content, TEMPLATES / "page.html.j2").encode()
     if len(html) > MAX_PAGE_BYTES:
         log.warning("%s: %d bytes; lower report.pictures_per_category for a lighter page", page, len(html))
     write_bytes(page, html)
-    words = as_markdown(content)
+    words = as_markdown(content, TEMPLATES / "summary.md.j2")
     write_text(summary, words)
     track.note(words)
     track.artifact(page)

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from pipeline.code_inputs import import_closure
 from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.devices import chosen_device, device_name, prepare_device
@@ -102,7 +103,7 @@ def run_identity(params: TrainParams, train: Path) -> str:
     digest.update(sha256_of_file(train / "train_labels.npy").encode())
     if params.condition == "attributes":
         digest.update(sha256_of_file(train / ATTRIBUTES).encode())
-    for source in sorted((Path(__file__).parent / "gan").rglob("*.py")):
+    for source in import_closure("pipeline.gan.training"):
         digest.update(source.read_bytes())
     digest.update(f"{torch.__version__} {chosen_device(params.device)}".encode())
     return digest.hexdigest()[:16]

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.sources.pages.feeds import Listing, read_listing
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent / "saved"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 

@@ -6,7 +6,7 @@ import pytest
 from pipeline.sources.pages.found import Found
 from pipeline.sources.pages.html import Page, read_page
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent / "saved"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
