@@ -37,7 +37,7 @@ def schema_as_markdown(path: str, schema: pa.Schema) -> str:
 
 def schemas_as_markdown() -> str:
     """docs/tables.md: every table between stages."""
-    title = "# Tables between stages\n\nPrinted by `python -m pipeline show schemas` from pipeline/store/tables.py.\n"
+    title = "# Tables between stages\n\nPrinted by `python -m pipeline show schemas` from pipeline/storage/tables.py.\n"
     return "\n".join([title, *(schema_as_markdown(path, schema) for path, schema in SCHEMAS.items())])
 
 

@@ -27,7 +27,7 @@ import json, sys
 from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.inference.onnx_generator import read_exported
-from pipeline.studio import opened_folder
+from pipeline.commands.studio import opened_folder
 told = {}
 for address in sys.argv[1:]:
     try:
