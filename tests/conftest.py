@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.garments import draw_wardrobe
 
+PHOTOGRAPHS = Path(__file__).parent / "photographs"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -23,3 +24,9 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """40 photographs of garments, sorted by category; a category is a folder."""
+    return sorted(PHOTOGRAPHS.glob("*/*.jpg"))

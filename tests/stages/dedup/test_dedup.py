@@ -201,30 +201,29 @@ def test_nothing_fetched_is_one_clear_error(tmp_path: Path) -> None:
         stages.dedup()
 
 
-def test_real_photographs_hold_one_pair_and_no_false_one(shared_data: Path) -> None:
-    folder = shared_data / "clothing-dataset-small" / "train" / "shorts"
-    files = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.jpg"))[:60]}
+def test_real_photographs_hold_one_pair_and_no_false_one(photographs: list[Path]) -> None:
+    files = {path.stem: path.read_bytes() for path in photographs}
     half = io.BytesIO()
     name = next(iter(files))
-    Image.open(folder / f"{name}.jpg").reduce(2).save(half, "JPEG", quality=30)
+    Image.open(photographs[0]).reduce(2).save(half, "JPEG", quality=30)
     rows = duplicates_of(_pictures(files | {"half": half.getvalue()}), PARAMS)
     assert [members for members in _groups(rows).values() if len(members) > 1] == [sorted([name, "half"])]
 
 
-def test_edits_of_a_photograph_join_it_and_strangers_do_not(shared_data: Path) -> None:
-    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:12]
+def test_edits_of_a_photograph_join_it_and_strangers_do_not(photographs: list[Path]) -> None:
+    files = photographs[3:15]
     first = Image.open(files[0]).convert("RGB")
     edits = {name.replace(" ", "_"): jpeg(edit(first), 90) for name, edit in EDITS.items()}
     contents = {path.stem: path.read_bytes() for path in files} | edits
     rows = duplicates_of(_pictures(contents), EDITED)
     [together] = [members for members in _groups(rows).values() if len(members) > 1]
     assert together[0] == files[0].stem
-    assert set(edits) - set(together) <= {"watermarked"}, "this photograph is nearly white, as is the watermark"
+    assert set(edits) <= set(together)
     assert {_row(rows, key)["link"] for key in ("mirrored", "turned_90°", "crop_12_%")} == {"mirror", "turned", "edited"}
 
 
-def test_edits_are_found_in_any_order(shared_data: Path) -> None:
-    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:4]
+def test_edits_are_found_in_any_order(photographs: list[Path]) -> None:
+    files = photographs[:4]
     edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
     pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
     rows = [duplicates_of(pictures.iloc[order], EDITED) for order in (np.arange(8), np.arange(8)[::-1])]
@@ -232,8 +231,8 @@ def test_edits_are_found_in_any_order(shared_data: Path) -> None:
     assert sorted(map(len, _groups(rows[0]).values())) == [2, 2, 2, 2]
 
 
-def test_what_is_known_of_a_pair_is_used_and_changes_nothing(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = sorted((shared_data / "clothing-dataset-small" / "train" / "shorts").glob("*.jpg"))[:7]
+def test_what_is_known_of_a_pair_is_used_and_changes_nothing(photographs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    files = photographs[:7]
     edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
     pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
     fitted: list[int] = []
