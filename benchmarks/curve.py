@@ -17,13 +17,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
-from pipeline.gan.devices import chosen_device
+from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.stages.train.run import passed, save_png
+from pipeline.stages.train.run import crosses_interval, save_png
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text
 
@@ -66,11 +66,11 @@ def main() -> None:
     floor = floor_of(judge, options.train, options.samples)
     images, labels = read_split(options.train, "train")
     categories = len(read_card(options.train).categories)
-    trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
+    trainer = Trainer(params, images, labels, categories, choose_device(params.device))
     points: list[tuple[int, Judgement]] = []
     judging_s, started = 0.0, time.process_time()
     for before, after in trainer.steps():
-        if passed(before, after, options.every) or after == trainer.total_images:
+        if crosses_interval(before, after, options.every) or after == trainer.total_images:
             stopped = time.process_time()
             pictures, asked = drawn_by(trainer, categories, options.samples)
             points.append((after, judge(pictures, asked)))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import Judge, Judgement, drawn_by, floor_of
 from pipeline.errors import TrainingError
-from pipeline.gan.devices import chosen_device
+from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
@@ -87,7 +87,7 @@ def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns
     """A row, and a sheet with a row a category."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
-    trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
+    trainer = Trainer(params, images, labels, categories, choose_device(params.device))
     loss = "wgan-gp" if params.penalties.gradient_penalty else params.loss
     started = time.perf_counter()
     try:

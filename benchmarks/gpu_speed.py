@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from benchmarks.training_speed import peaks
-from pipeline.gan.devices import chosen_device, device_name, prepare_device
+from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes, seconds
 from pipeline.gan.training import Trainer
 from pipeline.params import AugmentParams, TrainParams
@@ -93,7 +93,7 @@ def main() -> None:
         if options.as_published:
             sections["train"]["network"] |= AS_PUBLISHED
         params, augment = TrainParams.model_validate(sections["train"]), AugmentParams.model_validate(sections["augment"])
-        device = chosen_device(params.device)
+        device = choose_device(params.device)
         prepare_device(device, params.threads)
         rows.append({"preset": preset.stem, **measured(params, augment, device, options.rounds)})
     lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}", *(f"| {' | '.join(row.values())} |" for row in rows)]

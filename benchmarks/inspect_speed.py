@@ -24,10 +24,10 @@ from typing import Any
 import imagehash
 from PIL import Image
 
-from pipeline.imaging.decoding import decoded
-from pipeline.imaging.sandbox import Limits, guarded
+from pipeline.imaging.decoding import decode
+from pipeline.imaging.sandbox import SandboxLimits, sandboxed_map
 from pipeline.params import InspectParams, load_params
-from pipeline.stages.inspect.run import inspected, with_hashes
+from pipeline.stages.inspect.run import measure_picture, with_hashes
 from pipeline.storage.files import write_text
 
 PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
@@ -50,7 +50,7 @@ class Speed:
 
 def only_decoded(content: bytes, max_pixels: int) -> None:
     """Decode, as inspect does."""
-    decoded(content, max_pixels)
+    decode(content, max_pixels)
 
 
 def hashed_by_imagehash(content: bytes) -> str:
@@ -65,9 +65,9 @@ def timed(content: bytes, work: Work) -> tuple[object, float]:
     return result, time.process_time() - start
 
 
-def _speed(work: Work, contents: list[bytes], limits: Limits, workers: int) -> Speed:
+def _speed(work: Work, contents: list[bytes], limits: SandboxLimits, workers: int) -> Speed:
     warming = contents[: WARMING * workers]
-    with closing(guarded(partial(timed, work=work), [*warming, *contents], limits, workers)) as results:
+    with closing(sandboxed_map(partial(timed, work=work), [*warming, *contents], limits, workers)) as results:
         for _ in warming:
             next(results)
         rows: list[Any] = []
@@ -127,10 +127,10 @@ def main() -> None:
     files = sorted(options.folder.rglob("*.jpg"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
     contents = [file.read_bytes() for file in files[: options.pictures]]
     params = InspectParams.model_validate(load_params(PRESET).inspect.model_dump())
-    limits = Limits(params.max_memory_bytes, params.timeout_s)
+    limits = SandboxLimits(params.max_memory_bytes, params.timeout_s)
     ways: dict[str, Work] = {
         "decoding alone": partial(only_decoded, max_pixels=params.max_pixels),
-        "inspect": partial(inspected, params=params),
+        "inspect": partial(measure_picture, params=params),
         "imagehash.phash alone": hashed_by_imagehash,
     }
     speeds: dict[str, list[Speed]] = {name: [] for name in ways}

@@ -23,7 +23,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from pipeline.gan.devices import chosen_precision
+from pipeline.gan.devices import choose_precision
 from pipeline.metrics.classifier import accuracy, probabilities_of, train_classifier
 from pipeline.metrics.extractors import BATCH, efflite0, onnx_session
 from pipeline.metrics.frechet import frechet_distance, mean_and_covariance
@@ -136,7 +136,7 @@ def classifier(train: Path, threads: int) -> None:
     cpu_start = time.process_time()
     trained, seconds = timed(
         lambda: train_classifier(
-            images, labels, categories, **recipe.model_dump(), threads=threads, precision=chosen_precision("auto", CPU)
+            images, labels, categories, **recipe.model_dump(), threads=threads, precision=choose_precision("auto", CPU)
         )
     )
     cpu_s = time.process_time() - cpu_start

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.imaging.sandbox import Lost
+from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 
 
 def photographs(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
     """Each of `paths` with its picture, of mode RGB; what is none is left out, and named."""
     for path, pixels in zip(paths, sandboxed_pixels(path.read_bytes() for path in paths), strict=True):
-        if isinstance(pixels, Lost):
+        if isinstance(pixels, SandboxFailure):
             sys.stderr.write(f"{path}: left out ({pixels.reason})\n")
         else:
             yield path, Image.fromarray(pixels.squeeze()).convert("RGB")

@@ -25,12 +25,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.quality import SAMPLES, Judge, Judgement, drawn_by
-from pipeline.gan.devices import chosen_device
+from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.stages.train.run import passed
+from pipeline.stages.train.run import crosses_interval
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_text
 
@@ -137,7 +137,7 @@ def ours(trainer: Trainer, judge: Judge, categories: int, fd: float) -> tuple[fl
     """(seconds of training, images seen, what is drawn) when the Fréchet distance first is at most `fd`, or at the end."""
     spent_s, clock = 0.0, time.perf_counter()
     for before, after in trainer.steps():
-        if passed(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:
+        if crosses_interval(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:
             spent_s += time.perf_counter() - clock
             judged = judge(*drawn_by(trainer, categories))
             if judged.fd <= fd:
@@ -183,7 +183,7 @@ def main() -> None:
         rows.append(_row("PyTorch's DCGAN example", spent_s, seen, judged))
         sys.stdout.write(f"{rows[-1]}\n")
         sys.stdout.flush()
-    trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
+    trainer = Trainer(params, images, labels, categories, choose_device(params.device))
     spent_s, seen, ours_judged = ours(trainer, judge, categories, judged.fd)
     rows.append(_row("the default recipe", spent_s, seen, ours_judged))
     rows += [

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.gan.checkpoints import load_generator
-from pipeline.gan.devices import chosen_device
+from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.sampling import pictures_of
+from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
@@ -119,7 +119,7 @@ def drawn(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """So many pictures and their labels, in equal shares, of latents that training has not drawn."""
     labels = labels_in_equal_shares(samples, categories)
-    return pictures_of(generator, draw_latents(10_000 + seed, samples, latent_dim), labels), labels
+    return generate_images(generator, draw_latents(10_000 + seed, samples, latent_dim), labels), labels
 
 
 def drawn_by(trainer: Trainer, categories: int, samples: int = SAMPLES) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -146,7 +146,7 @@ def judged_recipe(params: TrainParams, train: Path, judge: Judge, sheets: Path) 
     with TemporaryDirectory() as folder:
         gan, scratch = Path(folder) / "gan", Path(folder) / "scratch"
         cpu_s = _cpu_seconds(lambda: run(params, train=train, gan=gan, scratch=scratch, track=Tracker()))
-        generator, card = load_generator(gan, chosen_device(params.device))
+        generator, card = load_generator(gan, choose_device(params.device))
     images, labels = drawn(generator, card.latent_dim, params.seed, len(card.categories))
     _save_sheet(sheets / f"recipe-{params.seed}.png", images, labels)
     return Run("recipe", params.seed, cpu_s, card.images_seen, judge(images, labels))
@@ -156,7 +156,7 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
     """The DCGAN after `cpu_budget_s` of training: its weights as they are, and their moving average, batch norm measured."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
-    trainer = Trainer(params, images, labels, categories, chosen_device(params.device))
+    trainer = Trainer(params, images, labels, categories, choose_device(params.device))
     start = time.process_time()
     while time.process_time() - start < cpu_budget_s:
         trainer.step()

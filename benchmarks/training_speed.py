@@ -23,15 +23,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from pipeline.gan.devices import chosen_device, chosen_precision
-from pipeline.gan.forecast import forecast, seconds
+from pipeline.gan.devices import choose_device, choose_precision
+from pipeline.gan.forecast import estimate_training, seconds
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.params import TrainParams, load_params
-from pipeline.stages.train.run import NORM_BATCHES_OF_A_SAMPLE, fixed_samples, passed, save_png
+from pipeline.stages.train.run import NORM_BATCHES_OF_A_SAMPLE, crosses_interval, fixed_samples, save_png
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.checkpoints import save_checkpoint
 from pipeline.storage.files import write_text
@@ -94,7 +94,7 @@ class PlainLoop:
         self.generator = generator.to(device).to(memory_format=memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=memory_format)
         self.params, self.device, self.naive = params, device, naive
-        precision = "fp32" if naive else chosen_precision(params.precision, device)
+        precision = "fp32" if naive else choose_precision(params.precision, device)
         self.half = HALVES.get(precision)
         self.steps = 0
         self.optimisers = [
@@ -142,7 +142,7 @@ def _endless(loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, T
 def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int) -> dict[str, list[float]]:
     """Images per second in each round, by loop."""
     images, labels = read_split(train, "train")
-    categories, device = len(read_card(train).categories), chosen_device(params.device)
+    categories, device = len(read_card(train).categories), choose_device(params.device)
     shape = PictureShape(*images.shape[1:])
     steps = images_a_round // params.batch_size
     trainer = Trainer(params, images, labels, categories, device)
@@ -160,7 +160,7 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
             for _ in range(steps):
                 before = trainer.images_seen
                 trainer.step()
-                if passed(before, trainer.images_seen, params.log_every_kimg):
+                if crosses_interval(before, trainer.images_seen, params.log_every_kimg):
                     track.metrics(trainer.new_history_row(), step=trainer.images_seen)
 
         def sample() -> None:
@@ -234,9 +234,9 @@ def shares_of_time(params: TrainParams, shape: PictureShape, categories: int, de
 def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -> str:
     """Operations a second beside the machine's most, and shares of the time, as Markdown."""
     images, labels = read_split(train, "train")
-    categories, device = len(read_card(train).categories), chosen_device(params.device)
-    precision = chosen_precision(params.precision, device)
-    flops = forecast(Trainer(params, images, labels, categories, device), NORM_BATCHES_OF_A_SAMPLE).training_flops
+    categories, device = len(read_card(train).categories), choose_device(params.device)
+    precision = choose_precision(params.precision, device)
+    flops = estimate_training(Trainer(params, images, labels, categories, device), NORM_BATCHES_OF_A_SAMPLE).training_flops
     most = peaks(precision, device)
     rate = flops * images_per_s
     told = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())
@@ -266,12 +266,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3200, help="images a loop and round")
     options = parser.parse_args()
     params = load_params(options.params).train
-    if chosen_device(params.device).type == "cpu":
+    if choose_device(params.device).type == "cpu":
         prepare_processor(params.threads)
     found = rates(params, options.train, rounds=options.rounds, images_a_round=options.images)
     text = f"{table(found)}\n{where_the_time_goes(params, options.train, statistics.median(found['trainer']))}"
-    device = chosen_device(params.device)
-    batch, precision = params.batch_size, chosen_precision(params.precision, device)
+    device = choose_device(params.device)
+    batch, precision = params.batch_size, choose_precision(params.precision, device)
     where = f"{device.type}, {torch.get_num_threads()} threads, batch {batch}, {precision}; the naive loop fp32"
     content = f"# Training speed\n\n`python -m benchmarks.training_speed`; {where}.\n\n{text}"
     write_text(options.output, content)

@@ -90,10 +90,10 @@ def _run_stage(stage: str, options: argparse.Namespace, arguments: list[str]) ->
     if spool is not None and not _started_by_torchrun():
         running.register(spool.stem, spool.parent.name)
     if isinstance(params, TrainParams) and params.processes > 1 and not _started_by_torchrun():
-        from pipeline.gan.processes import together
+        from pipeline.gan.processes import launch_torchrun
 
         _log_to(None)  # the file is the first process's
-        return together(params.processes, "pipeline", arguments)
+        return launch_torchrun(params.processes, "pipeline", arguments)
     track = Tracker(spool)
     track.tags({"host": platform.node(), "device": "cpu"})  # a stage that computes elsewhere says so itself
     track.params(flat(params.model_dump(mode="json"), names_of_dicts(type(params))))

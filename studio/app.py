@@ -23,7 +23,7 @@ from pipeline.errors import InputError
 from pipeline.imaging.formats import format_names
 from studio.database import FullError
 from studio.directions import likeness_name, likeness_title
-from studio.jobs import BusyError, Job, Lane
+from studio.jobs import BusyError, Job, JobQueue
 from studio.measures import COLOUR_MEASURES, MEASURES
 from studio.network_files import STYLE_LAYERS, available_networks
 from studio.patterns import PATTERNS, pattern
@@ -31,29 +31,29 @@ from studio.recipe import Recipe, address_of, recipe_at
 from studio.schemas import (
     MAX_WALL,
     Address,
-    BetweenAsk,
     Category,
     CollectionAnswer,
     DirectionAnswer,
-    DirectionNameAsk,
+    DirectionNameRequest,
+    InterpolateRequest,
     JobAnswer,
-    MoveAsk,
-    NameAsk,
-    PicturesAsk,
+    MoveRequest,
+    NameRequest,
+    PicturesRequest,
     PieceAnswer,
-    PieceAsk,
+    PieceRequest,
     Problem,
-    ProjectionAsk,
-    SheetAsk,
+    ProjectionRequest,
+    SheetRequest,
     StudioAnswer,
-    StyleAsk,
-    StylesAsk,
-    TasteAsk,
+    StyleMixRequest,
+    StyleTransferRequest,
+    TasteRequest,
     UploadAnswer,
     Wall,
-    WallAsk,
+    WallRequest,
 )
-from studio.service import PATTERN_PX, Desk, picture_of, png_of, recipe_in
+from studio.service import PATTERN_PX, StudioService, picture_of, png_of, recipe_in
 from studio.sheets import Piece, board_pdf, contact_sheet_png, enlarged_to, marked_png
 from studio.uploads import MAX_UPLOAD_BYTES, UnreadableUploadError, decoded_upload, kind_of
 
@@ -117,7 +117,7 @@ class Threads:
             pool.shutdown(cancel_futures=True)
 
 
-def _wall(desk: Desk, recipes: list[Recipe]) -> Wall:
+def _wall(desk: StudioService, recipes: list[Recipe]) -> Wall:
     pictures = desk.generator.pictures(recipes)
     _, height, width, channels = pictures.shape
     return Wall(
@@ -157,9 +157,9 @@ def misfit_sentence(error: RequestValidationError) -> str:
     return f"{where or 'the body'}: {first['msg']}".encode("ascii", "replace").decode()[:MAX_SENTENCE]
 
 
-def create_app(desk: Desk) -> FastAPI:
+def create_app(desk: StudioService) -> FastAPI:
     """The studio's app on `desk`, without its guard."""
-    threads, quick, painting = Threads(), Lane("quick"), Lane("painting")
+    threads, quick, painting = Threads(), JobQueue("quick"), JobQueue("painting")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -211,7 +211,7 @@ def _answer_mistakes(app: FastAPI) -> None:
     app.add_exception_handler(FullError, answer(409))
 
 
-def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
+def _add_drawing(app: FastAPI, desk: StudioService, threads: Threads) -> None:
     @app.get("/api/studio")
     async def studio() -> StudioAnswer:
         """What the studio has open and can do."""
@@ -236,34 +236,34 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
         )
 
     @app.post("/api/wall")
-    async def wall(ask: WallAsk) -> Wall:
+    async def wall(ask: WallRequest) -> Wall:
         """New garments."""
         return await threads.draw(lambda: _wall(desk, desk.wall(ask)))
 
     @app.post("/api/pictures")
-    async def pictures(ask: PicturesAsk) -> Wall:
+    async def pictures(ask: PicturesRequest) -> Wall:
         """Garments by their addresses."""
         return await threads.draw(lambda: _wall(desk, [recipe_at(address) for address in ask.addresses]))
 
     @app.post("/api/move")
-    async def move(ask: MoveAsk) -> Wall:
+    async def move(ask: MoveRequest) -> Wall:
         """A garment moved along directions and mixed with other categories."""
         if ask.amounts and not desk.has_sliders(ask.address):
             await threads.patiently(desk.find_sliders, ask.address)  # seconds, in which others are drawn for
         return await threads.draw(lambda: _wall(desk, [desk.moved(ask)]))
 
     @app.post("/api/between")
-    async def between(ask: BetweenAsk) -> Wall:
+    async def between(ask: InterpolateRequest) -> Wall:
         """Garments on the way from one to another."""
         return await threads.draw(lambda: _wall(desk, desk.between(ask)))
 
     @app.post("/api/styles-mixed")
-    async def styles_mixed(ask: StylesAsk) -> Wall:
+    async def styles_mixed(ask: StyleMixRequest) -> Wall:
         """Garments with the coarse layers of one and the fine layers of another, layer by layer."""
         return await threads.draw(lambda: _wall(desk, desk.styles(ask)))
 
     @app.post("/api/taste")
-    async def taste(ask: TasteAsk) -> Wall:
+    async def taste(ask: TasteRequest) -> Wall:
         """The next wall, after votes on the last."""
         return await threads.patiently(lambda: _wall(desk, desk.next_wall(ask)))
 
@@ -284,7 +284,7 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
         return Response(await threads.draw(drawn), media_type="image/png", headers=FOR_EVER)
 
     @app.post("/api/sheet", response_class=Response, responses=PNG)
-    async def sheet(ask: SheetAsk) -> Response:
+    async def sheet(ask: SheetRequest) -> Response:
         """A contact sheet of garments as a PNG."""
 
         def drawn() -> bytes:
@@ -296,7 +296,7 @@ def _add_drawing(app: FastAPI, desk: Desk, threads: Threads) -> None:
         return Response(await threads.draw(drawn), media_type="image/png")
 
 
-def _add_directions(app: FastAPI, desk: Desk, threads: Threads) -> None:
+def _add_directions(app: FastAPI, desk: StudioService, threads: Threads) -> None:
     @app.get("/api/directions")
     async def directions(category: Annotated[Category, Query()]) -> list[DirectionAnswer]:
         """Sliders for a category; the first call takes seconds, for they are found and measured then."""
@@ -317,7 +317,7 @@ def _add_directions(app: FastAPI, desk: Desk, threads: Threads) -> None:
         ]
 
     @app.put("/api/directions/{direction}", status_code=204)
-    async def name_direction(direction: str, category: Annotated[Category, Query()], ask: DirectionNameAsk) -> None:
+    async def name_direction(direction: str, category: Annotated[Category, Query()], ask: DirectionNameRequest) -> None:
         """Call a direction something."""
         sliders = await threads.patiently(desk.sliders, desk.label_of(category))
         if direction not in {one.name for one, _ in sliders}:
@@ -325,7 +325,7 @@ def _add_directions(app: FastAPI, desk: Desk, threads: Threads) -> None:
         await threads.remember(desk.shelf.name_direction, desk.generator.version, category, direction, ask.name.strip())
 
 
-def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lane, painting: Lane) -> None:
+def _add_uploads_and_jobs(app: FastAPI, desk: StudioService, threads: Threads, quick: JobQueue, painting: JobQueue) -> None:
     def job_named(name: str) -> Job:
         return _found(quick.get(name) or painting.get(name), "this job is not known, or long finished")
 
@@ -356,7 +356,7 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         )
 
     @app.post("/api/projections", status_code=202)
-    async def projection(ask: ProjectionAsk) -> JobAnswer:
+    async def projection(ask: ProjectionRequest) -> JobAnswer:
         """Start looking for the garment nearest to an upload."""
         photograph = desk.upload(ask.upload)
         label = None if ask.category is None else desk.label_of(ask.category)
@@ -364,7 +364,7 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         return _job_answer(quick.submit(work, {"projection": True, "model_sha256": desk.card.onnx_sha256}))
 
     @app.post("/api/styles", status_code=202)
-    async def style(ask: StyleAsk) -> JobAnswer:
+    async def style(ask: StyleTransferRequest) -> JobAnswer:
         """Start dressing a garment in a style."""
         work, recipe = await threads.draw(desk.styled, ask)
         lane = painting if ask.mode in ("paint", "whiten") else quick
@@ -389,7 +389,7 @@ def _add_uploads_and_jobs(app: FastAPI, desk: Desk, threads: Threads, quick: Lan
         return Response(png, media_type="image/png", headers={"cache-control": "no-store"})
 
 
-def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[Lane, ...]) -> None:
+def _add_collections(app: FastAPI, desk: StudioService, threads: Threads, lanes: tuple[JobQueue, ...]) -> None:
     gone = "there is no such collection or piece; it may have been deleted in another window"
     shelf = desk.shelf
 
@@ -399,12 +399,12 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
         return [CollectionAnswer(**vars(one)) for one in await threads.remember(shelf.collections)]
 
     @app.post("/api/collections", status_code=201)
-    async def new_collection(ask: NameAsk) -> dict[str, int]:
+    async def new_collection(ask: NameRequest) -> dict[str, int]:
         """A new collection."""
         return {"id": await threads.remember(shelf.new_collection, ask.name)}
 
     @app.put("/api/collections/{collection}", status_code=204)
-    async def rename_collection(collection: Id, ask: NameAsk) -> None:
+    async def rename_collection(collection: Id, ask: NameRequest) -> None:
         """Give a collection another name."""
         _found(await threads.remember(shelf.rename_collection, collection, ask.name), gone)
 
@@ -423,7 +423,7 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
         ]
 
     @app.post("/api/collections/{collection}/pieces", status_code=201)
-    async def add_piece(collection: Id, ask: PieceAsk) -> dict[str, int]:
+    async def add_piece(collection: Id, ask: PieceRequest) -> dict[str, int]:
         """Keep a garment or the picture of a finished job."""
         if (ask.address is None) == (ask.job is None):
             raise HTTPException(422, "name either an address or a job")
@@ -440,7 +440,7 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
         return {"id": _found(await threads.remember(shelf.add_piece, collection, ask.name, text, png), gone)}
 
     @app.put("/api/collections/{collection}/pieces/{piece}", status_code=204)
-    async def rename_piece(collection: Id, piece: Id, ask: NameAsk) -> None:
+    async def rename_piece(collection: Id, piece: Id, ask: NameRequest) -> None:
         """Give a piece another name."""
         _found(await threads.remember(shelf.rename_piece, collection, piece, ask.name), gone)
 
@@ -476,7 +476,7 @@ def _add_collections(app: FastAPI, desk: Desk, threads: Threads, lanes: tuple[La
         return _download(png, "image/png", f"sheet-{collection}.png")
 
 
-def _still_drawn(desk: Desk, recipe: dict[str, object]) -> str | None:
+def _still_drawn(desk: StudioService, recipe: dict[str, object]) -> str | None:
     """The address in a kept recipe, when the model that is open made it."""
     address = recipe.get("address")
     same = recipe.get("model_sha256") == desk.card.onnx_sha256 and "mode" not in recipe

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Acquaintance:
+class CategoryModels:
     """What projection and taste need of a category; a fraction of a second's work."""
 
     encoder: Encoder
@@ -41,12 +41,12 @@ class PerCategory(Generic[T]):
             return self._made[label]
 
 
-def acquaintances(generator: Generator) -> PerCategory[Acquaintance]:
+def acquaintances(generator: Generator) -> PerCategory[CategoryModels]:
     """The acquaintance with each category."""
 
-    def make(label: int) -> Acquaintance:
+    def make(label: int) -> CategoryModels:
         samples = draw_samples(generator, label)
-        return Acquaintance(fit_encoder(samples), framing_of(samples), eye_for(samples))
+        return CategoryModels(fit_encoder(samples), framing_of(samples), eye_for(samples))
 
     return PerCategory(make, len(generator.card.categories))
 

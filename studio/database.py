@@ -70,7 +70,7 @@ class FullError(Exception):
     """A collection, or the shelf, holds as much as it may."""
 
 
-class Shelf:
+class StudioDatabase:
     """The file, opened once; every method is one transaction, on disk when it returns. Safe to call from any thread."""
 
     def __init__(self, path: Path) -> None:

@@ -48,7 +48,7 @@ class Job:
     cancelled: bool = False
 
 
-class Lane:
+class JobQueue:
     """One job at a time, the others waiting in line."""
 
     def __init__(self, name: str) -> None:

@@ -21,13 +21,13 @@ Category = Annotated[str, Field(max_length=80)]
 Layer = Literal["stem", "block0", "block2", "block4", "conv11", "conv21", "conv31", "conv41", "conv51"]
 
 
-class Ask(BaseModel):
+class Request(BaseModel):
     """Base of all bodies: unknown keys and other types than the schema's are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-class WallAsk(Ask):
+class WallRequest(Request):
     """New garments; without a category, of all in turn."""
 
     category: Category | None = None
@@ -36,19 +36,19 @@ class WallAsk(Ask):
     truncation: Truncation = 1.0
 
 
-class PicturesAsk(Ask):
+class PicturesRequest(Request):
     """Garments by their addresses."""
 
     addresses: Annotated[list[Address], Field(min_length=1, max_length=MAX_ADDRESSES)]
 
 
-class SheetAsk(PicturesAsk):
+class SheetRequest(PicturesRequest):
     """A contact sheet of garments."""
 
     columns: Annotated[int, Field(ge=1, le=16)] = 4
 
 
-class MoveAsk(Ask):
+class MoveRequest(Request):
     """A garment moved along directions of its category, and mixed with other categories."""
 
     address: Address
@@ -56,7 +56,7 @@ class MoveAsk(Ask):
     mix: Annotated[dict[Category, Share], Field(max_length=4)] | None = None
 
 
-class BetweenAsk(Ask):
+class InterpolateRequest(Request):
     """Garments on the way from one to another."""
 
     first: Address
@@ -64,14 +64,14 @@ class BetweenAsk(Ask):
     count: Annotated[int, Field(ge=3, le=32)] = 9
 
 
-class StylesAsk(Ask):
+class StyleMixRequest(Request):
     """Garments with the coarse layers of one and the fine layers of another."""
 
     coarse: Address
     fine: Address
 
 
-class ProjectionAsk(Ask):
+class ProjectionRequest(Request):
     """The garment nearest to an uploaded photograph; without a category, of whichever comes nearest."""
 
     upload: Token
@@ -79,7 +79,7 @@ class ProjectionAsk(Ask):
     negative: bool | None = None  # None: when the photograph's backdrop is light and the model's dark, or the other way round
 
 
-class StyleAsk(Ask):
+class StyleTransferRequest(Request):
     """A garment or an upload dressed in a pattern or an upload."""
 
     address: Address | None = None
@@ -96,36 +96,36 @@ class StyleAsk(Ask):
     steps: Annotated[int, Field(ge=10, le=400)] = 150
 
 
-class VoteAsk(Ask):
+class VoteRequest(Request):
     """What was thought of one garment of a wall: 1 liked, -1 disliked, 0 seen."""
 
     address: Address
     vote: Literal[-1, 0, 1]
 
 
-class TasteAsk(Ask):
+class TasteRequest(Request):
     """The next wall of a category, after the votes on the last."""
 
     category: Category
-    votes: Annotated[list[VoteAsk], Field(max_length=MAX_WALL)] = []
+    votes: Annotated[list[VoteRequest], Field(max_length=MAX_WALL)] = []
     count: Annotated[int, Field(ge=1, le=16)] = 8
     truncation: Truncation = 1.0
     seed: Seed
 
 
-class NameAsk(Ask):
+class NameRequest(Request):
     """A name."""
 
     name: Name
 
 
-class DirectionNameAsk(Ask):
+class DirectionNameRequest(Request):
     """A person's name for a direction; empty to forget it."""
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class PieceAsk(Ask):
+class PieceRequest(Request):
     """A garment, or the picture of a finished job, to keep."""
 
     address: Address | None = None

@@ -17,10 +17,10 @@ import uvicorn
 
 from pipeline.errors import InputError
 from studio.app import create_app
-from studio.database import Shelf
+from studio.database import StudioDatabase
 from studio.http_limits import Guard, PatientProtocol
 from studio.model import open_generator
-from studio.service import Desk
+from studio.service import StudioService
 from studio.uploads import MAX_UPLOAD_BYTES
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ def server_of(
             f"--style-weights {style_weights}: holds no encoder_conv5_1.pth; name the folder of a compressed VGG-19"
         )
     names, root_path = checked_names(allowed_hosts), checked_root_path(root_path)
-    desk = Desk(open_generator(model), Shelf(state), style_weights)
+    desk = StudioService(open_generator(model), StudioDatabase(state), style_weights)
     app = Guard(create_app(desk), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
     config = uvicorn.Config(
         app,

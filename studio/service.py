@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.errors import InputError, known_names
 from pipeline.inference.onnx_generator import as_images
 from studio.category_models import acquaintances, directions
-from studio.database import Shelf
+from studio.database import StudioDatabase
 from studio.directions import Direction, slerp
 from studio.dressing import Order, Painting, dressed
 from studio.jobs import Progress
@@ -21,7 +21,7 @@ from studio.model import Generator
 from studio.patterns import PATTERNS, pattern
 from studio.projection import photograph_mask, project, reframed
 from studio.recipe import MAX_INDEX, THOUSAND, Drawn, Mix, Recipe, address_of, given, mix_of, only, recipe_at
-from studio.schemas import BetweenAsk, MoveAsk, StyleAsk, StylesAsk, TasteAsk, WallAsk
+from studio.schemas import InterpolateRequest, MoveRequest, StyleMixRequest, StyleTransferRequest, TasteRequest, WallRequest
 from studio.taste import candidate_latents, chosen, comparisons
 from studio.uploads import RecentPictures
 
@@ -31,10 +31,10 @@ REACH, MAX_REACH = 3.0, 9.0
 MID_GREY = 127.5
 
 
-class Desk:
+class StudioService:
     """One generator, what is known of its categories, and what designers brought."""
 
-    def __init__(self, generator: Generator, shelf: Shelf, style_weights: Path | None) -> None:
+    def __init__(self, generator: Generator, shelf: StudioDatabase, style_weights: Path | None) -> None:
         self.generator = generator
         self.card = generator.card
         self.shelf = shelf
@@ -56,7 +56,7 @@ class Desk:
             raise InputError("this upload is no longer here; send the picture again")
         return picture
 
-    def wall(self, ask: WallAsk) -> list[Recipe]:
+    def wall(self, ask: WallRequest) -> list[Recipe]:
         """New garments."""
         categories = len(self.card.categories)
         labels = [self.label_of(ask.category)] * ask.count if ask.category else [n % categories for n in range(ask.count)]
@@ -66,7 +66,7 @@ class Desk:
             for n, label in enumerate(labels)
         ]
 
-    def moved(self, ask: MoveAsk) -> Recipe:
+    def moved(self, ask: MoveRequest) -> Recipe:
         """The garment of `ask` after its moves. Raises InputError."""
         recipe = recipe_at(ask.address)
         latent = self.generator.inputs_of([recipe])[0][0]
@@ -86,7 +86,7 @@ class Desk:
             raise InputError("a mix needs a category with a share above 0")
         return mix_of(shares) if self.generator.mixes_categories else only(max(shares, key=shares.__getitem__))
 
-    def between(self, ask: BetweenAsk) -> list[Recipe]:
+    def between(self, ask: InterpolateRequest) -> list[Recipe]:
         """Garments from the first to the second of `ask`, both included. Raises InputError."""
         ends = [recipe_at(ask.first), recipe_at(ask.second)]
         latents, mixes = self.generator.inputs_of(ends)
@@ -100,7 +100,7 @@ class Desk:
             way.append(Recipe(self.generator.version, mix, given(latent)))
         return [ends[0], *way, ends[1]]
 
-    def styles(self, ask: StylesAsk) -> list[Recipe]:
+    def styles(self, ask: StyleMixRequest) -> list[Recipe]:
         """Garments that take 1, 2, … layers of style, the coarsest first, from `ask.coarse` and the others from `ask.fine`.
 
         The category is that of the coarse one. Raises InputError where the network has no layers of style.
@@ -132,7 +132,7 @@ class Desk:
         found = self._directions[label]
         return [(one, min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)) for one in found]
 
-    def next_wall(self, ask: TasteAsk) -> list[Recipe]:
+    def next_wall(self, ask: TasteRequest) -> list[Recipe]:
         """Garments that lean to the taste that all votes on the category show, after those of `ask` were remembered."""
         label = self.label_of(ask.category)
         votes = [(vote.address, vote.vote) for vote in ask.votes]
@@ -176,7 +176,7 @@ class Desk:
             }
             yield Progress(share, picture, result)
 
-    def styled(self, ask: StyleAsk) -> tuple[Steps[Progress, None, None], dict[str, object]]:
+    def styled(self, ask: StyleTransferRequest) -> tuple[Steps[Progress, None, None], dict[str, object]]:
         """The steps of dressing what `ask` names, and the recipe that goes with the result. Raises InputError."""
         if (ask.address is None) == (ask.upload is None) or (ask.pattern is None) == (ask.style_upload is None):
             raise InputError("name one garment (address or upload) and one style (pattern or style_upload)")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.imaging.formats import format_of
-from pipeline.imaging.sandbox import Lost
+from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 
 MAX_UPLOAD_BYTES = 10 << 20
@@ -30,7 +30,7 @@ def kind_of(content: bytes) -> str | None:
 def decoded_upload(content: bytes) -> NDArray[np.uint8]:
     """The picture (H, W, 3) in `content`, its longer side at most KEPT_SIDE_PX. Raises UnreadableUploadError."""
     [picture] = sandboxed_pixels([content], KEPT_SIDE_PX)
-    if isinstance(picture, Lost):
+    if isinstance(picture, SandboxFailure):
         raise UnreadableUploadError(f"this picture cannot be read ({picture.reason}); save it again as JPEG or PNG")
     if min(picture.shape[:2]) < MIN_SIDE_PX:
         raise UnreadableUploadError(f"{picture.shape[1]}×{picture.shape[0]} pixels are too few; send a larger picture")

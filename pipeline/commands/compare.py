@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.errors import InputError
-from pipeline.imaging.sandbox import Lost
+from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.pages import runs as shown
 from pipeline.pages.page import Named, as_html
@@ -65,7 +65,7 @@ def picture_of(name: str, run: PastRun) -> Named | None:
     try:
         height, width = int(run.params["augment.height"]), int(run.params["augment.width"])
         [sheet] = sandboxed_pixels([run.grid or b""])  # MLflow's server, or a commit, may hold anything
-        if isinstance(sheet, Lost):
+        if isinstance(sheet, SandboxFailure):
             raise ValueError(sheet.reason)
         return shown.row_of_categories(name, cells_of_sheet(sheet, height, width), PER_CATEGORY)
     except (KeyError, ValueError) as error:

@@ -10,14 +10,14 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.gan.devices import sent
+from pipeline.gan.devices import to_device
 
 SCALE_DEVIATION = 0.2  # of log2 of a scale, isotropic and anisotropic
 SHIFT = 0.125  # of the side: largest whole shift, deviation of a fractional one
 BRIGHTNESS_DEVIATION, CONTRAST_DEVIATION, SATURATION_DEVIATION = 0.2, 0.5, 1.0
 
 
-def adjusted(p: float, mean_sign: float, target: float, step: float) -> float:
+def adjust_probability(p: float, mean_sign: float, target: float, step: float) -> float:
     """p after one adjustment: up by `step` where real scores' mean sign is above `target`, else down, within [0, 1]."""
     return min(max(p + math.copysign(step, mean_sign - target), 0.0), 1.0)
 
@@ -60,7 +60,7 @@ def _shift(across: Tensor, down: Tensor) -> Tensor:
     return _matrices([[1.0, 0.0, across], [0.0, 1.0, down], [0.0, 0.0, 1.0]], len(across))
 
 
-def geometry(height: int, width: int, draws: _Draws) -> Tensor:
+def geometric_transforms(height: int, width: int, draws: _Draws) -> Tensor:
     """Where each place of the new picture comes from: matrices (N, 3, 3) on (x, y, 1) in pixels from the middle."""
     flip = draws.whole(0, 1) * -2 + 1
     turns = draws.whole(0, 3) if height == width else draws.whole(0, 1) * 2  # a quarter turn would leave another frame
@@ -86,12 +86,12 @@ def geometry(height: int, width: int, draws: _Draws) -> Tensor:
     return matrix
 
 
-def warped(x: Tensor, matrices: Tensor) -> Tensor:
+def warp(x: Tensor, matrices: Tensor) -> Tensor:
     """`x` NCHW resampled at the places `matrices` (N, 3, 3) name, bilinearly; beyond its edge a picture is mirrored."""
     channels, height, width = x.shape[1:]
     rows, columns = torch.meshgrid(_from_middle(height, x.device), _from_middle(width, x.device), indexing="ij")
     places = torch.stack([columns.flatten(), rows.flatten(), torch.ones_like(rows).flatten()])  # (3, HW)
-    across, down, _ = (sent(matrices, x.device) @ places).unbind(dim=1)  # (N, HW) each
+    across, down, _ = (to_device(matrices, x.device) @ places).unbind(dim=1)  # (N, HW) each
     across, down = across + (width - 1) / 2, down + (height - 1) / 2
     flat = x.flatten(2)
     result = torch.zeros_like(flat)
@@ -116,15 +116,15 @@ def _mirrored(places: Tensor, size: int) -> Tensor:
     return torch.minimum(within, 2 * size - 1 - within)
 
 
-def colours(x: Tensor, draws: _Draws) -> Tensor:
+def colour_transforms(x: Tensor, draws: _Draws) -> Tensor:
     """`x` NCHW with brightness, contrast and, of three channels, luma inversion, hue and saturation changed."""
     brightness = draws.normal(BRIGHTNESS_DEVIATION)
     contrast = torch.exp2(draws.normal(CONTRAST_DEVIATION))
     if x.shape[1] == 3:
         inverted, hue = draws.whole(0, 1), draws.uniform(-math.pi, math.pi, 0.0)
         saturation = torch.exp2(draws.normal(SATURATION_DEVIATION))
-        x = torch.einsum("nij,njhw->nihw", sent(_turned_colours(inverted, hue, saturation), x.device), x)
-    return (x + sent(brightness, x.device)[:, None, None, None]) * sent(contrast, x.device)[:, None, None, None]
+        x = torch.einsum("nij,njhw->nihw", to_device(_turned_colours(inverted, hue, saturation), x.device), x)
+    return (x + to_device(brightness, x.device)[:, None, None, None]) * to_device(contrast, x.device)[:, None, None, None]
 
 
 def _turned_colours(inverted: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
@@ -136,9 +136,9 @@ def _turned_colours(inverted: Tensor, hue: Tensor, saturation: Tensor) -> Tensor
     return along * (1 - 2 * inverted)[:, None, None] + turn * saturation[:, None, None]
 
 
-def adaptively_augmented(x: Tensor, p: float, random: torch.Generator) -> Tensor:
+def ada_augment(x: Tensor, p: float, random: torch.Generator) -> Tensor:
     """`x` NCHW in [-1, 1], every change applied to every picture with probability `p`."""
     if p == 0:
         return x
     draws = _Draws(len(x), p, random)
-    return colours(warped(x, geometry(x.shape[2], x.shape[3], draws)), draws)
+    return colour_transforms(warp(x, geometric_transforms(x.shape[2], x.shape[3], draws)), draws)

@@ -9,7 +9,7 @@ from pipeline.errors import ParamsError
 from pipeline.gan.processor import prepare_processor
 
 
-def chosen_device(wanted: str, section: str = "train") -> torch.device:
+def choose_device(wanted: str, section: str = "train") -> torch.device:
     """The device of that name; for `auto` CUDA where there is one. Raises ParamsError, which names the section."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ParamsError(f"{section}.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
@@ -21,7 +21,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def chosen_precision(wanted: str, device: torch.device) -> str:
+def choose_precision(wanted: str, device: torch.device) -> str:
     """`fp32`, `bf16` or `fp16`; for `auto` one of the first two, by what the processor says it can, not by timing, so that a
     machine always chooses alike.
     """
@@ -46,26 +46,26 @@ def prepare_device(device: torch.device, threads: int) -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """`tensor`, which is on the CPU, on `device`, which is not waited for."""
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)  # from pageable memory a copy waits for all before it
 
 
-def random_there(random: torch.Generator, device: torch.device) -> torch.Generator:
+def device_generator(random: torch.Generator, device: torch.device) -> torch.Generator:
     """A generator on `device`, for what is too much to be drawn on the CPU and sent; its seed comes from `random`."""
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=random)))
 
 
-class Underway:
+class AsyncCopy:
     """A small tensor on its way to the CPU, while what it comes from goes on computing."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._copy = tensor.to("cpu", non_blocking=True)
         self._copied = torch.cuda.current_stream(tensor.device).record_event() if tensor.is_cuda else None
 
-    def arrived(self) -> Tensor:
+    def wait(self) -> Tensor:
         """It, on the CPU."""
         if self._copied is not None:
             self._copied.synchronize()

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from pipeline.gan.devices import sent
+from pipeline.gan.devices import to_device
 
 TRANSLATION_SHARE = 0.125  # of the side, up to
 CUTOUT_SHARE = 0.5  # of the side
 
 
 def _uniform(count: int, random: torch.Generator, like: Tensor) -> Tensor:
-    return sent(torch.rand(count, 1, 1, 1, generator=random), like.device)
+    return to_device(torch.rand(count, 1, 1, 1, generator=random), like.device)
 
 
 def _whole_shifts(count: int, limit: int, random: torch.Generator, like: Tensor) -> Tensor:
-    return sent(torch.randint(-limit, limit + 1, (count, 1), generator=random), like.device)
+    return to_device(torch.randint(-limit, limit + 1, (count, 1), generator=random), like.device)
 
 
 def colour(x: Tensor, random: torch.Generator) -> Tensor:
@@ -53,7 +53,7 @@ def cutout(x: Tensor, random: torch.Generator) -> Tensor:
 
 def _hole(x: Tensor, side: int, random: torch.Generator) -> Tensor:
     """Which places along a side are cut, (N, side)."""
-    centres = sent(torch.rand(x.shape[0], 1, generator=random), x.device) * side
+    centres = to_device(torch.rand(x.shape[0], 1, generator=random), x.device) * side
     return (torch.arange(side, device=x.device) + 0.5 - centres).abs() < side * CUTOUT_SHARE / 2
 
 
@@ -68,7 +68,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def augmented(x: Tensor, names: Iterable[str], random: torch.Generator) -> Tensor:
+def diff_augment(x: Tensor, names: Iterable[str], random: torch.Generator) -> Tensor:
     """`x`, NCHW, through the augmentations named, each picture on its own."""
     for name in names:
         x = AUGMENTATIONS[name](x, random)

@@ -21,7 +21,7 @@ MOST_STEPS = 32  # of one period of the lazy terms
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Estimate:
     """Counts are of one training; operations of multiplications and additions, as two each."""
 
     generator_parameters: int
@@ -99,7 +99,7 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
+def estimate_training(trainer: Trainer, norm_batches: int) -> Estimate:
     """Measured on `trainer`, which trains a few steps; `norm_batches` as for the samples of the training."""
     params, device = trainer.params, trainer.device
     period = lazy_period(params)
@@ -119,7 +119,7 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
     state = checkpoint_bytes(trainer.state())
     checkpoint_s = seconds(lambda: checkpoint_bytes(trainer.state()), device)
     images = trainer.total_images
-    return Forecast(
+    return Estimate(
         generator_parameters=_parameters(trainer.generator),
         discriminator_parameters=_parameters(trainer.discriminator),
         training_flops=training_flops,
@@ -136,7 +136,7 @@ def forecast(trainer: Trainer, norm_batches: int) -> Forecast:
     )
 
 
-def told_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """As `3 h 05 min`, `12 min` or `40 s`."""
     minutes = round(seconds / 60)
     if minutes < 2:
@@ -144,7 +144,7 @@ def told_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def told_forecast(found: Forecast, keep_checkpoints: int) -> str:
+def format_estimate(found: Estimate, keep_checkpoints: int) -> str:
     """`found` as lines."""
     rows = {
         "generator": f"{found.generator_parameters / 1e6:.2f} million parameters",
@@ -155,7 +155,7 @@ def told_forecast(found: Forecast, keep_checkpoints: int) -> str:
         f"with {found.pictures_at_once} pictures at once (train.batch_size / train.accumulate / train.processes)",
         "disk": f"{(keep_checkpoints + 1) * found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints of "
         f"{found.checkpoint_bytes / 1e6:,.1f} MB, {keep_checkpoints} of them kept",
-        "time": f"{told_duration(found.seconds)} for {found.images:,} images at {1 / found.image_s:,.0f} images/s, "
+        "time": f"{format_duration(found.seconds)} for {found.images:,} images at {1 / found.image_s:,.0f} images/s, "
         f"{found.sample_sheets} sample sheets of {found.sample_sheet_s:.1f} s and {found.checkpoints} checkpoints of "
         f"{found.checkpoint_s:.2f} s",
     }

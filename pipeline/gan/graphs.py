@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.gan.networks.parts import DrawnInputs
 
 
-class _OfTensors(nn.Module):
+class _TensorsOnly(nn.Module):
     """`network` with tensors alone as inputs, which are to it what `inputs` are."""
 
     def __init__(self, network: nn.Module, inputs: tuple[Any, ...], precision: torch.dtype | None) -> None:
@@ -41,7 +41,7 @@ def _tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     return tuple(flat)
 
 
-class Graphed:
+class GraphedNetwork:
     """Calls `network` on a GPU, and its backward pass, as graphs: for all shapes of its inputs and sets of gradients its own.
 
     A result lives until the next call with the same shapes, and so do its gradients, weights' too: one call goes backwards, and
@@ -66,7 +66,7 @@ class Graphed:
     def _captured(self, inputs: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> Callable[..., Tensor]:
         before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         samples = tuple(tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors)
-        wrapped = _OfTensors(self.network, inputs, self.precision).train(self.network.training)
+        wrapped = _TensorsOnly(self.network, inputs, self.precision).train(self.network.training)
         # Graphs are captured on a stream of their own, on which torch rightly sees the weights' gradients arrive.
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         with torch.autocast("cuda", enabled=False):  # it is switched on within

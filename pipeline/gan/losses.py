@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from pipeline.gan.networks.convolution import inputs_alone
+from pipeline.gan.networks.convolution import no_weight_gradients
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def gradient_square_norms(scores: Tensor, pictures: Tensor, scale: Tensor | floa
     A score that also depends on its neighbours in the batch counts with all of them. `scale` is what the gradient is multiplied
     by on its way and divided by at its end, so that half precision holds it.
     """
-    with inputs_alone():
+    with no_weight_gradients():
         (gradients,) = torch.autograd.grad(scores.sum() * scale, pictures, create_graph=True)
     return (gradients.float() / scale).square().sum(dim=(1, 2, 3))
 
@@ -86,11 +86,11 @@ def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor, scale: Te
     lengths do not depend on the size; `scale` as in gradient_square_norms.
     """
     along = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
-    with inputs_alone():
+    with no_weight_gradients():
         (gradients,) = torch.autograd.grad(along * scale, styles, create_graph=True)
     return (gradients.float() / scale).square().sum(dim=2).mean(dim=1).sqrt()
 
 
-def between(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+def interpolate(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """Pictures on the lines from real to generated ones, at `shares` (N,) in [0, 1] of the way."""
     return torch.lerp(real, fake, shares[:, None, None, None])

@@ -77,7 +77,7 @@ def _as_training_error() -> Iterator[None]:
         ) from error
 
 
-def together(count: int, module: str, arguments: Sequence[str]) -> int:
+def launch_torchrun(count: int, module: str, arguments: Sequence[str]) -> int:
     """Exit status of `python -m module arguments` in `count` processes on this machine, as torchrun starts them.
 
     torchrun's own is 1 whatever happened. Here it is that of the process that failed first, and where a signal stopped all,
@@ -101,7 +101,7 @@ def together(count: int, module: str, arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def joined(count: int, device: torch.device) -> Iterator[Processes]:
+def process_group(count: int, device: torch.device) -> Iterator[Processes]:
     """The `count` processes of train.processes, joined while the block runs: by NCCL on GPUs, each its own, by Gloo on CPUs.
 
     Raises ParamsError where torchrun has started another number of them.

@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-def to_unit_range(images: Tensor) -> Tensor:
+def to_float(images: Tensor) -> Tensor:
     """uint8 as float32 in [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
-def to_bytes(pictures: Tensor) -> Tensor:
+def to_uint8(pictures: Tensor) -> Tensor:
     """Floats in [-1, 1] as uint8, rounded."""
     return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 @torch.inference_mode()
-def pictures_of(
+def generate_images(
     generator: nn.Module, latents: NDArray[np.float32], labels: NDArray[np.int64], batch: int = 250
 ) -> NDArray[np.uint8]:
     """Pictures (N, H, W, C) of `latents` (N, D) and `labels` (N,), drawn in `eval` mode, `batch` at a time."""
@@ -27,5 +27,5 @@ def pictures_of(
     for start in range(0, len(latents), batch):
         here = slice(start, start + batch)
         pictures = generator(torch.from_numpy(latents[here]).to(device), torch.from_numpy(labels[here]).to(device))
-        drawn.append(to_bytes(pictures).permute(0, 2, 3, 1).cpu().numpy())
+        drawn.append(to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(drawn)

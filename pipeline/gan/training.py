@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import DivergedError, ParamsError, TrainingError
-from pipeline.gan.ada import adaptively_augmented, adjusted
-from pipeline.gan.devices import Underway, chosen_precision, random_there, sent
-from pipeline.gan.diffaugment import augmented
-from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
-from pipeline.gan.graphs import Graphed
+from pipeline.gan.ada import ada_augment, adjust_probability
+from pipeline.gan.devices import AsyncCopy, choose_precision, device_generator, to_device
+from pipeline.gan.diffaugment import diff_augment
+from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
+from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.losses import (
     LOSSES,
-    between,
     gradient_square_norms,
+    interpolate,
     mode_seeking_loss,
     one_centred_penalty,
     path_lengths,
@@ -31,7 +31,7 @@ from pipeline.gan.losses import (
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.parts import DrawnInputs
 from pipeline.gan.processes import Processes
-from pipeline.gan.sampling import to_unit_range
+from pipeline.gan.sampling import to_float
 from pipeline.inference.latents import draw_latents
 from pipeline.params import Stylegan2Params, TrainParams
 
@@ -48,7 +48,7 @@ PENALTY_STEPS = ("loss_penalty", "square_gradient_real")
 HISTORY_COLUMNS = ("images", *EVERY_STEP, *PENALTY_STEPS)
 
 PATH_DECAY = 0.99  # of the mean path length, a regularised step; Karras et al. 2020, appendix B
-UNSAID = 0.1  # of the pictures whose attributes the networks are not told
+ATTRIBUTE_DROPOUT = 0.1  # of the pictures whose attributes the networks are not told
 NORM_BATCH = 256  # generated pictures a batch when batch norm is measured again
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # At a loss scale of 1 or below, a gradient that is not finite is so in itself, not by scaling.
@@ -141,7 +141,7 @@ class Trainer:
         self._conditions = labels
         self.attributes = attributes if params.condition == "attributes" else None
         self.device = device
-        self.precision = chosen_precision(params.precision, device)
+        self.precision = choose_precision(params.precision, device)
         self.memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
         self.loss = LOSSES[params.loss]
         self.random = torch.Generator().manual_seed(params.seed)
@@ -173,7 +173,7 @@ class Trainer:
             )
         elif device.type == "cuda" and self._calls_once():
             half = AUTOCAST.get(self.precision)
-            self._generate, self._discriminate = Graphed(self.generator, half), Graphed(self.discriminator, half)
+            self._generate, self._discriminate = GraphedNetwork(self.generator, half), GraphedNetwork(self.discriminator, half)
         self.eager = False  # whether the networks themselves are called at all times, as for counting what they do
         betas = (params.beta1, params.beta2)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), params.generator_rate, betas, fused=True)
@@ -188,7 +188,7 @@ class Trainer:
         self.rate_factor = 1.0
         self.ada_p = 0.0
         self._signs, self._sign_steps = torch.zeros((), device=device), 0
-        self._signs_before: Underway | None = None
+        self._signs_before: AsyncCopy | None = None
         self.images_seen = 0
         self.history: list[list[float]] = []
         self._forget_sums()
@@ -242,8 +242,8 @@ class Trainer:
         differentiable_twice: bool = False,
     ) -> Tensor:
         """Scores (N,) of what the discriminator sees of `pictures`."""
-        seen = augmented(pictures, self.params.diffaugment, random)
-        seen = adaptively_augmented(seen, self.ada_p, random).contiguous(memory_format=self.memory_format)
+        seen = diff_augment(pictures, self.params.diffaugment, random)
+        seen = ada_augment(seen, self.ada_p, random).contiguous(memory_format=self.memory_format)
         with self._autocast():
             discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
             return discriminate(seen, *condition).float()
@@ -259,14 +259,14 @@ class Trainer:
         mine = slice(self.processes.index * accumulate, (self.processes.index + 1) * accumulate)
         rows = self.sampler.rows(self.images_seen // size)
         latents = torch.randn(size, self.params.network.latent_dim, generator=self.random)
-        attributes = None if self.attributes is None else self._said(torch.from_numpy(self.attributes[rows]))
+        attributes = None if self.attributes is None else self._drop_attributes(torch.from_numpy(self.attributes[rows]))
         drawn = self.generator.random_inputs(size, self.random)
         return [
             MicroBatch(
                 self._pictures(rows[here]),
-                sent(torch.from_numpy(self._conditions[rows[here]]), self.device),
-                sent(latents[here], self.device),
-                None if attributes is None else sent(attributes[here], self.device),
+                to_device(torch.from_numpy(self._conditions[rows[here]]), self.device),
+                to_device(latents[here], self.device),
+                None if attributes is None else to_device(attributes[here], self.device),
                 None if drawn is None else drawn.of(here),
                 random,
             )
@@ -274,8 +274,8 @@ class Trainer:
         ]
 
     def _pictures(self, rows: NDArray[np.int64]) -> Tensor:
-        pictures = sent(torch.from_numpy(self.images[rows]), self.device).permute(0, 3, 1, 2)
-        return to_unit_range(pictures).contiguous(memory_format=self.memory_format)
+        pictures = to_device(torch.from_numpy(self.images[rows]), self.device).permute(0, 3, 1, 2)
+        return to_float(pictures).contiguous(memory_format=self.memory_format)
 
     def _random_of_parts(self, parts: int) -> list[torch.Generator]:
         """Where the numbers drawn for each part come from: of several parts, from a seed that step and part make alone."""
@@ -284,9 +284,9 @@ class Trainer:
         seeds = [np.random.SeedSequence((self.params.seed, self.images_seen, part)) for part in range(parts)]
         return [torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0])) for seed in seeds]
 
-    def _said(self, flags: Tensor) -> Tensor:
+    def _drop_attributes(self, flags: Tensor) -> Tensor:
         """Attributes (N, A) with those of some pictures left unsaid, so that the networks know a category alone, too."""
-        return flags.float() * (torch.rand(len(flags), 1, generator=self.random) >= UNSAID)
+        return flags.float() * (torch.rand(len(flags), 1, generator=self.random) >= ATTRIBUTE_DROPOUT)
 
     def _generated(self, part: MicroBatch) -> Tensor:
         """Pictures of the part's latents and labels, as the generator draws them in training."""
@@ -305,7 +305,7 @@ class Trainer:
         attributes = None if part.attributes is None else part.attributes[:half]
         with self._autocast():
             pictures, styles = self.generator.pictures_and_styles(part.latents[:half], part.labels[:half], attributes, drawn)
-        directions = torch.randn(pictures.shape, generator=random_there(part.random, self.device), device=self.device)
+        directions = torch.randn(pictures.shape, generator=device_generator(part.random, self.device), device=self.device)
         lengths = path_lengths(pictures.float(), styles, directions, self._scale(self.generator_scaler, half))
         mean = lengths.detach().mean()
         if self.generator_scaler.is_enabled():
@@ -336,8 +336,8 @@ class Trainer:
         if penalties.r2_gamma:
             penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake, scale), penalties.r2_gamma)
         if penalties.gradient_penalty:
-            shares = sent(torch.rand(len(real), generator=part.random), self.device)
-            middle = between(real.detach(), fake.detach(), shares).requires_grad_()
+            shares = to_device(torch.rand(len(real), generator=part.random), self.device)
+            middle = interpolate(real.detach(), fake.detach(), shares).requires_grad_()
             middle_scores = self._scores(middle, part.condition, part.random, differentiable_twice=True)
             square = gradient_square_norms(middle_scores, middle, scale)
             penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
@@ -408,8 +408,8 @@ class Trainer:
         if self._sign_steps == ada.interval:
             if self._signs_before is not None:
                 step = self.params.batch_size * ada.interval / (ada.ramp_kimg * 1000)
-                self.ada_p = adjusted(self.ada_p, float(self._signs_before.arrived()) / ada.interval, ada.target, step)
-            self._signs_before = Underway(self._signs)
+                self.ada_p = adjust_probability(self.ada_p, float(self._signs_before.wait()) / ada.interval, ada.target, step)
+            self._signs_before = AsyncCopy(self._signs)
             self._signs, self._sign_steps = torch.zeros_like(self._signs), 0
 
     def _generator_gradient(self, part: MicroBatch, kept: Tensor | None) -> Tensor:
@@ -457,8 +457,8 @@ class Trainer:
             if "can't allocate memory" in str(error):
                 raise _out_of_memory(params) from error
             raise
-        decay = average_decay(before, self.images_a_step, params.ema_half_life_kimg)
-        move_average(self.average, self.generator, decay)
+        decay = ema_decay(before, self.images_a_step, params.ema_half_life_kimg)
+        update_ema(self.average, self.generator, decay)
         loss_discriminator, score_real, score_fake, norm_discriminator = of_discriminator
         loss_generator, norm_generator = of_generator
         self._sums += torch.stack(
@@ -502,7 +502,7 @@ class Trainer:
             torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, dim)).to(self.device) * self.params.network.truncation
         )
         labels = torch.from_numpy(np.random.default_rng(seed).choice(self.labels, batches * NORM_BATCH)).to(self.device)
-        measure_batch_norm(self.average, zip(latents.split(NORM_BATCH), labels.split(NORM_BATCH), strict=True))
+        recalibrate_batch_norm(self.average, zip(latents.split(NORM_BATCH), labels.split(NORM_BATCH), strict=True))
         return self.average
 
     def state(self) -> dict[str, Tensor]:
@@ -519,7 +519,7 @@ class Trainer:
             "ada": torch.tensor([self.ada_p, self._sign_steps], dtype=torch.float64),
             "signs": self._signs,
             # None of them before the first interval is over.
-            "signs_before": self._signs.new_zeros(0) if self._signs_before is None else self._signs_before.arrived()[None],
+            "signs_before": self._signs.new_zeros(0) if self._signs_before is None else self._signs_before.wait()[None],
         }
         for name, network in self._networks().items():
             state |= {f"{name}.{key}": tensor for key, tensor in network.state_dict().items()}
@@ -542,7 +542,7 @@ class Trainer:
         self.mean_path = state["mean_path"].to(self.device)
         self.ada_p, self._sign_steps = float(state["ada"][0]), int(state["ada"][1])
         self._signs = state["signs"].to(self.device)
-        self._signs_before = Underway(state["signs_before"][0]) if len(state["signs_before"]) else None
+        self._signs_before = AsyncCopy(state["signs_before"][0]) if len(state["signs_before"]) else None
         for name, network in self._networks().items():
             network.load_state_dict(_under(name, state))
         for name, optimiser in self._optimisers().items():

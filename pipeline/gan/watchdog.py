@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.gan.devices import Underway
+from pipeline.gan.devices import AsyncCopy
 from pipeline.params import WatchdogParams
 
 PATIENCE_ROWS = 3  # of the history, one after the other, before something is an event
@@ -43,15 +43,15 @@ class FiniteCheck:
 
     def __init__(self, device: torch.device) -> None:
         self._at_once = device.type == "cpu"
-        self._asked: Underway | None = None
+        self._asked: AsyncCopy | None = None
 
     def all_finite(self, numbers: Tensor) -> bool:
         """Whether `numbers`, on a GPU those of the call before, hold neither NaN nor infinity."""
-        asked = Underway(torch.isfinite(numbers).all())
+        asked = AsyncCopy(torch.isfinite(numbers).all())
         if self._at_once:
-            return bool(asked.arrived())
+            return bool(asked.wait())
         before, self._asked = self._asked, asked
-        return before is None or bool(before.arrived())
+        return before is None or bool(before.wait())
 
 
 def is_finite(state: dict[str, Tensor]) -> bool:

@@ -17,7 +17,7 @@ from PIL import AvifImagePlugin, Image, ImageOps
 
 from pipeline.imaging.colour import in_srgb
 from pipeline.imaging.formats import format_of, how_to_read, read_formats
-from pipeline.imaging.sandbox import Limits
+from pipeline.imaging.sandbox import SandboxLimits
 
 # A guarded process is for one core; each thread of a decoder would also reserve address space, which is limited.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -43,9 +43,9 @@ class Picture:
     profile: str  # what became of the file's own colour space: see colour.InSrgb
 
 
-def limits_of_inspected(max_pixels: int) -> Limits:
+def limits_of_inspected(max_pixels: int) -> SandboxLimits:
     """Limits for decoding again what `inspect` has decoded, which is known to have at most `max_pixels`."""
-    return Limits(BASE_BYTES + BYTES_PER_PIXEL * max_pixels, REDECODING_TIMEOUT_S)
+    return SandboxLimits(BASE_BYTES + BYTES_PER_PIXEL * max_pixels, REDECODING_TIMEOUT_S)
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)  # which would copy what is as it should be
 
 
-def decoded(content: bytes, max_pixels: int) -> Picture:
+def decode(content: bytes, max_pixels: int) -> Picture:
     """The picture in `content`, its first frame where it has several, decoded to the last byte.
 
     Raises UndecodableError, whatever the decoder raised, and MemoryError where memory is limited.

@@ -31,7 +31,7 @@ PAIRS = ["first", "second", "distance_bits", "difference", "mirrored"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class LookAlikeLimits:
     """How far look-alikes may differ, inclusive."""
 
     distance_bits: int  # Hamming, between hashes
@@ -131,7 +131,9 @@ class Thumbnails:
         return np.sqrt(np.maximum(self._variance[one] + self._variance[other] - 2 * correlation, 0)).astype(np.float32)
 
 
-def _confirmed(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], limits: Limits, watch: Watch) -> pd.DataFrame:
+def _confirmed(
+    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], limits: LookAlikeLimits, watch: Watch
+) -> pd.DataFrame:
     seen = Thumbnails(thumbnails)
     empty: Indices = np.empty(0, dtype=np.int64)
     found = [(empty, empty, empty.astype(np.uint8), empty.astype(np.float32))]
@@ -147,7 +149,7 @@ def look_alikes(
     hashes: NDArray[np.uint64],
     mirrored_hashes: NDArray[np.uint64] | None,
     thumbnails: NDArray[np.uint8],
-    limits: Limits,
+    limits: LookAlikeLimits,
     watch: Watch = iter,
 ) -> pd.DataFrame:
     """Every pair of pictures within `limits`, once, sorted, in the columns PAIRS; mirror images too where hashes are given.

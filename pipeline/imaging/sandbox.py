@@ -32,27 +32,27 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 @dataclass(frozen=True)
-class Lost:
+class SandboxFailure:
     """What became of an item that broke a limit, or its process."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Limits:
+class SandboxLimits:
     """What one process may use."""
 
     memory_bytes: int  # beyond what it has when it starts
     timeout_s: float  # for one item
 
 
-def guarded(
+def sandboxed_map(
     work: Callable[[Item], Result],
     items: Iterable[Item],
-    limits: Limits,
+    limits: SandboxLimits,
     processes: int,
     batch: int = BATCH,
-) -> Generator[Result | Lost, None, None]:
+) -> Generator[Result | SandboxFailure, None, None]:
     """`work` of each of `items`, in their order, done in so many processes; Lost for an item that broke a limit.
 
     `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.
@@ -72,10 +72,10 @@ def guarded(
 def guarded_by_key(
     work: Callable[[Item], Result],
     pairs: Iterable[tuple[Key, Item]],
-    limits: Limits,
+    limits: SandboxLimits,
     processes: int,
     batch: int = BATCH,
-) -> Generator[tuple[Key, Result | Lost], None, None]:
+) -> Generator[tuple[Key, Result | SandboxFailure], None, None]:
     """(key, what `guarded` gives for the item) of each (key, item) in `pairs`; the keys stay in this process."""
     keys: deque[Key] = deque()
 
@@ -84,7 +84,7 @@ def guarded_by_key(
             keys.append(key)
             yield item
 
-    with contextlib.closing(guarded(work, items(), limits, processes, batch)) as results:
+    with contextlib.closing(sandboxed_map(work, items(), limits, processes, batch)) as results:
         for result in results:
             yield keys.popleft(), result
 
@@ -118,7 +118,7 @@ class _Batch(Generic[Item]):
 class _Worker(Generic[Item, Result]):
     """A process that works on one batch at a time."""
 
-    def __init__(self, work: Callable[[Item], Result], limits: Limits) -> None:
+    def __init__(self, work: Callable[[Item], Result], limits: SandboxLimits) -> None:
         self.batch: _Batch[Item] | None = None
         self.pipe, theirs = FORKS.Pipe()
         self._limits = limits
@@ -138,7 +138,7 @@ class _Worker(Generic[Item, Result]):
         self._process.kill()
         self._process.join()
 
-    def epitaph(self) -> str:
+    def exit_reason(self) -> str:
         """How the process, whose pipe has ended, died."""
         self._process.join()
         code = self._process.exitcode or 0
@@ -152,15 +152,15 @@ class _Worker(Generic[Item, Result]):
 class _Pool(Generic[Item, Result]):
     """Workers, what they have done, and what waits to be tried again."""
 
-    def __init__(self, work: Callable[[Item], Result], limits: Limits, processes: int, batch: int) -> None:
+    def __init__(self, work: Callable[[Item], Result], limits: SandboxLimits, processes: int, batch: int) -> None:
         self._batch = batch
         self._work = work
         self._limits = limits
         self._workers = [self._worker() for _ in range(processes)]
         self._alone: deque[_Batch[Item]] = deque()  # items of a batch that killed its process: one of them did it
-        self._done: dict[int, list[Result | Lost]] = {}
+        self._done: dict[int, list[Result | SandboxFailure]] = {}
 
-    def results(self, items: Iterable[Item]) -> Iterator[Result | Lost]:
+    def results(self, items: Iterable[Item]) -> Iterator[Result | SandboxFailure]:
         """What came of each of `items`, in their order."""
         numbered = enumerate(items)
         place = 0
@@ -201,24 +201,24 @@ class _Pool(Generic[Item, Result]):
             try:
                 reply = pipe.recv()
             except (EOFError, OSError):
-                self._bury(busy[pipe], batch)
+                self._replace_worker(busy[pipe], batch)
                 continue
             if isinstance(reply, BaseException):
                 raise reply
             self._done[batch.first] = reply
 
-    def _bury(self, index: int, batch: _Batch[Item]) -> None:
+    def _replace_worker(self, index: int, batch: _Batch[Item]) -> None:
         """Replace a worker that died over `batch`."""
-        reason = self._workers[index].epitaph()
+        reason = self._workers[index].exit_reason()
         self._workers[index].stop()
         self._workers[index] = self._worker()
         if len(batch.items) == 1:
-            self._done[batch.first] = [Lost(reason)]
+            self._done[batch.first] = [SandboxFailure(reason)]
         else:
             self._alone.extend(_Batch(batch.first + place, [item]) for place, item in enumerate(batch.items))
 
 
-def _serve(work: Callable[[Item], Result], limits: Limits, pipe: Connection) -> None:
+def _serve(work: Callable[[Item], Result], limits: SandboxLimits, pipe: Connection) -> None:
     """Work on what comes through `pipe` until it ends; in the worker's process."""
     pages_in_use = int(Path("/proc/self/statm").read_text().split()[0])
     ceiling = pages_in_use * resource.getpagesize() + limits.memory_bytes
@@ -244,12 +244,12 @@ def _serve(work: Callable[[Item], Result], limits: Limits, pipe: Connection) -> 
         pipe.send(reply)
 
 
-def _within_memory(work: Callable[[Item], Result], item: Item, limits: Limits) -> Result | Lost:
+def _within_memory(work: Callable[[Item], Result], item: Item, limits: SandboxLimits) -> Result | SandboxFailure:
     try:
         return work(item)
     except MemoryError:
-        return Lost(_too_much_memory(limits))
+        return SandboxFailure(_too_much_memory(limits))
 
 
-def _too_much_memory(limits: Limits) -> str:
+def _too_much_memory(limits: SandboxLimits) -> str:
     return f"needs more than {limits.memory_bytes} bytes of memory"

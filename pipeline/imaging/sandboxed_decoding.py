@@ -8,27 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Resampling
 
-from pipeline.imaging.decoding import UndecodableError, decoded
-from pipeline.imaging.sandbox import Limits, Lost, guarded
+from pipeline.imaging.decoding import UndecodableError, decode
+from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map
 
-LIMITS = Limits(memory_bytes=1 << 30, timeout_s=20.0)  # of a picture that somebody waits for
+LIMITS = SandboxLimits(memory_bytes=1 << 30, timeout_s=20.0)  # of a picture that somebody waits for
 MAX_PIXELS = 50_000_000
 
 
-def _pixels(content: bytes, max_side_px: int | None) -> NDArray[np.uint8] | Lost:
+def _pixels(content: bytes, max_side_px: int | None) -> NDArray[np.uint8] | SandboxFailure:
     try:
-        picture = decoded(content, MAX_PIXELS).image
+        picture = decode(content, MAX_PIXELS).image
     except UndecodableError as error:
-        return Lost(str(error))
+        return SandboxFailure(str(error))
     if max_side_px is not None:
         picture.thumbnail((max_side_px, max_side_px), Resampling.LANCZOS)
     return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
-def sandboxed_pixels(contents: Iterable[bytes], max_side_px: int | None = None) -> Iterator[NDArray[np.uint8] | Lost]:
+def sandboxed_pixels(contents: Iterable[bytes], max_side_px: int | None = None) -> Iterator[NDArray[np.uint8] | SandboxFailure]:
     """The picture in each of `contents`, (H, W, 1 or 3), shrunk until its longer side is at most `max_side_px`.
 
     Lost, and why, for what is no picture, has more than MAX_PIXELS, or breaks one of LIMITS.
     """
-    with closing(guarded(partial(_pixels, max_side_px=max_side_px), contents, LIMITS, processes=1, batch=1)) as results:
+    with closing(sandboxed_map(partial(_pixels, max_side_px=max_side_px), contents, LIMITS, processes=1, batch=1)) as results:
         yield from results

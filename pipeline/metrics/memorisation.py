@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.imaging.hashing import phash_pixels, phashes
-from pipeline.imaging.neighbours import HASH_BITS, Limits, Thumbnails
+from pipeline.imaging.neighbours import HASH_BITS, LookAlikeLimits, Thumbnails
 from pipeline.imaging.quality import THUMBNAIL_SIDE_PX, thumbnail
 
 PRINT = np.dtype([("phash", np.uint64), ("thumbnail", np.uint8, (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))])
@@ -38,7 +38,7 @@ class Closest:
     distance_bits: NDArray[np.int64]  # (N,), between hashes
     differences: NDArray[np.float32]  # (N,), between thumbnails, as in Thumbnails.differences
 
-    def within(self, limits: Limits) -> NDArray[np.bool_]:
+    def within(self, limits: LookAlikeLimits) -> NDArray[np.bool_]:
         """Which look so much alike that one would be dropped as the other's duplicate."""
         return (self.distance_bits <= limits.distance_bits) & (self.differences <= limits.thumbnail_difference)
 

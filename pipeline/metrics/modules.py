@@ -52,7 +52,7 @@ def _return_type(function: object) -> object:
         return None
 
 
-def built(params: ModuleParams) -> nn.Module:
+def build_module(params: ModuleParams) -> nn.Module:
     """The module in `eval` mode; weights that it draws come from seed 0. Raises ParamsError."""
     build = _builder(params.build)
     with torch.random.fork_rng(devices=[]):
@@ -78,7 +78,7 @@ def _rows(features: object, name: str, count: int) -> Tensor:
 
 def of_module(params: ModuleParams, device: torch.device) -> Extractor:
     """The module's features of pictures resized as clean-fid does it. Raises ParamsError."""
-    module = built(params)
+    module = build_module(params)
     sha256 = weights_sha256_of(module)
     module = module.to(device)
     mean, deviation = (torch.tensor(three, device=device)[:, None, None] for three in (params.mean, params.deviation))

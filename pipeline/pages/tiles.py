@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.imaging.decoding import UNKNOWN_PIXELS, UndecodableError, decoded, limits_of_inspected
-from pipeline.imaging.sandbox import Lost, guarded_by_key
+from pipeline.imaging.decoding import UNKNOWN_PIXELS, UndecodableError, decode, limits_of_inspected
+from pipeline.imaging.sandbox import SandboxFailure, guarded_by_key
 from pipeline.pages.pictures import framed
 from pipeline.storage.shards import read_shard
 
@@ -29,11 +29,11 @@ def shown_pixels(rows: pd.DataFrame, wanted: set[str]) -> dict[str, int]:
     return dict(zip(there["sha256"], areas.astype(np.int64).tolist(), strict=True))
 
 
-def _tile(content: bytes, max_pixels: int, side_px: int) -> NDArray[np.uint8] | Lost:
+def _tile(content: bytes, max_pixels: int, side_px: int) -> NDArray[np.uint8] | SandboxFailure:
     try:
-        return framed(decoded(content, max_pixels).image, side_px)
+        return framed(decode(content, max_pixels).image, side_px)
     except UndecodableError as error:
-        return Lost(str(error))
+        return SandboxFailure(str(error))
 
 
 def tiles_of(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dict[str, NDArray[np.uint8]]:
@@ -53,7 +53,7 @@ def tiles_of(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dic
     work = partial(_tile, max_pixels=most, side_px=side_px)
     with closing(guarded_by_key(work, members(), limits_of_inspected(most), processes=1)) as tiles:
         for sha256, tile in tiles:
-            if isinstance(tile, Lost):
+            if isinstance(tile, SandboxFailure):
                 log.warning("%s was decoded by inspect and cannot be any more (%s); run inspect again", sha256, tile.reason)
             else:
                 found[sha256] = tile

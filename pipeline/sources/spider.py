@@ -32,8 +32,8 @@ from pipeline.sources.pages.renditions import asset
 from pipeline.web import reservations
 from pipeline.web.client import checked_url
 from pipeline.web.compression import gunzipped
-from pipeline.web.page_cache import MAX_PAGE_BYTES, Library
-from pipeline.web.polite_client import Visitor
+from pipeline.web.page_cache import MAX_PAGE_BYTES, PageCache
+from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import FailedError, RefusedError
 from pipeline.web.scratch import Bodies, Journal
 from pipeline.web.urls import absolute_url
@@ -120,7 +120,9 @@ class GarmentSpider(Spider):
 
     name = "garments"
 
-    def __init__(self, site: CrawlSite, library: Library, harvest: Harvest, listed_sitemaps: list[str], now: datetime) -> None:
+    def __init__(
+        self, site: CrawlSite, library: PageCache, harvest: Harvest, listed_sitemaps: list[str], now: datetime
+    ) -> None:
         super().__init__()
         self.allowed_domains = site.domains
         self.library = library
@@ -232,12 +234,12 @@ class GarmentSpider(Spider):
 async def crawl_sites(source: CrawlSource, web: WebParams, shared: Path, pages: Path) -> list[Harvest]:
     """What was found on each site of `source`. `shared` is what all web processes share, `pages` is the crawl's own."""
     with Journal(pages / "journal", "pages") as journal:
-        async with Visitor(web, shared) as visitor:
-            library = Library(visitor, Bodies(pages / "bodies"), journal, source.max_age_days * DAY_S)
+        async with PoliteClient(web, shared) as visitor:
+            library = PageCache(visitor, Bodies(pages / "bodies"), journal, source.max_age_days * DAY_S)
             return await asyncio.gather(*(_crawl_site(site, visitor, library) for site in source.sites))
 
 
-async def _crawl_site(site: CrawlSite, visitor: Visitor, library: Library) -> Harvest:
+async def _crawl_site(site: CrawlSite, visitor: PoliteClient, library: PageCache) -> Harvest:
     listed: list[str] = []
     if site.sitemaps:
         for origin in dict.fromkeys(str(checked_url(url).origin()) for url in site.start):

@@ -23,7 +23,7 @@ TERMS = b"terms"
 log = logging.getLogger(__name__)
 
 
-def terms_of(settings: str, code: Iterable[Path], packages: Iterable[str]) -> str:
+def memo_key(settings: str, code: Iterable[Path], packages: Iterable[str]) -> str:
     """A digest of all that decides a result beside its input: settings, source files or folders of such, package versions."""
     digest = hashlib.sha256(settings.encode())
     for path in code:
@@ -34,7 +34,7 @@ def terms_of(settings: str, code: Iterable[Path], packages: Iterable[str]) -> st
     return digest.hexdigest()
 
 
-def remembered(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
+def read_memo(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
     """The rows of the table at `path`; none where it is missing, damaged, or was written under other terms."""
     try:
         check_parquet(path)
@@ -49,7 +49,7 @@ def remembered(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
     return table.to_pandas(types_mapper=EXACT.get)[schema.names]
 
 
-def remember(path: Path, terms: str, frame: pd.DataFrame, schema: pa.Schema) -> None:
+def write_memo(path: Path, terms: str, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write the columns of `schema` from `frame` to `path` in place of what was remembered there."""
     bare = pa.schema([field.remove_metadata() for field in schema], metadata={TERMS: terms.encode()})
     table = pa.Table.from_pandas(frame[schema.names], schema=bare, preserve_index=False)

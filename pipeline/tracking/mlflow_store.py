@@ -88,7 +88,10 @@ def tracking_uri() -> str:
 
 
 def _without_password(uri: str) -> str:
-    address = urlsplit(uri)
+    try:
+        address = urlsplit(uri)
+    except ValueError:  # it is no address, and is named as it stands
+        return uri
     return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl() if address.password else uri
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from pipeline.web.polite_client import Visitor, mind_nothing
+from pipeline.web.polite_client import PoliteClient, accept_any_headers
 from pipeline.web.responses import Answer
 from pipeline.web.scratch import Bodies, Journal
 
@@ -14,13 +14,13 @@ ACCEPT = "text/html,application/xhtml+xml,application/rss+xml,application/atom+x
 MAX_PAGE_BYTES = 20_000_000
 
 
-class Library:
+class PageCache:
     """Answers to single steps (redirects included), from `journal` and `bodies` where an earlier crawl left them.
 
     What is older than `max_age_s` is asked for again, and its body is removed.
     """
 
-    def __init__(self, visitor: Visitor, bodies: Bodies, journal: Journal, max_age_s: float) -> None:
+    def __init__(self, visitor: PoliteClient, bodies: Bodies, journal: Journal, max_age_s: float) -> None:
         self._visitor = visitor
         self._bodies = bodies
         self._journal = journal
@@ -36,7 +36,7 @@ class Library:
         record = self._records.get(key)
         if record is not None and self._bodies.holds(record["sha256"], record["size_bytes"]):
             return _answer(record, self._bodies)
-        answer = await self._visitor.step(url, accept=ACCEPT, max_bytes=MAX_PAGE_BYTES, judge=mind_nothing)
+        answer = await self._visitor.step(url, accept=ACCEPT, max_bytes=MAX_PAGE_BYTES, judge=accept_any_headers)
         self._journal.append(
             {
                 "key": key,

@@ -20,7 +20,7 @@ from pipeline.errors import ParamsError
 from pipeline.params import WebParams
 from pipeline.web import reservations
 from pipeline.web.client import Client, Judge, checked_url
-from pipeline.web.rate_limiter import Turns
+from pipeline.web.rate_limiter import HostRateLimiter
 from pipeline.web.responses import Again, Answer, FailedError, RefusedError, SilentError, Validators
 from pipeline.web.robots import PRODUCT_TOKEN, READ_BYTES
 from pipeline.web.sites import Site, Sites, redirect_target
@@ -56,22 +56,22 @@ def pause_s(attempt: int, chance: random.Random) -> float:
     return span / 2 + chance.uniform(0, span / 2)
 
 
-def mind_headers(headers: CIMultiDictProxy[str]) -> None:
+def check_headers(headers: CIMultiDictProxy[str]) -> None:
     """Raise RefusedError when the headers of a response reserve it."""
     if (reason := reservations.header_reservation(headers, datetime.now(UTC))) is not None:
         raise RefusedError(reason)
 
 
-def mind_nothing(_: CIMultiDictProxy[str]) -> None:
+def accept_any_headers(_: CIMultiDictProxy[str]) -> None:
     """For what is there to be read: rules of a site, and pages, whose headers speak of the pictures on them."""
 
 
-class Visitor:
+class PoliteClient:
     """Makes visits, at most `web.connections` at once. `folder` holds what all processes must agree on."""
 
     def __init__(self, web: WebParams, folder: Path, *, resolver: AbstractResolver | None = None) -> None:
         self._web = web
-        self._turns = Turns(folder / "turns", max_wait_s=web.max_wait_s)
+        self._turns = HostRateLimiter(folder / "turns", max_wait_s=web.max_wait_s)
         self._sites = Sites(folder / "sites", self._ask_for_rules)
         self._chance = random.Random()  # for pauses only
         self._silences: Counter[str] = Counter()  # in a row, by host
@@ -105,7 +105,7 @@ class Visitor:
         raise FailedError(f"more than {MAX_REDIRECTS} redirects")
 
     async def step(
-        self, url: str, *, accept: str, max_bytes: int, known: Validators | None = None, judge: Judge = mind_headers
+        self, url: str, *, accept: str, max_bytes: int, known: Validators | None = None, judge: Judge = check_headers
     ) -> Answer:
         """The answer of one hop: a 200, a redirect, or a 304 when `known`. Raises RefusedError or FailedError."""
         target = checked_url(url)
@@ -136,7 +136,7 @@ class Visitor:
             max_bytes=READ_BYTES,
             timeout_s=self._web.timeout_s,
             headers={},
-            judge=mind_nothing,
+            judge=accept_any_headers,
             cut=True,
         )
         return await self._persist(url, delay_s, ask)

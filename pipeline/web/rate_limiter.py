@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.web.responses import Again, FailedError
-from pipeline.web.scratch import told_when_full
+from pipeline.web.scratch import disk_full_as_error
 
 RECORD_BYTES = 32
 FORGOTTEN_AFTER_S = 86_400.0  # a moment further off than this was written by a clock that has since been set back
 
 
-class Turns:
+class HostRateLimiter:
     """Turns at hosts, agreed on through files in `folder`."""
 
     def __init__(self, folder: Path, *, max_wait_s: float) -> None:
@@ -68,7 +68,7 @@ class Turns:
     def _record(self, host: str) -> Iterator[int]:
         """The file of `host`, open and locked."""
         path = self._folder / hashlib.sha256(host.encode()).hexdigest()[:32]
-        with told_when_full(self._folder):
+        with disk_full_as_error(self._folder):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

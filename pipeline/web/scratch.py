@@ -24,7 +24,7 @@ KEY_AT = len('{"key":"')  # where the key begins in a line of a journal
 
 
 @contextmanager
-def told_when_full(folder: Path) -> Iterator[None]:
+def disk_full_as_error(folder: Path) -> Iterator[None]:
     """A block in which a full disk is an InputError."""
     try:
         yield
@@ -39,7 +39,7 @@ class Bodies:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with told_when_full(folder):
+        with disk_full_as_error(folder):
             for name in range(256):
                 (folder / f"{name:02x}").mkdir(parents=True, exist_ok=True)
 
@@ -50,7 +50,7 @@ class Bodies:
         if self.holds(digest, len(content)):
             return digest
         partial = f"{path}.{os.getpid()}.partial"
-        with told_when_full(self._folder):
+        with disk_full_as_error(self._folder):
             try:
                 with open(partial, "wb") as file:  # noqa: PTH123 (twice as fast as pathlib, once a picture)
                     file.write(content)
@@ -122,7 +122,7 @@ class Journal:
         return found
 
     def _write(self, line: bytes) -> None:
-        with told_when_full(self._folder):
+        with disk_full_as_error(self._folder):
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, "half a line was written")
 

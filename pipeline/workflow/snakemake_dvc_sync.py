@@ -234,7 +234,7 @@ def _known() -> list[str]:
     return paths
 
 
-class Door:
+class SnakemakeSession:
     """What the Snakefile needs to know, and what has to happen before and after its jobs."""
 
     def __init__(self, workflow: "Workflow") -> None:

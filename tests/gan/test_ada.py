@@ -5,23 +5,23 @@ import math
 import pytest
 import torch
 
-from pipeline.gan.ada import _turned_colours, adaptively_augmented, adjusted, geometry, warped
+from pipeline.gan.ada import _turned_colours, ada_augment, adjust_probability, geometric_transforms, warp
 from pipeline.gan.losses import gradient_square_norms
 
 
 def test_p_follows_the_sign_of_real_scores_and_stays_a_probability() -> None:
-    assert adjusted(0.5, 0.9, 0.6, 0.1) == pytest.approx(0.6)
-    assert adjusted(0.5, 0.3, 0.6, 0.1) == pytest.approx(0.4)
-    assert adjusted(0.95, 1.0, 0.6, 0.1) == 1
-    assert adjusted(0.0, 0.0, 0.6, 0.1) == 0
+    assert adjust_probability(0.5, 0.9, 0.6, 0.1) == pytest.approx(0.6)
+    assert adjust_probability(0.5, 0.3, 0.6, 0.1) == pytest.approx(0.4)
+    assert adjust_probability(0.95, 1.0, 0.6, 0.1) == 1
+    assert adjust_probability(0.0, 0.0, 0.6, 0.1) == 0
 
 
 def test_nothing_changes_at_probability_zero_and_nearly_everything_at_one() -> None:
     random = torch.Generator().manual_seed(0)
     x = torch.rand(16, 3, 12, 8, generator=random)
-    assert torch.equal(adaptively_augmented(x, 0.0, random), x)
-    torch.testing.assert_close(adaptively_augmented(x, 1e-9, random), x)
-    changed = adaptively_augmented(x, 1.0, random)
+    assert torch.equal(ada_augment(x, 0.0, random), x)
+    torch.testing.assert_close(ada_augment(x, 1e-9, random), x)
+    changed = ada_augment(x, 1.0, random)
     assert changed.shape == x.shape
     assert ((changed - x).abs().amax(dim=(1, 2, 3)) > 0.05).all()
     assert changed.isfinite().all()
@@ -30,13 +30,13 @@ def test_nothing_changes_at_probability_zero_and_nearly_everything_at_one() -> N
 def test_a_warp_turns_moves_and_mirrors() -> None:
     x = torch.rand(1, 2, 6, 6, generator=torch.Generator().manual_seed(0))
     quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
-    assert torch.allclose(warped(x, quarter), x.rot90(1, (2, 3))) or torch.allclose(warped(x, quarter), x.rot90(-1, (2, 3)))
+    assert torch.allclose(warp(x, quarter), x.rot90(1, (2, 3))) or torch.allclose(warp(x, quarter), x.rot90(-1, (2, 3)))
     right = torch.tensor([[[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
-    moved = warped(x, right)
+    moved = warp(x, right)
     torch.testing.assert_close(moved[..., :4], x[..., 2:])
     torch.testing.assert_close(moved[..., 4:], x[..., [5, 4]])  # the mirror image
     half = torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
-    torch.testing.assert_close(warped(x, half)[..., :5], (x[..., :5] + x[..., 1:]) / 2)
+    torch.testing.assert_close(warp(x, half)[..., :5], (x[..., :5] + x[..., 1:]) / 2)
 
 
 def test_a_frame_that_is_not_square_is_not_turned_on_its_side() -> None:
@@ -52,7 +52,7 @@ def test_a_frame_that_is_not_square_is_not_turned_on_its_side() -> None:
         def uniform(self, *_: float) -> torch.Tensor:
             return torch.zeros(self.count)
 
-    matrices = geometry(12, 8, HalfTurns())  # type: ignore[arg-type]
+    matrices = geometric_transforms(12, 8, HalfTurns())  # type: ignore[arg-type]
     torch.testing.assert_close(matrices[0, :2, :2].abs(), torch.eye(2), atol=1e-6, rtol=0)
 
 
@@ -71,7 +71,7 @@ def test_colours_turn_about_grey() -> None:
 def test_gradient_penalties_go_through_it() -> None:
     weights = torch.rand(1, 3, 8, 8, requires_grad=True)
     x = torch.rand(4, 3, 8, 8, requires_grad=True)
-    seen = adaptively_augmented(x, 0.7, torch.Generator().manual_seed(0))
+    seen = ada_augment(x, 0.7, torch.Generator().manual_seed(0))
     gradient_square_norms((seen * weights).tanh().sum(dim=(1, 2, 3)), x).sum().backward()
     assert weights.grad is not None
     assert weights.grad.abs().sum() > 0

@@ -14,11 +14,11 @@ import torch.distributed
 
 from pipeline.errors import ParamsError, TrainingError
 from pipeline.gan.devices import prepare_device
-from pipeline.gan.forecast import forecast
-from pipeline.gan.graphs import Graphed
+from pipeline.gan.forecast import estimate_training
+from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
-from pipeline.gan.networks.convolution import inputs_alone
-from pipeline.gan.processes import Processes, joined
+from pipeline.gan.networks.convolution import no_weight_gradients
+from pipeline.gan.processes import Processes, process_group
 from pipeline.gan.training import Trainer
 from pipeline.metrics.classifier import train_classifier
 from pipeline.stages.train.run import dry_run, run
@@ -90,7 +90,7 @@ def test_networks_and_their_derivatives_are_those_of_a_cpu(name: str) -> None:
         results = []
         for part, one in zip(networks, inputs, strict=True):
             result = part(one, labels.to(device))
-            with inputs_alone():
+            with no_weight_gradients():
                 (gradient,) = torch.autograd.grad(result.square().sum(), one, create_graph=True)
             weights = [parameter for parameter in part.parameters() if parameter.requires_grad]
             twice = torch.autograd.grad(gradient.square().sum(), weights, retain_graph=True, allow_unused=True)
@@ -118,7 +118,11 @@ def test_a_step_is_that_of_a_cpu(name: str, in_colour: Path) -> None:
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_there_are_graphs_where_a_network_is_called_once(name: str, in_colour: Path) -> None:
     trainer = _trainer(in_colour, **EVERYTHING[name])
-    assert isinstance(trainer._generate, Graphed) == isinstance(trainer._discriminate, Graphed) == (name not in CALLED_TWICE)
+    assert (
+        isinstance(trainer._generate, GraphedNetwork)
+        == isinstance(trainer._discriminate, GraphedNetwork)
+        == (name not in CALLED_TWICE)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - CALLED_TWICE))
@@ -214,7 +218,7 @@ def test_the_forecast_of_memory_holds(in_colour: Path) -> None:
     changes: dict[str, Any] = {"network": network, "batch_size": 32}
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    told = forecast(_trainer(in_colour, **changes), 1).peak_bytes
+    told = estimate_training(_trainer(in_colour, **changes), 1).peak_bytes
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     trainer = _trainer(in_colour, **changes)
@@ -260,5 +264,5 @@ def test_a_process_without_a_gpu_of_its_own_is_told(monkeypatch: pytest.MonkeyPa
     gpus = torch.cuda.device_count()
     monkeypatch.setenv("WORLD_SIZE", str(gpus + 1))
     monkeypatch.setenv("LOCAL_RANK", str(gpus))
-    with pytest.raises(ParamsError, match="each with a GPU of its own"), joined(gpus + 1, CUDA):
+    with pytest.raises(ParamsError, match="each with a GPU of its own"), process_group(gpus + 1, CUDA):
         pass

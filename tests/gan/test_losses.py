@@ -7,8 +7,8 @@ import torch
 
 from pipeline.gan.losses import (
     LOSSES,
-    between,
     gradient_square_norms,
+    interpolate,
     mode_seeking_loss,
     one_centred_penalty,
     path_lengths,
@@ -103,4 +103,4 @@ def test_mode_seeking_drives_equal_pictures_apart() -> None:
 
 def test_between_lies_on_the_line() -> None:
     real, fake = torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)
-    assert between(real, fake, torch.tensor([0.25, 1.0])).flatten().tolist() == [0.25, 1.0]
+    assert interpolate(real, fake, torch.tensor([0.25, 1.0])).flatten().tolist() == [0.25, 1.0]

@@ -10,7 +10,7 @@ from torch.nn import functional
 from pipeline.errors import TrainingError
 from pipeline.gan.grid import coarsest_grid
 from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator, build_generator
-from pipeline.gan.networks.convolution import _Convolution, inputs_alone
+from pipeline.gan.networks.convolution import _Convolution, no_weight_gradients
 from pipeline.gan.networks.parts import channels_by_level, minibatch_deviation
 from pipeline.gan.networks.stylegan2 import (
     ModulatedConv,
@@ -18,8 +18,8 @@ from pipeline.gan.networks.stylegan2 import (
     ScaledConv,
     StyledLayer,
     Stylegan2Generator,
-    activated,
     doubling,
+    scaled_leaky_relu,
 )
 
 ARGUMENTS: dict[str, Any] = {"width": 4, "max_width": 16}
@@ -138,7 +138,7 @@ def test_a_styled_layer_is_a_convolution_with_modulated_weights(up: bool) -> Non
         else:
             expected.append(functional.conv2d(one[None], weight, padding=1))
     summed = torch.cat(expected) + noise * layer.strength + layer.bias[:, None, None]  # figure 2 (c)
-    torch.testing.assert_close(layer(x, style, noise), activated(summed))
+    torch.testing.assert_close(layer(x, style, noise), scaled_leaky_relu(summed))
 
 
 def test_layers_start_with_unit_deviation() -> None:
@@ -166,7 +166,7 @@ def test_a_convolution_for_gpus_is_torchs_and_so_are_its_derivatives(
         _Convolution.apply(x, weight, stride, padding, transposed),
         theirs(x, weight, stride=stride, padding=padding),
     ):
-        with inputs_alone():
+        with no_weight_gradients():
             (at_input,) = torch.autograd.grad(result.square().sum(), x, create_graph=True)
         twice = torch.autograd.grad(at_input.square().sum(), (x, weight), retain_graph=True)
         found.append([result, at_input, *twice, *torch.autograd.grad(result.sin().sum(), (x, weight))])

@@ -10,10 +10,10 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator, save_generator
-from pipeline.gan.diffaugment import AUGMENTATIONS, augmented, cutout, translation
-from pipeline.gan.ema import average_decay, measure_batch_norm, move_average
+from pipeline.gan.diffaugment import AUGMENTATIONS, cutout, diff_augment, translation
+from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.networks import PictureShape, build_generator
-from pipeline.gan.sampling import pictures_of, to_bytes, to_unit_range
+from pipeline.gan.sampling import generate_images, to_float, to_uint8
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
 
 
@@ -47,16 +47,16 @@ def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:
 
 def test_bytes_go_through_the_unit_range_and_back() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_bytes(to_unit_range(levels)), levels)
-    assert to_bytes(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+    assert torch.equal(to_uint8(to_float(levels)), levels)
+    assert to_uint8(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
 
 
 def test_pictures_do_not_depend_on_the_batch() -> None:
     generator, latents, labels = _generator(), draw_latents(0, 12, 8), labels_in_equal_shares(12, 3)
-    whole = pictures_of(generator, latents, labels)
+    whole = generate_images(generator, latents, labels)
     assert whole.shape == (12, 16, 16, 1)
     assert whole.dtype == np.uint8
-    pieces = pictures_of(generator, latents, labels, batch=5)
+    pieces = generate_images(generator, latents, labels, batch=5)
     assert np.abs(whole.astype(int) - pieces).max() <= 1
 
 
@@ -66,7 +66,7 @@ def test_a_generator_comes_back_from_its_files(tmp_path: Path) -> None:
     save_generator(tmp_path, generator, card)
     again, card_again = load_generator(tmp_path, torch.device("cpu"))
     assert card_again == card
-    assert np.array_equal(pictures_of(again, latents, labels), pictures_of(generator, latents, labels))
+    assert np.array_equal(generate_images(again, latents, labels), generate_images(generator, latents, labels))
 
 
 def test_damaged_weights_are_refused_in_words(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_damaged_weights_are_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_the_average_forgets_half_in_a_half_life() -> None:
-    decay = average_decay(10_000_000, batch_size=50, half_life_kimg=10.0)
+    decay = ema_decay(10_000_000, batch_size=50, half_life_kimg=10.0)
     assert decay ** (10_000 / 50) == pytest.approx(0.5)
-    assert average_decay(0, 50, 10.0) == 0
-    early = [average_decay(seen, 50, 10.0) for seen in (0, 50, 500, 5_000, 50_000)]
+    assert ema_decay(0, 50, 10.0) == 0
+    early = [ema_decay(seen, 50, 10.0) for seen in (0, 50, 500, 5_000, 50_000)]
     assert all(before < after for before, after in pairwise(early))
 
 
@@ -92,7 +92,7 @@ def test_the_average_moves_by_the_decay() -> None:
     with torch.no_grad():
         average.weight.fill_(1.0)
         current.weight.fill_(3.0)
-    move_average(average, current, 0.75)
+    update_ema(average, current, 0.75)
     assert average.weight.item() == pytest.approx(1.5)
 
 
@@ -108,7 +108,7 @@ def test_batch_norm_is_measured_over_the_batches_given() -> None:
             return self.inner(latents)
 
     batches = [torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0], [8.0]])]
-    measure_batch_norm(OfLatents(), [(batch, torch.zeros(2)) for batch in batches])
+    recalibrate_batch_norm(OfLatents(), [(batch, torch.zeros(2)) for batch in batches])
     norm = network[0]
     assert isinstance(norm, nn.BatchNorm1d)
     assert norm.running_mean is not None
@@ -122,9 +122,9 @@ def test_batch_norm_is_measured_over_the_batches_given() -> None:
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_augmentations_are_seeded_differentiable_and_keep_the_shape(name: str) -> None:
     x = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    seen = augmented(x, [name], torch.Generator().manual_seed(1))
-    again = augmented(x, [name], torch.Generator().manual_seed(1))
-    other = augmented(x, [name], torch.Generator().manual_seed(2))
+    seen = diff_augment(x, [name], torch.Generator().manual_seed(1))
+    again = diff_augment(x, [name], torch.Generator().manual_seed(1))
+    other = diff_augment(x, [name], torch.Generator().manual_seed(2))
     assert seen.shape == x.shape
     assert torch.equal(seen, again)
     assert not torch.equal(seen, other)
@@ -134,7 +134,7 @@ def test_augmentations_are_seeded_differentiable_and_keep_the_shape(name: str) -
 
 def test_no_augmentation_leaves_pictures_as_they_are() -> None:
     x = torch.rand(2, 1, 8, 8)
-    assert augmented(x, [], torch.Generator()) is x
+    assert diff_augment(x, [], torch.Generator()) is x
 
 
 def test_translation_moves_whole_pixels_and_fills_with_zero() -> None:

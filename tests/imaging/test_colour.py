@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB, cicp_profile, matrix_profile
-from pipeline.imaging.decoding import Picture, decoded
+from pipeline.imaging.decoding import Picture, decode
 from pipeline.imaging.metadata_stripping import without_metadata
-from pipeline.stages.inspect.run import inspected
+from pipeline.stages.inspect.run import measure_picture
 from pipeline.storage.tables import INSPECT, read_tables
 from studio.uploads import decoded_upload
 from tests.stages.inspect.test_inspect_hostile import PARAMS
@@ -58,14 +58,14 @@ LOSSLESS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", [*LOSSLESS, "JPEG"])
 def test_display_p3_becomes_srgb_in_every_format(kind: str) -> None:
     options = LOSSLESS.get(kind, {"quality": 100, "subsampling": 0})
-    picture = decoded(_saved(_garment(), kind, icc_profile=P3, **options), MAX_PIXELS)
+    picture = decode(_saved(_garment(), kind, icc_profile=P3, **options), MAX_PIXELS)
     assert picture.profile == CONVERTED
     assert _colour(picture) == pytest.approx(SEEN, abs=0 if kind in ("PNG", "WEBP", "TIFF") else 3)
 
 
 def test_every_colour_of_display_p3_is_where_its_primaries_put_it() -> None:
     levels = _random_levels()
-    picture = decoded(_saved(Image.fromarray(levels[None]), "PNG", icc_profile=P3), MAX_PIXELS)
+    picture = decode(_saved(Image.fromarray(levels[None]), "PNG", icc_profile=P3), MAX_PIXELS)
     assert np.abs(np.asarray(picture.image)[0] - profiles.p3_to_srgb(levels)).max() < 1.6
 
 
@@ -81,15 +81,15 @@ SRGB_PROFILES = {
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 def test_a_profile_of_srgb_changes_no_pixel(name: str, mode: str) -> None:
     image = Image.fromarray(_random_levels()[None]).convert(mode)
-    plain = decoded(_saved(image, "PNG"), MAX_PIXELS)
-    picture = decoded(_saved(image, "PNG", icc_profile=SRGB_PROFILES[name]), MAX_PIXELS)
+    plain = decode(_saved(image, "PNG"), MAX_PIXELS)
+    picture = decode(_saved(image, "PNG", icc_profile=SRGB_PROFILES[name]), MAX_PIXELS)
     assert (plain.profile, picture.profile) == (NONE, SRGB)
     assert np.array_equal(np.asarray(picture.image), np.asarray(plain.image))
 
 
 def test_a_profile_of_display_p3_changes_no_grey() -> None:
     grey = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    picture = decoded(_saved(grey, "PNG", icc_profile=P3), MAX_PIXELS)
+    picture = decode(_saved(grey, "PNG", icc_profile=P3), MAX_PIXELS)
     assert (picture.image.mode, picture.profile) == ("L", SRGB)
 
 
@@ -97,7 +97,7 @@ def test_a_profile_of_display_p3_changes_no_grey() -> None:
 def test_a_grey_profile_bends_the_levels_and_leaves_them_grey(mode: str) -> None:
     levels = np.arange(256, dtype=np.uint8)
     image = Image.fromarray(levels[None].astype(np.uint16) * 257 if mode == "I;16" else levels[None]).convert(mode)
-    picture = decoded(_saved(image, "PNG", icc_profile=profiles.grey_profile(1.5)), MAX_PIXELS)
+    picture = decode(_saved(image, "PNG", icc_profile=profiles.grey_profile(1.5)), MAX_PIXELS)
     assert (picture.image.mode, picture.profile) == ("L", CONVERTED)
     expected = 255 * profiles.encoded((levels / 255.0) ** 1.5)
     assert np.abs(np.asarray(picture.image)[0] - expected).max() < 1.6
@@ -109,7 +109,7 @@ def test_ink_is_converted_by_its_profile() -> None:
     image.paste((255, 0, 0, 0), (8, 0, 16, 8))
     image.paste((0, 0, 0, 255), (16, 0, 24, 8))
     for kind in ("TIFF", "JPEG"):
-        picture = decoded(_saved(image, kind, icc_profile=icc, **({"quality": 100} if kind == "JPEG" else {})), MAX_PIXELS)
+        picture = decode(_saved(image, kind, icc_profile=icc, **({"quality": 100} if kind == "JPEG" else {})), MAX_PIXELS)
         assert (picture.mode, picture.image.mode, picture.profile) == ("CMYK", "RGB", CONVERTED)
         white, red, black = (picture.image.getpixel((x, 4)) for x in (4, 12, 20))
         assert white == pytest.approx((255, 255, 255), abs=2)
@@ -119,14 +119,14 @@ def test_ink_is_converted_by_its_profile() -> None:
 
 def test_ink_without_a_profile_is_converted_as_pillow_does() -> None:
     image = Image.new("CMYK", (16, 16), (10, 200, 120, 30))
-    picture = decoded(_saved(image, "TIFF"), MAX_PIXELS)
+    picture = decode(_saved(image, "TIFF"), MAX_PIXELS)
     assert (picture.profile, _colour(picture)) == (NONE, image.convert("RGB").getpixel((4, 4)))
 
 
 @pytest.mark.parametrize("alpha", [0, 128, 255])
 def test_a_transparent_picture_is_converted_before_it_is_laid_over_white(alpha: int) -> None:
     image = Image.new("RGBA", (16, 16), (*GARMENT, alpha))
-    picture = decoded(_saved(image, "PNG", icc_profile=P3), MAX_PIXELS)
+    picture = decode(_saved(image, "PNG", icc_profile=P3), MAX_PIXELS)
     expected = [level * alpha / 255 + 255 * (1 - alpha / 255) for level in SEEN]
     assert _colour(picture) == pytest.approx(expected, abs=1)
 
@@ -134,13 +134,13 @@ def test_a_transparent_picture_is_converted_before_it_is_laid_over_white(alpha: 
 def test_a_palette_is_converted() -> None:
     image = _garment()
     image.paste((10, 20, 30), (8, 0, 16, 16))
-    picture = decoded(_saved(image.quantize(8), "PNG", icc_profile=P3), MAX_PIXELS)
+    picture = decode(_saved(image.quantize(8), "PNG", icc_profile=P3), MAX_PIXELS)
     assert (picture.mode, picture.profile, _colour(picture)) == ("P", CONVERTED, SEEN)
 
 
 def test_sixteen_bits_a_channel_are_converted() -> None:
     content = profiles.png_with(np.full((16, 16, 3), GARMENT, np.uint8), [(b"cHRM", P3_CHUNK), (b"gAMA", SRGB_GAMMA)], depth=16)
-    picture = decoded(content, MAX_PIXELS)
+    picture = decode(content, MAX_PIXELS)
     assert (picture.profile, _colour(picture)) == (CONVERTED, SEEN)
 
 
@@ -148,7 +148,7 @@ def test_one_level_of_sixteen_bit_grey_can_be_transparent() -> None:
     pixels = np.full((16, 16), 10, np.uint8)
     pixels[:8] = 200
     content = profiles.png_with(pixels, [(b"tRNS", struct.pack(">H", 10 * 257))], depth=16)
-    image = decoded(content, MAX_PIXELS).image
+    image = decode(content, MAX_PIXELS).image
     assert (image.getpixel((4, 4)), image.getpixel((4, 12))) == (200, 255)
 
 
@@ -164,22 +164,22 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_profile_that_cannot_be_used_is_ignored_and_leaves_a_trace(name: str) -> None:
     content = _saved(_garment(), "PNG", icc_profile=BROKEN[name])
-    picture = decoded(content, MAX_PIXELS)
+    picture = decode(content, MAX_PIXELS)
     assert (picture.profile.startswith(IGNORED), _colour(picture)) == (True, GARMENT)
-    assert inspected(content, PARAMS)["profile"] == picture.profile
+    assert measure_picture(content, PARAMS)["profile"] == picture.profile
 
 
 def test_half_the_segments_of_a_profile_are_none() -> None:
     content = _saved(_garment(), "JPEG", quality=100, icc_profile=P3 + bytes(70_000))
     second = content.index(b"ICC_PROFILE\0\x02\x02") - 4
     length = int.from_bytes(content[second + 2 : second + 4], "big")
-    picture = decoded(content[:second] + content[second + 2 + length :], MAX_PIXELS)
+    picture = decode(content[:second] + content[second + 2 + length :], MAX_PIXELS)
     assert picture.profile.startswith(IGNORED)
 
 
 def test_a_colour_profile_of_rgb_on_ink_is_ignored() -> None:
     image = Image.new("CMYK", (16, 16), (10, 200, 120, 30))
-    picture = decoded(_saved(image, "TIFF", icc_profile=P3), MAX_PIXELS)
+    picture = decode(_saved(image, "TIFF", icc_profile=P3), MAX_PIXELS)
     assert (picture.profile.startswith(IGNORED), _colour(picture)) == (True, image.convert("RGB").getpixel((4, 4)))
 
 
@@ -206,7 +206,7 @@ LINEAR_GAMMA = struct.pack(">I", 100_000)
 def test_png_names_its_colours_without_a_profile(
     chunks: list[tuple[bytes, bytes]], profile: str, seen: tuple[float, ...]
 ) -> None:
-    picture = decoded(profiles.png_with(np.full((16, 16, 3), GARMENT, np.uint8), chunks), MAX_PIXELS)
+    picture = decode(profiles.png_with(np.full((16, 16, 3), GARMENT, np.uint8), chunks), MAX_PIXELS)
     assert picture.profile == profile
     assert _colour(picture) == pytest.approx(seen, abs=1)
 
@@ -214,7 +214,7 @@ def test_png_names_its_colours_without_a_profile(
 def test_avif_names_its_colours_by_number() -> None:
     content = _saved(_garment(), "AVIF", quality=100, subsampling="4:4:4")
     place = content.index(b"colrnclx") + 8
-    picture = decoded(content[:place] + struct.pack(">HH", 12, 13) + content[place + 4 :], MAX_PIXELS)
+    picture = decode(content[:place] + struct.pack(">HH", 12, 13) + content[place + 4 :], MAX_PIXELS)
     assert picture.profile == CONVERTED
     assert _colour(picture) == pytest.approx(SEEN, abs=4)
 
@@ -224,7 +224,7 @@ def test_lab_is_converted() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     image = ImageCms.profileToProfile(_garment(), srgb, lab, outputMode="LAB")
     assert image is not None
-    picture = decoded(_saved(image, "TIFF"), MAX_PIXELS)
+    picture = decode(_saved(image, "TIFF"), MAX_PIXELS)
     assert (picture.mode, picture.profile) == ("LAB", CONVERTED)
     assert _colour(picture) == pytest.approx(GARMENT, abs=3)
 
@@ -233,7 +233,7 @@ def test_lab_is_converted() -> None:
 def test_taking_metadata_out_leaves_the_colours(extension: str) -> None:
     kind = {"jpg": "JPEG"}.get(extension, extension.upper())
     content = _saved(_garment(), kind, icc_profile=P3, exif=Image.Exif())
-    before, after = decoded(content, MAX_PIXELS), decoded(without_metadata(content, extension), MAX_PIXELS)
+    before, after = decode(content, MAX_PIXELS), decode(without_metadata(content, extension), MAX_PIXELS)
     assert (after.profile, np.asarray(after.image).tolist()) == (CONVERTED, np.asarray(before.image).tolist())
 
 
@@ -241,7 +241,7 @@ def test_taking_metadata_out_leaves_what_png_says_of_its_colours() -> None:
     chunks = [(b"tEXt", b"Author\0me"), (b"cHRM", P3_CHUNK), (b"gAMA", SRGB_GAMMA)]
     content = without_metadata(profiles.png_with(np.full((16, 16, 3), GARMENT, np.uint8), chunks), "png")
     assert b"Author" not in content
-    assert _colour(decoded(content, MAX_PIXELS)) == SEEN
+    assert _colour(decode(content, MAX_PIXELS)) == SEEN
 
 
 def test_an_upload_of_the_studio_is_seen_in_srgb() -> None:
@@ -249,7 +249,7 @@ def test_an_upload_of_the_studio_is_seen_in_srgb() -> None:
 
 
 def test_primaries_on_one_line_are_refused_without_a_warning() -> None:
-    picture = decoded(
+    picture = decode(
         profiles.png_with(
             np.full((16, 16, 3), GARMENT, np.uint8),
             [(b"cHRM", struct.pack(">8I", 31270, 32900, 20000, 20000, 30000, 30000, 40000, 40000))],

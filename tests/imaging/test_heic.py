@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.imaging.decoding import UndecodableError, decoded
+from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.tables import INSPECT, RAW, read_tables
 from studio.uploads import decoded_upload
@@ -39,7 +39,7 @@ def test_heic_goes_from_a_folder_through_fetch_and_inspect(wardrobe: Path, tmp_p
 
 def test_the_colours_of_an_iphone_are_converted() -> None:
     content = heic(Image.new("RGB", (64, 64), (230, 60, 60)), quality=100, chroma=444, icc_profile=display_p3_profile())
-    picture = decoded(content, 10_000)
+    picture = decode(content, 10_000)
     assert picture.profile == "converted"
     assert picture.image.getpixel((30, 30)) == pytest.approx((250, 31, 49), abs=3)
     assert tuple(decoded_upload(content)[30, 30]) == pytest.approx((250, 31, 49), abs=3)
@@ -49,7 +49,7 @@ def test_more_pixels_than_allowed_are_refused_and_so_are_cut_files() -> None:
     content = heic(Image.new("RGB", (1200, 1000)), quality=10)
     assert len(content) < 10_000
     with pytest.raises(UndecodableError, match="1000000"):
-        decoded(content, 1_000_000)
+        decode(content, 1_000_000)
     params = PARAMS.model_copy(update={"max_pixels": 1_000_000})
     members = [("bomb.heic", content), ("cut.heic", TELLING[:-200]), ("whole.heic", TELLING)]
     assert [row["decoded"] for row in rows_of(members, params)] == [False, False, True]

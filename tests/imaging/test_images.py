@@ -16,9 +16,9 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline.imaging.decoding import FORMATS, UndecodableError, decoded
+from pipeline.imaging.decoding import FORMATS, UndecodableError, decode
 from pipeline.imaging.hashing import phash_pixels, phashes
-from pipeline.imaging.neighbours import Limits, Thumbnails, _masks, look_alikes, pairs_within
+from pipeline.imaging.neighbours import LookAlikeLimits, Thumbnails, _masks, look_alikes, pairs_within
 from pipeline.imaging.quality import (
     at_measuring_size,
     background_of,
@@ -35,9 +35,9 @@ from pipeline.imaging.quality import (
     used_levels,
 )
 from pipeline.imaging.sketches import ORIENTATIONS, content_box, descriptors, sketch, views
-from pipeline.stages.augment.changes import changed
-from pipeline.stages.augment.transforms import Change, Frame, fill_colour, framed, pixels_of, random_change
-from pipeline.stages.augment.transforms import Limits as ChangeLimits
+from pipeline.stages.augment.changes import apply_changes
+from pipeline.stages.augment.transforms import Change, Frame, fill_colour, fit_to_frame, pixels_of, random_change
+from pipeline.stages.augment.transforms import ChangeLimits as ChangeLimits
 from pipeline.stages.dedup.registration import Sketches, composed, fits, inverse
 from tests.support.garments import draw_garment
 
@@ -78,7 +78,7 @@ def _hash_number(value: imagehash.ImageHash) -> int:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_each_format_is_decoded_and_named(kind: str) -> None:
-    picture = decoded(_saved(_garment(), kind), MAX_PIXELS)
+    picture = decode(_saved(_garment(), kind), MAX_PIXELS)
     assert (picture.format, picture.image.size) == (kind, (64, 64))
     assert np.abs(np.asarray(picture.image.convert("RGB")).astype(int) - np.asarray(_garment())).mean() < 12
 
@@ -88,7 +88,7 @@ def test_each_format_is_decoded_and_named(kind: str) -> None:
 def test_a_truncated_file_is_not_a_picture(kind: str, share: float) -> None:
     content = _saved(_garment(), kind)
     with pytest.raises(UndecodableError):
-        decoded(content[: int(share * len(content))], MAX_PIXELS)
+        decode(content[: int(share * len(content))], MAX_PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_a_truncated_file_is_not_a_picture(kind: str, share: float) -> None:
 )
 def test_other_bytes_are_not_a_picture(content: bytes) -> None:
     with pytest.raises(UndecodableError, match=r"^.+$"):
-        decoded(content, MAX_PIXELS)
+        decode(content, MAX_PIXELS)
 
 
 def test_only_pictures_formats_are_tried() -> None:
     with pytest.raises(UndecodableError, match="not a picture of a known format"):
-        decoded(_saved(_garment(), "EPS"), MAX_PIXELS)
+        decode(_saved(_garment(), "EPS"), MAX_PIXELS)
 
 
 def test_a_flipped_byte_never_stops_a_run() -> None:
@@ -112,7 +112,7 @@ def test_a_flipped_byte_never_stops_a_run() -> None:
             broken = content.copy()
             broken[generator.randrange(len(broken))] ^= 1 << generator.randrange(8)
             with contextlib.suppress(UndecodableError):
-                assert decoded(bytes(broken), MAX_PIXELS).image.mode in ("L", "RGB")
+                assert decode(bytes(broken), MAX_PIXELS).image.mode in ("L", "RGB")
 
 
 def test_a_decompression_bomb_is_refused_before_it_unfolds() -> None:
@@ -120,15 +120,15 @@ def test_a_decompression_bomb_is_refused_before_it_unfolds() -> None:
     assert len(bomb) < 60_000
     for max_pixels in (100_000_000, 300_000_000):  # over and under the half of it, where Pillow only warns
         with pytest.raises(UndecodableError, match=f"more than {max_pixels} pixels"):
-            decoded(bomb, max_pixels)
-    assert decoded(_png_bomb(1000), 1_000_000).image.size == (1000, 1000)
+            decode(bomb, max_pixels)
+    assert decode(_png_bomb(1000), 1_000_000).image.size == (1000, 1000)
 
 
 def test_the_limit_of_pillow_is_put_back() -> None:
     before = Image.MAX_IMAGE_PIXELS
-    decoded(_saved(_garment(), "PNG"), MAX_PIXELS)
+    decode(_saved(_garment(), "PNG"), MAX_PIXELS)
     with pytest.raises(UndecodableError):
-        decoded(b"", MAX_PIXELS)
+        decode(b"", MAX_PIXELS)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
@@ -142,7 +142,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         turned = turned.transpose(Image.Transpose(turn))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = decoded(_saved(turned, "PNG", exif=exif), MAX_PIXELS).image
+    image = decode(_saved(turned, "PNG", exif=exif), MAX_PIXELS).image
     assert image.size == (32, 16)
     assert np.array_equal(np.asarray(image), np.asarray(upright))
 
@@ -155,25 +155,25 @@ def test_transparency_is_laid_over_white() -> None:
     palette.info["transparency"] = palette.getpixel((0, 0))
     grey = Image.new("LA", (8, 8), (0, 255))
     grey.putpixel((0, 0), (0, 0))
-    for image in (decoded(_saved(each, "PNG"), MAX_PIXELS).image for each in (red, palette)):
+    for image in (decode(_saved(each, "PNG"), MAX_PIXELS).image for each in (red, palette)):
         assert image.mode == "RGB"
         assert image.getpixel((0, 0)) == (255, 255, 255)
         assert image.getpixel((7, 7)) == (255, 0, 0)
-    assert decoded(_saved(red, "PNG"), MAX_PIXELS).image.getpixel((1, 0)) == (127, 127, 127)
-    flat = decoded(_saved(grey, "PNG"), MAX_PIXELS).image
+    assert decode(_saved(red, "PNG"), MAX_PIXELS).image.getpixel((1, 0)) == (127, 127, 127)
+    flat = decode(_saved(grey, "PNG"), MAX_PIXELS).image
     assert (flat.mode, flat.getpixel((0, 0)), flat.getpixel((7, 7))) == ("L", 255, 0)
 
 
 def test_sixteen_bits_keep_their_greys() -> None:
     levels = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
-    picture = decoded(_saved(Image.fromarray(levels), "PNG"), MAX_PIXELS)
+    picture = decode(_saved(Image.fromarray(levels), "PNG"), MAX_PIXELS)
     assert picture.mode == "I;16"
     assert np.array_equal(np.asarray(picture.image), np.arange(256).reshape(16, 16))
 
 
 def test_cmyk_becomes_the_colour_it_prints() -> None:
     for ink, colour in {(0, 255, 255, 0): (255, 0, 0), (0, 0, 0, 0): (255, 255, 255), (0, 0, 0, 255): (0, 0, 0)}.items():
-        picture = decoded(_saved(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95), MAX_PIXELS)
+        picture = decode(_saved(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95), MAX_PIXELS)
         assert (picture.mode, picture.image.mode) == ("CMYK", "RGB")
         assert picture.image.getpixel((8, 8)) == pytest.approx(colour, abs=4)
 
@@ -182,11 +182,11 @@ def test_of_an_animation_the_first_frame_is_taken() -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
     for kind in ("GIF", "WEBP"):
         content = _saved(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert decoded(content, MAX_PIXELS).image.getpixel((8, 8)) == pytest.approx((255, 0, 0), abs=4)
+        assert decode(content, MAX_PIXELS).image.getpixel((8, 8)) == pytest.approx((255, 0, 0), abs=4)
 
 
 def test_black_and_white_becomes_grey() -> None:
-    image = decoded(_saved(Image.new("1", (9, 9), 1), "PNG"), MAX_PIXELS).image
+    image = decode(_saved(Image.new("1", (9, 9), 1), "PNG"), MAX_PIXELS).image
     assert (image.mode, image.getpixel((4, 4))) == ("L", 255)
 
 
@@ -226,7 +226,7 @@ def test_what_phash_sees_of_a_mirrored_picture_is_mirrored_whatever_the_width() 
 
 
 def test_hashes_of_photographs_are_imagehashs(photographs: list[Path]) -> None:
-    pixels = np.stack([phash_pixels(decoded(file.read_bytes(), MAX_PIXELS).image.convert("L")) for file in photographs])
+    pixels = np.stack([phash_pixels(decode(file.read_bytes(), MAX_PIXELS).image.convert("L")) for file in photographs])
     assert phashes(pixels).tolist() == [_hash_number(imagehash.phash(Image.open(file))) for file in photographs]
 
 
@@ -364,7 +364,7 @@ def test_thumbnails_differ_by_their_correlation_alone() -> None:
 def test_a_shared_hash_alone_makes_no_look_alike() -> None:
     thumbnails = np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8)
     thumbnails[2] = thumbnails[0]
-    pairs = look_alikes(np.array([7, 7, 5], dtype=np.uint64), None, thumbnails, Limits(2, 0.1))
+    pairs = look_alikes(np.array([7, 7, 5], dtype=np.uint64), None, thumbnails, LookAlikeLimits(2, 0.1))
     assert pairs.to_dict("records") == [{"first": 0, "second": 2, "distance_bits": 1, "difference": 0, "mirrored": False}]
 
 
@@ -374,8 +374,8 @@ def test_a_mirrored_picture_is_a_look_alike_where_asked() -> None:
     hashes = phashes(np.stack([phash_pixels(grey) for grey in greys]))
     mirrored = phashes(np.stack([phash_pixels(ImageOps.mirror(grey)) for grey in greys]))
     thumbnails = np.stack([thumbnail(grey) for grey in greys])
-    assert look_alikes(hashes, None, thumbnails, Limits(4, 0.1)).empty
-    pairs = look_alikes(hashes, mirrored, thumbnails, Limits(4, 0.1))
+    assert look_alikes(hashes, None, thumbnails, LookAlikeLimits(4, 0.1)).empty
+    pairs = look_alikes(hashes, mirrored, thumbnails, LookAlikeLimits(4, 0.1))
     assert pairs[["first", "second", "mirrored"]].to_numpy().tolist() == [[0, 2, True]]
 
 
@@ -389,7 +389,7 @@ def _frame(**changes: object) -> Frame:
 
 def test_a_small_picture_is_padded_and_otherwise_untouched() -> None:
     image = _garment(side_px=28).convert("L")
-    pixels = np.asarray(framed(image, _frame()))
+    pixels = np.asarray(fit_to_frame(image, _frame()))
     assert np.array_equal(pixels[2:30, 2:30], np.asarray(image))
     assert pixels[:2].max() == pixels[30:].max() == pixels[:, :2].max() == pixels[:, 30:].max() == 0
 
@@ -411,7 +411,7 @@ def test_a_small_picture_is_padded_and_otherwise_untouched() -> None:
 def test_each_fit_covers_its_part_of_the_frame(
     size: tuple[int, int], fit: str, upscale: bool, covered: tuple[int, int]
 ) -> None:
-    white = framed(Image.new("L", size, 255), _frame(fit=fit, upscale=upscale))
+    white = fit_to_frame(Image.new("L", size, 255), _frame(fit=fit, upscale=upscale))
     box = white.getbbox()
     assert white.size == (32, 32)
     assert box is not None
@@ -423,7 +423,7 @@ def test_each_fit_covers_its_part_of_the_frame(
 def test_shrinking_is_antialiased() -> None:
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (256, 128)))
     for name in ("box", "bilinear", "bicubic", "lanczos"):
-        inside = np.asarray(framed(stripes, _frame(resize_filter=name)))[2:-2, 2:-2]
+        inside = np.asarray(fit_to_frame(stripes, _frame(resize_filter=name)))[2:-2, 2:-2]
         assert np.abs(inside.astype(int) - 127).max() <= 2
 
 
@@ -431,8 +431,8 @@ def test_margins_take_the_borders_median() -> None:
     image = Image.new("RGB", (20, 40), (200, 180, 160))
     image.paste((0, 0, 0), (5, 5, 15, 40))  # reaches the lower border
     assert fill_colour(image, "edge") == (200, 180, 160)
-    assert framed(image, _frame(pad_value="edge")).getpixel((0, 16)) == (200, 180, 160)
-    assert framed(image, _frame(pad_value=9)).getpixel((0, 16)) == (9, 9, 9)
+    assert fit_to_frame(image, _frame(pad_value="edge")).getpixel((0, 16)) == (200, 180, 160)
+    assert fit_to_frame(image, _frame(pad_value=9)).getpixel((0, 16)) == (9, 9, 9)
     assert fill_colour(Image.new("L", (4, 4), 77), "edge") == 77
 
 
@@ -467,7 +467,7 @@ def _centre(image: Image.Image) -> tuple[float, float]:
     ],
 )
 def test_a_dot_goes_where_the_change_says(change: dict[str, object], expected: tuple[float, float]) -> None:
-    [moved] = changed(_dot(24, 16), _frame(), [Change(**(STILL | change))])  # type: ignore[arg-type]
+    [moved] = apply_changes(_dot(24, 16), _frame(), [Change(**(STILL | change))])  # type: ignore[arg-type]
     assert moved.size == (32, 32)
     assert _centre(moved) == pytest.approx(expected, abs=0.2)
 
@@ -477,7 +477,7 @@ def test_a_dot_goes_where_the_change_says(change: dict[str, object], expected: t
 def test_frames_of_any_size_are_filled(width: int, height: int, mode: str) -> None:
     everything = STILL | {"degrees": 9.0, "scale": 1.1, "shift_x": 0.05, "mirrored": True, "contrast": 1.1, "hue": 0.05}
     frame = _frame(width=width, height=height, fit="crop", upscale=True, pad_value="edge")
-    still, moved = changed(
+    still, moved = apply_changes(
         Image.new(mode, (40, 30), "white"),
         frame,
         [Change(**STILL), Change(**everything)],  # type: ignore[arg-type]
@@ -489,23 +489,23 @@ def test_frames_of_any_size_are_filled(width: int, height: int, mode: str) -> No
 
 def test_turning_costs_little_sharpness() -> None:
     image = _garment(side_px=64)
-    [turned] = changed(image, _frame(), [Change(**(STILL | {"degrees": 360.0}))])  # type: ignore[arg-type]
-    assert np.abs(pixels_of(turned, 3).astype(int) - pixels_of(framed(image, _frame()), 3)).mean() < 3
+    [turned] = apply_changes(image, _frame(), [Change(**(STILL | {"degrees": 360.0}))])  # type: ignore[arg-type]
+    assert np.abs(pixels_of(turned, 3).astype(int) - pixels_of(fit_to_frame(image, _frame()), 3)).mean() < 3
 
 
 def test_colours_change_and_margins_do_not() -> None:
     image = Image.new("RGB", (16, 32), (100, 50, 50))
     changes = [Change(**(STILL | {name: 0.5})) for name in ("brightness", "saturation")]  # type: ignore[arg-type]
-    darker, paler = changed(image, _frame(pad_value=200), changes)
+    darker, paler = apply_changes(image, _frame(pad_value=200), changes)
     assert darker.getpixel((16, 16)) == (50, 25, 25)
     assert paler.getpixel((16, 16)) == pytest.approx(((100 + 65) / 2, (50 + 65) / 2, (50 + 65) / 2), abs=1)
     assert darker.getpixel((0, 0)) == paler.getpixel((0, 0)) == (200, 200, 200)
-    [grey] = changed(image.convert("L"), _frame(), changes[1:])
+    [grey] = apply_changes(image.convert("L"), _frame(), changes[1:])
     assert grey.getpixel((16, 16)) == 65
     halves = Image.new("RGB", (32, 32), (200, 0, 0))
     halves.paste((0, 0, 0), (0, 0, 32, 16))
     changes = [Change(**(STILL | change)) for change in ({"contrast": 0.0}, {"hue": 1 / 3})]  # type: ignore[arg-type]
-    flat, green = changed(halves, _frame(), changes)
+    flat, green = apply_changes(halves, _frame(), changes)
     assert flat.getpixel((16, 8)) == flat.getpixel((16, 24)) == (30, 30, 30)  # the mean of the luma
     assert green.getpixel((16, 24)) == pytest.approx((0, 200, 0), abs=8)
 
@@ -546,7 +546,7 @@ def test_a_crop_never_shows_what_lies_outside() -> None:
     generator = np.random.default_rng(0)
     changes = [random_change(limits, False, generator) for _ in range(50)]
     assert max(change.scale for change in changes) == pytest.approx(1 / 0.6, rel=0.03)
-    for image in changed(Image.new("L", (32, 32), 255), _frame(), changes):
+    for image in apply_changes(Image.new("L", (32, 32), 255), _frame(), changes):
         assert np.asarray(image).min() > 250
 
 

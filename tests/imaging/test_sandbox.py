@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 from PIL import Image
 
-from pipeline.imaging.sandbox import BATCH, Limits, Lost, guarded, guarded_by_key
+from pipeline.imaging.sandbox import BATCH, SandboxFailure, SandboxLimits, guarded_by_key, sandboxed_map
 
-LIMITS = Limits(memory_bytes=300_000_000, timeout_s=20.0)
+LIMITS = SandboxLimits(memory_bytes=300_000_000, timeout_s=20.0)
 
 
 def misbehave(item: int) -> int:
@@ -51,40 +51,40 @@ def pixels(content: bytes) -> int:
 
 
 def test_one_bad_item_costs_itself_and_nothing_else() -> None:
-    results = list(guarded(misbehave, range(3 * BATCH), LIMITS, 2))
-    assert results[3] == Lost("its process died (SIGSEGV)")
-    assert results[30] == Lost("its process died (exit status 7)")
-    assert results[31] == Lost("needs more than 300000000 bytes of memory")
-    assert [result for result in results if not isinstance(result, Lost)] == [
+    results = list(sandboxed_map(misbehave, range(3 * BATCH), LIMITS, 2))
+    assert results[3] == SandboxFailure("its process died (SIGSEGV)")
+    assert results[30] == SandboxFailure("its process died (exit status 7)")
+    assert results[31] == SandboxFailure("needs more than 300000000 bytes of memory")
+    assert [result for result in results if not isinstance(result, SandboxFailure)] == [
         2 * item for item in range(3 * BATCH) if item not in (3, 30, 31)
     ]
 
 
 def test_what_takes_too_long_is_ended() -> None:
     started = time.perf_counter()
-    results = list(guarded(slow, range(4), Limits(300_000_000, timeout_s=3.0), 1))
-    assert results == [0, 1, Lost("took longer than 3 s"), 3]
+    results = list(sandboxed_map(slow, range(4), SandboxLimits(300_000_000, timeout_s=3.0), 1))
+    assert results == [0, 1, SandboxFailure("took longer than 3 s"), 3]
     assert time.perf_counter() - started < 50
 
 
 def test_a_mistake_in_the_work_is_raised_and_not_hidden() -> None:
     with pytest.raises(IndexError):
-        list(guarded(wrong, [1], LIMITS, 1))
+        list(sandboxed_map(wrong, [1], LIMITS, 1))
 
 
 def test_results_come_in_order_however_many_processes_there_are() -> None:
-    assert list(guarded(partial(pow, 2), range(100), LIMITS, 3)) == [2**item for item in range(100)]
+    assert list(sandboxed_map(partial(pow, 2), range(100), LIMITS, 3)) == [2**item for item in range(100)]
 
 
 def test_a_process_is_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    assert list(guarded(blas_threads, [0], LIMITS, 1)) == ["1"]
+    assert list(sandboxed_map(blas_threads, [0], LIMITS, 1)) == ["1"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_nothing_in_nothing_out_and_no_process_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.imaging.sandbox._Pool", None)
-    assert list(guarded(misbehave, [], LIMITS, 1)) == []
+    assert list(sandboxed_map(misbehave, [], LIMITS, 1)) == []
 
 
 def bomb() -> bytes:
@@ -104,8 +104,8 @@ def test_a_bomb_hits_the_limit_and_its_neighbours_do_not_notice() -> None:
     Image.new("RGB", (30, 20)).save(small, "PNG")
     content = bomb()
     assert len(content) < 25_000
-    results = list(guarded(pixels, [small.getvalue(), content, small.getvalue()], Limits(100_000_000, 20.0), 1))
-    assert results == [600, Lost("needs more than 100000000 bytes of memory"), 600]
+    results = list(sandboxed_map(pixels, [small.getvalue(), content, small.getvalue()], SandboxLimits(100_000_000, 20.0), 1))
+    assert results == [600, SandboxFailure("needs more than 100000000 bytes of memory"), 600]
 
 
 def length(content: bytes) -> int:
@@ -115,8 +115,8 @@ def length(content: bytes) -> int:
 
 def test_items_too_large_for_the_memory_are_lost_and_their_neighbours_are_not() -> None:
     items = [b"small", bytes(200_000_000), b"little"]
-    limits = Limits(100_000_000, 20.0)
-    assert list(guarded(length, items, limits, 1)) == [5, Lost("needs more than 100000000 bytes of memory"), 6]
+    limits = SandboxLimits(100_000_000, 20.0)
+    assert list(sandboxed_map(length, items, limits, 1)) == [5, SandboxFailure("needs more than 100000000 bytes of memory"), 6]
 
 
 def test_results_come_with_their_keys_in_order() -> None:

@@ -6,11 +6,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.neighbours import Limits
+from pipeline.imaging.neighbours import LookAlikeLimits
 from pipeline.metrics import memorisation
 from pipeline.metrics.memorisation import PRINT, closest, prints_of
 
-LIMITS = Limits(distance_bits=4, thumbnail_difference=0.1)
+LIMITS = LookAlikeLimits(distance_bits=4, thumbnail_difference=0.1)
 
 
 def _pictures(count: int, seed: int, channels: int = 3) -> NDArray[np.uint8]:

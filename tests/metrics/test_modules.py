@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.metrics.extractors import as_floats, resized_rgb
-from pipeline.metrics.modules import built, of_module, weights_sha256_of
+from pipeline.metrics.modules import build_module, of_module, weights_sha256_of
 from pipeline.params import ModuleParams
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def test_feature_maps_are_averaged_over_places() -> None:
     extractor = of_module(_params(), CPU)
     pictures = resized_rgb(as_floats(IMAGES), 32, CPU) / 255
     pictures = (pictures - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / torch.tensor([0.5, 0.2, 0.1])[:, None, None]
-    expected = built(_params())(pictures).mean((2, 3)).numpy()
+    expected = build_module(_params())(pictures).mean((2, 3)).numpy()
     np.testing.assert_allclose(extractor.features(IMAGES), expected, atol=1e-5)
     assert (extractor.name, extractor.features(IMAGES).shape) == ("mine", (6, 5))
 
@@ -130,4 +130,4 @@ def unannotated(path: str):  # type: ignore[no-untyped-def]
 
 def test_torchvisions_functions_and_classes_of_modules_are_called() -> None:
     for build, arguments in (("torchvision.models:squeezenet1_1", {"num_classes": 2}), ("torch.nn:Flatten", {})):
-        assert isinstance(built(_params(build=build, arguments=arguments)), nn.Module)
+        assert isinstance(build_module(_params(build=build, arguments=arguments)), nn.Module)

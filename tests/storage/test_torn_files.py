@@ -13,7 +13,7 @@ from pipeline.storage.overrides import read_overrides
 from pipeline.web.scratch import Journal
 from pipeline.web.sites import _kept
 from pipeline.workflow import snakemake_dvc_sync as doors
-from studio.database import Shelf
+from studio.database import StudioDatabase
 
 TORN = [b"", b"\0" * 64, b"{", b'{"key": "a", "wri', b"null", b"[]", b"{}", b"7", b"\xff\xfe"]
 
@@ -68,14 +68,14 @@ def test_a_torn_table_of_people_s_decisions_names_the_file_and_is_not_guessed_at
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_a_torn_database_of_the_studio_is_begun_anew_or_one_line(tmp_path: Path, size: int) -> None:
     path = tmp_path / "studio.sqlite"
-    shelf = Shelf(path)
+    shelf = StudioDatabase(path)
     shelf.new_collection("summer")
     shelf.close()
     path.write_bytes(path.read_bytes()[:size])
     if size == 0:
-        shelf = Shelf(path)
+        shelf = StudioDatabase(path)
         assert shelf.collections() == []
         shelf.close()
     else:
         with pytest.raises(InputError, match=path.name):
-            Shelf(path)
+            StudioDatabase(path)

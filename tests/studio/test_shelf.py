@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import InputError
 from studio import database as rooms
-from studio.database import FullError, Shelf
+from studio.database import FullError, StudioDatabase
 
 WRITER = """
 import sys
@@ -27,7 +27,7 @@ for number in range(10_000):
 
 
 def test_what_is_kept_comes_back_after_reopening(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "deep" / "studio.sqlite")
+    shelf = StudioDatabase(tmp_path / "deep" / "studio.sqlite")
     collection = shelf.new_collection("Spring")
     piece = shelf.add_piece(collection, "coat", '{"seed": 1}', b"png")
     assert piece is not None
@@ -35,7 +35,7 @@ def test_what_is_kept_comes_back_after_reopening(tmp_path: Path) -> None:
     shelf.add_wall_of_votes("m", "dress", [("a", 1), ("b", -1)])
     shelf.add_wall_of_votes("m", "dress", [("c", 0)])
     shelf.close()
-    again = Shelf(tmp_path / "deep" / "studio.sqlite")
+    again = StudioDatabase(tmp_path / "deep" / "studio.sqlite")
     assert [(one.name, one.pieces) for one in again.collections()] == [("Spring", 1)]
     assert [(one.name, one.recipe) for one in again.pieces(collection) or []] == [("coat", '{"seed": 1}')]
     assert again.png(collection, piece) == b"png"
@@ -49,7 +49,7 @@ def test_what_is_kept_comes_back_after_reopening(tmp_path: Path) -> None:
 
 
 def test_names_change_and_things_go(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "s")
+    shelf = StudioDatabase(tmp_path / "s")
     collection = shelf.new_collection("one")
     piece = shelf.add_piece(collection, "p", "{}", b"") or 0
     assert shelf.rename_collection(collection, "two")
@@ -71,7 +71,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "MAX_COLLECTIONS", 2)
     monkeypatch.setattr(rooms, "MAX_PIECES", 1)
     monkeypatch.setattr(rooms, "MAX_VOTES", 3)
-    shelf = Shelf(tmp_path / "s")
+    shelf = StudioDatabase(tmp_path / "s")
     first, _ = shelf.new_collection("a"), shelf.new_collection("b")
     with pytest.raises(FullError):
         shelf.new_collection("c")
@@ -85,7 +85,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_threads_may_write(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "s")
+    shelf = StudioDatabase(tmp_path / "s")
     collection = shelf.new_collection("busy")
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda n: shelf.add_piece(collection, str(n), "{}", b""), range(40)))
@@ -102,7 +102,7 @@ def test_a_killed_process_loses_nothing_it_had_said(tmp_path: Path) -> None:
     said = [writer.stdout.readline() for _ in range(31)]
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
-    shelf = Shelf(path)
+    shelf = StudioDatabase(path)
     (collection,) = shelf.collections()
     assert collection.pieces == len(said) == 31
     assert shelf.png(collection.id, 31) == bytes(2000)
@@ -113,5 +113,5 @@ def test_a_file_that_is_not_its_own_is_refused_and_left_alone(tmp_path: Path) ->
     path = tmp_path / "notes.txt"
     path.write_text("not a database, and long enough to be looked at" * 50)
     with pytest.raises(InputError, match="--state"):
-        Shelf(path)
+        StudioDatabase(path)
     assert path.read_text().startswith("not a database")

@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pipeline.web.addresses import is_public
 from pipeline.web.client import checked_url
-from pipeline.web.polite_client import Visitor
+from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import NoAnswerError, RefusedError
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Server, serving
@@ -98,7 +98,7 @@ class Names(AbstractResolver):
 
 def visited(url: str, folder: Path, resolver: AbstractResolver | None = None, **changes: Any) -> bytes:
     async def visit() -> bytes:
-        async with Visitor(web(**changes), folder, resolver=resolver) as visitor:
+        async with PoliteClient(web(**changes), folder, resolver=resolver) as visitor:
             return (await visitor.visit(url, accept="image/*", max_bytes=1000)).body
 
     return asyncio.run(visit())

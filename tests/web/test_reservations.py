@@ -7,7 +7,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from pipeline.web.polite_client import Visitor
+from pipeline.web.polite_client import PoliteClient
 from pipeline.web.reservations import (
     file_reservation,
     forbids_following,
@@ -140,7 +140,7 @@ def test_a_broken_mining_file_reserves_nothing(content: bytes) -> None:
 
 def reason_for(picture: Reply, folder: Path, mining: Reply | None = None) -> tuple[str | None, list[str]]:
     async def run(url: str) -> None:
-        async with Visitor(web(), folder) as visitor:
+        async with PoliteClient(web(), folder) as visitor:
             await visitor.visit(url, accept="image/*", max_bytes=100)
 
     with serving({"/a.jpg": picture, "/.well-known/tdmrep.json": mining or Reply(status=404)}) as server:

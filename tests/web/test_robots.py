@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from pipeline.web.polite_client import Visitor
+from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import RefusedError
 from pipeline.web.robots import READ_BYTES, by_status, parse
 from tests.support.web_params import web
@@ -115,7 +115,7 @@ def visit(routes: Mapping[str, Route], folder: Path, **changes: Any) -> list[str
     """Every path that the server was asked for by a visit to /dress.jpg."""
 
     async def run(url: str) -> None:
-        async with Visitor(web(**changes), folder) as visitor:
+        async with PoliteClient(web(**changes), folder) as visitor:
             await visitor.visit(url, accept="image/*", max_bytes=1000)
 
     with serving({"/dress.jpg": Reply(b"picture"), **routes}) as server:
@@ -190,7 +190,7 @@ def test_rules_are_kept_for_a_day_and_shared_between_runs(tmp_path: Path) -> Non
     routes: dict[str, Route] = {"/dress.jpg": Reply(b"picture")}
 
     async def run(url: str) -> None:
-        async with Visitor(web(), tmp_path) as visitor:
+        async with PoliteClient(web(), tmp_path) as visitor:
             await visitor.visit(url, accept="image/*", max_bytes=1000)
 
     with serving(routes) as server:

@@ -16,7 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pipeline import __version__
 from pipeline.errors import ParamsError
 from pipeline.web import polite_client as visitor_module
-from pipeline.web.polite_client import Visitor, pause_s, retry_after_s, user_agent
+from pipeline.web.polite_client import PoliteClient, pause_s, retry_after_s, user_agent
 from pipeline.web.responses import Again, Answer, FailedError, NoAnswerError, RefusedError
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Request, Route, Server, serving
@@ -32,7 +32,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def visit(url: str, folder: Path, accept: str = "image/*", **changes: Any) -> Answer:
     async def run() -> Answer:
-        async with Visitor(web(**changes), folder) as visitor:
+        async with PoliteClient(web(**changes), folder) as visitor:
             return await visitor.visit(url, accept=accept, max_bytes=MAX_BYTES)
 
     return asyncio.run(run())
@@ -80,7 +80,7 @@ def test_requests_to_a_host_keep_their_distance(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x"), "/b": Reply(b"x"), "/c": Reply(b"x")}) as server:
 
         async def run() -> None:
-            async with Visitor(web(delay_s=0.3), tmp_path) as visitor:
+            async with PoliteClient(web(delay_s=0.3), tmp_path) as visitor:
                 await asyncio.gather(*(visitor.visit(f"{server.url}/{name}", accept="*/*", max_bytes=9) for name in "abc"))
 
         asyncio.run(run())
@@ -92,7 +92,7 @@ def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x")}) as server:
 
         async def run() -> None:
-            async with Visitor(web(delay_s=0.3), tmp_path) as one, Visitor(web(delay_s=0.3), tmp_path) as other:
+            async with PoliteClient(web(delay_s=0.3), tmp_path) as one, PoliteClient(web(delay_s=0.3), tmp_path) as other:
                 await asyncio.gather(*(visitor.visit(f"{server.url}/a", accept="*/*", max_bytes=9) for visitor in (one, other)))
 
         asyncio.run(run())
@@ -125,7 +125,7 @@ def test_retry_after_holds_up_everybody(tmp_path: Path) -> None:
     with serving({"/a": lambda _: next(answers), "/b": Reply(b"there")}) as server:
 
         async def run() -> None:
-            async with Visitor(web(delay_s=0.01), tmp_path) as one, Visitor(web(delay_s=0.01), tmp_path) as other:
+            async with PoliteClient(web(delay_s=0.01), tmp_path) as one, PoliteClient(web(delay_s=0.01), tmp_path) as other:
                 first = asyncio.create_task(one.visit(f"{server.url}/a", accept="*/*", max_bytes=9))
                 while "/a" not in server.paths():
                     await asyncio.sleep(0.01)
@@ -309,7 +309,7 @@ def test_a_host_that_falls_silent_is_given_up(tmp_path: Path) -> None:
     with serving({"/a": drip(b"HTTP/1.1 200 OK\r\n\r\n")}) as server:
 
         async def run() -> list[str]:
-            async with Visitor(web(timeout_s=0.2, retries=0, connections_per_host=1), tmp_path) as visitor:
+            async with PoliteClient(web(timeout_s=0.2, retries=0, connections_per_host=1), tmp_path) as visitor:
                 reasons = []
                 for _ in range(visitor_module.GIVEN_UP_AFTER + 2):
                     with pytest.raises(FailedError) as caught:
@@ -329,7 +329,7 @@ def test_bodies_in_flight_share_a_budget_of_memory(tmp_path: Path, monkeypatch: 
     with serving({f"/{number}": Reply(b"x" * MAX_BYTES) for number in range(6)}) as server:
 
         async def run() -> list[Answer]:
-            async with Visitor(web(), tmp_path) as visitor:
+            async with PoliteClient(web(), tmp_path) as visitor:
                 visits: list[Coroutine[Any, Any, Answer]] = [
                     visitor.visit(f"{server.url}/{number}", accept="*/*", max_bytes=MAX_BYTES) for number in range(6)
                 ]

@@ -14,7 +14,7 @@ from pipeline.__main__ import main
 from pipeline.errors import InputError
 from pipeline.params import STAGES
 from pipeline.storage.checksums import SUMS, check_folder, check_parquet, write_parquet, write_sums
-from pipeline.storage.memo_tables import remember, remembered
+from pipeline.storage.memo_tables import read_memo, write_memo
 from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table
 from tests.support.small_project import INPUTS, OUTPUTS, make_project, run_stage
@@ -160,7 +160,7 @@ def test_a_flipped_bit_anywhere_in_a_shard_is_noticed(tmp_path: Path) -> None:
 
 def test_a_damaged_memory_table_is_computed_again(tmp_path: Path) -> None:
     schema, path = pa.schema([pa.field("key", pa.string())]), tmp_path / "memory.parquet"
-    remember(path, "terms", pd.DataFrame({"key": ["a"]}), schema)
-    assert remembered(path, "terms", schema)["key"].tolist() == ["a"]
+    write_memo(path, "terms", pd.DataFrame({"key": ["a"]}), schema)
+    assert read_memo(path, "terms", schema)["key"].tolist() == ["a"]
     flip_bit(path, path.read_bytes().index(b"PAR1", 4) * 8 - 80)
-    assert remembered(path, "terms", schema).empty
+    assert read_memo(path, "terms", schema).empty

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.decoding import limits_of_inspected
-from pipeline.imaging.sandbox import Limits
+from pipeline.imaging.sandbox import SandboxLimits
 from pipeline.pages.tiles import shown_pixels, tiles_of
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import CURATED, INSPECT, read_table, read_tables
@@ -83,7 +83,7 @@ def test_a_curated_picture_that_breaks_the_limits_of_augment_is_named(
     with_twins: DataStages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_twins.curate()
-    monkeypatch.setattr("pipeline.stages.augment.run.limits_of_inspected", lambda _: Limits(10**9, 1e-6))
+    monkeypatch.setattr("pipeline.stages.augment.run.limits_of_inspected", lambda _: SandboxLimits(10**9, 1e-6))
     rows = read_table(with_twins.curated, CURATED)
     with pytest.raises(InputError) as error:
         with_twins.augment()

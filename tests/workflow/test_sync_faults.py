@@ -130,7 +130,7 @@ def test_the_outputs_of_a_subfolder_are_recorded_in_the_repository_around_it(che
 
 
 @pytest.fixture
-def door(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> doors.Door:
+def door(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> doors.SnakemakeSession:
     """What a Snakefile would have, with a run in which nothing was to be done."""
     monkeypatch.chdir(checkout.folder)
     monkeypatch.setenv(INVOCATION_VARIABLE, "one")
@@ -146,12 +146,12 @@ def _collect_lists() -> None:
     doors.PARAMS_FILE.write_text(yaml.safe_dump(params))
 
 
-def _new_door() -> doors.Door:
+def _new_door() -> doors.SnakemakeSession:
     workflow: Any = SimpleNamespace(is_main_process=False, dag=SimpleNamespace(jobs=[]))
-    return doors.Door(workflow)
+    return doors.SnakemakeSession(workflow)
 
 
-def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(door: doors.Door) -> None:
+def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(door: doors.SnakemakeSession) -> None:
     _collect_lists()
     names = ["plain.csv", "a{shard}.csv", "new\nline.csv", os.fsdecode(b"caf\xe9.csv")]
     for name in names:
@@ -166,7 +166,7 @@ def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(d
 
 
 def test_a_list_that_is_a_pipe_or_a_dangling_link_stops_the_run_with_its_name(
-    door: doors.Door, capsys: pytest.CaptureFixture[str]
+    door: doors.SnakemakeSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _collect_lists()
     for make in (os.mkfifo, lambda path: path.symlink_to("nowhere.csv")):
@@ -184,7 +184,7 @@ def _full_disk(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("writer", ["write_json", "Tracker"])
 def test_a_full_disk_at_the_end_is_one_line_and_no_waiting(
-    door: doors.Door, writer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    door: doors.SnakemakeSession, writer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with subprocess.Popen(["sleep", "600"]) as sender:
         monkeypatch.setattr(door, "_sender", sender)
@@ -197,7 +197,7 @@ def test_a_full_disk_at_the_end_is_one_line_and_no_waiting(
 
 
 def test_a_full_disk_at_the_start_stops_the_run_with_one_line(
-    door: doors.Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    door: doors.SnakemakeSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doors, "write_json", _full_disk)
     with pytest.raises(SystemExit) as caught:
@@ -225,7 +225,7 @@ def _stage(tmp_path: Path, log: str) -> int:
 
 
 def test_a_stage_whose_log_or_spool_cannot_be_written_ends_with_one_line(
-    door: doors.Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    door: doors.SnakemakeSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert door.params.collect.source == ["folder"]
     for blocked in ("logs", ".scratch"):
@@ -236,7 +236,7 @@ def test_a_stage_whose_log_or_spool_cannot_be_written_ends_with_one_line(
 
 
 def test_a_stage_that_is_finished_does_not_fail_over_its_note_to_mlflow(
-    door: doors.Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: doors.SnakemakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert door.params.collect.source == ["folder"]
     close = command.Tracker.close

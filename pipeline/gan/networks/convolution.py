@@ -17,7 +17,7 @@ _asked = {"weights": True}  # of all threads, for torch goes backwards in one of
 
 
 @contextmanager
-def inputs_alone() -> Iterator[None]:
+def no_weight_gradients() -> Iterator[None]:
     """Gradients asked for while the block runs are those at inputs, and those of weights are not computed."""
     _asked["weights"] = False
     try:
@@ -58,7 +58,7 @@ def _on_gpu(x: Tensor, weight: Tensor, stride: int, padding: int, *, transposed:
     return _Convolution.apply(x, weight, stride, padding, transposed)
 
 
-def convolved(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """As torch's conv2d."""
     if not x.is_cuda:
         return functional.conv2d(x, weight, bias, stride, padding)
@@ -66,7 +66,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: 
     return result if bias is None else result + bias.to(result.dtype)[:, None, None]
 
 
-def transposed(x: Tensor, weight: Tensor, *, stride: int) -> Tensor:
+def conv_transpose2d(x: Tensor, weight: Tensor, *, stride: int) -> Tensor:
     """As torch's conv_transpose2d."""
     if not x.is_cuda:
         return functional.conv_transpose2d(x, weight, stride=stride)
@@ -78,4 +78,4 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name there
         """Maps (N, C', H', W') of maps (N, C, H, W)."""
-        return convolved(input, self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))
+        return conv2d(input, self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))

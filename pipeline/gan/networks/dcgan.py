@@ -53,7 +53,7 @@ class DcganGenerator(Generator):
         _start_as_dcgan(self)
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        start = self.start(torch.cat([self.pulled(latents), one_hot(labels, self.categories, latents)], dim=1))
+        start = self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
         if self.start_attributes is not None and attributes is not None:
             start = start + self.start_attributes(attributes)
         return self.layers(start.unflatten(1, self.grid))

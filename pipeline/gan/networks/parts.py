@@ -65,7 +65,7 @@ class Generator(nn.Module):
         super().__init__()
         self.truncation = truncation
 
-    def pulled(self, latents: Tensor) -> Tensor:
+    def truncate(self, latents: Tensor) -> Tensor:
         """`latents` as the layers see them."""
         return latents if self.training or self.truncation == 1 else latents * self.truncation
 

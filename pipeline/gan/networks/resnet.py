@@ -86,7 +86,7 @@ class ResnetGenerator(Generator):
                 module.start_neutral()
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        condition = torch.cat([self.pulled(latents), self.embedding(labels, attributes)], dim=1)  # (N, D + EMBEDDING_DIM)
+        condition = torch.cat([self.truncate(latents), self.embedding(labels, attributes)], dim=1)  # (N, D + EMBEDDING_DIM)
         x = self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
         for block in self.blocks:
             x = block(x, condition)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.gan.devices import random_there, sent
+from pipeline.gan.devices import device_generator, to_device
 from pipeline.gan.grid import coarsest_grid
-from pipeline.gan.networks.convolution import convolved, transposed
+from pipeline.gan.networks.convolution import conv2d, conv_transpose2d
 from pipeline.gan.networks.parts import (
     SLOPE,
     ConditionEmbedding,
@@ -35,7 +35,7 @@ GAIN = math.sqrt(2)
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8  # of the low-pass filter
 
 
-def activated(x: Tensor) -> Tensor:
+def scaled_leaky_relu(x: Tensor) -> Tensor:
     """Leaky rectifier that keeps the deviation of what comes in."""
     return rectified(x) * GAIN
 
@@ -45,7 +45,7 @@ def rectified(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, SLOPE)
 
 
-def unit_length(x: Tensor) -> Tensor:
+def normalize_second_moment(x: Tensor) -> Tensor:
     """Rows (N, D) with mean square 1; Karras et al. 2018, section 4.2. Rows of zeros stay."""
     # Not + SMALL: ONNX's optimiser takes so small a term for none, and then a row of zeros is not a number.
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True).clamp(min=SMALL))
@@ -91,7 +91,7 @@ class ScaledConv(nn.Module):
         if self.blur is not None:
             x = self.blur(x)
         bias = None if self.bias is None else self.bias * self.gain
-        return convolved(x, self.weight * self.scale, bias, stride=self.stride, padding=self.padding)
+        return conv2d(x, self.weight * self.scale, bias, stride=self.stride, padding=self.padding)
 
 
 class Resampled(nn.Module):
@@ -177,8 +177,8 @@ class ModulatedConv(nn.Module):
         weight = self.weight * self.scale
         x = x * scales[:, :, None, None].to(x.dtype)
         if self.blur is not None:
-            return self.blur(transposed(x, weight.transpose(0, 1), stride=2)), scales
-        return convolved(x, weight, padding=self.padding), scales
+            return self.blur(conv_transpose2d(x, weight.transpose(0, 1), stride=2)), scales
+        return conv2d(x, weight, padding=self.padding), scales
 
     def demodulation(self, scales: Tensor) -> Tensor:
         """What maps drawn with `scales` are multiplied by (N, leaving)."""
@@ -229,9 +229,11 @@ class Mapping(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):  # a few rows: nothing to win, and truncation wants them exact
-            x = torch.cat([unit_length(latents), unit_length(self.embedding(labels, attributes))], dim=1)
+            x = torch.cat(
+                [normalize_second_moment(latents), normalize_second_moment(self.embedding(labels, attributes))], dim=1
+            )
             for layer in self.layers:
-                x = activated(layer(x))
+                x = scaled_leaky_relu(layer(x))
             return x
 
 
@@ -280,9 +282,9 @@ class Stylegan2Generator(Generator):
         mixed = torch.rand(count, generator=random) < self.style_mixing
         crossovers = torch.randint(1, self.style_count, (count,), generator=random).where(mixed, self.style_count)
         device = self.start.device
-        there = random_there(random, device)
+        there = device_generator(random, device)
         noises = tuple(torch.randn(count, 1, *size, generator=there, device=device) for size in self.noise_sizes)
-        return DrawnInputs(sent(other, device), sent(crossovers, device), noises)
+        return DrawnInputs(to_device(other, device), to_device(crossovers, device), noises)
 
     def styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
@@ -392,6 +394,6 @@ class Stylegan2Discriminator(nn.Module):
             deviation = minibatch_deviation(x.permute(0, 2, 3, 1), self.stddev_group).mean(dim=1)  # (N,)
             x = torch.cat([x, deviation.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
         x = rectified(self.last(x))
-        hidden = activated(self.hidden(x.flatten(1))).float()  # (N, last)
+        hidden = scaled_leaky_relu(self.hidden(x.flatten(1))).float()  # (N, last)
         condition = self.embedding(labels, attributes)
         return self.score(hidden).float().squeeze(1) + (condition * hidden).sum(dim=1) / math.sqrt(hidden.shape[1])

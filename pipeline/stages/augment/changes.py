@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from pipeline.stages.augment.transforms import FILTERS, Change, Fill, Frame, centred, fill_colour, resized
+from pipeline.stages.augment.transforms import FILTERS, Change, Fill, Frame, centred, fill_colour, resize_to_frame
 
 
 def _moved(image: Image.Image, change: Change, fill: Fill) -> Image.Image:
@@ -53,7 +53,7 @@ def changed_copies(shrunk: Mapping[int, Image.Image], frame: Frame, changes: Ite
     return [_changed(shrunk[change.oversize], frame, change) for change in changes]
 
 
-def changed(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
+def apply_changes(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
     """`image`, of mode L or RGB, in the frame with each of `changes` made to it."""
-    shrunk = {oversize: resized(image, frame, oversize) for oversize in {change.oversize for change in changes}}
+    shrunk = {oversize: resize_to_frame(image, frame, oversize) for oversize in {change.oversize for change in changes}}
     return changed_copies(shrunk, frame, changes)

@@ -17,10 +17,10 @@ from tqdm import tqdm
 from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
-from pipeline.imaging.sandbox import BATCH, Lost, guarded_by_key
+from pipeline.imaging.sandbox import BATCH, SandboxFailure, guarded_by_key
 from pipeline.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
-from pipeline.stages.augment.transforms import Change, Frame, Limits, pixels_of, random_change
+from pipeline.stages.augment.transforms import Change, ChangeLimits, Frame, pixels_of, random_change
 from pipeline.storage.arrays import (
     SPLITS,
     DatasetCard,
@@ -62,10 +62,10 @@ def frame_of(params: AugmentParams) -> Frame:
     return Frame(params.width, params.height, params.fit, params.resize_filter, params.upscale, params.pad_value)
 
 
-def limits_of(params: AugmentParams) -> Limits:
+def limits_of(params: AugmentParams) -> ChangeLimits:
     """How far the random changes of copies may go."""
     turn = (params.rotate_degrees, params.min_scale, params.max_scale, params.translate, params.crop)
-    return Limits(*turn, params.brightness, params.saturation, params.contrast, params.hue)
+    return ChangeLimits(*turn, params.brightness, params.saturation, params.contrast, params.hue)
 
 
 def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
@@ -118,7 +118,7 @@ def shrunk_pictures(
     limits = limits_of_inspected(max_pixels)
     with closing(guarded_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
         for (name, here), pictures in results:
-            if isinstance(pictures, Lost):
+            if isinstance(pictures, SandboxFailure):
                 told = f"inspect has decoded it, but now it cannot be decoded ({pictures.reason})"
                 raise InputError(f"data/raw: {name}: {told}; run inspect again")
             yield here, pictures

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.decoding import UndecodableError, decoded
-from pipeline.imaging.sandbox import Lost
-from pipeline.stages.augment.transforms import Frame, framed, pixels_of, resized
+from pipeline.imaging.decoding import UndecodableError, decode
+from pipeline.imaging.sandbox import SandboxFailure
+from pipeline.stages.augment.transforms import Frame, fit_to_frame, pixels_of, resize_to_frame
 
 Box = tuple[float, float, float, float]  # of a face, as in images.faces
 
@@ -42,15 +42,15 @@ def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -
         from pipeline.imaging.faces import with_faces_blurred  # with OpenCV
 
         image = with_faces_blurred(image, request.faces)
-    small = {oversize: np.asarray(resized(image, frame, oversize)) for oversize in request.oversizes}
-    return Shrunk(pixels_of(framed(image, frame), channels), small)
+    small = {oversize: np.asarray(resize_to_frame(image, frame, oversize)) for oversize in request.oversizes}
+    return Shrunk(pixels_of(fit_to_frame(image, frame), channels), small)
 
 
-def shrunk(task: tuple[bytes, list[Request]], max_pixels: int, frame: Frame, channels: int) -> list[Shrunk] | Lost:
+def shrunk(task: tuple[bytes, list[Request]], max_pixels: int, frame: Frame, channels: int) -> list[Shrunk] | SandboxFailure:
     """The picture in the bytes of `task`, decoded once, as each of the requests wants it."""
     content, requests = task
     try:
-        image = decoded(content, max_pixels).image
+        image = decode(content, max_pixels).image
     except UndecodableError as error:
-        return Lost(str(error))
+        return SandboxFailure(str(error))
     return [_shrunk(image, request, frame, channels) for request in requests]

@@ -31,7 +31,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ChangeLimits:
     """How far a random change may go."""
 
     rotate_degrees: float
@@ -47,7 +47,7 @@ class Limits:
     @property
     def any(self) -> bool:
         """Whether there is any change at all, beside flips."""
-        return self != Limits(0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return self != ChangeLimits(0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Change:
         return 1 if (self.degrees, self.scale, self.shift_x, self.shift_y) == (0, 1, 0, 0) else 2
 
 
-def random_change(limits: Limits, flip: bool, random: np.random.Generator) -> Change:
+def random_change(limits: ChangeLimits, flip: bool, random: np.random.Generator) -> Change:
     """A change within `limits`. All numbers are drawn whatever is switched on, so that one limit does not move the others."""
     angle, scale, move_x, move_y, cut, cut_x, cut_y, mirror, bright, colour, steep, turn = random.random(12)
     cropped = 1 - limits.crop * cut  # share of the side that stays in view
@@ -105,7 +105,7 @@ def _fitted_size(size: tuple[int, int], frame: tuple[int, int], fit: Fit, max_en
     return width, height
 
 
-def resized(image: Image.Image, frame: Frame, oversize: int) -> Image.Image:
+def resize_to_frame(image: Image.Image, frame: Frame, oversize: int) -> Image.Image:
     """`image` as large as it is in a frame of `oversize` times the size; antialiased."""
     outer = (frame.width * oversize, frame.height * oversize)
     size = _fitted_size(image.size, outer, frame.fit, math.inf if frame.upscale else oversize)
@@ -121,10 +121,10 @@ def centred(image: Image.Image, size: tuple[int, int], fill: Fill) -> Image.Imag
     return canvas
 
 
-def framed(image: Image.Image, frame: Frame) -> Image.Image:
+def fit_to_frame(image: Image.Image, frame: Frame) -> Image.Image:
     """`image`, of mode L or RGB, in the middle of the frame, otherwise unchanged."""
     fill = fill_colour(image, frame.pad_value)
-    return centred(resized(image, frame, 1), (frame.width, frame.height), fill)
+    return centred(resize_to_frame(image, frame, 1), (frame.width, frame.height), fill)
 
 
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:

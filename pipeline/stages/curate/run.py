@@ -91,7 +91,7 @@ def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
     return limits
 
 
-def faults(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
+def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
     """Which of `pictures` has each fault of its own, in the order of precedence: the first one is the reason for dropping it.
 
     First what stops a picture from being looked at, then what it shows.
@@ -111,7 +111,7 @@ def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
     After its own faults: a duplicate of a better picture (a group keeps its representative, or its closest member without a
     fault, unless people keep more), and then a category with too few left.
     """
-    found = faults(pictures, params)
+    found = reasons_by_fault(pictures, params)
     reasons = pd.Series(np.select(list(found.values()), list(found), ""), index=pictures.index, dtype=object)
     sound = pictures.assign(wanted=pictures["decision"].eq("keep"))[reasons == ""]
     sound = sound.sort_values(["wanted", "representative", "difference", "key"], ascending=[False, False, True, True])
@@ -122,7 +122,7 @@ def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
     return reasons.replace("", None)
 
 
-def decided(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+def with_decisions(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
     """`pictures` with the column `decision`, and the categories that people gave them; for those of `overrides` there are."""
     decisions_of = dict(zip(overrides["sha256"], overrides["decision"], strict=True))
     renamed = overrides[overrides["decision"] == "category"]
@@ -243,7 +243,7 @@ def run(
         )
         .merge(groups, on="key", how="left", validate="one_to_one")
         .sort_values("key", ignore_index=True)
-        .pipe(decided, by_hand)
+        .pipe(with_decisions, by_hand)
     )
     pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
     unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from pipeline.imaging.neighbours import Watch
 from pipeline.imaging.sketches import IS_MIRROR, ORIENTATIONS, descriptors, views
 from pipeline.stages.dedup.registration import Indices, Maps, composed, inverse
-from pipeline.stages.dedup.registration_cache import Fits
+from pipeline.stages.dedup.registration_cache import RegistrationCache
 
 EXACT_UP_TO = 100_000  # pictures; more are searched by inverted lists
 LISTS_SEARCHED = 16
@@ -31,7 +31,7 @@ PAIRS = ["first", "second", "agreement", "orientation"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class EditLimits:
     """When one picture is taken for an edit of the other."""
 
     neighbours: int  # candidates of a picture in a view
@@ -57,7 +57,7 @@ def _index(found: NDArray[np.float32]) -> faiss.Index:
 _TURNED_BACK = np.array([np.abs(ORIENTATIONS - linear.T).sum(axis=(1, 2)).argmin() for linear in ORIENTATIONS])
 
 
-def candidates(pixels: NDArray[np.uint8], limits: Limits) -> pd.DataFrame:
+def candidates(pixels: NDArray[np.uint8], limits: EditLimits) -> pd.DataFrame:
     """first, second, orientation, share, similarity: a few guesses a pair at how the second shows the first, best first."""
     whole = descriptors(pixels)
     index = _index(whole)
@@ -130,7 +130,9 @@ class _Links:
         return coo_array((numbers, (self.first, self.second)), shape=(count, count)).tocsr()
 
 
-def _agreeing(fits: Fits, first: Indices, second: Indices, maps: Maps, limits: Limits, allowance: float = 0) -> _Links:
+def _agreeing(
+    fits: RegistrationCache, first: Indices, second: Indices, maps: Maps, limits: EditLimits, allowance: float = 0
+) -> _Links:
     fit = fits.of(first, second, maps)
     good = (fit.agreement >= limits.min_agreement - allowance) & (fit.texture >= limits.min_texture)
     return _Links(first, second, fit.agreement, fit.maps).within(good)
@@ -161,7 +163,7 @@ def _ways_from_the_best(count: int, links: _Links) -> tuple[Indices, Indices, Ma
     )
 
 
-def _about_the_best(fits: Fits, count: int, links: _Links, limits: Limits) -> _Links:
+def _about_the_best(fits: RegistrationCache, count: int, links: _Links, limits: EditLimits) -> _Links:
     """`links` and those that a group needs: its best picture with each of the others; then the best of the rest, and so on."""
     rest = np.ones(count, dtype=bool)
     for _ in range(MAX_BEST):
@@ -183,7 +185,7 @@ def links_of(orientations: NDArray[np.int64]) -> NDArray[np.str_]:
     return names[orientations]
 
 
-def edited_pairs(pixels: NDArray[np.uint8], limits: Limits, fits: Fits, watch: Watch = iter) -> pd.DataFrame:
+def edited_pairs(pixels: NDArray[np.uint8], limits: EditLimits, fits: RegistrationCache, watch: Watch = iter) -> pd.DataFrame:
     """Pairs of `pixels` (N, 64, 64), sketches, the best picture first, of which one is an edit of the other; columns PAIRS.
 
     Not all of them: enough to form groups about their best pictures. The nearest candidates are compared first, and two that

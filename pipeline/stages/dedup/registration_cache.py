@@ -14,7 +14,7 @@ MAP_BYTES = 24  # 2×3 float32
 COLUMNS = ["pair", "map", "agreement", "texture"]
 
 
-class Fits:
+class RegistrationCache:
     """`registration.fits` of `pixels` (N, 64, 64), with what `before` (columns COLUMNS) knows of them."""
 
     def __init__(self, pixels: NDArray[np.uint8], before: pd.DataFrame | None = None) -> None:

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from pipeline.code_inputs import import_closure
 from pipeline.errors import InputError
-from pipeline.imaging.neighbours import Limits, Watch, look_alikes
+from pipeline.imaging.neighbours import LookAlikeLimits, Watch, look_alikes
 from pipeline.imaging.quality import THUMBNAIL_SIDE_PX
 from pipeline.imaging.sketches import SKETCH_SIDE_PX
 from pipeline.params import DedupParams
 from pipeline.stages.dedup import edited_copies as edited
-from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, Fits
+from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, RegistrationCache
 from pipeline.storage.known_pictures import read_known
-from pipeline.storage.memo_tables import remember, remembered, terms_of
+from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
@@ -132,14 +132,14 @@ def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: 
         hashes,
         mirrored_hashes if params.mirrored else None,
         _pixels(pictures["thumbnail"], THUMBNAIL_SIDE_PX),
-        Limits(params.max_distance_bits, params.max_thumbnail_difference),
+        LookAlikeLimits(params.max_distance_bits, params.max_thumbnail_difference),
         watch=watch,
     )
     pairs = alike.assign(link=np.where(alike["mirrored"], "mirror", "phash"))[PAIRS]
     if params.edited is not None:
-        limits = edited.Limits(**params.edited.model_dump(), mirrored=params.mirrored)
+        limits = edited.EditLimits(**params.edited.model_dump(), mirrored=params.mirrored)
         sketches = _pixels(pictures["sketch"], SKETCH_SIDE_PX)
-        fits = Fits(sketches, memory.fits)
+        fits = RegistrationCache(sketches, memory.fits)
         found = edited.edited_pairs(sketches, limits, fits, watch)
         memory.fits = fits.table()
         found["difference"] = np.sqrt(2 - 2 * found["agreement"])
@@ -225,11 +225,11 @@ def run(
             f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
         )
     watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
-    terms = terms_of("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
-    memory = Memory(remembered(scratch / FITS_FILE, terms, FITS))
+    terms = memo_key("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
+    memory = Memory(read_memo(scratch / FITS_FILE, terms, FITS))
     rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
     if memory.fits is not None and params.edited is not None:
-        remember(scratch / FITS_FILE, terms, memory.fits, FITS)
+        write_memo(scratch / FITS_FILE, terms, memory.fits, FITS)
     rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
     rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
     write_table(duplicates, rows.sort_values("key"), DUPLICATES)

@@ -33,7 +33,7 @@ OF_COPIES = ("near_copies", "look_alikes")
 
 
 @dataclass(frozen=True)
-class Beside:
+class Baseline:
     """What other pictures score in place of the samples."""
 
     value: float  # NaN where there are too few pictures
@@ -47,8 +47,8 @@ class Score:
     kind: str
     extractor: Extractor | PerceptualHash
     values: list[float]
-    floor: Beside | None
-    ceiling: Beside | None = None
+    floor: Baseline | None
+    ceiling: Baseline | None = None
     bootstrap: float | None = None  # ± of the first repeat by drawing the pictures again
 
     @property

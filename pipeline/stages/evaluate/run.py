@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
-from pipeline.gan.devices import chosen_device, device_name, prepare_device
-from pipeline.gan.sampling import pictures_of
+from pipeline.gan.devices import choose_device, device_name, prepare_device
+from pipeline.gan.sampling import generate_images
 from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet
-from pipeline.imaging.neighbours import Limits
+from pipeline.imaging.neighbours import LookAlikeLimits
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics.bootstrap import deviation_of_mean
@@ -31,7 +31,7 @@ from pipeline.metrics.reference_set import RealPictures, Reference, load_referen
 from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
 from pipeline.params import EvaluateParams
 from pipeline.stages.evaluate import judging
-from pipeline.stages.evaluate.findings import Beside, Score, accuracy_on_real, entries_of
+from pipeline.stages.evaluate.findings import Baseline, Score, accuracy_on_real, entries_of
 from pipeline.stages.evaluate.judging import Diversity, Judged
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card
 from pipeline.storage.checksums import check_folder, write_sums
@@ -64,7 +64,7 @@ def drawn_samples(
     pictures = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     for start in tqdm(range(0, len(labels), DRAWN_AT_ONCE), desc="draw", unit_scale=DRAWN_AT_ONCE, unit="img", mininterval=1.0):
         here = slice(start, start + DRAWN_AT_ONCE)
-        pictures[here] = pictures_of(generator, latents[here], labels[here], DRAWN_AT_ONCE)
+        pictures[here] = generate_images(generator, latents[here], labels[here], DRAWN_AT_ONCE)
     return pictures
 
 
@@ -72,7 +72,7 @@ def walks_of(generator: nn.Module, card: GeneratorCard, steps: int, seed: int) -
     """Pictures (categories * steps, H, W, C): for each category the same walk through latents, in `steps` steps."""
     walk = spherical_walk(draw_latents(seed, WALK_CORNERS, card.latent_dim), steps)
     categories = len(card.categories)
-    return pictures_of(generator, np.tile(walk, (categories, 1)), np.repeat(np.arange(categories), steps))
+    return generate_images(generator, np.tile(walk, (categories, 1)), np.repeat(np.arange(categories), steps))
 
 
 def settings_of(params: EvaluateParams) -> ScoreSettings:
@@ -88,7 +88,7 @@ def settings_of(params: EvaluateParams) -> ScoreSettings:
 
 
 @dataclass(frozen=True)
-class Generative:
+class ExtractorScores:
     """How one extractor's features of the samples lie to those of the reference."""
 
     scores: list[Score]
@@ -98,7 +98,7 @@ class Generative:
 
 def generative_scores(
     extractor: Extractor, samples: list[NDArray[np.float32]], known: Reference, real: RealPictures, params: EvaluateParams
-) -> Generative:
+) -> ExtractorScores:
     """Scores of each repeat's features against the reference, beside those of real training pictures and of noise."""
     settings, of_noise = settings_of(params), known.features(extractor, "noise")
     of_floor = known.features(extractor, "floor")[: params.samples]
@@ -110,8 +110,8 @@ def generative_scores(
             kind,
             extractor,
             [repeat.values[kind] for repeat in repeats],
-            Beside(floor.values[kind], real.train.in_passport(len(of_floor))) if kind in floor.values else None,
-            Beside(ceiling.values[kind], known.noise) if kind in ceiling.values else None,
+            Baseline(floor.values[kind], real.train.in_passport(len(of_floor))) if kind in floor.values else None,
+            Baseline(ceiling.values[kind], known.noise) if kind in ceiling.values else None,
             deviations.get(kind),
         )
         for kind in repeats[0].values
@@ -126,14 +126,14 @@ def generative_scores(
             "floor": [floor.fd_by_count.get(count) for count in by_count],
         }
     )
-    return Generative(scores, repeats[0].lying.realism, table)
+    return ExtractorScores(scores, repeats[0].lying.realism, table)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the classifier makes of the samples: scores over all repeats, and the first repeat and the test set one by one."""
 
-    generative: Generative
+    generative: ExtractorScores
     scores: list[Score]
     pictures: Judged
     test: Judged
@@ -168,8 +168,8 @@ def verdict_of(
             kind,
             extractor,
             [of_repeat[kind] for of_repeat in values],
-            Beside(floors[kind], pictures),
-            Beside(ceilings[kind], reference.noise),
+            Baseline(floors[kind], pictures),
+            Baseline(ceilings[kind], reference.noise),
             deviations[kind],
         )
         for kind in floors
@@ -183,7 +183,7 @@ def diversity_score(
     """Variety within a category by the features of each repeat, beside that of the test pictures."""
     categories, of_test = known.classifier.card.n_categories, known.features(extractor, "test")
     repeats = [Diversity.of(labels, features, categories) for features in samples]
-    floor = Beside(Diversity.of(real.test.labels, of_test, categories).value, real.test.in_passport(len(of_test)))
+    floor = Baseline(Diversity.of(real.test.labels, of_test, categories).value, real.test.in_passport(len(of_test)))
     return Score("diversity", extractor, [each.value for each in repeats], floor, bootstrap=repeats[0].deviation)
 
 
@@ -192,7 +192,7 @@ def memorised(
 ) -> tuple[Score, Closest]:
     """Share of each repeat's pictures that look like a training picture, beside that of test pictures; the first's closest."""
     trained_on, of_test = reference.prints("train"), reference.prints("test")
-    limits = Limits(params.look_alikes.max_distance_bits, params.look_alikes.max_thumbnail_difference)
+    limits = LookAlikeLimits(params.look_alikes.max_distance_bits, params.look_alikes.max_thumbnail_difference)
     test, *repeats = (
         closest(prints, trained_on, limits.distance_bits) for prints in (of_test, *(prints_of(images) for images in samples))
     )
@@ -200,7 +200,7 @@ def memorised(
         "look_alikes",
         PerceptualHash(),
         [float(repeat.within(limits).mean()) for repeat in repeats],
-        Beside(float(test.within(limits).mean()), real.test.in_passport(len(of_test))),
+        Baseline(float(test.within(limits).mean()), real.test.in_passport(len(of_test))),
         bootstrap=deviation_of_mean(repeats[0].within(limits).astype(np.float64)),
     )
     return score, repeats[0]
@@ -290,7 +290,7 @@ def run(
     check_dataset(train)
     check_folder(reference, "reference")
     check_folder(gan, "train")
-    data, device = read_card(train), chosen_device(params.device, "evaluate")
+    data, device = read_card(train), choose_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
     check_same_data(card, data, params.samples)
     track.tags({"device": device_name(device)})
@@ -303,7 +303,7 @@ def run(
         log.warning("only %d reference pictures for %d samples: distances are biased", len(real.test.images), params.samples)
     known = load_reference(reference, real, params.threads, device)
     labels = labels_in_equal_shares(params.samples, len(data.categories))
-    found: list[Generative] = []
+    found: list[ExtractorScores] = []
     others: list[Score] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]

@@ -20,7 +20,7 @@ from pipeline.storage.reasons import rows_missing
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
 from pipeline.tracking.tracker import Tracker
-from pipeline.web.scratch import Bodies, told_when_full
+from pipeline.web.scratch import Bodies, disk_full_as_error
 
 WEB_SCHEMES = ("http", "https")
 UNKNOWN = "bin"  # extension of bytes that do not begin like a picture
@@ -112,7 +112,7 @@ def run(
     left = [row for row in rows if row["key"] not in outcomes]
     schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
     shown = tqdm(total=len(rows), initial=len(outcomes), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
-    with told_when_full(shard.parent), shown, Contents(shard.parent) as contents:
+    with disk_full_as_error(shard.parent), shown, Contents(shard.parent) as contents:
         visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
         outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
         readers = {

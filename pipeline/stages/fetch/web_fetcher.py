@@ -21,7 +21,7 @@ from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
 from pipeline.params import WebParams
 from pipeline.sources import Outcome
 from pipeline.web.client import checked_url
-from pipeline.web.polite_client import Visitor
+from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import Again, Answer, FailedError, NoAnswerError, RefusedError, Validators
 from pipeline.web.scratch import Bodies, Journal
 
@@ -77,7 +77,7 @@ def picture_in(answer: Answer, terms: Terms) -> tuple[bytes, str]:
 class _Run:
     """One run over the rows of a shard."""
 
-    def __init__(self, terms: Terms, bodies: Bodies, journal: Journal, visitor: Visitor) -> None:
+    def __init__(self, terms: Terms, bodies: Bodies, journal: Journal, visitor: PoliteClient) -> None:
         self._terms = terms
         self._bodies = bodies
         self._journal = journal
@@ -159,7 +159,7 @@ def fetch(
         progress(len(outcomes))
 
         async def visit_all() -> None:
-            async with Visitor(terms.web, scratch, resolver=resolver) as visitor:
+            async with PoliteClient(terms.web, scratch, resolver=resolver) as visitor:
                 run = _Run(terms, bodies, journal, visitor)
 
                 async def finish(row: Wanted, earlier: Record | None) -> None:

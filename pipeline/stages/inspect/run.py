@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from pipeline.code_inputs import import_closure
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
-from pipeline.imaging.decoding import UndecodableError, decoded
+from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.quality import quality_of, seen_at, thumbnail
-from pipeline.imaging.sandbox import Limits, Lost, guarded_by_key
+from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, guarded_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.params import InspectParams
-from pipeline.storage.memo_tables import remember, remembered, terms_of
+from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import INSPECT, RAW, read_table, write_table
@@ -34,10 +34,10 @@ MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # of 
 log = logging.getLogger(__name__)
 
 
-def inspected(content: bytes, params: InspectParams) -> dict[str, object]:
+def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
     """What one picture tells, hashes not yet made: the columns of tables.INSPECT and the pixels each hash looks at."""
     try:
-        picture = decoded(content, params.max_pixels)
+        picture = decode(content, params.max_pixels)
     except UndecodableError as error:
         return {"decoded": False, "reason": str(error)}
     grey = picture.image.convert("L")
@@ -62,9 +62,11 @@ def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) ->
     """What the detectors named find; `seen` is for the network, which has no room in a process with limits."""
     found: dict[str, object] = {}
     if "text" in detect:
-        from pipeline.stages.inspect.text_letters import lettering  # OpenCV is not imported where nothing is looked for
+        from pipeline.stages.inspect.text_letters import (
+            count_text_letters,  # OpenCV is not imported where nothing is looked for
+        )
 
-        found["text"] = lettering(grey)
+        found["text"] = count_text_letters(grey)
     if "faces" in detect:
         from pipeline.imaging.faces import face_share, faces_of
 
@@ -99,10 +101,10 @@ def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
     """As `inspected`, each in a process that may die over it without taking the others along."""
-    limits = Limits(params.max_memory_bytes, params.timeout_s)
-    with closing(guarded_by_key(partial(inspected, params=params), members, limits, processes=1)) as results:
+    limits = SandboxLimits(params.max_memory_bytes, params.timeout_s)
+    with closing(guarded_by_key(partial(measure_picture, params=params), members, limits, processes=1)) as results:
         for name, result in results:
-            measured = {"decoded": False, "reason": result.reason} if isinstance(result, Lost) else result
+            measured = {"decoded": False, "reason": result.reason} if isinstance(result, SandboxFailure) else result
             yield {"sha256": Path(name).stem} | measured
 
 
@@ -120,7 +122,7 @@ def terms_of_measuring(params: InspectParams) -> str:
     code = import_closure(__name__)
     packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
     used = [package for detector in params.detect for package in packages[detector]]
-    return terms_of(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
+    return memo_key(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
 
 
 def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
@@ -130,7 +132,7 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scr
     """
     raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
     memory, terms = scratch / f"{shard.stem}.parquet", terms_of_measuring(params)
-    before = remembered(memory, terms, MEASURED)
+    before = read_memo(memory, terms, MEASURED)
     before = before[before["sha256"].isin(raw["sha256"])]
     known, distinct = set(before["sha256"]), raw["sha256"].nunique()
     members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
@@ -141,7 +143,7 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scr
     rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
     # What could not be decoded is tried again: it may have been the hour's fault.
-    remember(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
+    write_memo(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
     log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
     for line in reason_lines(bad["reason"], bad["sha256"]):

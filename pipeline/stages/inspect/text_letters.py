@@ -54,7 +54,7 @@ def _in_a_line(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
     return connected_components(near, directed=False)[1]
 
 
-def lettering(grey: Image.Image) -> int:
+def count_text_letters(grey: Image.Image) -> int:
     """How many letters the longest line of letters in `grey`, of mode L, has; 0 under four."""
     share = min(1.0, SIDE_PX / max(grey.size))
     size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))

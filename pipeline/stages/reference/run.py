@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.gan.devices import chosen_device, chosen_precision, device_name, prepare_device
+from pipeline.gan.devices import choose_device, choose_precision, device_name, prepare_device
 from pipeline.metrics import classifier as classifiers
 from pipeline.metrics import extractors
 from pipeline.metrics.memorisation import prints_of
@@ -34,7 +34,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
     """
     check_dataset(train)
     data, real = read_card(train), real_pictures(train)
-    categories, device = len(data.categories), chosen_device(params.device, "reference")
+    categories, device = len(data.categories), choose_device(params.device, "reference")
     track.tags({"device": device_name(device)})
     for split in ("reference_train", "reference_test"):
         track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
@@ -53,7 +53,7 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
             **params.classifier.model_dump(),
             threads=params.threads,
             device=device,
-            precision=chosen_precision("auto", device),
+            precision=choose_precision("auto", device),
         )
         classifiers.save_classifier(folder, trained)
         own = extractors.of_classifier(trained, classifiers.classifier_sha256(folder))

@@ -25,10 +25,10 @@ from tqdm import tqdm
 from pipeline.code_inputs import import_closure
 from pipeline.errors import DivergedError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
-from pipeline.gan.devices import chosen_device, device_name, prepare_device
-from pipeline.gan.forecast import forecast, told_forecast
-from pipeline.gan.processes import Processes, joined
-from pipeline.gan.sampling import pictures_of
+from pipeline.gan.devices import choose_device, device_name, prepare_device
+from pipeline.gan.forecast import estimate_training, format_estimate
+from pipeline.gan.processes import Processes, process_group
+from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.imaging.contact_sheets import contact_sheet
@@ -105,11 +105,11 @@ def run_identity(params: TrainParams, train: Path) -> str:
         digest.update(sha256_of_file(train / ATTRIBUTES).encode())
     for source in import_closure("pipeline.gan.training"):
         digest.update(source.read_bytes())
-    digest.update(f"{torch.__version__} {chosen_device(params.device)}".encode())
+    digest.update(f"{torch.__version__} {choose_device(params.device)}".encode())
     return digest.hexdigest()[:16]
 
 
-def passed(before: int, after: int, every_kimg: float) -> bool:
+def crosses_interval(before: int, after: int, every_kimg: float) -> bool:
     """Whether a multiple of `every_kimg` thousand images lies after `before` and not after `after`."""
     return after // (every_kimg * 1000) > before // (every_kimg * 1000)
 
@@ -129,7 +129,7 @@ def fixed_samples(trainer: Trainer, categories: int, norm_batches: int) -> tuple
         trainer.params.seed, categories * trainer.params.samples_per_category, trainer.params.network.latent_dim
     )
     labels = np.repeat(np.arange(categories), trainer.params.samples_per_category)
-    return pictures_of(trainer.measured_average(norm_batches), latents, labels), labels
+    return generate_images(trainer.measured_average(norm_batches), latents, labels), labels
 
 
 def real_diversity(images: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
@@ -245,13 +245,13 @@ class Training:
                 raise DivergedError
             bar.update(after - before)
             ended = after == trainer.total_images
-            if ended or passed(before, after, params.log_every_kimg):
+            if ended or crosses_interval(before, after, params.log_every_kimg):
                 self._log_row((after - images_then) / (time.perf_counter() - clock))
                 clock, images_then = time.perf_counter(), after
-            if passed(before, after, params.sample_every_kimg) and not ended:
+            if crosses_interval(before, after, params.sample_every_kimg) and not ended:
                 self.show_samples(NORM_BATCHES_OF_A_SAMPLE)
             stopping = self.processes.any(self.request.signal is not None)
-            if stopping or ended or passed(before, after, params.checkpoint_every_kimg):
+            if stopping or ended or crosses_interval(before, after, params.checkpoint_every_kimg):
                 self._save()
             if stopping:
                 self.request.stop()
@@ -284,7 +284,7 @@ class Training:
         trainer, seed = self.trainer, self.params.seed
         rows = np.sort(np.random.default_rng(seed).permutation(len(trainer.labels))[:SWD_PICTURES])
         latents = draw_latents(seed, len(rows), self.params.network.latent_dim)
-        return sliced_wasserstein(trainer.images[rows], pictures_of(trainer.average, latents, trainer.labels[rows]), seed)
+        return sliced_wasserstein(trainer.images[rows], generate_images(trainer.average, latents, trainer.labels[rows]), seed)
 
     def _keep_if_best(self, swd: float) -> None:
         self.track.metrics({"swd": swd}, step=self.trainer.images_seen)
@@ -360,18 +360,18 @@ def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
         told = (
             f"noise of {categories} categories, for {train} is not there yet: its pictures count neither as memory nor as disk"
         )
-    device = chosen_device(params.device)
+    device = choose_device(params.device)
     prepare_device(device, params.threads)
     trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
-    found = forecast(trainer, NORM_BATCHES_OF_A_SAMPLE)
+    found = estimate_training(trainer, NORM_BATCHES_OF_A_SAMPLE)
     where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
-    return f"{'on':<15}{where}\n{'pictures':<15}{told}\n{told_forecast(found, params.keep_checkpoints)}"
+    return f"{'on':<15}{where}\n{'pictures':<15}{told}\n{format_estimate(found, params.keep_checkpoints)}"
 
 
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
     """Write the trained GAN into `gan`; what an interrupted run left in `scratch` is gone on with, to the same bytes."""
-    device = chosen_device(params.device)
-    with stop_requests() as request, joined(params.processes, device) as processes:
+    device = choose_device(params.device)
+    with stop_requests() as request, process_group(params.processes, device) as processes:
         request.alone = processes.count == 1
         _run(params, train, gan, scratch, request, track, device, processes)
 

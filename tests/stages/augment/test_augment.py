@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.imaging.decoding import decoded
+from pipeline.imaging.decoding import decode
 from pipeline.stages.augment.run import attributes_of, frame_of, preview_of
-from pipeline.stages.augment.transforms import framed, pixels_of
+from pipeline.stages.augment.transforms import fit_to_frame, pixels_of
 from pipeline.storage.arrays import SPLITS, read_card, read_split, split_sha256
 from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import CURATED, read_table
@@ -59,8 +59,8 @@ def test_every_kept_picture_is_where_its_key_and_split_say(curated: DataStages) 
         assert (images.shape, images.dtype, labels.dtype) == ((len(part), 24, 16, 3), np.uint8, np.int64)
         assert labels.tolist() == part["label"].tolist()
         for image, sha256 in zip(images, part["sha256"], strict=True):
-            picture = decoded(contents[sha256], 10**6).image
-            assert np.array_equal(image, pixels_of(framed(picture, frame_of(curated.params.augment)), 3))
+            picture = decode(contents[sha256], 10**6).image
+            assert np.array_equal(image, pixels_of(fit_to_frame(picture, frame_of(curated.params.augment)), 3))
 
 
 def test_the_first_copy_is_untouched_and_the_others_are_not(curated: DataStages) -> None:

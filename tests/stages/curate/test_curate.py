@@ -12,7 +12,15 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.params import CurateParams, Quantile
-from pipeline.stages.curate.run import UNTRAINED, check_splits, curated_of, decided, faults, splits_of, with_reasons
+from pipeline.stages.curate.run import (
+    UNTRAINED,
+    check_splits,
+    curated_of,
+    reasons_by_fault,
+    splits_of,
+    with_decisions,
+    with_reasons,
+)
 from pipeline.storage.overrides import read_overrides
 from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, read_table
 from tests.support.data_stages import DataStages, by_file, tiny_params
@@ -122,7 +130,7 @@ def test_each_fault_is_a_reason() -> None:
 
 
 def test_the_precedence_is_as_documented() -> None:
-    assert list(faults(_pictures({}), _params())) == list(FAULTS)
+    assert list(reasons_by_fault(_pictures({}), _params())) == list(FAULTS)
     own = list(FAULTS)[3:]
     for first, second in pairwise(own):
         if first != "dark":  # nothing is dark and bright
@@ -330,7 +338,7 @@ def _overrides(*rows: tuple[str, str, str]) -> pd.DataFrame:
 def test_people_decide_last() -> None:
     hashes = {"sha256": "a"}, {"sha256": "b", "sharpness": 0.0}, {"sha256": "c"}, {"sha256": "d"}
     by_hand = _overrides(("a", "drop", ""), ("b", "keep", ""), ("c", "category", "shoe"), ("z", "drop", ""))
-    rows = curated_of(decided(_pictures(*hashes).drop(columns="decision"), by_hand), _params())
+    rows = curated_of(with_decisions(_pictures(*hashes).drop(columns="decision"), by_hand), _params())
     assert rows["reason"].tolist() == ["by hand", None, None, None]
     assert rows["category"].tolist() == ["hat", "hat", "shoe", "hat"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.metrics.memorisation import PerceptualHash
-from pipeline.stages.evaluate.findings import Beside, Score
+from pipeline.stages.evaluate.findings import Baseline, Score
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from pipeline.stages.evaluate.findings import Beside, Score
     ],
 )
 def test_a_score_is_flagged(kind: str, values: list[float], floor: float, ceiling: float, told: str | None) -> None:
-    flag = Score(kind, PerceptualHash(), values, Beside(floor, {}), Beside(ceiling, {})).flag
+    flag = Score(kind, PerceptualHash(), values, Baseline(floor, {}), Baseline(ceiling, {})).flag
     assert flag is None if told is None else told in str(flag)

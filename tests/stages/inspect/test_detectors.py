@@ -14,7 +14,7 @@ from pipeline.imaging.quality import seen_at
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.stages.curate.run import with_relevance
 from pipeline.stages.inspect.clothing import WORN, Recogniser
-from pipeline.stages.inspect.text_letters import lettering
+from pipeline.stages.inspect.text_letters import count_text_letters
 from tests.support.garments import draw_garment
 
 
@@ -29,9 +29,11 @@ def _written_over(image: Image.Image, words: str) -> Image.Image:
 def test_letters_in_a_line_are_text_and_a_garment_is_none() -> None:
     for seed in range(4):
         garment = draw_garment(seed, np.random.default_rng(seed), 384)
-        plain, marked = (lettering(image.convert("L")) for image in (garment, _written_over(garment, "WWW.SAMPLE.COM")))
+        plain, marked = (
+            count_text_letters(image.convert("L")) for image in (garment, _written_over(garment, "WWW.SAMPLE.COM"))
+        )
         assert plain < 8 < marked
-    assert lettering(Image.new("L", (2, 2))) == lettering(Image.new("L", (400, 300), 90)) == 0
+    assert count_text_letters(Image.new("L", (2, 2))) == count_text_letters(Image.new("L", (400, 300), 90)) == 0
 
 
 def _with_a_face(side_px: int) -> Image.Image:

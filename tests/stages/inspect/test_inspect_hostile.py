@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.decoding import decoded
+from pipeline.imaging.decoding import decode
 from pipeline.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from tests.support.web_pictures import drawn, encoded, exif_of, telling
@@ -117,7 +117,7 @@ def test_a_png_of_sixteen_bits_a_channel_is_the_picture_it_shows() -> None:
 
     header = struct.pack(">IIBBBBB", *SIZE, 16, 2, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    picture = decoded(png, PARAMS.max_pixels)
+    picture = decode(png, PARAMS.max_pixels)
     assert (picture.format, picture.image.mode) == ("PNG", "RGB")
     assert np.array_equal(np.asarray(picture.image), eight)
     assert inspected({"deep": png})["deep"]["decoded"]

@@ -21,12 +21,12 @@ from safetensors.torch import load_file
 
 from pipeline.errors import DivergedError, ParamsError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import load_generator
-from pipeline.gan.devices import chosen_precision
-from pipeline.gan.sampling import pictures_of
+from pipeline.gan.devices import choose_precision
+from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, epoch_order, rate_scale
 from pipeline.inference.latents import draw_latents
 from pipeline.params import TrainParams
-from pipeline.stages.train.run import csv_of_history, passed, run, run_identity
+from pipeline.stages.train.run import crosses_interval, csv_of_history, run, run_identity
 from pipeline.storage.arrays import read_card, write_attributes, write_card
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import Tracker
@@ -61,7 +61,7 @@ def test_the_outputs_are_all_there_and_agree(undisturbed: Path) -> None:
     assert (card.categories, card.height, card.latent_dim, card.images_seen) == (["a", "b", "c"], 16, 8, 400)
     sheet = np.asarray(Image.open(gan / "samples" / "00000400.png"))
     assert sheet.shape == (3 * 16, 3 * 16)
-    drawn = pictures_of(generator, draw_latents(0, 9, 8), np.repeat(np.arange(3), 3))
+    drawn = generate_images(generator, draw_latents(0, 9, 8), np.repeat(np.arange(3), 3))
     assert np.array_equal(sheet[16:32, 32:48], drawn[5, :, :, 0])
 
     state = read_checkpoint((gan / "checkpoint.pt").read_bytes())
@@ -179,7 +179,7 @@ def test_the_unconditional_generator_draws_the_same_whatever_the_label(train: Pa
     run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
     generator, card = load_generator(tmp_path / "gan", torch.device("cpu"))
     assert (card.condition, card.categories) == ("none", ["a", "b", "c"])
-    first, last = (pictures_of(generator, draw_latents(0, 4, 8), np.full(4, label)) for label in (0, 2))
+    first, last = (generate_images(generator, draw_latents(0, 4, 8), np.full(4, label)) for label in (0, 2))
     assert np.array_equal(first, last)
 
 
@@ -490,10 +490,10 @@ def test_the_rate_falls_to_nothing_over_the_last_part() -> None:
 
 
 def test_passed_counts_multiples() -> None:
-    assert not passed(0, 8, 0.01)
-    assert passed(8, 16, 0.01)
-    assert passed(16, 48, 0.01)
-    assert not passed(24, 29, 0.01)
+    assert not crosses_interval(0, 8, 0.01)
+    assert crosses_interval(8, 16, 0.01)
+    assert crosses_interval(16, 48, 0.01)
+    assert not crosses_interval(24, 29, 0.01)
 
 
 def test_history_is_exact_text() -> None:
@@ -507,8 +507,8 @@ def test_automatic_precision_asks_the_processor(monkeypatch: pytest.MonkeyPatch)
     device = torch.device("cpu")
     for capabilities, expected in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
-        assert chosen_precision("auto", device) == expected
-    assert chosen_precision("fp32", device) == "fp32"
+        assert choose_precision("auto", device) == expected
+    assert choose_precision("fp32", device) == "fp32"
 
 
 def test_a_compiled_training_wants_a_compiler(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.gan.forecast import FlopCounter, lazy_period, told_duration
+from pipeline.gan.forecast import FlopCounter, format_duration, lazy_period
 from tests.support.training import tiny_params, write_data
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ def test_penalties_count_in_their_share_of_the_steps() -> None:
 
 
 def test_durations_as_people_say_them() -> None:
-    assert [told_duration(seconds) for seconds in (41.4, 700, 7500)] == ["41 s", "12 min", "2 h 05 min"]
+    assert [format_duration(seconds) for seconds in (41.4, 700, 7500)] == ["41 s", "12 min", "2 h 05 min"]
 
 
 def _write_params(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pipeline.errors import ParamsError, StoppedError, TrainingError
-from pipeline.gan.processes import Processes, joined
+from pipeline.gan.processes import Processes, process_group
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.params import TrainParams
 from pipeline.storage.checkpoints import read_checkpoint
@@ -194,7 +194,7 @@ def test_the_number_that_torchrun_started_must_be_the_parameter(monkeypatch: pyt
         monkeypatch.setenv("WORLD_SIZE", str(started))
         with (
             pytest.raises(ParamsError, match=rf"train\.processes: {wanted}, but {started} started; .*{told}"),
-            joined(wanted, torch.device("cpu")),
+            process_group(wanted, torch.device("cpu")),
         ):
             pass
 
