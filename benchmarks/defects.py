@@ -26,9 +26,10 @@ from benchmarks.edits import jpeg
 from benchmarks.photographs import photographs
 from benchmarks.strangers import KINDS, drawn
 from pipeline.imaging.quality import border
-from pipeline.params import InspectParams, load_params
+from pipeline.params import load_params
 from pipeline.stages.curate.run import size_ratios, with_relevance
 from pipeline.stages.dedup.run import duplicates_of
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
 

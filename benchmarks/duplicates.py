@@ -28,8 +28,10 @@ from PIL import Image
 
 from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
 from benchmarks.photographs import photographs
-from pipeline.params import DedupParams, InspectParams, load_params
+from pipeline.params import load_params
+from pipeline.stages.dedup.params import DedupParams
 from pipeline.stages.dedup.run import Memory, duplicates_of
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
 

@@ -25,11 +25,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.params import FetchParams, WebParams
 from pipeline.sources import Listed
 from pipeline.sources.forgotten import Forgotten
 from pipeline.stages.collect.run import manifest_of
+from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.tables import MANIFEST, write_table
+from pipeline.web.params import WebParams
 
 PICTURES = 10_000
 PROCESSES, CONNECTIONS = 2, 64

@@ -26,7 +26,8 @@ from PIL import Image
 
 from pipeline.imaging.decoding import decode
 from pipeline.imaging.sandbox import SandboxLimits, sandboxed_map
-from pipeline.params import InspectParams, load_params
+from pipeline.params import load_params
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import measure_picture, with_hashes
 from pipeline.storage.files import write_text
 

@@ -21,8 +21,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.photographs import photographs
-from pipeline.params import AugmentParams, load_params
+from pipeline.params import load_params
 from pipeline.stages.augment import run as augment
+from pipeline.stages.augment.params import AugmentParams
 from pipeline.storage.files import write_text
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import CURATED, write_table

@@ -28,9 +28,10 @@ from pipeline.gan.forecast import estimate_training, seconds
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
+from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet
-from pipeline.params import TrainParams, load_params
+from pipeline.params import load_params
 from pipeline.stages.train.run import NORM_BATCHES_OF_A_SAMPLE, crosses_interval, fixed_samples, save_png
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.checkpoints import save_checkpoint

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from pipeline.errors import UNUSABLE_FILE, AtelierError, StoppedError, unusable_file
+from pipeline.gan.recipe import TrainParams
 from pipeline.imaging.sandbox import THREAD_VARIABLES
-from pipeline.params import STAGES, TrainParams, load_params, parse_section
+from pipeline.params import STAGES, load_params, parse_section
 from pipeline.storage import running
 from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.tracker import Tracker, spool_of_job
@@ -114,8 +115,9 @@ def _dry_run(options: argparse.Namespace) -> None:
     _log_to(options.log)
     params = load_params(Path("params.yaml"))
     section = parse_section("train", options.params) if options.params else params.train
+    shape = (params.augment.height, params.augment.width, params.augment.channels)
     dry_run = importlib.import_module("pipeline.stages.train.run").dry_run
-    sys.stdout.write(dry_run(section, params.augment, options.train or Path("data/train")))
+    sys.stdout.write(dry_run(section, shape, options.train or Path("data/train")))
 
 
 def main(arguments: list[str]) -> int:

@@ -11,7 +11,12 @@ from pipeline.gan.grid import coarsest_grid
 from pipeline.sources import folder
 
 if TYPE_CHECKING:
-    from pipeline.params import AugmentParams, CollectParams, CurateParams, EvaluateParams, Params, ReferenceParams
+    from pipeline.params import Params
+    from pipeline.stages.augment.params import AugmentParams
+    from pipeline.stages.collect.params import CollectParams
+    from pipeline.stages.curate.params import CurateParams
+    from pipeline.stages.evaluate.params import EvaluateParams
+    from pipeline.stages.reference.params import ReferenceParams
 
 Contradiction = tuple[str, str]  # the key to change, and what is wrong with it
 OVERRIDES = Path("overrides.csv")

@@ -12,13 +12,16 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.pages import runs as shown
 from pipeline.pages.page import Named, as_html
 from pipeline.pages.pictures import cells_of_sheet
-from pipeline.params import STAGES, load_params
+from pipeline.params import STAGES, Params, load_params
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.tracking import past_runs as recorded
+from pipeline.tracking.flat_params import names_of_dicts
 from pipeline.tracking.mlflow_store import reason_of
 from pipeline.tracking.past_runs import PastRun
 
 log = logging.getLogger(__name__)
+
+FREE_FORM = names_of_dicts(Params)
 
 TEMPLATE = Path(__file__).parent / "templates" / "runs.html.j2"
 
@@ -40,12 +43,12 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 def found_runs(limit: int) -> list[PastRun]:
     """The run here, then earlier ones, newest first; each result once."""
-    earlier = recorded.of_revisions(limit)
+    earlier = recorded.of_revisions(limit, FREE_FORM)
     try:
         earlier += recorded.of_mlflow(limit)
     except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
         log.warning("MLflow: its runs are left out: %s", reason_of(error))
-    found = recorded.here() + sorted(earlier, key=lambda run: run.when, reverse=True)
+    found = recorded.here(FREE_FORM) + sorted(earlier, key=lambda run: run.when, reverse=True)
     damaged = [run for run in found if not _are_metrics(run.metrics)]
     for run in damaged:
         log.warning("%s: left out, its metrics.json is not what evaluate writes", ", ".join(run.names))

@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from pipeline.gan.recipe import Stylegan2Params, TrainParams
 from pipeline.gan.training import NORM_BATCH, Trainer
-from pipeline.params import Stylegan2Params, TrainParams
 from pipeline.storage.checkpoints import checkpoint_bytes
 
 WARM_UP_STEPS = 2

@@ -31,9 +31,9 @@ from pipeline.gan.losses import (
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.parts import DrawnInputs
 from pipeline.gan.processes import Processes
+from pipeline.gan.recipe import Stylegan2Params, TrainParams
 from pipeline.gan.sampling import to_float
 from pipeline.inference.latents import draw_latents
-from pipeline.params import Stylegan2Params, TrainParams
 
 # Averages since the last row of the history; the last two over the steps with a penalty only.
 EVERY_STEP = (

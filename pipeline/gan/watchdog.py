@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.gan.devices import AsyncCopy
-from pipeline.params import WatchdogParams
+from pipeline.gan.recipe import WatchdogParams
 
 PATIENCE_ROWS = 3  # of the history, one after the other, before something is an event
 # Of the loss of a discriminator that knows nothing. A healthy one loses a third to all of that; below a fiftieth the logistic

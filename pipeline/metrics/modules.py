@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.metrics.extractors import RESIZE_FILTER, Extractor, resized_rgb
-from pipeline.params import ModuleParams
+from pipeline.metrics.params import ModuleParams
 
 
 def weights_sha256_of(module: nn.Module) -> str:

@@ -15,8 +15,8 @@ from pipeline.metrics.classifier import Classifier, classifier_sha256, load_clas
 from pipeline.metrics.extractors import CLASSIFIER, INCEPTION_FILE, Extractor
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.modules import of_module
+from pipeline.metrics.params import ModuleParams
 from pipeline.metrics.passport import library_versions
-from pipeline.params import ModuleParams
 from pipeline.storage.arrays import read_split, split_sha256
 from pipeline.storage.files import write_json
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.params import CrawlSource, WebParams
 from pipeline.sources.pages.found import Found, Harvest, categorised, distinct
 from pipeline.sources.pages.renditions import Rendition, asset, largest
+from pipeline.sources.params import CrawlSource
+from pipeline.web.params import WebParams
 
 log = logging.getLogger(__name__)
 

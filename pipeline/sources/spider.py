@@ -24,15 +24,16 @@ from twisted.python.failure import Failure
 from w3lib.url import canonicalize_url
 
 from pipeline.errors import NotFetchedError
-from pipeline.params import CrawlSite, CrawlSource, WebParams
 from pipeline.sources.pages.feeds import read_listing
 from pipeline.sources.pages.found import Found, Harvest
 from pipeline.sources.pages.html import read_page
 from pipeline.sources.pages.renditions import asset
+from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.web import reservations
 from pipeline.web.client import checked_url
 from pipeline.web.compression import gunzipped
 from pipeline.web.page_cache import MAX_PAGE_BYTES, PageCache
+from pipeline.web.params import WebParams
 from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import FailedError, RefusedError
 from pipeline.web.scratch import Bodies, Journal

@@ -17,9 +17,9 @@ from yarl import URL
 
 from pipeline import __version__
 from pipeline.errors import ParamsError
-from pipeline.params import WebParams
 from pipeline.web import reservations
 from pipeline.web.client import Client, Judge, checked_url
+from pipeline.web.params import WebParams
 from pipeline.web.rate_limiter import HostRateLimiter
 from pipeline.web.responses import Again, Answer, FailedError, RefusedError, SilentError, Validators
 from pipeline.web.robots import PRODUCT_TOKEN, READ_BYTES

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import psutil
 
 from pipeline.errors import AtelierError, InputError, SourceError, unusable_file
-from pipeline.params import STAGES, CollectParams, load_params
+from pipeline.params import STAGES, load_params
 from pipeline.sources.folder import picture_paths
+from pipeline.stages.collect.params import CollectParams
 from pipeline.storage import running
 from pipeline.storage.files import write_json
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker

@@ -231,7 +231,7 @@ def test_a_dry_run_names_the_gpu(train: Path) -> None:
     params = tiny_params(device="cuda", precision="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told = dry_run(params, None, train)  # type: ignore[arg-type]  # there are pictures, so their shape is not asked
+        told = dry_run(params, (16, 16, 3), train)
     assert torch.cuda.get_device_name(CUDA) in told
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError
 from pipeline.metrics.extractors import as_floats, resized_rgb
 from pipeline.metrics.modules import build_module, of_module, weights_sha256_of
-from pipeline.params import ModuleParams
+from pipeline.metrics.params import ModuleParams
 
 CPU = torch.device("cpu")
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights" / "inception2015_trunk_fp32.pth"

@@ -14,10 +14,11 @@ import yaml
 from pipeline.commands.show import manifest_counts
 from pipeline.errors import ParamsError, SourceError
 from pipeline.pages import story
-from pipeline.params import CrawlSite, CrawlSource, parse_params
+from pipeline.params import parse_params
 from pipeline.sources import spider
 from pipeline.sources.crawl import check, crawl, gathered, harvested, largest_of_each
 from pipeline.sources.pages.found import Found
+from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, tiny_params
 from tests.support.web_params import QUICK, web

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pipeline.params import FetchParams, WebParams
+from pipeline.stages.fetch.params import FetchParams
+from pipeline.web.params import WebParams
 
 QUICK = {
     "contact": "crawler@atelier.example",

@@ -18,7 +18,7 @@ from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
 from pipeline.imaging.sandbox import BATCH, SandboxFailure, guarded_by_key
-from pipeline.params import AugmentParams
+from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
 from pipeline.stages.augment.transforms import Change, ChangeLimits, Frame, pixels_of, random_change
 from pipeline.storage.arrays import (

@@ -11,10 +11,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.errors import SourceError
-from pipeline.params import CollectParams
 from pipeline.sources import Listed, datasets, folder
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.pages.found import distinct
+from pipeline.stages.collect.params import CollectParams
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.reasons import most_frequent, rows_missing
 from pipeline.storage.tables import MANIFEST, write_table

@@ -10,8 +10,9 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.pages.tiles import shown_pixels, tiles_of
-from pipeline.params import CurateParams, Quantile
+from pipeline.section import Quantile
 from pipeline.stages.curate import decisions_page as decisions
+from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.storage.files import write_text
 from pipeline.storage.overrides import read_overrides

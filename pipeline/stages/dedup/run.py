@@ -19,8 +19,8 @@ from pipeline.errors import InputError
 from pipeline.imaging.neighbours import LookAlikeLimits, Watch, look_alikes
 from pipeline.imaging.quality import THUMBNAIL_SIDE_PX
 from pipeline.imaging.sketches import SKETCH_SIDE_PX
-from pipeline.params import DedupParams
 from pipeline.stages.dedup import edited_copies as edited
+from pipeline.stages.dedup.params import DedupParams
 from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, RegistrationCache
 from pipeline.storage.known_pictures import read_known
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo

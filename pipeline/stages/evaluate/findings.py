@@ -10,7 +10,7 @@ from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.passport import library_versions
 from pipeline.metrics.scores import HIGHER_IS_BETTER, score_name
-from pipeline.params import EvaluateParams
+from pipeline.stages.evaluate.params import EvaluateParams
 
 PLUS_MINUS = "standard deviation over the repeats, each drawn from its own seed"
 PLUS_MINUS_BOOTSTRAP = "standard deviation over the pictures of one repeat and of the reference, both drawn again"

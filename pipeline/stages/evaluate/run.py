@@ -29,10 +29,10 @@ from pipeline.metrics.neighbours import nearest
 from pipeline.metrics.path_length import path_lengths
 from pipeline.metrics.reference_set import RealPictures, Reference, load_reference, real_pictures
 from pipeline.metrics.scores import ScoreSettings, deviations_of, measure, statistics_of
-from pipeline.params import EvaluateParams
 from pipeline.stages.evaluate import judging
 from pipeline.stages.evaluate.findings import Baseline, Score, accuracy_on_real, entries_of
 from pipeline.stages.evaluate.judging import Diversity, Judged
+from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder, write_json

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from pipeline.inference.onnx_generator import Variant, variant_name
-from pipeline.params import ExportParams
+from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import FD_DIGITS, Parity, rounded_up
 
 EXACT = "fp32"

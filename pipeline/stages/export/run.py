@@ -15,8 +15,8 @@ from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import CARD_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, variant_name, write_exported
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.reference_set import own_test_features
-from pipeline.params import ExportParams
 from pipeline.stages.export.onnx_graphs import OPSET, as_onnx, judge_as_onnx
+from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parities, Parity, judge_difference
 from pipeline.stages.export.precision_choice import EXACT, chosen_precision, variants_of
 from pipeline.stages.export.precisions import in_fp16, in_int8

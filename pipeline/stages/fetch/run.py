@@ -12,10 +12,10 @@ from tqdm import tqdm
 from pipeline.errors import InputError, NotFetchedError
 from pipeline.imaging.kinds import picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
-from pipeline.params import FetchParams
 from pipeline.sources import Outcome, datasets, folder
 from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.stages.fetch.content_store import Contents
+from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.reasons import rows_missing
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table

@@ -18,9 +18,9 @@ from pipeline.errors import AtelierError
 from pipeline.imaging.formats import read_formats
 from pipeline.imaging.kinds import looks_like, picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
-from pipeline.params import WebParams
 from pipeline.sources import Outcome
 from pipeline.web.client import checked_url
+from pipeline.web.params import WebParams
 from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import Again, Answer, FailedError, NoAnswerError, RefusedError, Validators
 from pipeline.web.scratch import Bodies, Journal

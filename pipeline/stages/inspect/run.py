@@ -21,7 +21,7 @@ from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.quality import quality_of, seen_at, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, guarded_by_key
 from pipeline.imaging.sketches import sketch
-from pipeline.params import InspectParams
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard

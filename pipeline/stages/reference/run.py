@@ -18,7 +18,7 @@ from pipeline.metrics.reference_set import (
     real_pictures,
     write_reference_card,
 )
-from pipeline.params import ReferenceParams
+from pipeline.stages.reference.params import ReferenceParams
 from pipeline.storage.arrays import check_dataset, read_card
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.files import whole_folder

@@ -22,9 +22,9 @@ from pipeline.pages.numbers import flattened, headlines_of, kinds_of, of_kind
 from pipeline.pages.page import Page, Pairs, ShownStep, as_html, as_markdown
 from pipeline.pages.pictures import cells_of_sheet
 from pipeline.pages.tiles import shown_pixels, tiles_of
-from pipeline.params import ReportParams
 from pipeline.stages.report import composition
 from pipeline.stages.report.model_card import model_card
+from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card, read_split
 from pipeline.storage.checksums import check_folder
 from pipeline.storage.files import sha256_of_file, write_bytes, write_text

@@ -28,13 +28,13 @@ from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
+from pipeline.gan.recipe import TrainParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics.sliced_wasserstein import sliced_wasserstein
-from pipeline.params import AugmentParams, TrainParams
 from pipeline.storage.arrays import ATTRIBUTES, DatasetCard, check_dataset, read_attributes, read_card, read_split, split_sha256
 from pipeline.storage.checkpoints import (
     checkpoint_bytes,
@@ -346,8 +346,11 @@ class Training:
         return newest_checkpoint(self.folder)
 
 
-def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
-    """What `run` would take, as lines: from a few steps on the pictures in `train` or, before there are any, on noise."""
+def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> str:
+    """What `run` would take, as lines: measured by a few steps on the pictures in `train` or, if there are none, on noise.
+
+    `shape` (H, W, C) is that of the noise.
+    """
     if (train / "dataset.json").exists():
         categories = len(read_card(train).categories)
         images, labels = read_split(train, "train")
@@ -355,7 +358,7 @@ def dry_run(params: TrainParams, augment: AugmentParams, train: Path) -> str:
     else:
         categories, count = ASSUMED_CATEGORIES, max(params.batch_size, NOISE_PICTURES)
         noise = np.random.default_rng(0)
-        images = noise.integers(0, 256, (count, augment.height, augment.width, augment.channels), dtype=np.uint8)
+        images = noise.integers(0, 256, (count, *shape), dtype=np.uint8)
         labels = np.arange(count) % categories
         told = (
             f"noise of {categories} categories, for {train} is not there yet: its pictures count neither as memory nor as disk"

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.params import CurateParams, Quantile
+from pipeline.section import Quantile
+from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.run import (
     UNTRAINED,
     check_splits,

@@ -14,9 +14,10 @@ from PIL import Image, ImageOps
 
 from benchmarks.edits import EDITS, jpeg
 from pipeline.errors import InputError
-from pipeline.params import DedupParams, EditedParams, InspectParams
+from pipeline.stages.dedup.params import DedupParams, EditedParams
 from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, fits
 from pipeline.stages.dedup.run import PAIRS, Memory, best_first, duplicates_of, families_of, groups_of
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.tables import DUPLICATES, read_table
 from tests.support.data_stages import DataStages, tiny_params

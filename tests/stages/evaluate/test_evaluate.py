@@ -19,9 +19,11 @@ from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.metrics.passport import why_not_comparable
 from pipeline.metrics.reference_set import load_reference, real_pictures
-from pipeline.params import EvaluateParams, ReferenceParams, parse_section
+from pipeline.params import parse_section
 from pipeline.stages.evaluate import run as evaluate
+from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.reference import run as reference
+from pipeline.stages.reference.params import ReferenceParams
 from pipeline.storage.arrays import DatasetCard, read_split, split_sha256, write_card, write_split
 from pipeline.tracking.tracker import Tracker
 

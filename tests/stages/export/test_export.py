@@ -18,9 +18,9 @@ from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
 from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
-from pipeline.params import ExportParams
 from pipeline.stages.export import run as export
 from pipeline.stages.export.onnx_graphs import OPSET, as_onnx
+from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parity, rounded_up
 from pipeline.stages.export.precision_choice import chosen_precision
 from pipeline.tracking.tracker import Tracker

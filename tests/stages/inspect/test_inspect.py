@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
-from pipeline.params import InspectParams
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import INSPECT, RAW, read_table, read_tables

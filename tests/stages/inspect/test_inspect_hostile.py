@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.imaging.decoding import decode
-from pipeline.params import InspectParams
+from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from tests.support.web_pictures import drawn, encoded, exif_of, telling
 

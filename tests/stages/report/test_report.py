@@ -22,10 +22,10 @@ from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.pages import charts, story
 from pipeline.pages.numbers import in_digits, in_equal_digits
 from pipeline.pages.pictures import cells_of_sheet
-from pipeline.params import ReportParams
 from pipeline.stages.report import composition
 from pipeline.stages.report import run as report
 from pipeline.stages.report.composition import chosen_moments, extremes, places_shown, shown_training_set
+from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
 from pipeline.storage.files import write_json
 from pipeline.storage.shards import write_shard

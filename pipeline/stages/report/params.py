@@ -1,0 +1,12 @@
+"""The section `report` of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.section import Section
+
+
+class ReportParams(Section):
+    title: Annotated[str, Field(min_length=1)]
+    pictures_per_category: Annotated[int, Field(ge=1, le=32)]
