@@ -14,7 +14,7 @@ min_version("9.27")
 report: "docs/captions/run.rst"
 
 
-door = doors.Door(workflow)
+door = doors.SnakemakeSession(workflow)
 PARAMS = door.params
 RAW = expand("data/raw/{shard}.parquet", shard=door.shards)
 PICTURES = expand("data/raw/{shard}.tar", shard=door.shards)

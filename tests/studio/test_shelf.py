@@ -15,8 +15,8 @@ from studio.database import FullError, StudioDatabase
 WRITER = """
 import sys
 from pathlib import Path
-from studio.database import Shelf
-shelf = Shelf(Path(sys.argv[1]))
+from studio.database import StudioDatabase
+shelf = StudioDatabase(Path(sys.argv[1]))
 collection = shelf.new_collection("killed")
 for number in range(10_000):
     shelf.add_piece(collection, f"piece {number}", "{}", bytes(2000))

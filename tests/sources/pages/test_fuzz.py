@@ -16,7 +16,7 @@ from pipeline.sources.pages.html import read_page
 from pipeline.sources.pages.renditions import asset
 from pipeline.web.urls import absolute_url
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent / "saved"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 URL = "https://shop.example/p/1"
 JSON_LD = re.compile(r'(<script type="application/ld\+json"[^>]*>)(.*?)(</script>)', re.DOTALL)

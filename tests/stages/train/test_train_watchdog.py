@@ -131,7 +131,7 @@ def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path
     def one_picture(_self: Generator, latents: Tensor) -> Tensor:
         return torch.zeros_like(latents)
 
-    monkeypatch.setattr(Generator, "pulled", one_picture)
+    monkeypatch.setattr(Generator, "truncate", one_picture)
     events, heard = _train(train, tmp_path)
     assert [event["name"] for event in events] == ["collapse"]
     assert "a (0), b (0), c (0)" in events[0]["told"]
