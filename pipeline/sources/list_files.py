@@ -63,11 +63,12 @@ def list_paths(path: Path) -> list[Path]:
         if suffix_of(path) is None:
             raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
         return [path]
-    files = [entry for entry in _entries(path) if suffix_of(entry) is not None and (entry.is_file() or _dangles(entry))]
+    files = [entry for entry in _entries(path) if suffix_of(entry) is not None and not entry.is_dir()]
     if not files:
         raise SourceError(f"collect.manifest.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
-    if dangling := next(filter(_dangles, files), None):
-        raise SourceError(f"collect.manifest.path: {dangling}: a link to a file that is not there; remove it")
+    if odd := next((file for file in files if not file.is_file()), None):
+        kind = "a link to a file that is not there" if odd.is_symlink() and not odd.exists() else "no regular file"
+        raise SourceError(f"collect.manifest.path: {odd}: {kind}; remove it")
     return files
 
 
@@ -83,10 +84,6 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if not CLUTTER.match(entry.name))
     except OSError as error:
         raise SourceError(f"collect.manifest.path: {folder}: cannot be listed ({error.strerror})") from None
-
-
-def _dangles(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
 
 
 @lru_cache(maxsize=1024)
