@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 SAME_LEVELS = 2  # of 255, by which profiles of sRGB differ from each other through rounding alone
 GRID = np.linspace(0, 255, 9).round().astype(np.uint8)  # of each channel, for comparing a profile with sRGB
-PROFILES_KEPT = 16  # a picture's neighbours mostly have its profile
+PROFILES_KEPT, MAX_KEPT_BYTES = 8, 1 << 20  # a picture's neighbours mostly have its profile; huge ones would fill the memory
 
 SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # x and y of white, red, green, blue
 # By number, of ITU-T H.273. 2 is unspecified, which is sRGB.
@@ -67,7 +67,7 @@ def in_srgb(image: Image.Image, content: bytes) -> InSrgb:
     try:
         profile = _profile_of(image, content)
         if profile is not None:
-            conversion = _conversion(profile, base)
+            conversion = (_kept_conversion if len(profile) <= MAX_KEPT_BYTES else _conversion)(profile, base)
             converted, outcome = (image, SRGB) if conversion is None else (_keeping_alpha(image, conversion), CONVERTED)
     except ProfileError as error:
         outcome = f"{IGNORED}{error}"
@@ -199,7 +199,6 @@ def _colorants(primaries: tuple[float, ...]) -> NDArray[np.float64]:
     return columns
 
 
-@lru_cache(PROFILES_KEPT)
 def _conversion(profile: bytes, mode: str) -> Conversion | None:
     """How pixels of `mode` (L, RGB, CMYK) come from `profile` to sRGB as L or RGB; None where they are there already."""
     try:
@@ -231,6 +230,9 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
     if mode == "L":
         return _grey_conversion(lambda ramp: converted(ramp.convert(source)))
     return None if mode == "RGB" and _changes_nothing(converted) else converted
+
+
+_kept_conversion = lru_cache(PROFILES_KEPT)(_conversion)
 
 
 def _changes_nothing(conversion: Conversion) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import AvifImagePlugin, Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin
 
 from pipeline.imaging.colour import in_srgb
 from pipeline.imaging.formats import format_of, how_to_read, read_formats
@@ -21,6 +21,7 @@ from pipeline.imaging.sandbox import SandboxLimits
 
 # A guarded process is for one core; each thread of a decoder would also reserve address space, which is limited.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+PngImagePlugin.MAX_TEXT_CHUNK = 8 << 20  # bytes, which also limits a colour profile; Pillow's one megabyte costs pictures
 # Pillow tries only these: the other sixty formats are not pictures of garments, and each decoder is one more to attack.
 FORMATS = tuple(known.name for known in read_formats() if known.extra is None)
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -117,8 +118,8 @@ def decode(content: bytes, max_pixels: int) -> Picture:
         with _pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=_formats_of(content)) as image:
             kind, mode = image.format or "", image.mode
             image.load()
-            if image.width * image.height > max_pixels:  # a header may have said less
-                raise UndecodableError(f"more than {max_pixels} pixels")
+            if image.width * image.height > max_pixels:
+                raise UndecodableError(f"more than {max_pixels} pixels, and fewer in its header")
             _upright(image)
             coloured = in_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
             return Picture(_plain(coloured.image), kind, mode, coloured.profile)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from pipeline.imaging import colour
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB, cicp_profile, matrix_profile
 from pipeline.imaging.decoding import Picture, decode
 from pipeline.imaging.metadata_stripping import without_metadata
@@ -274,3 +275,11 @@ def test_inspect_counts_what_became_of_profiles(wardrobe: Path, tmp_path: Path, 
     [broken] = outcomes[outcomes.str.startswith(IGNORED)]
     counts = {record.args for record in caplog.records if record.msg.startswith("colour profile")}
     assert counts == {(CONVERTED, 1), (broken, 1)}
+
+
+def test_huge_profiles_do_not_stay_in_memory() -> None:
+    before = colour._kept_conversion.cache_info().currsize
+    for number in range(3):
+        content = _saved(_garment(), "PNG", icc_profile=P3 + bytes(2_000_000) + bytes([number]))
+        assert _colour(decode(content, MAX_PIXELS)) == SEEN
+    assert colour._kept_conversion.cache_info().currsize == before
