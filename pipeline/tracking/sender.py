@@ -227,7 +227,7 @@ class Sender:
 
         for path in kept_files(self._folder, event).values():
             try:
-                with Image.open(path) as opened:
+                with Image.open(path, formats=("PNG",)) as opened:
                     picture = opened.copy()
             except OSError as error:  # not one of the disk or the network, which would be tried again
                 raise ValueError(f"no whole picture: {error}") from None

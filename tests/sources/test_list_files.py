@@ -59,10 +59,10 @@ FORMS: dict[str, str | bytes] = {
     "array.json": json.dumps(RECORDS),
     "lines.json": LINES,
     "by-columns.json": json.dumps({name: {str(n): record[name] for n, record in enumerate(RECORDS)} for name in RECORDS[0]}),
-    "list.csv.gz": gzip.compress(TABLE.encode()),
-    "list.tsv.gz": gzip.compress(TABLE.replace(",", "\t").encode("utf-16")),
-    "array.json.gz": gzip.compress(json.dumps(RECORDS).encode()),
-    "lines.jsonl.gz": gzip.compress(LINES.encode()),
+    "list.csv.gz": gzip.compress(TABLE.encode(), mtime=0),
+    "list.tsv.gz": gzip.compress(TABLE.replace(",", "\t").encode("utf-16"), mtime=0),
+    "array.json.gz": gzip.compress(json.dumps(RECORDS).encode(), mtime=0),
+    "lines.jsonl.gz": gzip.compress(LINES.encode(), mtime=0),
     "unpacked-by-the-browser.csv.gz": TABLE,
 }
 
@@ -79,7 +79,7 @@ def test_a_list_reads_the_same_in_every_form(tmp_path: Path, name: str) -> None:
     [
         ("list.txt", "# mine\n\nhttps://x.example/1.jpg\r\n  https://x.example/2.jpg  \n#https://x.example/3.jpg\n"),
         ("headed.txt", "url\nhttps://x.example/1.jpg\n# not this\nhttps://x.example/2.jpg"),
-        ("list.txt.gz", gzip.compress(b"https://x.example/1.jpg\nhttps://x.example/2.jpg\n")),
+        ("list.txt.gz", gzip.compress(b"https://x.example/1.jpg\nhttps://x.example/2.jpg\n", mtime=0)),
         ("strings.json", '["https://x.example/1.jpg", "https://x.example/2.jpg"]'),
         ("strings.jsonl", '"https://x.example/1.jpg"\n"https://x.example/2.jpg"\n'),
     ],
@@ -216,7 +216,7 @@ def test_a_column_that_the_parameters_name_and_the_list_lacks_is_named(
     [
         ("l.csv", "https://x.example/1.jpg,nice\nhttps://x.example/2.jpg,nicer\n"),
         ("l.tsv", "https://x.example/1.jpg\tnice\n"),
-        ("l.csv.gz", gzip.compress(b"https://x.example/1.jpg\n")),
+        ("l.csv.gz", gzip.compress(b"https://x.example/1.jpg\n", mtime=0)),
         ("l.csv", "link,caption\nhttps://x.example/1.jpg,nice\n"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_parquet_list_without_urls_names_its_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("l.csv.gz", gzip.compress(TABLE.encode())[:40]),
+        ("l.csv.gz", gzip.compress(TABLE.encode(), mtime=0)[:40]),
         ("l.json", b'[{"url": '),
         ("l.json", b"7"),
         ("l.json", b"[" * 100_000),
