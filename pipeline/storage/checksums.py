@@ -11,8 +11,8 @@ without DVC or git. dvc.lock is written only after a run and not at all without 
 version after a checkout. DVC itself does not notice: it compares sizes and times, and trusts every read-only file of its cache
 (`verify` works for remotes only). Sizes and times do not change when a bit flips on the disk, so every byte is hashed.
 
-SHA-256, because passports and dataset.json hold it already, and because processors have instructions for it: 1.6 GB/s, far less
-than 1 % of a stage (docs/integrity.md). What an older version wrote has no record and is read without a check.
+SHA-256, because passports and dataset.json hold it already, and because processors have instructions for it: 1.6 GB/s
+(docs/integrity.md has what it costs). What an older version wrote has no record and is read without a check.
 """
 
 import hashlib
