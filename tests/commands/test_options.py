@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["send", "--follow", "..", "--until", "y", "--process-id", "1"], "--follow .."),
         (["send", "--follow", "", "--until", "y", "--process-id", "1"], "--follow"),
     ],
-    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+    ids=lambda value: ascii(" ".join(value)[:40]) if isinstance(value, list) else "",
 )
 def test_a_wrong_option_is_one_line_and_nothing_is_written(
     project: Path, caplog: pytest.LogCaptureFixture, command: list[str], named: str
