@@ -126,8 +126,16 @@ def _png_profile(srgb: int | None, gamma: float | None, chromaticity: tuple[floa
 
 
 def _png_cicp(content: bytes) -> tuple[int, int] | None:
-    start = content.find(b"\0\0\0\x04cICP", 0, content.find(b"IDAT"))
-    return None if start < 0 else (content[start + 8], content[start + 9])
+    """Primaries and transfer function of a PNG's chunk cICP, which stands before its pixels."""
+    position = 8
+    while position + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        if kind == b"IDAT":
+            break
+        if kind == b"cICP" and length == 4:
+            return content[position + 8], content[position + 9]
+        position += 12 + length
+    return None
 
 
 def _nclx(content: bytes) -> tuple[int, int] | None:

@@ -52,12 +52,15 @@ class DelimitedRows:
     In a file separated by tabs a double quote is a character like any other, unless the fields do not come out right that way.
     """
 
-    def __init__(self, lines: Iterator[str], delimiter: str, header: Sequence[str], url_index: int) -> None:
+    def __init__(
+        self, lines: Iterator[str], delimiter: str, header: Sequence[str], url_index: int, header_line: str = ""
+    ) -> None:
         self._delimiter = delimiter
+        self._blanks = blanks_follow(header_line, delimiter)
         self._header = header
         self._url_index = url_index
         self._lines = _Lines(lines, self._is_row)
-        self._reader = csv.reader(self._lines, delimiter=delimiter)
+        self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=self._blanks)
 
     def __iter__(self) -> Iterator[Row]:
         number = 0
@@ -81,7 +84,7 @@ class DelimitedRows:
         return False
 
     def _split(self, line: str, **escaping: Any) -> list[str]:
-        return split_line(line, self._delimiter, **escaping)
+        return split_line(line, self._delimiter, skipinitialspace=self._blanks, **escaping)
 
     def _fits(self, fields: list[str]) -> bool:
         return len(_without_empty_end(fields, self._header)) == len(self._header)
@@ -165,6 +168,11 @@ def _without_empty_end(fields: list[str], header: Sequence[str]) -> list[str]:
     return fields if any(map(str.strip, fields[len(header) :])) else fields[: len(header)]
 
 
+def blanks_follow(header: str, delimiter: str) -> bool:
+    """Whether a blank follows every delimiter of the line `header`: then none of them belongs to a field."""
+    return delimiter != "\t" and 0 < header.count(delimiter) == header.count(f"{delimiter} ")
+
+
 def read_header(lines: Iterator[str]) -> str:
     """The first line that is not blank, with those that its quoted names reach into; empty when there is none."""
     header = next((line for line in lines if line.strip()), "")
@@ -177,7 +185,8 @@ def read_header(lines: Iterator[str]) -> str:
 
 def header_names(header: str, delimiter: str) -> list[str]:
     """The names of the columns in `header`, without blanks around them and without empty ones at the end."""
-    names = [" ".join(name.split()) for name in split_line(header, delimiter)]
+    fields = split_line(header.lstrip(" "), delimiter, skipinitialspace=blanks_follow(header, delimiter))
+    names = [" ".join(name.split()) for name in fields]
     while names and not names[-1]:
         names.pop()
     return names

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import SourceError
-from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_names, read_header
+from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_names, read_header, split_line
 from pipeline.storage.encodings import WINDOWS_1252, encoding_of
 
 # Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
@@ -41,6 +41,9 @@ CLUTTER = re.compile(
     r"\.|~\$|(?:thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$|.*~$|(?:readme|licen[cs]e|notice|changelog)(?:\.(?:md|txt|rst))?$",
     re.IGNORECASE,
 )
+BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+")  # before a URL on a line of its own
+MAX_PREAMBLE_LINES = 10  # titles and comments above the header of a table
+SWAPPED_QUOTES = str.maketrans("'\"", "\"'")
 NAMED_AT_MOST = 5
 GZIP = b"\x1f\x8b"
 BATCH_ROWS = 10_000
@@ -143,7 +146,7 @@ def _lines(file: TextIO) -> Iterator[str]:
 def _text_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
     match (suffix_of(path) or "").removesuffix(".gz"):
         case ".json":
-            return _json_rows(path, file)
+            return _json_rows(path, file, columns)
         case ".jsonl" | ".ndjson":
             return _json_lines(_lines(file))
         case ".txt":
@@ -157,10 +160,13 @@ def _is_utf8(line: str) -> bool:
 
 
 def _json_lines(lines: Iterable[str]) -> Iterator[Row]:
-    return ((number, _json_row(line)) for number, line in enumerate(lines, start=1) if line.strip())
+    return ((number, _json_row(line)) for number, line in enumerate(lines, start=1) if line.strip() not in ("", "[", "]"))
 
 
 def _json_row(line: str) -> Mapping[str, Any] | str:
+    line = line.strip()
+    if "{" in line[:2]:  # perhaps a line of an array
+        line = line.removeprefix("[").rstrip(",]")
     try:
         return _as_row(json.loads(line)) if _is_utf8(line) else "not JSON"
     except (ValueError, RecursionError):
@@ -173,8 +179,8 @@ def _as_row(entry: Any) -> Mapping[str, Any] | str:
     return entry if isinstance(entry, Mapping) else "not a JSON object"
 
 
-def _json_rows(path: Path, file: TextIO) -> Iterator[Row]:
-    """The rows of a JSON array; or of JSON lines, which some call .json; or of a table by columns, as pandas writes it."""
+def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
+    """The rows of a JSON value, or of JSON lines, which some call .json."""
     text = file.read(MAX_JSON_BYTES)
     if file.read(1):
         raise SourceError(f"collect.manifest.path: {path}: more than {MAX_JSON_BYTES} characters of JSON; make it JSON lines")
@@ -187,19 +193,44 @@ def _json_rows(path: Path, file: TextIO) -> Iterator[Row]:
         if lines and isinstance(_json_row(lines[0]), Mapping):
             return _json_lines(lines)
         raise SourceError(f"collect.manifest.path: {path}: not JSON ({error})") from None
-    if isinstance(content, Mapping) and content and all(isinstance(values, Mapping) for values in content.values()):
-        numbers = dict.fromkeys(chain.from_iterable(content.values()))
-        content = [{name: values.get(number) for name, values in content.items()} for number in numbers]
-    elif isinstance(content, Mapping):
-        content = [content]
+    content = _entries_of(content, columns)
     if not isinstance(content, list):
         raise SourceError(f"collect.manifest.path: {path}: must be an array of objects or of URLs")
     return enumerate((_as_row(entry) for entry in content), start=1)
 
 
+def _entries_of(content: Any, columns: Columns) -> Any:
+    """The rows in a value of JSON: by rows, by columns or split, as pandas writes them, or under a name such as `data`."""
+    if isinstance(content, list):
+        names = content[0] if content else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names) and _has_url(names, columns):
+            return [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in content[1:]]
+        return content
+    if not isinstance(content, Mapping) or not content:
+        return content
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        return _entries_of([content["columns"], *content["data"]], columns)
+    values = list(content.values())
+    if _has_url(content, columns):
+        url = content[str(our_columns(tuple(map(str, content)), columns)["url"])]
+        if isinstance(url, Mapping):
+            numbers = dict.fromkeys(chain.from_iterable(part for part in values if isinstance(part, Mapping)))
+            return [{name: part.get(key) for name, part in content.items() if isinstance(part, Mapping)} for key in numbers]
+        if isinstance(url, list) and all(isinstance(part, list) and len(part) == len(url) for part in values):
+            return [dict(zip(content, row, strict=True)) for row in zip(*values, strict=True)]
+        return [content]
+    if all(isinstance(part, Mapping) and _has_url(part, columns) for part in values):
+        return values
+    return next((part for part in values if isinstance(part, list) and part and isinstance(part[0], Mapping)), [content])
+
+
+def _has_url(names: Iterable[str], columns: Columns) -> bool:
+    return our_columns(tuple(map(str, names)), columns)["url"] is not None
+
+
 def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
     """The rows of a text file: a URL on each line, without blank lines and comments (#); or a table, as Excel saves as text."""
-    numbered = ((number, line.strip()) for number, line in enumerate(lines, start=1))
+    numbered = ((number, BULLET.sub("", line.strip())) for number, line in enumerate(lines, start=1))
     wanted = ((number, line) for number, line in numbered if line and not line.startswith("#"))
     first = next(wanted, None)
     if first is None:
@@ -211,25 +242,50 @@ def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[R
                 return _table_rows(path, chain([first[1]], lines), delimiter, columns)
             first = next(wanted, first)
             break
-    return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in chain([first], wanted))
+    places = ((number, line.partition("\t")[0].rstrip(" ,;")) for number, line in chain([first], wanted))
+    return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in places)
 
 
 def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row]:
     """The rows below a header; whichever of DELIMITERS gives a column of URLs separates them, before others the usual one."""
-    header = read_header(lines)
-    if header.lower().startswith("sep="):  # Excel's own
+    header = first = read_header(lines)
+    for _ in range(MAX_PREAMBLE_LINES):
+        if not header:
+            break
+        if (rows := _rows_below(path, header.lstrip("\ufeff"), lines, usual, columns)) is not None:
+            return rows
         header = read_header(lines)
-    if not header:
+    if not first:
         return iter(())
+    header = first
+    names, remedy = header_names(header, usual), "a header line is needed, or collect.manifest.columns"
+    raise _without_urls(path, names, columns, "its first line names", "it is", remedy)
+
+
+def _rows_below(path: Path, header: str, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row] | None:
+    """The rows of a table below `header`; None when it names no column of URLs."""
+    whole = split_line(header, usual)
+    if len(whole) == 1 and usual in whole[0]:  # Excel has quoted each line as if it were one field
+        unquoted = ("".join(split_line(line, usual)) + "\n" for line in lines)
+        return _rows_below(path, whole[0], unquoted, usual, columns)
+    if header.startswith("#"):
+        header = header[1:].lstrip()
+    if header.lstrip().startswith("'"):
+        swapped = (line.translate(SWAPPED_QUOTES) for line in lines)
+        rows = _rows_below(path, header.translate(SWAPPED_QUOTES), swapped, usual, columns)
+        return None if rows is None else ((number, _with_swapped_quotes(row)) for number, row in rows)
     for delimiter in dict.fromkeys((usual, *DELIMITERS)):
         names = header_names(header, delimiter)
         url = our_columns(tuple(names), columns)["url"]
         if url is not None:
             if delimiter != usual:
                 log.info("%s: separated by %r", path, delimiter)
-            return iter(DelimitedRows(lines, delimiter, _checked_names(path, names, columns), names.index(url)))
-    names, remedy = header_names(header, usual), "a header line is needed, or collect.manifest.columns"
-    raise _without_urls(path, names, columns, "its first line names", "it is", remedy)
+            return iter(DelimitedRows(lines, delimiter, _checked_names(path, names, columns), names.index(url), header))
+    return None
+
+
+def _with_swapped_quotes(row: Mapping[str, Any] | str) -> Mapping[str, Any] | str:
+    return row if isinstance(row, str) else {name: value.translate(SWAPPED_QUOTES) for name, value in row.items()}
 
 
 def _without_urls(path: Path, names: list[str], columns: Columns, subject: str, shown_as: str, remedy: str) -> SourceError:

@@ -5,6 +5,7 @@ A bad row is a row with a reason. Columns that are not ours are kept, as JSON, i
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ from pipeline.web.urls import blanks_encoded
 from pipeline.web.values import iso_date
 
 JOINED = ("title", "alt")  # columns whose texts, where there are several, are all kept; of another column the first is
+# What keeps a spreadsheet from changing a URL, or makes a link of it; signs that stand around one, some of them invisible.
+FORMULA = re.compile(r"""=(?:HYPERLINK\()?\s*["']+(https?://[^"']+?)["']+.*""", re.IGNORECASE | re.DOTALL)
+WRAPPED = re.compile(
+    r"""[<"'`“”‘’\s\u200b-\u200f\u2060\ufeff]+(https?://.+?)[>"'`“”‘’\s\u200b-\u200f\u2060\ufeff]*,?""", re.IGNORECASE
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,12 +128,19 @@ def _place(url: str | None, page: str | None, column: str, folder: Path | None) 
     """The URL of a picture and the page it is on; of a local one, the folder that it must not leave. Raises RefusedError."""
     if url is None:
         raise RefusedError(f"no {column}")
+    url = _bare(url)
     local = local_url(url, folder) if folder is not None else None
     if local is not None and folder is not None:
         return local, file_url(folder)
     url = blanks_encoded(url)
     checked_url(url)
     return url, page
+
+
+def _bare(url: str) -> str:
+    """The web's `url` without what spreadsheets, editors and mails put around one; any other text as it is."""
+    match = FORMULA.fullmatch(url) or WRAPPED.fullmatch(url)
+    return match[1] if match is not None else url
 
 
 def _without_nul(text: str | None) -> str | None:

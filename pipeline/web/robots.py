@@ -3,7 +3,7 @@
 import codecs
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from protego import Protego
 from yarl import URL
@@ -24,6 +24,9 @@ NAMES = {
     "sitemap": "sitemap",
     "sitemaps": "sitemap",
 }
+# What a query may hold as it is or percent-encoded, meaning the same: RFC 9309, section 2.2.2, has `https://` as an example.
+ENCODED_IN_QUERY = re.compile(r"%(?:3[AF]|2F|40)", re.IGNORECASE)
+SECONDS = re.compile(r"\d{1,9}(?:[.,]\d{1,9})?(?=$|[\s;]|s(?:ec(?:onds?)?)?$)", re.IGNORECASE)
 UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 
 
@@ -38,7 +41,7 @@ class Robots:
         """Why `url` must not be asked for, or none."""
         if self.unreachable is not None:
             return f"robots.txt cannot be had ({self.unreachable}), which disallows everything"
-        if self.rules is not None and not self.rules.can_fetch(str(url), PRODUCT_TOKEN):
+        if self.rules is not None and not self.rules.can_fetch(_comparable(str(url)), PRODUCT_TOKEN):
             return "robots.txt disallows it"
         return None
 
@@ -116,13 +119,21 @@ def _named(line: str) -> tuple[str, str] | None:
     known = NAMES.get(re.sub("[-_ ]", "", name).lower())
     if known in ("allow", "disallow"):
         # What ends a line for Protego, though not here, must not end the rule.
-        value = UNPRINTABLE.sub(lambda signs: quote(signs[0]), value)
+        value = _comparable(UNPRINTABLE.sub(lambda signs: quote(signs[0]), value))
+    elif known == "crawl-delay" and (seconds := SECONDS.match(value)) is not None:
+        value = seconds[0].replace(",", ".")
     return (known, value) if known is not None else None
+
+
+def _comparable(place: str) -> str:
+    """A URL or the path of a rule with its query decoded as far as that changes no meaning."""
+    path, mark, query = place.partition("?")
+    return path + mark + ENCODED_IN_QUERY.sub(lambda sign: unquote(sign[0]), query)
 
 
 def _product_token(value: str) -> str:
     """The name of a crawler in a user agent, without its version, in lower case: `Atelier/1.0 (+https://…)` is `atelier`."""
-    if value.strip() == "*":
+    if UNPRINTABLE.split(value.strip())[0] == "*":
         return "*"
     match = AGENT_TOKEN.match(value.replace("*", "").strip())
     return match[0].lower() if match is not None else ""

@@ -198,6 +198,7 @@ LINEAR_GAMMA = struct.pack(">I", 100_000)
         ([(b"sRGB", b"\0"), (b"gAMA", LINEAR_GAMMA), (b"cHRM", P3_CHUNK)], SRGB, GARMENT),
         ([(b"cICP", b"\x0c\x0d\0\x01"), (b"sRGB", b"\0")], CONVERTED, SEEN),
         ([(b"cICP", b"\x01\x0d\0\x01"), (b"gAMA", LINEAR_GAMMA)], SRGB, GARMENT),
+        ([(b"tEXt", b"k\0\0\0\0\x04cICP\x0c\x0d\0\x01")], NONE, GARMENT),  # a text, not a chunk
         ([(b"cICP", b"\x09\x10\0\x01")], "ignored: high dynamic range (PQ)", GARMENT),
         ([(b"cICP", b"\xff\xff\0\x01")], "ignored: unknown CICP numbers 255 and 255", GARMENT),
         ([(b"gAMA", bytes(4))], "ignored: a gamma of 0", GARMENT),

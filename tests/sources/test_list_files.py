@@ -290,7 +290,7 @@ def test_what_is_no_list_by_its_name_is_named_in_one_line(tmp_path: Path, caplog
     for name in ("b.xlsx", "c.csv.part", "d.csv.crdownload", "e.CSV.zip"):
         written(tmp_path, name, "x")
     (tmp_path / "f.csv").mkdir()
-    os.mkfifo(tmp_path / "g.csv")
+    (tmp_path / "g").touch()
     with caplog.at_level(logging.WARNING):
         assert len(listed(tmp_path)) == 1
     [line] = caplog.messages
@@ -302,6 +302,47 @@ def test_a_link_to_nothing_among_lists_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "b.csv").symlink_to("gone.csv")
     with pytest.raises(SourceError, match=r"b\.csv"):
         listed(tmp_path)
+
+
+def test_a_pipe_among_lists_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(SourceError, match=r"a\.csv"):
+        listed(tmp_path)
+
+
+A, B = "https://x.example/a.jpg", "https://x.example/b.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", f"'url','caption'\n'{A}','x, \"y\"'\n'{B}','z'\n"),  # single quotes
+        ("l.csv", f'url, caption\n{A}, "x, ""y"""\n{B}, z\n'),  # blanks behind commas
+        ("l.csv", f'"url,caption"\n"{A},""x, """"y"""""""\n"{B},z"\n'),  # each line quoted once more
+        ("l.csv", f'My export\n\n# of today\nurl,caption\n{A},"x, ""y"""\n{B},z\n'),
+        ("l.csv", f'#url,caption\n{A},"x, ""y"""\n{B},z\n'),
+        ("l.csv", f'\ufeff\ufeffurl,caption\n{A},"x, ""y"""\n{B},z\n'),
+        ("l.csv", f'url,caption\n"=HYPERLINK(""{A}"",""here"")","x, ""y"""\n"=""{B}""",z\n'),  # formulas of Excel
+        ("l.csv", f'url,caption\n<{A}>,"x, ""y"""\n\'{B},z\n'),
+        ("l.csv", f'url,caption\n\u200b{A}\u200b,"x, ""y"""\n“{B}”,z\n'),
+        ("l.tsv", f'\turl\tcaption\n0\t{A}\tx, "y"\n1\t{B}\tz\n'),
+        ("l.json", json.dumps({"url": [A, B], "caption": ['x, "y"', "z"]})),  # pandas: list, index, split, values, table
+        ("l.json", json.dumps({"0": {"url": A, "caption": 'x, "y"'}, "1": {"url": B, "caption": "z"}})),
+        ("l.json", json.dumps({"columns": ["url", "caption"], "index": [0, 1], "data": [[A, 'x, "y"'], [B, "z"]]})),
+        ("l.json", json.dumps([["url", "caption"], [A, 'x, "y"'], [B, "z"]])),
+        ("l.json", json.dumps({"schema": {}, "data": [{"url": A, "caption": 'x, "y"'}, {"url": B, "caption": "z"}]})),
+        ("l.jsonl", f'[{{"url": "{A}", "caption": "x, \\"y\\""}},\n{{"url": "{B}", "caption": "z"}}]\n'),
+    ],
+)
+def test_rows_are_read_in_every_dialect(tmp_path: Path, name: str, content: str) -> None:
+    written(tmp_path, name, content)
+    assert [(row.url, row.title) for row in listed(tmp_path)] == [(A, 'x, "y"'), (B, "z")]
+
+
+@pytest.mark.parametrize("content", [f'"{A}",\n"{B}"\n', f"- {A}\n2. {B}\n", f"{A}\tx\n{B}\ty\n", f"<{A}>\n<{B}>\n"])
+def test_urls_on_lines_are_read_without_what_is_around_them(tmp_path: Path, content: str) -> None:
+    written(tmp_path, "l.txt", content)
+    assert [row.url for row in listed(tmp_path)] == [A, B]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -49,6 +49,8 @@ PICTURE = URL("https://shop.example/pictures/dress.jpg?size=xl")
         (b"User-agent: atelier\nCrawl-delay: 5\n\nUser-agent: *\nDisallow: /", False),
         (b"Disallow: /\nUser-agent: *\nAllow: /", True),  # a rule for nobody
         (b"User-agent: *\rDisallow: /pictures\r", False),
+        (b"User-agent: * everybody\nDisallow: /", False),
+        (b"User-agent: *\x00\nDisallow: /", False),
         (b"User-agent : *\nDisallow : /", False),
         (b"user agent: *\ndissallow: /", False),
         (b"User-agent *\nDisallow /", False),
@@ -63,6 +65,28 @@ PICTURE = URL("https://shop.example/pictures/dress.jpg?size=xl")
 )
 def test_rules_are_matched_as_rfc_9309_says(content: bytes, allowed: bool) -> None:
     assert (parse(content).refusal(PICTURE) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "allowed"),
+    [  # the table of section 2.2.2, then 2.2.3
+        ("/foo/bar?baz=quz", "/foo/bar?baz=quz", False),
+        ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar", False),
+        ("/foo/bar?baz=https%3a%2f%2ffoo.bar", "/foo/bar?baz=https://foo.bar", False),
+        ("/foo/bar/\u30c4", "/foo/bar/%E3%83%84", False),
+        ("/foo/bar/%E3%83%84", "/foo/bar/%E3%83%84", False),
+        ("/foo/bar/%62%61%7A", "/foo/bar/baz", False),
+        ("/a%2Fb", "/a/b", True),  # in a path a slash has a meaning of its own
+        ("/*/private", "/x?page=/private", False),
+        ("/path/file-with-a-%2A.html", "/path/file-with-a-*.html", False),
+        ("/path/file-with-a-%2A.html", "/path/file-with-a-x.html", True),
+        ("/path/foo-%24", "/path/foo-$", False),
+        ("/path/foo-%24", "/path/foo-", True),
+    ],
+)
+def test_percent_encoding_is_compared_as_rfc_9309_says(rule: str, path: str, allowed: bool) -> None:
+    rules = parse(f"User-agent: *\nDisallow: {rule}".encode())
+    assert (rules.refusal(URL(f"https://shop.example{path}", encoded=True)) is None) is allowed
 
 
 @pytest.mark.parametrize(
@@ -95,6 +119,8 @@ def test_a_line_of_letters_takes_no_time() -> None:
         (b"User-agent: *\nCrawl-delay: 7\n\nUser-agent: atelier\nCrawl-delay: 2.5", 2.5),
         (b"User-agent: *\nRequest-rate: 1/10", 10.0),
         (b"User-agent: *\nCrawl-delay: soon", 0.0),
+        (b"User-agent: *\nCrawl-delay: 1,5", 1.5),
+        (b"User-agent: *\nCrawl-delay: 5s", 5.0),
         (b"User-agent: one\nCrawl-delay: 7\nUser-agent: Atelier/2\nDisallow: /x", 7.0),
         (b"User-agent: *\nRequest-rate: 1/10 0600-2200", 10.0),
         (b"", 0.0),

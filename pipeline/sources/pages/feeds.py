@@ -25,9 +25,19 @@ EMBEDDED_HTML = ("encoded", "content", "description", "summary")
 HEAD_BYTES = 512
 TEXT_MARKS = tuple(mark for mark, _ in MARKS)
 LONGEST_PREAMBLE = 20_000  # characters before the root: comments, and what PHP complains about
+LONGEST_TEXT_AROUND = 200  # characters that a web page may show before the XML that it is wrapped around
 ROOT = re.compile(r"<(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
-PAGE = re.compile(r"<(?:html|head|body|script)[\s>]", re.IGNORECASE)
-ADDRESS_LINE = re.compile(r"https?://\S+", re.IGNORECASE)
+ESCAPED_ROOT = re.compile(r"&lt;(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=\s|&gt;)", re.IGNORECASE)
+LEADING_COMMENTS = re.compile(r"(?:\s+|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+TAG = re.compile(r"<[^>]*>|&lt;.*?&gt;", re.DOTALL)
+PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
+DOCTYPE = re.compile(r"<!DOCTYPE\s+(?!html\b)", re.IGNORECASE)
+SCRIPT = re.compile(r"<script[\s>]", re.IGNORECASE)
+ADDRESS_LINE = re.compile(r"https?://(?:(?!\s\w+://)[^\t\n])+", re.IGNORECASE)
+AROUND_ADDRESS = " \t\"'<>,;"  # quotes and separators of tables
+MERCHANT_PICTURES = ("image_link", "additional_image_link")  # Google's product feeds
+PICTURE_MARKUP = re.compile(r"<(?:img|picture)[\s/>]", re.IGNORECASE)
 Kind = Literal["feed", "sitemap", "sitemap index"]
 
 
@@ -43,26 +53,43 @@ class Listing:
 
 def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
     """What `content`, got from `url`, lists; none when it is no feed and no sitemap."""
-    if b"\x00" in content[:HEAD_BYTES] and not content.startswith(TEXT_MARKS):
+    binary = b"\x00" in content[:HEAD_BYTES] and not content.lstrip().startswith(b"<")
+    if binary and not content.startswith(TEXT_MARKS):
         return None  # a picture, an archive
     text = decoded(content).strip()
-    if text.startswith("{"):
+    if not text.startswith("<") and "jsonfeed.org/version" in text.replace("\\/", "/"):
         return _json_feed(text, url, now)
-    start = ROOT.search(text, 0, LONGEST_PREAMBLE)
+    begin = LEADING_COMMENTS.match(text)
+    assert begin is not None  # it matches nothing, too
+    start = ROOT.search(text, begin.end(), begin.end() + LONGEST_PREAMBLE)
+    if start is None and (start := ESCAPED_ROOT.search(text, begin.end(), begin.end() + LONGEST_PREAMBLE)) is not None:
+        before = text[: start.start()]
+        text = before + html.unescape(text[start.start() :])
+        start = ROOT.match(text, start.start())
     if start is None:
         return _text_sitemap(text, url)
-    if PAGE.search(text, 0, start.start()) is not None:
-        return None
-    return _xml_listing(text, start.start(), url, now)
+    before = text[: start.start()]
+    listing = _xml_listing(text, start.start(), url, now) if _is_wrapping(before) else None
+    if listing is not None and PAGE.search(before) and not (listing.pages or listing.pictures or listing.sitemaps):
+        return None  # a page with an element of that name
+    return listing
+
+
+def _is_wrapping(before: str) -> bool:
+    """Whether the markup before a root is no web page that has something else to show."""
+    before = COMMENT.sub("", before)
+    if SCRIPT.search(before) is not None:
+        return False
+    return PAGE.search(before) is None or len("".join(TAG.sub("", before).split())) <= LONGEST_TEXT_AROUND
 
 
 def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | None:
     """What the XML in `text` lists, whose root begins at `start`; before it may stand whatever a server has to say."""
-    doctype = text.find("<!DOCTYPE", 0, start)
+    doctype = DOCTYPE.search(text, 0, start)
     # No entities, no network, no huge texts: a billion laughs stay unlaughed.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, recover=True)
     try:
-        root = etree.fromstring(mended(text[start if doctype < 0 else doctype :]), parser)
+        root = etree.fromstring(mended(text[start if doctype is None else doctype.start() :]), parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
     if root is None:
@@ -95,27 +122,31 @@ def _sitemap(root: etree._Element, url: str) -> Listing:
     sitemaps: list[str] = []
     pictures: list[Found] = []
     # Wherever they stand: where one has no end, the next stands inside it.
-    entries = [entry for entry in root.iter() if _name(entry) in ("url", "sitemap") and entry is not root]
-    for entry in entries[:MAX_ENTRIES]:
-        page = absolute_url(_text(entry, "loc"), url)
-        if page is None:
-            continue
-        (pages if _name(entry) == "url" else sitemaps).append(page)
-        for image in _children(entry, "image"):
-            if (address := picture_address(_text(image, "loc"), page)) is not None:
-                licence = licence_name(_text(image, "license"))
-                pictures.append(
-                    Found(url=address, page=page, title=_text(image, "title"), licence=licence, alt=_text(image, "caption"))
-                )
+    # So may pictures: their page is the one that came last.
+    entries = [entry for entry in root.iter() if _name(entry) in ("url", "sitemap", "image") and entry is not root]
+    page: str | None = None
+    for entry in entries[: 2 * MAX_ENTRIES]:
+        if _name(entry) == "image":
+            pictures.extend(_sitemap_pictures(entry, page or url))
+        elif (page := absolute_url(_text(entry, "loc"), url)) is not None:
+            (pages if _name(entry) == "url" else sitemaps).append(page)
     kind: Kind = "sitemap index" if _name(root) == "sitemapindex" else "sitemap"
     return Listing(kind, tuple(pictures), tuple(dict.fromkeys(pages)), tuple(dict.fromkeys(sitemaps)))
+
+
+def _sitemap_pictures(image: etree._Element, page: str) -> Iterator[Found]:
+    licence, title, alt = licence_name(_text(image, "license")), _text(image, "title"), _text(image, "caption")
+    for place in _children(image, "loc"):
+        if (address := picture_address(plain("".join(place.itertext())), page)) is not None:
+            yield Found(url=address, page=page, title=title, licence=licence, alt=alt)
 
 
 def _text_sitemap(text: str, url: str) -> Listing | None:
     """The pages in a sitemap of one address a line; none when `text` is something else."""
     if text.startswith("<"):
         return None
-    lines = [line for line in map(str.strip, text.splitlines()[: 2 * MAX_ENTRIES]) if line and not line.startswith("#")]
+    stripped = (line.partition("\t")[0].strip(AROUND_ADDRESS) for line in text.splitlines()[: 2 * MAX_ENTRIES])
+    lines = [line for line in stripped if line and not line.startswith("#")]
     addresses = [line for line in lines if ADDRESS_LINE.fullmatch(line)]
     if not addresses or 2 * len(addresses) < len(lines):
         return None
@@ -123,15 +154,16 @@ def _text_sitemap(text: str, url: str) -> Listing | None:
     return Listing("sitemap", (), tuple(pages)[:MAX_ENTRIES], ())
 
 
-def _json_feed(text: str, url: str, now: datetime) -> Listing | None:
-    """What a JSON Feed lists (jsonfeed.org, versions 1 and 1.1); none when `text` is something else."""
-    if "jsonfeed.org/version" not in text.replace("\\/", "/"):
-        return None
-    [feed, *_] = [value for value in read_json(text).values if isinstance(value, dict)] or [{}]
+def _json_feed(text: str, url: str, now: datetime) -> Listing:
+    """What a JSON Feed lists (jsonfeed.org, versions 1 and 1.1), whatever script it is wrapped in."""
+    values = (part for value in read_json(text).values for part in many(value) if isinstance(part, dict))
+    feed = next((value for value in values if "items" in value), {})
     pages: list[str] = []
     pictures: list[Found] = []
     for item in [item for item in many(feed.get("items")) if isinstance(item, dict)][:MAX_ENTRIES]:
-        page = next((page for key in ("url", "external_url") if (page := absolute_url(_string(item, key), url))), None)
+        places = [_string(item, key) for key in ("url", "external_url")]
+        places += [name for name in (_string(item, "id"),) if name.startswith(("http://", "https://"))]
+        page = next((page for place in places if (page := absolute_url(place, url))), None)
         if page is not None:
             pages.append(page)
         words = [word for tag in many(item.get("tags"))[:MAX_WORDS] if (word := text_of(tag)) is not None]
@@ -184,7 +216,9 @@ def _entry_page(entry: etree._Element, url: str) -> str | None:
         if page is not None and link.get("rel", "alternate") == "alternate":
             return page
     permanent = [guid for guid in _children(entry, "guid") if (guid.get("isPermaLink") or "").lower() == "true"]
-    return next((page for guid in permanent if (page := absolute_url(guid.text, url)) is not None), None)
+    places = [guid.text for guid in permanent]
+    places += [value for name, value in entry.attrib.items() if str(name).endswith("}about")]  # RSS 1.0
+    return next((page for place in places if (page := absolute_url(place, url)) is not None), None)
 
 
 def _licence(element: etree._Element) -> str | None:
@@ -202,6 +236,7 @@ def _licence(element: etree._Element) -> str | None:
 def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[Found]:
     words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
     words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",", MAX_WORDS)]
+    words += [_text(entry, name) or "" for name in ("product_type", "google_product_category")]
     words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := plain(told)) is not None))
     common = Found(
         url="",
@@ -228,7 +263,12 @@ def _media(entry: etree._Element, page: str, common: Found) -> Iterator[Found]:
     enclosures = [
         [link] for link in entry if _name(link) == "enclosure" or (_name(link) == "link" and link.get("rel") == "enclosure")
     ]
-    found = False
+    merchant = [
+        part for name in MERCHANT_PICTURES for child in _children(entry, name) for part in (child.text or "").split(",")
+    ]
+    addresses = [address for part in merchant if (address := picture_address(part, page)) is not None]
+    yield from (replace(common, url=address) for address in addresses)
+    found = bool(addresses)
     for medias in [*grouped, *contents, *enclosures]:
         offered = [(rendition, media) for media in medias if (rendition := _rendition(media, page)) is not None]
         if offered:
@@ -258,17 +298,18 @@ def _rendition(media: etree._Element, page: str) -> Rendition | None:
 def _embedded(entry: etree._Element, page: str, common: Found, now: datetime) -> Iterator[Found]:
     """The pictures in the HTML that an entry carries."""
     for child in entry:
-        text = "".join(child.itertext()) if _name(child) in EMBEDDED_HTML and not child.get("url") else ""
-        if len(child) and _name(child) == "content":  # Atom's xhtml stands as elements, not as text
-            text = etree.tostring(child, encoding="unicode")
+        if _name(child) not in EMBEDDED_HTML or child.get("url"):
+            continue
+        # Atom's xhtml, and what should have been escaped, stand as elements.
+        text = etree.tostring(child, encoding="unicode") if len(child) else child.text or ""
         yield from _pictures_in_html(text, page, common, now)
 
 
 def _pictures_in_html(text: str, page: str, common: Found, now: datetime) -> Iterator[Found]:
     """The pictures in a piece of HTML, which may be escaped once too often."""
-    if "<img" not in text.lower() and "&lt;img" in text.lower():
+    if PICTURE_MARKUP.search(text) is None and "&lt;" in text:
         text = html.unescape(text)
-    if "<img" in text.lower():
+    if PICTURE_MARKUP.search(text) is not None:
         inner = read_page(f"<body>{text}</body>", page, headers_reserve=None, headers_nofollow=False, now=now)
         for picture in inner.pictures:
             yield replace(common, url=picture.url, alt=picture.alt, licence=picture.licence or common.licence)

@@ -1,3 +1,4 @@
+import html
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +128,12 @@ DECLARED = '<?xml version="1.0" encoding="UTF-8"?>'
         (DECLARED.replace("UTF-8", "no-such") + SITEMAP).encode(),
         (DECLARED + SITEMAP.replace("</urlset>", "<x>é</x></urlset>")).encode("latin-1"),
         ("\n  <!-- ours -->\n" + DECLARED + SITEMAP).encode(),
+        ("<!-- <html> -->" + "<!--" + "x" * 30_000 + "-->" + SITEMAP).encode(),
+        ("<!DOCTYPE html><html><head><title>Sitemap</title></head><body>" + SITEMAP + "</body></html>").encode(),
+        ("<html><body><pre>" + html.escape(DECLARED + SITEMAP) + "</pre></body></html>").encode(),
+        html.escape(DECLARED + SITEMAP).encode(),
+        SITEMAP.replace("<url>", "\x00<url>").encode(),
+        b'"https://shop.example/a",\n',
         ("<br />\n<b>Warning</b>: include(x.php)\n" + DECLARED + SITEMAP).encode(),
         (DECLARED + "<?xml-stylesheet href='x.xsl'?><!DOCTYPE urlset>" + SITEMAP).encode(),
         SITEMAP.replace("http://www", "https://www").encode(),
@@ -176,7 +183,7 @@ def test_blanks_in_the_addresses_of_pictures_are_encoded() -> None:
         '<itunes:author>x</itunes:author><media:content url="/a.jpg"/>',
         '<media:content url="/a.php" medium="image"/>',
         '<enclosure url="/a.jpg" type="IMAGE/JPG"/>',
-        '<enclosure url="/a.heic" type="image/heic"/><media:thumbnail url="/a.jpg"/>',
+        '<enclosure url="/a.jp2" type="image/jp2"/><media:thumbnail url="/a.jpg"/>',
         '<itunes:image href="/a.jpg"/>',
         "<image><url>/a.jpg</url></image>",
         "<content:encoded><![CDATA[&lt;img src='/a.jpg'&gt;]]></content:encoded>",
@@ -213,6 +220,67 @@ def test_a_json_feed() -> None:
     first = found.pictures[0]
     assert (first.title, first.words, first.published) == ("Coat", ("coats", "7"), "2025-02-03T10:00:00+00:00")
     assert found.pictures[2].alt == "Back"
+
+
+@pytest.mark.parametrize("wrapping", [")]}',\n{}", "[{}]", "cb({});", "\ufeff{}"])
+def test_a_json_feed_is_read_whatever_is_around_it(wrapping: str) -> None:
+    item = {"id": "https://shop.example/p", "image": "/a.jpg"}
+    feed = json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": [item]})
+    found = read_listing(wrapping.replace("{}", feed).encode(), "https://shop.example/feed", NOW)
+    assert found is not None
+    assert (found.pages, [picture.url for picture in found.pictures]) == (
+        ("https://shop.example/p",),
+        ["https://shop.example/a.jpg"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "pictures"),
+    [
+        (
+            "<g:image_link><![CDATA[/a.jpg]]></g:image_link><g:additional_image_link>/b.jpg</g:additional_image_link>",
+            ["a", "b"],
+        ),
+        (
+            "<g:image_link>/a.jpg</g:image_link><g:additional_image_link>/b.jpg,/c.jpg</g:additional_image_link>",
+            ["a", "b", "c"],
+        ),
+        ('<description><p><img src="/a.jpg"></p></description>', ["a"]),  # not escaped
+        ('<description><![CDATA[<picture><source srcset="/a.jpg"></picture>]]></description>', ["a"]),
+    ],
+)
+def test_an_entry_shows_every_picture(entry: str, pictures: list[str]) -> None:
+    text = f"<rss><channel><item><link>/p</link><g:product_type>Dresses</g:product_type>{entry}</item></channel></rss>"
+    found = read_listing(text.encode(), "https://shop.example/feed", NOW)
+    assert found is not None
+    assert [picture.url for picture in found.pictures] == [f"https://shop.example/{name}.jpg" for name in pictures]
+    assert {picture.words for picture in found.pictures} == {("Dresses",)}
+
+
+@pytest.mark.parametrize(
+    ("images", "pages"),
+    [
+        (
+            "<url><loc>/p</loc><image:image><image:loc>/a.jpg</image:loc><image:loc>/b.jpg</image:loc></image:image></url>",
+            ["p"],
+        ),
+        ("<url><loc>/p</loc></url><image><loc>/a.jpg</loc></image><image><loc>/b.jpg</loc></image>", ["p"]),
+        ("<url><image><loc>/a.jpg</loc></image><image><loc>/b.jpg</loc></image></url>", []),
+    ],
+)
+def test_a_sitemap_shows_every_picture(images: str, pages: list[str]) -> None:
+    found = read_listing(f"<urlset>{images}</urlset>".encode(), "https://shop.example/sitemap.xml", NOW)
+    assert found is not None
+    assert [picture.url for picture in found.pictures] == ["https://shop.example/a.jpg", "https://shop.example/b.jpg"]
+    assert list(found.pages) == [f"https://shop.example/{page}" for page in pages]
+
+
+def test_an_rss_1_item_is_named_by_its_attribute() -> None:
+    item = '<item rdf:about="/p"><title>x</title></item>'
+    text = f'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">{item}</rdf:RDF>'
+    found = read_listing(text.encode(), "https://shop.example/feed", NOW)
+    assert found is not None
+    assert found.pages == ("https://shop.example/p",)
 
 
 def test_a_sitemap_index_may_hold_pages_and_a_sitemap_sitemaps() -> None:

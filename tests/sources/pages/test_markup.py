@@ -85,7 +85,7 @@ def test_lazy_microdata_shows_what_is_loaded() -> None:
             '<img src="/a.jpg"></picture>',
             "/a.avif",
         ),
-        ('<picture><source srcset="/a.heic 2000w"><source srcset="/a.webp 900w"><img src="/a.jpg"></picture>', "/a.webp"),
+        ('<picture><source srcset="/a.jp2 2000w"><source srcset="/a.webp 900w"><img src="/a.jpg"></picture>', "/a.webp"),
         ('<img src="data:," data-src="/a_{width}x.jpg" data-widths="[180, 2048, 360]">', "/a_2048x.jpg"),
         ('<img src="/a.jpg" data-lazy="true" data-zoom="1" data-image="12345" data-src="#">', "/a.jpg"),
         ('<img src="/a.jpg" data-a-dynamic-image=\'{"/b.jpg":[466,466],"/c.jpg":[1000,1000]}\'>', "/c.jpg"),
