@@ -83,10 +83,14 @@ def _kind(path: Path) -> str:
 def survey_folder(folder: Path, tops: Iterable[str], on_error: Callable[[OSError], None]) -> Survey:
     """The files below the sub-folders `tops` of `folder`, pictures sorted by path; what is hidden is passed over.
 
-    Linked folders below them are not followed. Of the files in `folder` itself, which have no category, only pictures count.
+    Linked folders below them are not followed, nor is one of `tops` that is a link out of `folder`, since `fetch` would refuse
+    its pictures. Of the files in `folder` itself, which have no category, only pictures count.
     """
     survey = Survey()
     for top in tops:
+        if (folder / top).is_symlink() and not (folder / top).resolve().is_relative_to(folder.resolve()):
+            survey.links += 1
+            continue
         for parent, folders, names in os.walk(folder / top, onerror=on_error):
             shown = [name for name in folders if not CLUTTER.match(name)]
             folders[:] = [name for name in shown if not Path(parent, name).is_symlink()]

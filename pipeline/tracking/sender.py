@@ -130,7 +130,7 @@ class Sender:
             try:
                 self._client.get_run(run_id)
             except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise UnavailableError(f"{store_name()}: {reason_of(error)}", passing=passes_soon(error)) from error
                 log.warning("MLflow no longer has the run %s of %s; the rest goes to a new one", name, self._folder)
                 del self._progress.runs[name]
@@ -348,7 +348,7 @@ class Sender:
                     self._send_waiting(spool)
                 self._send_new(spool, ended=ended)
             except OSError as error:  # of the spool or of our own notes, such as a full disk
-                raise UnavailableError(f"{spool}: {reason_of(error)}", passing=False) from error
+                raise EventsWaitError(f"{spool}: {reason_of(error)}", passing=False) from error
 
     def send_end(self) -> None:
         """Log, once, what each stage cost, and end the runs whose jobs were killed before they could.

@@ -1,6 +1,7 @@
 """Spools logged to MLflow as they grow, or later; `sender` does it, this decides when, and how long MLflow is waited for."""
 
 import fcntl
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,6 +12,8 @@ from pipeline.tracking.registration import Judge
 from pipeline.tracking.sender import Sender
 from pipeline.tracking.spools import has_unsent, note_costs
 from pipeline.tracking.tracker import SPOOLS
+
+log = logging.getLogger(__name__)
 
 MAX_POLL_S = 15.0  # while MLflow is away
 
@@ -75,12 +78,16 @@ def _sleep(seconds: float, poll_s: float, enough: Callable[[], bool]) -> None:
 
 def send_unsent(judge: Judge, root: Path = SPOOLS) -> None:
     """Log all that ended invocations noted and MLflow does not have. Raises UnavailableError where something is left."""
-    left: UnavailableError | None = None
+    left: list[UnavailableError] = []  # of single invocations, each of which holds up no other
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         try:
             if has_unsent(folder):
                 follow(folder, lambda: True, judge)
-        except EventsWaitError as error:  # it holds up no other
-            left = left or error
-    if left is not None:
-        raise left
+        except EventsWaitError as error:
+            left.append(error)
+        except OSError as error:  # of our own notes
+            left.append(EventsWaitError(f"{error.filename or folder}: {error.strerror}", passing=False))
+    for unsent in left[1:]:
+        log.warning("MLflow: %s", unsent)
+    if left:
+        raise left[0]

@@ -3,12 +3,15 @@
 import csv
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import NonNegativeInt, TypeAdapter
 
 from pipeline.errors import InputError
 from pipeline.storage.files import remove, sha256_of_file, write_json
@@ -28,8 +31,10 @@ class Progress:
     """How much of one invocation MLflow has; kept beside its spools."""
 
     runs: dict[str, str] = field(default_factory=dict)  # run ids by stage, and of the parent
-    offsets: dict[str, int] = field(default_factory=dict)  # bytes of each spool that have been read
-    waiting: dict[str, list[int]] = field(default_factory=dict)  # offsets of events before those that MLflow could not take yet
+    offsets: dict[str, NonNegativeInt] = field(default_factory=dict)  # bytes of each spool that have been read
+    waiting: dict[str, list[NonNegativeInt]] = field(
+        default_factory=dict
+    )  # offsets of events before those that MLflow could not take yet
     ends: dict[str, str] = field(default_factory=dict)  # the last status of each spool that has one
     shared: dict[str, str] = field(default_factory=dict)  # the invocation's tags that its stages have too
     costed: list[str] = field(default_factory=list)  # stages whose costs have been logged
@@ -39,10 +44,10 @@ class Progress:
         """What `save` wrote; nothing where there is no file yet, or a damaged one, of which it may `warn`."""
         path = folder / PROGRESS_FILE
         try:
-            return cls(**json.loads(path.read_bytes()))
+            return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
         except FileNotFoundError:
             return cls()
-        except (ValueError, TypeError):
+        except ValueError:
             if warn:
                 log.warning("%s: damaged; what this run noted is logged to MLflow from the beginning", path)
             return cls()
@@ -57,9 +62,15 @@ def _event(line: bytes) -> dict[str, Any]:
         event = json.loads(line)
     except (ValueError, RecursionError):
         event = None
-    if isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("time_ms"), int):
-        return event
-    return {"kind": MALFORMED}
+    return event if _is_event(event) else {"kind": MALFORMED}
+
+
+def _is_event(event: object) -> bool:
+    if not isinstance(event, dict):
+        return False
+    # `kept` names a folder that is removed afterwards, so it must not lead out of the folder of the copies.
+    keeps_well = "kept" not in event or (isinstance(event["kept"], str) and re.fullmatch(r"\w+", event["kept"]) is not None)
+    return isinstance(event.get("kind"), str) and isinstance(event.get("time_ms"), int) and keeps_well
 
 
 def event_at(spool: Path, offset: int) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def new_events(spool: Path, offset: int, *, ended: bool = False) -> Iterator[tup
 
 def spools_in(folder: Path) -> list[Path]:
     """The spools of an invocation."""
-    return sorted(folder.glob("*.jsonl"))
+    return sorted(path for path in folder.glob("*.jsonl") if path.is_file())
 
 
 def has_unsent(folder: Path) -> bool:
@@ -174,7 +185,6 @@ def note_costs(folder: Path, root: Path = COSTS) -> None:
 def noted_costs(folder: Path) -> dict[str, dict[str, float]]:
     """What `note_costs` kept, by stage; empty where the invocation was killed before."""
     try:
-        costs = json.loads((folder / COSTS_FILE).read_bytes())
+        return TypeAdapter(dict[str, dict[str, float]]).validate_json((folder / COSTS_FILE).read_bytes())
     except (OSError, ValueError):
         return {}
-    return costs if isinstance(costs, dict) else {}

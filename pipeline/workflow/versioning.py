@@ -1,5 +1,6 @@
 """What DVC and git do here: whether results are versioned, what DVC cannot version, and the commands that record results."""
 
+import errno
 import os
 import re
 import stat
@@ -131,8 +132,10 @@ def unversionable(path: Path) -> Iterator[tuple[Path, str]]:
     """
     try:
         kind = path.stat().st_mode
-    except OSError:
-        if path.is_symlink():
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            yield path, "a path too long to be opened"
+        elif path.is_symlink():
             yield path, "a link that leads nowhere"
         return
     if stat.S_ISDIR(kind):

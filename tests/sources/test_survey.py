@@ -131,6 +131,17 @@ def test_linked_folders_below_a_category_are_counted_and_not_followed(tmp_path: 
     assert "2 linked folders" in folder.survey(place).summary()
 
 
+def test_a_category_that_is_a_link_out_of_the_folder_is_counted_and_not_walked(tmp_path: Path) -> None:
+    place = tmp_path / "pictures"
+    (place / "hat").mkdir(parents=True)
+    (place / "hat" / "a.png").touch()
+    (place / "cap").symlink_to("hat")
+    (place / "disk").symlink_to("/")
+    found = folder.survey(place)
+    assert found.pictures == [place / "cap" / "a.png", place / "hat" / "a.png"]
+    assert found.links == 1
+
+
 def test_nothing_in_a_folder_holds_up_the_survey(tmp_path: Path) -> None:
     place = write(tmp_path, {"hat/a.jpg": JPEG})
     os.mkfifo(place / "hat" / "pipe")

@@ -173,11 +173,18 @@ def test_torn_spools_and_notes_hold_up_no_other_invocation(tmp_path: Path) -> No
     (tmp_path / SPOOLS / "c-damaged" / "told.json").write_text('{"runs": {"train"')
     (tmp_path / SPOOLS / "c-damaged" / "costs.json").write_bytes(b"\0" * 10)
     (tmp_path / SPOOLS / "stray.txt").touch()
-    sent = send(tmp_path)
-    assert sent.returncode == 0, sent.stderr
-    named = [name for line in lines(sent) for name in ("a-torn", "b-empty", "c-damaged") if name in line]
+    os.mkfifo(tmp_path / SPOOLS / "c-damaged" / "pipe.jsonl")
+    for invocation in ("a-blocked", "b-blocked"):
+        note_one(tmp_path, invocation)
+        (tmp_path / SPOOLS / invocation / "told.json").mkdir()
+    blocked = send(tmp_path)
+    assert blocked.returncode == 1
+    assert [sum(f"{name}/told.json" in line for line in lines(blocked)) for name in ("a-blocked", "b-blocked")] == [1, 1]
+    for invocation in ("a-blocked", "b-blocked"):
+        shutil.rmtree(tmp_path / SPOOLS / invocation)
+    named = [name for line in lines(blocked) for name in ("a-torn", "b-empty", "c-damaged") if name in line]
     assert named == ["b-empty", "c-damaged"]
-    assert any("train.jsonl" in line for line in lines(sent))
+    assert any("train.jsonl" in line for line in lines(blocked))
     assert {key for (key,) in query(tmp_path, "select key from metrics")} == {"a-torn", "b-empty", "c-damaged", "d-healthy"}
     assert lines(send(tmp_path)) == []
 
@@ -253,9 +260,9 @@ def test_only_so_much_is_kept_while_mlflow_is_away(tmp_path: Path, caplog: pytes
     assert len(list((tmp_path / "logs").rglob("kept/*/small.bin"))) == 1
 
 
-def note_one(project: Path) -> None:
+def note_one(project: Path, invocation: str = "one") -> None:
     """An invocation in `project` that noted one number."""
-    track = noted(project)
+    track = noted(project, invocation)
     track.metrics({"kept": 1.0})
     track.close("FINISHED")
 
@@ -441,7 +448,38 @@ def test_costs_are_those_of_their_run_and_a_torn_table_costs_only_its_numbers(tm
     assert noted_costs(tmp_path) == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"{", b"[]", b"null", b'{"unknown": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0\0",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"unknown": 1}',
+        b'{"runs": null}',
+        b'{"offsets": {"train.jsonl": "3"}}',
+        b'{"offsets": {"train.jsonl": -3}}',
+        b'{"waiting": {"train.jsonl": 3}}',
+        b'{"shared": 5}',
+        b"[" * 100_000,
+    ],
+)
 def test_damaged_progress_begins_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "told.json").write_bytes(content)
     assert Progress.load(tmp_path) == Progress()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b'{"train": 5}', b'{"train": {"cost_wall_s": "x"}}', b'{"train": {"s": null}}']
+)
+def test_damaged_costs_count_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "costs.json").write_bytes(content)
+    assert noted_costs(tmp_path) == {}
+
+
+@pytest.mark.parametrize("kept", ["7", '"../../precious"', '"."', '""', '"a\\u0000b"', "null"])
+def test_an_event_whose_copies_would_lie_elsewhere_is_malformed(tmp_path: Path, kept: str) -> None:
+    spool = tmp_path / "train.jsonl"
+    spool.write_text(f'{{"kind": "artifact", "time_ms": 1, "path": "x", "kept": {kept}, "files": {{}}}}\n')
+    assert [event for _, _, event in new_events(spool, 0)] == [{"kind": MALFORMED}]

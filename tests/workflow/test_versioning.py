@@ -143,6 +143,11 @@ def test_what_dvc_cannot_version_is_found_with_the_reason(pictures: Path) -> Non
     assert [why for _, why in unversionable(dress / "loop.png")] == [nowhere]
 
 
+def test_a_path_too_long_to_be_opened_is_found() -> None:
+    path = Path("data/pictures", *["d" * 200] * 25)
+    assert [found for found, _ in unversionable(path)] == [path]
+
+
 def test_unreadable_files_and_folders_are_found(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = Path.iterdir
 
