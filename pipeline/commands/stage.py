@@ -21,6 +21,7 @@ from pipeline.params import load_params, parse_section
 from pipeline.section import Section
 from pipeline.storage import running
 from pipeline.tracking.flat_params import flat, names_of_dicts
+from pipeline.tracking.progress import TerminalHandler
 from pipeline.tracking.tracker import Tracker, spool_of_job
 
 PARAMS_FILE = Path("params.yaml")
@@ -69,7 +70,7 @@ def _started_by_torchrun() -> bool:
 
 
 def _configure_logging(path: Path | None) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers: list[logging.Handler] = [TerminalHandler()]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
