@@ -1,4 +1,4 @@
-"""Set this run beside earlier ones, from DVC's revisions and MLflow, on one page."""
+"""Compare this run with earlier ones, from DVC and MLflow, on one page."""
 
 import argparse
 import logging

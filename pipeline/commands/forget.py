@@ -1,4 +1,4 @@
-"""Forget a picture: it leaves every table and shard with the next run, and no later run brings it back."""
+"""Forget a picture: the next run removes it from every table and shard, and no later run fetches it again."""
 
 import argparse
 import re

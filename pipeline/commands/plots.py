@@ -1,4 +1,4 @@
-"""Write the curves that DVC knows of as one page that opens without a network, of this run or of several revisions."""
+"""Draw DVC's plots of this run, or of several revisions, on one page that needs no network."""
 
 import argparse
 import logging

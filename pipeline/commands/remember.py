@@ -1,4 +1,4 @@
-"""Remember the pictures that this run kept: later runs compare theirs with them, and look-alikes go to the same split."""
+"""Remember the pictures of this run, so that later runs keep near-duplicates in the same split."""
 
 import argparse
 import sys

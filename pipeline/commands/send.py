@@ -1,4 +1,4 @@
-"""Log to MLflow what stages have noted: beside a running invocation, or what earlier ones left."""
+"""Log recorded events to MLflow: those of a running invocation, or those that earlier ones left."""
 
 import argparse
 import logging

@@ -1,5 +1,4 @@
-"""Print what tables hold: `show manifest` counts the pictures, `show picture` says where one is from, `show schemas` what every
-column means."""
+"""Count the pictures, trace one to its sources, or print the columns of every table."""
 
 import argparse
 import json
@@ -75,8 +74,8 @@ def picture_as_text(target: str, raw: pd.DataFrame) -> str:
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline show`."""
-    command.add_argument("what", choices=["manifest", "picture", "schemas"])
-    command.add_argument("target", nargs="?", metavar="URL|SHA256", help="of `picture`")
+    command.add_argument("what", choices=["manifest", "picture", "schemas"], help="counts; one picture; all columns")
+    command.add_argument("target", nargs="?", metavar="URL|SHA256", help="the picture that `show picture` looks up")
 
 
 def _print(text: str) -> None:

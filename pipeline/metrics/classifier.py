@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from pipeline.errors import InputError
 from pipeline.storage.files import sha256_of_file, write_json
+from pipeline.tracking.progress import progress
 
 WEIGHTS, CARD = "classifier.safetensors", "classifier.json"
 WIDTHS = (32, 64, 128)  # channels of the first blocks; later ones are as wide as the last
@@ -169,8 +169,7 @@ def train_classifier(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, peak_rate, total_steps=steps, pct_start=warm_up_share, div_factor=10, final_div_factor=1000
         )
-        progress = tqdm(_batches(count, batch_size, epochs, seed), total=steps, desc="classifier", mininterval=1.0)
-        for rows in progress:
+        for rows in progress(_batches(count, batch_size, epochs, seed), steps, what="classifier", unit="steps"):
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 scores = network(_network_input(images[rows], device))
             wanted = torch.from_numpy(labels[rows]).to(device)

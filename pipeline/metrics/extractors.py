@@ -12,13 +12,13 @@ from cleanfid.inception_torchscript import InceptionV3W
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
-from tqdm import tqdm
 
 from pipeline.errors import InputError, SourceError
 from pipeline.imaging.efficientnet import EfficientLite0, export_onnx, weights_path
 from pipeline.metrics.classifier import Classifier
 from pipeline.storage.downloads import download
 from pipeline.storage.files import sha256_of_file
+from pipeline.tracking.progress import progress
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
 BATCH = 64
@@ -56,7 +56,9 @@ class Extractor:
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (N, D) of `images` (N, H, W, 1 or 3), N at least 1."""
-        starts = tqdm(range(0, len(images), BATCH), desc=self.name, unit_scale=BATCH, unit="img", mininterval=1.0)
+        starts = progress(
+            range(0, len(images), BATCH), len(images), what=f"features of {self.name}", unit="pictures", step=BATCH
+        )
         return np.concatenate([self.of_pictures(as_floats(images[start : start + BATCH])) for start in starts])
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, UndecodableError, decode, limits_of_inspected
 from pipeline.imaging.sandbox import SandboxFailure, guarded_by_key
 from pipeline.pages.pictures import framed
 from pipeline.storage.shards import read_shard
+from pipeline.tracking.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def tiles_of(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dic
     """
 
     def members() -> Iterator[tuple[str, bytes]]:
-        for shard in tqdm(sorted(shards), desc="look for examples", unit="shard", mininterval=1.0):
+        for shard in progress(sorted(shards), what="examples", unit="shards"):
             for name, content in read_shard(shard):
                 if (sha256 := Path(name).stem) in pixels:
                     yield sha256, content

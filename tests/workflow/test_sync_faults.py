@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import __main__ as command
+from pipeline.__main__ import main
 from pipeline.storage import running
-from pipeline.tracking.tracker import INVOCATION_VARIABLE
+from pipeline.tracking.tracker import INVOCATION_VARIABLE, Tracker
 from pipeline.workflow import snakemake_dvc_sync as doors
 from tests.workflow.test_snakemake_dvc_sync import Checkout, _environment
 
@@ -221,7 +221,7 @@ def test_a_damaged_note_of_what_is_pending_counts_as_none(tmp_path: Path, monkey
 def _stage(tmp_path: Path, log: str) -> int:
     paths = {"manifest": MANIFEST, "forgotten": "forgotten.csv", "scratch": ".scratch/web"}
     options = [word for name, path in paths.items() for word in (f"--{name}", str(tmp_path / path))]
-    return command.main(["collect", "--log", log, *options])
+    return main(["collect", "--log", log, *options])
 
 
 def test_a_stage_whose_log_or_spool_cannot_be_written_ends_with_one_line(
@@ -239,12 +239,12 @@ def test_a_stage_that_is_finished_does_not_fail_over_its_note_to_mlflow(
     door: doors.SnakemakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert door.params.collect.source == ["folder"]
-    close = command.Tracker.close
+    close = Tracker.close
 
-    def fail(track: command.Tracker, status: str) -> None:
+    def fail(track: Tracker, status: str) -> None:
         close(track, status)
         _full_disk()
 
-    monkeypatch.setattr(command.Tracker, "close", fail)
+    monkeypatch.setattr(Tracker, "close", fail)
     assert _stage(tmp_path, "logs/collect.log") == 0
     assert (tmp_path / MANIFEST).is_file()

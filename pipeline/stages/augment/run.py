@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
@@ -35,6 +34,7 @@ from pipeline.storage.checksums import write_sums
 from pipeline.storage.files import sha256_of_file, whole_folder
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import CURATED, read_table
+from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH_BYTES = 1 << 20  # of framed pictures that the decoding process hands over at once, about
@@ -204,13 +204,13 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:
         shape = (params.height, params.width, params.channels)
-        with ExitStack() as open_files, tqdm(total=len(places), desc="augment", unit=" pictures", mininterval=1.0) as bar:
+        with ExitStack() as open_files, Progress(len(places), "augment", "pictures") as shown:
             files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
             for file in files.values():
                 open_files.callback(file.close)
             members = (member for shard in sorted(shards) for member in read_shard(shard))
             for here, pictures in shrunk_pictures(members, places, most_pixels(kept), params):
-                bar.update(1)
+                shown.update()
                 for place, picture in zip(here, pictures, strict=True):
                     fill(files, picture, place, params)
         if places:

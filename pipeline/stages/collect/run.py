@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.errors import SourceError
 from pipeline.sources import Listed, datasets, folder
@@ -18,6 +17,7 @@ from pipeline.stages.collect.params import CollectParams
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.reasons import most_frequent, rows_missing
 from pipeline.storage.tables import MANIFEST, write_table
+from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 from pipeline.web.values import storable
 
@@ -86,7 +86,7 @@ def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
 def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
     """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
     pictures = listed(params, manifest.parent / "sources", scratch)
-    shown = tqdm(pictures, desc="collect", unit=" pictures", mininterval=1.0)
+    shown = progress(pictures, what="collect", unit="pictures")
     rows = manifest_of(shown, read_forgotten(forgotten))
     if not rows["status"].eq("listed").any():
         raise SourceError(_nothing_listed(params, rows))

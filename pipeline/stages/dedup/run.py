@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from pipeline.code_inputs import import_closure
 from pipeline.errors import InputError
@@ -25,6 +24,7 @@ from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_
 from pipeline.storage.known_pictures import read_known
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
+from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 # Then train and none: a look-alike of a test picture must leave training, not the test.
@@ -224,7 +224,7 @@ def run(
         raise InputError(
             f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
         )
-    watch = partial(tqdm, desc="dedup", unit=" comparisons", mininterval=1.0)
+    watch = partial(progress, what="dedup", unit="blocks of comparisons")
     terms = memo_key("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
     memory = Memory(read_memo(scratch / FITS_FILE, terms, FITS))
     rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from tqdm import tqdm
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
@@ -36,6 +35,7 @@ from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder, write_json
+from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ def drawn_samples(
     latents = draw_latents(seed, len(labels), card.latent_dim)
     shape = (len(labels), card.height, card.width, card.channels)
     pictures = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    for start in tqdm(range(0, len(labels), DRAWN_AT_ONCE), desc="draw", unit_scale=DRAWN_AT_ONCE, unit="img", mininterval=1.0):
+    starts = range(0, len(labels), DRAWN_AT_ONCE)
+    for start in progress(starts, len(labels), what="evaluate: samples", unit="pictures", step=DRAWN_AT_ONCE):
         here = slice(start, start + DRAWN_AT_ONCE)
         pictures[here] = generate_images(generator, latents[here], labels[here], DRAWN_AT_ONCE)
     return pictures

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.errors import InputError, NotFetchedError
 from pipeline.imaging.kinds import picture_extension
@@ -19,6 +18,7 @@ from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.reasons import rows_missing
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
+from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 from pipeline.web.scratch import Bodies, disk_full_as_error
 
@@ -111,7 +111,7 @@ def run(
     outcomes = {row["key"]: outcome for row in rows if (outcome := unasked(row, params, gone)) is not None}
     left = [row for row in rows if row["key"] not in outcomes]
     schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
-    shown = tqdm(total=len(rows), initial=len(outcomes), desc=f"fetch {number}", unit=" pictures", mininterval=1.0)
+    shown = Progress(len(rows), f"fetch {shard.stem}", "pictures", initial=len(outcomes))
     with disk_full_as_error(shard.parent), shown, Contents(shard.parent) as contents:
         visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
         outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
@@ -122,7 +122,7 @@ def run(
         for row in left:
             if row["key"] not in outcomes:
                 outcomes[row["key"]] = read_outcome(row, readers[schemes[row["key"]]], params.strip_metadata, contents)
-                shown.update(1)
+                shown.update()
         outcomes = {key: FORGOTTEN if gone.has_content(outcome.sha256) else outcome for key, outcome in outcomes.items()}
         write_shard(shard, _members(outcomes, contents, scratch / "bodies"))
     columns = pd.DataFrame([vars(outcomes[row["key"]]) for row in rows], columns=OUTCOME, dtype=object)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from PIL import Image
-from tqdm import tqdm
 
 from pipeline.code_inputs import import_closure
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
@@ -26,6 +25,7 @@ from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import INSPECT, RAW, read_table, write_table
+from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH = 1024
@@ -136,7 +136,7 @@ def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scr
     before = before[before["sha256"].isin(raw["sha256"])]
     known, distinct = set(before["sha256"]), raw["sha256"].nunique()
     members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
-    shown = tqdm(members, total=distinct, initial=len(known), desc=f"inspect {shard.stem}", mininterval=1.0)
+    shown = progress(members, distinct, what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
     # As objects: a missing hash would make floats of the others, which hold only 53 of their 64 bits.
     new = pd.DataFrame(rows_of(shown, params), columns=MEASURED.names, dtype=object)
     measured = pd.concat([before.astype(object), new], ignore_index=True)

@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.code_inputs import import_closure
 from pipeline.errors import DivergedError, StoppedError, TrainingError
@@ -46,6 +45,7 @@ from pipeline.storage.checkpoints import (
 )
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.files import remove, sha256_of_file, whole_file, whole_folder, write_json, write_text
+from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -220,22 +220,17 @@ class Training:
         Raises TrainingError; raises StoppedError after the step during which a stop was requested, and a checkpoint.
         """
         trainer = self.trainer
-        with tqdm(
-            total=trainer.total_images,
-            initial=trainer.images_seen,
-            unit="img",
-            desc="train",
-            mininterval=1.0,
-            disable=not self.processes.is_first,
-        ) as bar:
+        with Progress(
+            trainer.total_images, "train", "images", initial=trainer.images_seen, enabled=self.processes.is_first
+        ) as shown:
             while trainer.images_seen < trainer.total_images:
                 try:
-                    self._train(bar)
+                    self._train(shown)
                 except DivergedError:
                     self._go_back()
-                    bar.n = trainer.images_seen
+                    shown.move_to(trainer.images_seen)
 
-    def _train(self, bar: "tqdm[NoReturn]") -> None:
+    def _train(self, shown: Progress) -> None:
         trainer, params = self.trainer, self.params
         finite = FiniteCheck(trainer.device)
         clock, images_then = time.perf_counter(), trainer.images_seen
@@ -243,7 +238,7 @@ class Training:
             self.request.all_saved = False
             if not finite.all_finite(trainer.sums):
                 raise DivergedError
-            bar.update(after - before)
+            shown.move_to(after)
             ended = after == trainer.total_images
             if ended or crosses_interval(before, after, params.log_every_kimg):
                 self._log_row((after - images_then) / (time.perf_counter() - clock))

@@ -1,0 +1,116 @@
+"""The command line: its help texts, the nearest command for a wrong one, and completion in bash."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import params
+from pipeline.__main__ import main
+from pipeline.commands.parser import COMMANDS, EXAMPLES, STAGES, build_parser, example, parse, summary
+
+ROOT = Path(__file__).parents[2]
+
+
+def _output(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out + captured.err
+
+
+def test_stages_are_those_of_params() -> None:
+    assert params.STAGES == STAGES
+
+
+def test_every_module_in_commands_is_a_command() -> None:
+    modules = {path.stem for path in (ROOT / "pipeline/commands").glob("*.py")} - {"__init__", "parser", "stage"}
+    assert modules == set(COMMANDS) - set(STAGES)
+
+
+def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = _output(capsys, "--help")
+    assert status == 0
+    for command in COMMANDS:
+        assert f"  {command:<11}{summary(command)[:40]}" in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_summary_of_a_command_is_one_whole_sentence(command: str) -> None:
+    assert re.fullmatch(r"[A-Z].*\.", summary(command))
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_help_of_a_command_shows_its_summary_and_an_example_that_parses(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    status, output = _output(capsys, command, "--help")
+    assert status == 0
+    assert summary(command) in output
+    assert example(command) in output
+    words = shlex.split(example(command).partition(" >")[0])
+    assert words[:3] == ["python", "-m", "pipeline"]
+    assert parse(words[3:]).command == command
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_example_of_a_stage_names_a_rule_of_the_snakefile(stage: str) -> None:
+    rule = example(stage).split()[-1]
+    assert f"rule {rule}:" in (ROOT / "Snakefile").read_text(encoding="utf-8")
+
+
+def test_help_of_a_stage_shows_its_summary_paths_and_example(capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = _output(capsys, "collect", "--help")
+    assert status == 0
+    assert all(text in output for text in (summary("collect"), "--manifest MANIFEST", example("collect")))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = _output(capsys, "--version")
+    assert (status, output) == (0, "atelier 0.1.0\n")
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("trian", "train"), ("Dedup", "dedup"), ("generat", "generate")])
+def test_a_wrong_command_names_the_nearest(capsys: pytest.CaptureFixture[str], wrong: str, near: str) -> None:
+    status, output = _output(capsys, wrong)
+    assert status == 2
+    assert f"did you mean {near}?" in output
+
+
+def test_help_imports_neither_pydantic_nor_torch() -> None:
+    program = "import sys; from pipeline.commands.parser import build_parser; build_parser(()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "pydantic", "numpy"} & set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def completion_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    command = [sys.executable, "-W", "ignore", "-m", "pipeline", "completion", "bash"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    path = tmp_path_factory.mktemp("completion") / "atelier.bash"
+    path.write_text(done.stdout)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("python -m pipeline ded", ["dedup"]),
+        ("python -m pipeline dedup --kno", ["--known"]),
+        ("python -m pipeline show man", ["manifest"]),
+        ("python -m other ded", []),
+    ],
+)
+def test_bash_completes_commands_options_and_choices(completion_script: Path, words: str, completed: list[str]) -> None:
+    last = len(words.split()) - 1
+    script = f'source {completion_script}; COMP_WORDS=({words}); COMP_CWORD={last}; _atelier_python; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == completed
+
+
+def test_options_of_commands_that_are_not_asked_for_are_not_loaded() -> None:
+    with pytest.raises(SystemExit):
+        build_parser(()).parse_args(["show", "manifest"])
