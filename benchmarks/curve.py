@@ -23,7 +23,8 @@ from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.stages.train.run import crosses_interval, save_png
+from pipeline.stages.train.run_folder import save_png
+from pipeline.stages.train.training_loop import crosses_interval
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text
 

@@ -29,7 +29,7 @@ from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.stages.train.run import save_png
+from pipeline.stages.train.run_folder import save_png
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text
 
@@ -94,7 +94,7 @@ def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns
     try:
         for _ in trainer.steps():
             pass
-        trainer.new_history_row()
+        trainer.history.close_row(trainer.images_seen)
     except TrainingError:
         blank = np.zeros((categories * columns, *images.shape[1:]), np.uint8)
         return Row(params.network.name, loss, math.nan, None), contact_sheet(blank, columns)

@@ -19,7 +19,7 @@ from benchmarks.training_speed import peaks
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes, seconds
 from pipeline.gan.recipe import TrainParams
-from pipeline.gan.training import Trainer
+from pipeline.gan.training import Trainer, images_per_step
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.storage.files import write_text
 
@@ -54,19 +54,19 @@ def measured(params: TrainParams, augment: AugmentParams, device: torch.device, 
         for _ in range(period):
             trainer.step()
 
-    trainer.eager = True
+    trainer.models.eager = True
     with FlopCounter() as counter:
         one_period()
-    flops = counter.total / (period * trainer.images_a_step)
+    flops = counter.total / (period * images_per_step(trainer.params))
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(rounds + 1):
         for way, eager in WAYS.items():
-            trainer.eager = eager
+            trainer.models.eager = eager
             period_s = seconds(one_period, device)
             if number:  # the first round captures the graphs
-                found[way].append(period * trainer.images_a_step / period_s)
+                found[way].append(period * images_per_step(trainer.params) / period_s)
     memory = peak_bytes(device)
-    trainer.eager = False
+    trainer.models.eager = False
     graphs = statistics.median(found["graphs"])
     most = peaks(trainer.precision, device)["convolution"]
     return {

@@ -30,7 +30,7 @@ from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
-from pipeline.stages.train.run import crosses_interval
+from pipeline.stages.train.training_loop import crosses_interval
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_text
 

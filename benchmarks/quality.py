@@ -35,7 +35,9 @@ from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, 
 from pipeline.metrics.frechet import frechet_distance_of_features
 from pipeline.metrics.manifold import manifold_of, overlap
 from pipeline.params import load_params
-from pipeline.stages.train.run import NORM_BATCHES_AT_THE_END, run, save_png
+from pipeline.stages.train.run import run
+from pipeline.stages.train.run_folder import save_png
+from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text
 from pipeline.tracking.tracker import Tracker
@@ -126,7 +128,7 @@ def drawn(
 def drawn_by(trainer: Trainer, categories: int, samples: int = SAMPLES) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`drawn` by the averaged generator as it is now, batch norm measured."""
     params = trainer.params
-    average = trainer.measured_average(NORM_BATCHES_AT_THE_END)
+    average = trainer.recalibrated_average(FINAL_NORM_BATCHES)
     return drawn(average, params.network.latent_dim, params.seed, categories, samples)
 
 
@@ -165,7 +167,7 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
     runs = []
     for name, generator in (
         ("DCGAN", trainer.generator),
-        ("DCGAN, averaged", trainer.measured_average(NORM_BATCHES_AT_THE_END)),
+        ("DCGAN, averaged", trainer.recalibrated_average(FINAL_NORM_BATCHES)),
     ):
         pictures, wanted = drawn(generator, params.network.latent_dim, params.seed, categories)
         _save_sheet(sheets / f"{name.replace(', ', '-').lower()}-{params.seed}.png", pictures, wanted)

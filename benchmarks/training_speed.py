@@ -32,7 +32,8 @@ from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.params import load_params
-from pipeline.stages.train.run import NORM_BATCHES_OF_A_SAMPLE, crosses_interval, fixed_samples, save_png
+from pipeline.stages.train.run_folder import save_png
+from pipeline.stages.train.training_loop import SAMPLE_NORM_BATCHES, crosses_interval, fixed_samples
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.checkpoints import save_checkpoint
 from pipeline.storage.files import write_text
@@ -162,10 +163,10 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
                 before = trainer.images_seen
                 trainer.step()
                 if crosses_interval(before, trainer.images_seen, params.log_every_kimg):
-                    track.metrics(trainer.new_history_row(), step=trainer.images_seen)
+                    track.metrics(trainer.history.close_row(trainer.images_seen), step=trainer.images_seen)
 
         def sample() -> None:
-            pictures, _ = fixed_samples(trainer, categories, NORM_BATCHES_OF_A_SAMPLE)
+            pictures, _ = fixed_samples(trainer, categories, SAMPLE_NORM_BATCHES)
             save_png(Path(folder) / "sample.png", contact_sheet(pictures, params.samples_per_category))
 
         def checkpoint() -> None:
@@ -237,7 +238,7 @@ def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -
     images, labels = read_split(train, "train")
     categories, device = len(read_card(train).categories), choose_device(params.device)
     precision = choose_precision(params.precision, device)
-    flops = estimate_training(Trainer(params, images, labels, categories, device), NORM_BATCHES_OF_A_SAMPLE).training_flops
+    flops = estimate_training(Trainer(params, images, labels, categories, device), SAMPLE_NORM_BATCHES).training_flops
     most = peaks(precision, device)
     rate = flops * images_per_s
     told = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from pipeline.gan.recipe import Stylegan2Params, TrainParams
-from pipeline.gan.training import NORM_BATCH, Trainer
+from pipeline.gan.training import NORM_BATCH, Trainer, images_per_step
 from pipeline.storage.checkpoints import checkpoint_bytes
 
 WARM_UP_STEPS = 2
@@ -108,14 +108,14 @@ def estimate_training(trainer: Trainer, norm_batches: int) -> Estimate:
         for _ in range(period):
             trainer.step()
 
-    trainer.eager = True  # neither compiled code nor graphs are operations to count
-    training_flops = _flops(one_period) * params.processes / (period * trainer.images_a_step)
-    trainer.eager = False
-    drawing_flops = _flops(lambda: trainer.measured_average(1)) / NORM_BATCH
+    trainer.models.eager = True  # neither compiled code nor graphs are operations to count
+    training_flops = _flops(one_period) * params.processes / (period * images_per_step(params))
+    trainer.models.eager = False
+    drawing_flops = _flops(lambda: trainer.recalibrated_average(1)) / NORM_BATCH
     for _ in range(WARM_UP_STEPS):
         trainer.step()
     step_s = seconds(one_period, device) / period
-    sheet_s = seconds(lambda: trainer.measured_average(norm_batches), device)
+    sheet_s = seconds(lambda: trainer.recalibrated_average(norm_batches), device)
     state = checkpoint_bytes(trainer.state())
     checkpoint_s = seconds(lambda: checkpoint_bytes(trainer.state()), device)
     images = trainer.total_images
@@ -125,7 +125,7 @@ def estimate_training(trainer: Trainer, norm_batches: int) -> Estimate:
         training_flops=training_flops,
         drawing_flops=drawing_flops,
         images=images,
-        image_s=step_s / trainer.images_a_step,
+        image_s=step_s / images_per_step(params),
         sample_sheets=int(images / (params.sample_every_kimg * 1000)) + 1,
         sample_sheet_s=sheet_s,
         checkpoints=int(images / (params.checkpoint_every_kimg * 1000)) + 1,

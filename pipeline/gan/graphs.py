@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.gan.networks.parts import DrawnInputs
+from pipeline.gan.networks.parts import RandomInputs
 
 
 class _TensorsOnly(nn.Module):
@@ -15,7 +15,7 @@ class _TensorsOnly(nn.Module):
     def __init__(self, network: nn.Module, inputs: tuple[Any, ...], precision: torch.dtype | None) -> None:
         super().__init__()
         self.network, self.precision = network, precision
-        self.draws = [isinstance(one, DrawnInputs) for one in inputs]
+        self.draws = [isinstance(one, RandomInputs) for one in inputs]
         self.given = [one is not None for one in inputs]
 
     def forward(self, *tensors: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ class _TensorsOnly(nn.Module):
         inputs: list[Any] = []
         for draws, given in zip(self.draws, self.given, strict=True):
             if draws:  # the last of all
-                inputs.append(DrawnInputs(left[0], left[1], tuple(left[2:])))
+                inputs.append(RandomInputs(left[0], left[1], tuple(left[2:])))
             else:
                 inputs.append(left.pop(0) if given else None)
         # A cache of weights in half precision would outlive the graph.
@@ -34,7 +34,7 @@ class _TensorsOnly(nn.Module):
 def _tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     flat: list[Tensor] = []
     for one in inputs:
-        if isinstance(one, DrawnInputs):
+        if isinstance(one, RandomInputs):
             flat += [one.other_latents, one.crossovers, *one.noises]
         elif one is not None:
             flat.append(one)

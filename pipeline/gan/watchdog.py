@@ -32,7 +32,7 @@ class Event:
 
     images_seen: int
     name: str
-    told: str
+    message: str
 
 
 class FiniteCheck:
@@ -96,7 +96,7 @@ def events_of_history(columns: Iterable[str], history: Sequence[Sequence[float]]
 
     before = _conditions(named(history[:-1]), at_chance)
     now = _conditions(named(history), at_chance)
-    return [Event(int(history[-1][0]), name, told) for name, told in now.items() if name not in before]
+    return [Event(int(history[-1][0]), name, message) for name, message in now.items() if name not in before]
 
 
 def diversity(pictures: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
@@ -122,11 +122,11 @@ def events_of_diversity(shares: Sequence[Sequence[float]], categories: Sequence[
     if not begun:
         return []
     which = ", ".join(f"{categories[category]} ({shares[-1][1 + category]:.2g})" for category in begun)
-    told = (
+    message = (
         f"pictures of one category differ by less than {limit:g} of what real ones do: {which}; "
         "raise train.penalties.r1_gamma or train.mode_seeking"
     )
-    return [Event(int(shares[-1][0]), "collapse", told)]
+    return [Event(int(shares[-1][0]), "collapse", message)]
 
 
 class Watchdog:
@@ -145,11 +145,11 @@ class Watchdog:
         """What the learning rates are multiplied by after the returns so far."""
         return self.params.rate_on_return**self.returns
 
-    def look_at_history(self, columns: Iterable[str], history: Sequence[Sequence[float]]) -> list[Event]:
+    def check_history(self, columns: Iterable[str], history: Sequence[Sequence[float]]) -> list[Event]:
         """Events that begin with the newest row."""
         return events_of_history(columns, history, self._loss_at_chance)
 
-    def look_at_samples(self, images_seen: int, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[Event]:
+    def check_samples(self, images_seen: int, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[Event]:
         """Events that begin with these samples (N, H, W, C), labels (N,)."""
         drawn = diversity(pictures, labels, len(self.categories))
         shares = np.divide(drawn, self._real_diversity, out=np.ones_like(drawn), where=self._real_diversity > 0)

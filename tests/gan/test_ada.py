@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.gan.ada import _turned_colours, ada_augment, adjust_probability, geometric_transforms, warp
+from pipeline.gan.ada import _colour_matrices, ada_augment, adjust_probability, geometric_transforms, warp
 from pipeline.gan.losses import gradient_square_norms
 
 
@@ -59,12 +59,12 @@ def test_a_frame_that_is_not_square_is_not_turned_on_its_side() -> None:
 def test_colours_turn_about_grey() -> None:
     grey, colour = torch.full((3,), 0.4), torch.tensor([1.0, 0.0, -1.0])
     third = torch.tensor([2 * math.pi / 3])
-    turned = _turned_colours(torch.zeros(1), third, torch.ones(1))[0]
+    turned = _colour_matrices(torch.zeros(1), third, torch.ones(1))[0]
     torch.testing.assert_close(turned @ grey, grey)
     torch.testing.assert_close((turned @ colour).sort().values, colour.sort().values)  # channels change places
-    inverted = _turned_colours(torch.ones(1), torch.zeros(1), torch.ones(1))[0]
+    inverted = _colour_matrices(torch.ones(1), torch.zeros(1), torch.ones(1))[0]
     torch.testing.assert_close(inverted @ grey, -grey)
-    paled = _turned_colours(torch.zeros(1), torch.zeros(1), torch.full((1,), 0.5))[0]
+    paled = _colour_matrices(torch.zeros(1), torch.zeros(1), torch.full((1,), 0.5))[0]
     torch.testing.assert_close(paled @ colour, colour / 2)
 
 

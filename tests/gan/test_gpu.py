@@ -109,7 +109,7 @@ def test_a_step_is_that_of_a_cpu(name: str, in_colour: Path) -> None:
     for device in ("cpu", "cuda"):
         trainer = _trainer(in_colour, device, **EVERYTHING[name])
         trainer.step()
-        found[device] = trainer.new_history_row()
+        found[device] = trainer.history.close_row(trainer.images_seen)
     # Before a weight moved; what comes after depends on signs of gradients that are next to nothing.
     for column in ("loss_discriminator", "score_real", "score_fake", "loss_penalty"):
         assert found["cuda"][column] == pytest.approx(found["cpu"][column], rel=1e-3, abs=1e-5), column
@@ -119,8 +119,8 @@ def test_a_step_is_that_of_a_cpu(name: str, in_colour: Path) -> None:
 def test_there_are_graphs_where_a_network_is_called_once(name: str, in_colour: Path) -> None:
     trainer = _trainer(in_colour, **EVERYTHING[name])
     assert (
-        isinstance(trainer._generate, GraphedNetwork)
-        == isinstance(trainer._discriminate, GraphedNetwork)
+        isinstance(trainer.models._generate, GraphedNetwork)
+        == isinstance(trainer.models._discriminate, GraphedNetwork)
         == (name not in CALLED_TWICE)
     )
 
@@ -129,7 +129,7 @@ def test_there_are_graphs_where_a_network_is_called_once(name: str, in_colour: P
 def test_graphs_compute_what_the_networks_do(name: str, in_colour: Path) -> None:
     """To the bit."""
     trainers = [_trainer(in_colour, **EVERYTHING[name]) for _ in range(2)]
-    trainers[0].eager = True
+    trainers[0].models.eager = True
     for trainer in trainers:
         for _ in range(6):
             trainer.step()
@@ -144,7 +144,7 @@ def test_half_precision_is_near_full_precision(name: str, precision: str, in_col
     for wanted in ("fp32", precision):
         trainer = _trainer(in_colour, **{**EVERYTHING[name], "precision": wanted})
         trainer.step()
-        rows[wanted] = trainer.new_history_row()
+        rows[wanted] = trainer.history.close_row(trainer.images_seen)
     for column in ("loss_discriminator", "loss_generator", "score_real", "score_fake", "loss_penalty"):
         assert rows[precision][column] == pytest.approx(rows["fp32"][column], rel=0.05, abs=0.05), column
 
@@ -154,7 +154,7 @@ def test_n_then_m_steps_are_n_plus_m(name: str, in_colour: Path) -> None:
     """To the bit, without a warning of an operation that is not deterministic: a warning is an error here."""
     whole, second = whole_and_resumed(lambda: _trainer(in_colour, **EVERYTHING[name]))
     expected, state = whole.state(), second.state()
-    assert (whole.ada_p > 0) == (whole.params.ada is not None)
+    assert (whole.ada.p > 0) == (whole.params.ada is not None)
     assert [key for key in expected if not torch.equal(expected[key].cpu(), state[key].cpu())] == []
 
 
@@ -178,7 +178,7 @@ def test_compiled_networks_compute_the_same(name: str, in_colour: Path) -> None:
         trainer = _trainer(in_colour, **{**EVERYTHING[name], "compile": compiled})
         for _ in range(3):
             trainer.step()
-        rows.append(trainer.new_history_row())
+        rows.append(trainer.history.close_row(trainer.images_seen))
     for column in ("loss_discriminator", "loss_generator", "score_real", "score_fake"):
         assert rows[1][column] == pytest.approx(rows[0][column], rel=0.02, abs=0.01), column
 

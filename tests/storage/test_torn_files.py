@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.gan.watchdog import Event
 from pipeline.sources.forgotten import read_forgotten
-from pipeline.stages.train.run import _best_swd, _note
+from pipeline.stages.train.run_folder import append_event, best_swd
 from pipeline.storage.overrides import read_overrides
 from pipeline.web.scratch import Journal
 from pipeline.web.sites import _kept
@@ -41,18 +41,18 @@ def test_damaged_state_files_count_as_missing(tmp_path: Path, monkeypatch: pytes
     for name in ("site.json", "score.json"):
         (tmp_path / name).write_bytes(torn)
     assert _kept(tmp_path / "site.json") is None
-    assert _best_swd(tmp_path / "score.json") == math.inf
+    assert best_swd(tmp_path / "score.json") == math.inf
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 64, b"200,colla", b"200,colla\0\0\n", b"\xff"])
 def test_events_are_added_behind_a_torn_end(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "events.csv"
-    _note(path, Event(100, "collapse", "hat"))
+    append_event(path, Event(100, "collapse", "hat"))
     with path.open("ab") as file:
         file.write(torn)
     for _ in range(2):
-        _note(path, Event(200, "collapse", "dress"))
-    assert path.read_text() == "images,name,told\n100,collapse,hat\n200,collapse,dress\n"
+        append_event(path, Event(200, "collapse", "dress"))
+    assert path.read_text() == "images,name,message\n100,collapse,hat\n200,collapse,dress\n"
 
 
 @pytest.mark.parametrize("torn", [b"bytes,0123", b"\0" * 64, b"\xff\xfe", b"bytes"])

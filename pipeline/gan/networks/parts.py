@@ -43,16 +43,16 @@ class ConditionEmbedding(nn.Embedding):
 
 
 @dataclass(frozen=True)
-class DrawnInputs:
-    """What a generator draws at random for one batch in training, beside the latents."""
+class RandomInputs:
+    """What a generator takes at random for one training batch, besides the latents."""
 
     other_latents: Tensor  # (N, D), whose styles the layers from the crossover on see
     crossovers: Tensor  # (N,)
     noises: tuple[Tensor, ...]  # (N, 1, H, W), a layer each
 
-    def of(self, rows: slice) -> "DrawnInputs":
-        """Those of some rows of the batch."""
-        return DrawnInputs(self.other_latents[rows], self.crossovers[rows], tuple(noise[rows] for noise in self.noises))
+    def select(self, rows: slice) -> "RandomInputs":
+        """The inputs of some rows of the batch."""
+        return RandomInputs(self.other_latents[rows], self.crossovers[rows], tuple(noise[rows] for noise in self.noises))
 
 
 class Generator(nn.Module):
@@ -69,12 +69,12 @@ class Generator(nn.Module):
         """`latents` as the layers see them."""
         return latents if self.training or self.truncation == 1 else latents * self.truncation
 
-    def random_inputs(self, count: int, random: torch.Generator) -> DrawnInputs | None:  # noqa: ARG002
+    def random_inputs(self, count: int, random: torch.Generator) -> RandomInputs | None:  # noqa: ARG002
         """What `count` pictures want in training beside latents, the last input of `forward`; None where it takes nothing."""
         return None
 
-    def pictures_and_styles(
-        self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: DrawnInputs | None
+    def images_and_styles(
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None
     ) -> tuple[Tensor, Tensor]:
         """Pictures NCHW and the styles (N, L, D) they were drawn from, where the network has styles."""
         raise NotImplementedError

@@ -18,9 +18,9 @@ from pipeline.gan.networks.convolution import conv2d, conv_transpose2d
 from pipeline.gan.networks.parts import (
     SLOPE,
     ConditionEmbedding,
-    DrawnInputs,
     Generator,
     PictureShape,
+    RandomInputs,
     channels_by_level,
     known_labels,
     minibatch_deviation,
@@ -276,7 +276,7 @@ class Stylegan2Generator(Generator):
         self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
         self.style_count = len(self.noise_sizes) + 1  # a layer each, and one for the last picture
 
-    def random_inputs(self, count: int, random: torch.Generator) -> DrawnInputs:
+    def random_inputs(self, count: int, random: torch.Generator) -> RandomInputs:
         """What `count` pictures want in training beside latents: other latents to mix in, where they begin, and noise."""
         other = torch.randn(count, self.latent_dim, generator=random)
         mixed = torch.rand(count, generator=random) < self.style_mixing
@@ -284,10 +284,10 @@ class Stylegan2Generator(Generator):
         device = self.start.device
         there = device_generator(random, device)
         noises = tuple(torch.randn(count, 1, *size, generator=there, device=device) for size in self.noise_sizes)
-        return DrawnInputs(to_device(other, device), to_device(crossovers, device), noises)
+        return RandomInputs(to_device(other, device), to_device(crossovers, device), noises)
 
     def styles(
-        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: RandomInputs | None = None
     ) -> Tensor:
         """Styles of every layer (N, style_count, style_dim): all alike, or from the drawn crossover on those of another latent
         (style mixing; Karras et al. 2019, section 3.1).
@@ -323,17 +323,17 @@ class Stylegan2Generator(Generator):
             drawn = doubled(drawn) + to_picture(x, styles[:, 2 * level + 3])
         return drawn
 
-    def pictures_and_styles(
-        self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: DrawnInputs | None
+    def images_and_styles(
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None
     ) -> tuple[Tensor, Tensor]:
         """Pictures NCHW and the styles (N, style_count, style_dim) they were drawn from, as in training."""
         styles = self.styles(latents, labels, attributes, drawn)
         return self.pictures(styles, drawn.noises if drawn is not None else ()), styles
 
     def forward(
-        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: DrawnInputs | None = None
+        self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: RandomInputs | None = None
     ) -> Tensor:
-        pictures, _ = self.pictures_and_styles(latents, labels, attributes, drawn)
+        pictures, _ = self.images_and_styles(latents, labels, attributes, drawn)
         return pictures if self.training else pictures.clamp(-1, 1)
 
 

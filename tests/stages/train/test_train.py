@@ -20,13 +20,16 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pipeline.errors import DivergedError, ParamsError, StoppedError, TrainingError
+from pipeline.gan.batches import EpochSampler, epoch_order
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_precision
+from pipeline.gan.history import HISTORY_COLUMNS, history_csv
 from pipeline.gan.recipe import TrainParams
 from pipeline.gan.sampling import generate_images
-from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, epoch_order, rate_scale
+from pipeline.gan.training import Trainer, rate_scale
 from pipeline.inference.latents import draw_latents
-from pipeline.stages.train.run import crosses_interval, csv_of_history, run, run_identity
+from pipeline.stages.train.run import run, run_identity
+from pipeline.stages.train.training_loop import crosses_interval
 from pipeline.storage.arrays import read_card, write_attributes, write_card
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import Tracker
@@ -138,7 +141,7 @@ def test_the_score_of_real_pictures_does_not_depend_on_the_generated_ones(name: 
             weights.mul_(3)
     for trainer in trainers:
         trainer.step()
-    one, other = (trainer.new_history_row() for trainer in trainers)
+    one, other = (trainer.history.close_row(trainer.images_seen) for trainer in trainers)
     assert one["score_real"] == pytest.approx(other["score_real"], abs=1e-6)
     assert one["score_fake"] != other["score_fake"]
 
@@ -152,10 +155,10 @@ def test_n_then_m_steps_are_n_plus_m(name: str, train: Path) -> None:
         return Trainer(params, images, labels, 3, torch.device("cpu"))
 
     whole, second = whole_and_resumed(fresh)
-    assert whole.new_history_row() == second.new_history_row()
+    assert whole.history.close_row(whole.images_seen) == second.history.close_row(second.images_seen)
     expected, state = whole.state(), second.state()
     assert list(expected) == list(state)
-    assert (whole.ada_p > 0) == (params.ada is not None)
+    assert (whole.ada.p > 0) == (params.ada is not None)
     assert [key for key in expected if not torch.equal(expected[key], state[key])] == []
 
 
@@ -169,9 +172,8 @@ def test_weights_are_clipped_after_every_step_of_the_discriminator(train: Path) 
     trainer.step()
     assert max(float(weights.detach().abs().max()) for weights in trainer.discriminator.parameters()) == pytest.approx(0.01)
     assert trainer.images_seen == 3 * 8
-    moments = trainer.discriminator_optimiser.state_dict()["state"][0]["step"], trainer.generator_optimiser.state_dict()
-    assert int(moments[0]) == 3
-    assert int(moments[1]["state"][0]["step"]) == 1
+    moments = trainer.discriminator_optimiser.moments()["0.step"], trainer.generator_optimiser.moments()["0.step"]
+    assert [int(steps) for steps in moments] == [3, 1]
 
 
 def test_the_unconditional_generator_draws_the_same_whatever_the_label(train: Path, tmp_path: Path) -> None:
@@ -239,8 +241,8 @@ def test_a_batch_in_parts_is_the_same_step(loss: str, train: Path) -> None:
         whole.step()
         parts.step()
         _assert_same_gradients(whole, parts)
-    assert whole.new_history_row() == pytest.approx(parts.new_history_row(), rel=1e-4)
-    assert torch.equal(whole.random.get_state(), parts.random.get_state())
+    assert whole.history.close_row(whole.images_seen) == pytest.approx(parts.history.close_row(parts.images_seen), rel=1e-4)
+    assert torch.equal(whole.rng.get_state(), parts.rng.get_state())
 
 
 def _assert_same_gradients(one: Trainer, other: Trainer) -> None:
@@ -260,19 +262,22 @@ def _gradient(network: torch.nn.Module) -> torch.Tensor:
 def test_scaled_half_precision_has_the_gradients_of_fp32(name: str, train: Path) -> None:
     changes = {**VARIANTS.get(name, {}), "generator_rate": 1e-9, "discriminator_rate": 1e-9}
     full, half = _trainer(train, **changes), _trainer(train, **changes, precision="fp16")
-    half.generator_scaler, half.discriminator_scaler = (torch.amp.GradScaler("cpu", init_scale=2.0**12) for _ in range(2))
+    for optimiser in (half.generator_optimiser, half.discriminator_optimiser):
+        optimiser.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
     for _ in range(2):  # with penalties and without
         full.step()
         half.step()
         for network in ("generator", "discriminator"):
             one, other = _gradient(getattr(full, network)), _gradient(getattr(half, network))
             assert float((one - other).norm() / one.norm()) < 0.05, network
-    assert full.new_history_row() == pytest.approx(half.new_history_row(), rel=0.05, abs=1e-3)
+    assert full.history.close_row(full.images_seen) == pytest.approx(
+        half.history.close_row(half.images_seen), rel=0.05, abs=1e-3
+    )
 
 
 def test_a_step_that_overflows_is_not_taken_and_the_scale_halves(train: Path) -> None:
     trainer = _trainer(train, precision="fp16")
-    trainer.discriminator_scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    trainer.discriminator_optimiser.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
     before = {key: tensor.clone() for key, tensor in trainer.state().items()}
     trainer.step()
     after = trainer.state()
@@ -280,19 +285,19 @@ def test_a_step_that_overflows_is_not_taken_and_the_scale_halves(train: Path) ->
     assert all(torch.equal(before[key], after[key]) for key in weights)
     assert after["discriminator_scaler"].tolist() == [2.0**59, 0]
     assert after["generator_scaler"].tolist() == [2.0**16, 1]
-    assert bool(torch.isfinite(trainer.sums).all())
-    assert trainer.new_history_row()["gradient_discriminator"] == 0
+    assert bool(torch.isfinite(trainer.history.sums).all())
+    assert trainer.history.close_row(trainer.images_seen)["gradient_discriminator"] == 0
 
 
 def test_a_gradient_that_is_not_finite_in_itself_has_diverged(train: Path) -> None:
     trainer = _trainer(train, precision="fp16")
-    trainer.discriminator_scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+    trainer.discriminator_optimiser.scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
     with torch.no_grad():
         for weights in trainer.discriminator.parameters():
             weights.mul_(1e25)
     trainer.step()
     with pytest.raises(DivergedError):
-        trainer.new_history_row()
+        trainer.history.close_row(trainer.images_seen)
 
 
 def test_parts_take_less_memory(train: Path) -> None:
@@ -497,7 +502,7 @@ def test_passed_counts_multiples() -> None:
 
 
 def test_history_is_exact_text() -> None:
-    text = csv_of_history([[80.0, *([0.123456789] * (len(HISTORY_COLUMNS) - 1))]])
+    text = history_csv([[80.0, *([0.123456789] * (len(HISTORY_COLUMNS) - 1))]])
     header, row, _ = text.split("\n")
     assert header.startswith("images,loss_discriminator,")
     assert row.startswith("80,0.1234568,")

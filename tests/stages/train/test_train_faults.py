@@ -26,7 +26,7 @@ ROOM = 1100 * 1024  # bytes left on the full disk: for a checkpoint and a half
 KILLING = """
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
-from pipeline import train
+from pipeline.stages.train.run import run
 from pipeline.params import parse_section
 from pipeline.tracking.tracker import Tracker
 from tests.support.training import hashes
@@ -38,7 +38,7 @@ def begin(name):
     if child := os.fork():
         return child
     paths = {"gan": folder / name, "scratch": folder / "scratch"}
-    train.run(parse_section("train", section), train=data, track=Tracker(), **paths)
+    run(parse_section("train", section), train=data, track=Tracker(), **paths)
     os._exit(0)
 
 start = time.monotonic()
@@ -74,7 +74,7 @@ sys.exit(main(sys.argv[1:]))
 STOPPING = """
 import signal, sys
 from pathlib import Path
-from pipeline import train
+from pipeline.stages.train.run import run
 from pipeline.errors import StoppedError
 from pipeline.params import parse_section
 from pipeline.tracking.tracker import Tracker
@@ -87,7 +87,7 @@ class Stopping(Tracker):
 section, data, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 paths = {"gan": folder / "gan", "scratch": folder / "scratch"}
 try:
-    train.run(parse_section("train", section), train=data, track=Stopping() if "stop" in sys.argv else Tracker(), **paths)
+    run(parse_section("train", section), train=data, track=Stopping() if "stop" in sys.argv else Tracker(), **paths)
 except StoppedError:
     sys.exit(75)
 """
@@ -177,6 +177,6 @@ def test_a_full_disk_is_one_line_and_the_checkpoints_there_stay(train: Path, tmp
     assert "No space left" in done.stderr or "disk is full" in done.stderr
     assert "Traceback" not in done.stderr
     assert "0000000000-" in done.stdout  # the first checkpoint
-    assert "going on from image" in done.stderr
+    assert "resuming from image" in done.stderr
     assert "second 0" in done.stdout
     assert "generator.safetensors" in done.stdout

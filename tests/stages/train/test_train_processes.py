@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from pipeline.errors import ParamsError, StoppedError, TrainingError
+from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.processes import Processes, process_group
 from pipeline.gan.recipe import TrainParams
-from pipeline.gan.training import HISTORY_COLUMNS, Trainer
+from pipeline.gan.training import Trainer
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import INVOCATION_VARIABLE
 from tests.stages.train.test_train import VARIANTS
@@ -39,18 +40,18 @@ import sys
 from pathlib import Path
 import numpy as np
 import torch
-from pipeline.gan.processes import joined
+from pipeline.gan.processes import process_group
 from pipeline.gan.training import Trainer
 from pipeline.params import parse_section
 
 params, data, folder = parse_section("train", sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 images, labels = np.load(data / "train_images.npy"), np.load(data / "train_labels.npy")
 torch.set_num_threads(1)
-with joined(params.processes, torch.device("cpu")) as processes:
+with process_group(params.processes, torch.device("cpu")) as processes:
     trainer = Trainer(params, images, labels, 3, torch.device("cpu"), processes=processes)
     for _ in range(6):
         trainer.step()
-    trainer.new_history_row()
+    trainer.history.close_row(trainer.images_seen)
     torch.save(trainer.state(), folder / f"{processes.index}.pt")
 """
 
@@ -82,7 +83,7 @@ def _steps(params: TrainParams, train: Path) -> Trainer:
     trainer = Trainer(params, images, labels, 3, torch.device("cpu"))
     for _ in range(6):
         trainer.step()
-    trainer.new_history_row()
+    trainer.history.close_row(trainer.images_seen)
     return trainer
 
 
@@ -102,7 +103,7 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
     one = _steps(tiny_params(**changes, accumulate=2), train)
     assert first["images_seen"] == one.images_seen
     history = dict(zip(HISTORY_COLUMNS, first["history"][0].tolist(), strict=True))
-    assert history == pytest.approx(dict(zip(HISTORY_COLUMNS, one.history[0], strict=True)), rel=1e-3, abs=1e-5)
+    assert history == pytest.approx(dict(zip(HISTORY_COLUMNS, one.history.rows[0], strict=True)), rel=1e-3, abs=1e-5)
     learnt = {key: value for key, value in one.state().items() if key.split(".")[0] in ("generator", "discriminator")}
     # Means over past steps move otherwise, as docs/training.md says.
     means = ("running_", "num_batches", "mean_styles")
@@ -145,7 +146,7 @@ def test_stopped_by_a_signal_all_stop_and_go_on(train: Path, tmp_path: Path) -> 
     assert "stopped by SIGTERM, all saved" in told
     assert "not foreseen" not in told
     assert stopped_after(1, one=True) > stopped
-    assert f"going on from image {stopped}" in (tmp_path / "told").read_text()
+    assert f"resuming from image {stopped}" in (tmp_path / "told").read_text()
 
 
 @pytest.mark.slow

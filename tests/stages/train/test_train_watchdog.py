@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import StoppedError
+from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.losses import LOSSES
 from pipeline.gan.networks.parts import Generator
-from pipeline.gan.training import HISTORY_COLUMNS, Trainer
+from pipeline.gan.training import Trainer
 from pipeline.gan.watchdog import Watchdog, diversity, events_of_diversity, events_of_history, has_vanished, has_won, is_finite
 from pipeline.stages.train.run import run
 from pipeline.tracking.tracker import Tracker
@@ -93,7 +94,7 @@ def test_nan_goes_back_to_the_last_checkpoint_with_a_smaller_rate(
         {
             "images": "272",  # one step behind
             "name": "diverged",
-            "told": "a loss, gradient or weight is not a finite number: back to image 240, rates × 0.5",
+            "message": "a loss, gradient or weight is not a finite number: back to image 240, rates × 0.5",
         }
     ]
     _assert_told_with_pictures("diverged", 272, heard)
@@ -115,7 +116,7 @@ def test_a_checkpoint_from_which_training_diverges_again_is_given_up_for_the_one
 ) -> None:
     plant(240, _huge)
     events, _ = _train(train, tmp_path)
-    assert [event["told"].split(": ")[1] for event in events] == [
+    assert [event["message"].split(": ")[1] for event in events] == [
         "back to image 240, rates × 0.5",
         "back to image 160, rates × 0.25",
     ]
@@ -124,7 +125,7 @@ def test_a_checkpoint_from_which_training_diverges_again_is_given_up_for_the_one
 def test_nan_in_the_weights_is_never_saved(plant: Callable[..., None], train: Path, tmp_path: Path) -> None:
     plant(240, _nan)
     events, _ = _train(train, tmp_path)
-    assert [event["told"].split(": ")[1] for event in events] == ["back to image 160, rates × 0.5"]
+    assert [event["message"].split(": ")[1] for event in events] == ["back to image 160, rates × 0.5"]
 
 
 def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path
     monkeypatch.setattr(Generator, "truncate", one_picture)
     events, heard = _train(train, tmp_path)
     assert [event["name"] for event in events] == ["collapse"]
-    assert "a (0), b (0), c (0)" in events[0]["told"]
+    assert "a (0), b (0), c (0)" in events[0]["message"]
     _assert_told_with_pictures("collapse", 320, heard)
 
 
@@ -199,7 +200,7 @@ def test_diversity_is_the_root_mean_square_difference_of_pairs() -> None:
 
 def test_a_category_collapses_after_the_first_samples() -> None:
     shares = [[0.0, 0.0, 0.01], [100.0, 0.9, 0.01], [200.0, 0.8, 0.01], [300.0, 0.05, 0.01]]
-    told = [[event.told for event in events_of_diversity(shares[:count], ["hat", "shoe"], 0.1)] for count in range(1, 5)]
+    told = [[event.message for event in events_of_diversity(shares[:count], ["hat", "shoe"], 0.1)] for count in range(1, 5)]
     assert told[:2] == [[], []]
     assert "shoe (0.01)" in told[2][0]
     assert "hat (0.05)" in told[3][0]
@@ -210,7 +211,7 @@ def test_a_category_of_one_real_picture_never_collapses() -> None:
     params = tiny_params().watchdog
     watchdog = Watchdog(params, ["hat"], np.zeros(1), 1.386)
     pictures, labels = np.zeros((2, 4, 4, 1), dtype=np.uint8), np.zeros(2, dtype=np.int64)
-    assert not [event for images in range(4) for event in watchdog.look_at_samples(images, pictures, labels)]
+    assert not [event for images in range(4) for event in watchdog.check_samples(images, pictures, labels)]
 
 
 def test_is_finite_looks_at_floats() -> None:

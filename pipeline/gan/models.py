@@ -1,0 +1,116 @@
+"""The networks in training: generator, discriminator and EMA, called eagerly, compiled, or as CUDA graphs."""
+
+import copy
+import os
+import shutil
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import ParamsError
+from pipeline.gan.ada import ada_augment
+from pipeline.gan.batches import MicroBatch
+from pipeline.gan.devices import choose_precision
+from pipeline.gan.diffaugment import diff_augment
+from pipeline.gan.graphs import GraphedNetwork
+from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.recipe import TrainParams
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Models:
+    """Generator, discriminator and the generator's EMA, with the precision and the augmentation they are called with."""
+
+    def __init__(
+        self,
+        params: TrainParams,
+        shape: PictureShape,
+        categories: int,
+        attributes: int,
+        device: torch.device,
+        *,
+        graphs: bool,
+    ) -> None:
+        """Initialise weights from `params.seed`. `graphs`: the training calls each network once between backward passes."""
+        self._params, self._device = params, device
+        self.precision = choose_precision(params.precision, device)
+        self._memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
+        network = params.network
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(params.seed)
+            generator = build_generator(
+                network.name, network.generator_arguments, shape, categories, network.latent_dim, attributes
+            )
+            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories, attributes)
+        self.generator = generator.to(device).to(memory_format=self._memory_format)
+        self.discriminator = discriminator.to(device).to(memory_format=self._memory_format)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.eager = False  # call the networks themselves, as for counting operations
+        # Compiled code and graphs stand beside the networks: checkpoints keep their keys, and whatever is differentiated twice
+        # goes through the networks themselves, because neither supports that.
+        self._generate: Callable[..., Tensor] = self.generator
+        self._discriminate: Callable[..., Tensor] = self.discriminator
+        if params.compile:
+            _require_compiler(device)
+            self._generate = torch.compile(self.generator, dynamic=False)
+            self._discriminate = torch.compile(self.discriminator, dynamic=False)
+        elif graphs and device.type == "cuda" and not self.has_discriminator_batch_norm:
+            dtype = AUTOCAST.get(self.precision)
+            self._generate = GraphedNetwork(self.generator, dtype)
+            self._discriminate = GraphedNetwork(self.discriminator, dtype)
+
+    @property
+    def has_discriminator_batch_norm(self) -> bool:
+        """Whether the discriminator normalises over the batch, so that real and generated images need separate passes."""
+        return any(isinstance(module, nn.BatchNorm2d) for module in self.discriminator.modules())
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the networks compute in `precision`."""
+        return torch.autocast(self._device.type, AUTOCAST.get(self.precision), enabled=self.precision in AUTOCAST)
+
+    def generate(self, batch: MicroBatch) -> Tensor:
+        """Training images NCHW float32 from the batch's latents and condition."""
+        random_inputs = () if batch.random_inputs is None else (batch.random_inputs,)
+        with self.autocast():
+            generate = self.generator if self.eager else self._generate
+            return generate(batch.latents, *batch.condition, *random_inputs).float()
+
+    def scores(
+        self,
+        images: Tensor,
+        condition: tuple[Tensor, Tensor | None],
+        ada_p: float,
+        rng: torch.Generator,
+        *,
+        differentiable_twice: bool = False,
+    ) -> Tensor:
+        """Scores (N,) float32 of the augmented `images`."""
+        augmented = diff_augment(images, self._params.diffaugment, rng)
+        augmented = ada_augment(augmented, ada_p, rng).contiguous(memory_format=self._memory_format)
+        with self.autocast():
+            discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
+            return discriminate(augmented, *condition).float()
+
+    def statistics(self) -> list[Tensor]:
+        """Tensors that change without a gradient: running statistics of batch norm, and a stylegan2's mean styles."""
+        return [*_statistics(self.generator), *_statistics(self.discriminator)]
+
+    def by_name(self) -> dict[str, nn.Module]:
+        """The three networks, by their names in a checkpoint."""
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+
+
+def _statistics(network: nn.Module) -> list[Tensor]:
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    running = [tensor for norm in norms for tensor in (norm.running_mean, norm.running_var) if tensor is not None]
+    return running + [parameter.data for parameter in network.parameters() if not parameter.requires_grad]
+
+
+def _require_compiler(device: torch.device) -> None:
+    """Raise ParamsError if torch.compile finds no C++ compiler for CPU code; for GPUs it brings its own."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise ParamsError(f"train.compile: true, but there is no C++ compiler, {compiler}; install one or set it to false")

@@ -1,0 +1,145 @@
+"""The two objectives of a training step, each on one micro-batch: adversarial loss, penalties and regularisation."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pipeline.gan.batches import MicroBatch
+from pipeline.gan.devices import device_generator, to_device
+from pipeline.gan.losses import (
+    LOSSES,
+    gradient_square_norms,
+    interpolate,
+    mode_seeking_loss,
+    one_centred_penalty,
+    path_lengths,
+    zero_centred_penalty,
+)
+from pipeline.gan.models import Models
+from pipeline.gan.optimiser import ScaledAdam
+from pipeline.gan.recipe import Stylegan2Params, TrainParams
+
+PATH_DECAY = 0.99  # of the mean path length per regularised step; Karras et al. 2020, appendix B
+
+
+class DiscriminatorTerms(NamedTuple):
+    """Scalars of one micro-batch, except for the scores (N,)."""
+
+    loss: Tensor
+    real_scores: Tensor
+    fake_scores: Tensor
+    penalty: Tensor
+    square_gradient_real: Tensor  # mean squared gradient norm at real images; 0 without a penalty
+
+    @property
+    def means(self) -> Tensor:
+        """Loss, mean scores, mean sign of real scores, penalty, squared gradient, (6,)."""
+        real, fake = self.real_scores.detach(), self.fake_scores.detach()
+        values = [self.loss, real.mean(), fake.mean(), real.sign().mean(), self.penalty, self.square_gradient_real]
+        return torch.stack([value.detach() for value in values])
+
+
+def discriminator_terms(
+    params: TrainParams,
+    models: Models,
+    batch: MicroBatch,
+    fake: Tensor,
+    ada_p: float,
+    *,
+    penalised: bool,
+    loss_scale: Tensor | float,
+) -> DiscriminatorTerms:
+    """The discriminator's loss on `batch` and its generated images `fake`, with the gradient penalties if `penalised`.
+
+    `loss_scale` multiplies the inner gradients of the penalties, so that half precision holds them.
+    """
+    if penalised:
+        real_scores, fake_scores, penalty, square_norm = _penalised_scores(params, models, batch, fake, ada_p, loss_scale)
+    else:
+        real_scores, fake_scores = _scores_of_both(models, batch, fake, ada_p)
+        penalty = square_norm = real_scores.new_zeros(())
+    loss = LOSSES[params.loss].discriminator(real_scores, fake_scores)
+    return DiscriminatorTerms(loss, real_scores, fake_scores, penalty, square_norm)
+
+
+def _scores_of_both(models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> tuple[Tensor, Tensor]:
+    """Scores of real and generated images, in one pass unless batch norm would mix their statistics."""
+    if models.has_discriminator_batch_norm:
+        real_scores = models.scores(batch.images, batch.condition, ada_p, batch.rng)
+        return real_scores, models.scores(fake, batch.condition, ada_p, batch.rng)
+    attributes = None if batch.attributes is None else batch.attributes.repeat(2, 1)
+    both = models.scores(torch.cat([batch.images, fake]), (batch.labels.repeat(2), attributes), ada_p, batch.rng)
+    real_scores, fake_scores = both.chunk(2)
+    return real_scores, fake_scores
+
+
+def _penalised_scores(
+    params: TrainParams, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float, loss_scale: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Scores of real and generated images, the gradient penalty, and the mean squared gradient norm at real images."""
+    penalties = params.penalties
+
+    def scores(images: Tensor) -> Tensor:
+        return models.scores(images, batch.condition, ada_p, batch.rng, differentiable_twice=True)
+
+    real = batch.images.detach().requires_grad_()
+    fake = fake.detach().requires_grad_(penalties.r2_gamma > 0)
+    real_scores, fake_scores = scores(real), scores(fake)
+    square_norms = gradient_square_norms(real_scores, real, loss_scale)
+    penalty = zero_centred_penalty(square_norms, penalties.r1_gamma)
+    if penalties.r2_gamma:
+        penalty = penalty + zero_centred_penalty(gradient_square_norms(fake_scores, fake, loss_scale), penalties.r2_gamma)
+    if penalties.gradient_penalty:
+        shares = to_device(torch.rand(len(real), generator=batch.rng), real.device)
+        middle = interpolate(real.detach(), fake.detach(), shares).requires_grad_()
+        square = gradient_square_norms(scores(middle), middle, loss_scale)
+        penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
+    return real_scores, fake_scores, penalty, square_norms.detach().mean()
+
+
+def generator_terms(
+    params: TrainParams, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float
+) -> tuple[Tensor, Tensor]:
+    """The generator's adversarial loss on its images `fake`, and that loss plus the mode-seeking term; scalars."""
+    loss_functions = LOSSES[params.loss]
+    fake_scores = models.scores(fake, batch.condition, ada_p, batch.rng)
+    real_scores = fake_scores.detach()
+    if loss_functions.pairs:
+        real_scores = models.scores(batch.images, batch.condition, ada_p, batch.rng)
+    loss = loss_functions.generator(real_scores, fake_scores)
+    if params.mode_seeking:
+        return loss, loss + params.mode_seeking * mode_seeking_loss(fake, batch.latents, batch.labels)
+    return loss, loss
+
+
+class PathLengthRegulariser:
+    """StyleGAN2's path-length regularisation and its moving mean; Karras et al. 2020, section 3.2."""
+
+    def __init__(self, params: TrainParams, device: torch.device) -> None:
+        self._network = params.network if isinstance(params.network, Stylegan2Params) else None
+        self._decay = PATH_DECAY ** (1 / params.accumulate)
+        self.mean = torch.zeros((), device=device)
+
+    def is_due(self, step: int) -> bool:
+        """Whether generator step `step` is regularised."""
+        network = self._network
+        return network is not None and network.path_length > 0 and step % network.path_length_interval == 0
+
+    def penalty(self, models: Models, batch: MicroBatch, optimiser: ScaledAdam) -> Tensor:
+        """The weighted penalty over the first half of `batch`, a scalar; moves the mean."""
+        assert self._network is not None
+        half = len(batch.latents) // 2
+        random_inputs = models.generator.random_inputs(half, batch.rng)
+        attributes = None if batch.attributes is None else batch.attributes[:half]
+        with models.autocast():
+            images, styles = models.generator.images_and_styles(
+                batch.latents[:half], batch.labels[:half], attributes, random_inputs
+            )
+        directions = torch.randn(images.shape, generator=device_generator(batch.rng, images.device), device=images.device)
+        lengths = path_lengths(images.float(), styles, directions, optimiser.loss_scale(half))
+        mean = lengths.detach().mean()
+        if optimiser.scaler.is_enabled():
+            mean = mean.where(mean.isfinite(), self.mean)  # an overflow would stay in the moving mean for ever
+        self.mean = torch.lerp(mean, self.mean, self._decay)
+        return (lengths - self.mean).square().mean() * self._network.path_length * self._network.path_length_interval
