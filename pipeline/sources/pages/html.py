@@ -16,6 +16,7 @@ from pipeline.sources.pages.markup import (
     is_small,
     listed_renditions,
     renditions_of,
+    scripted_galleries,
     show_lazy_pictures,
     source_renditions,
     without_placeholders,
@@ -145,6 +146,9 @@ def _pictures(
             group.item = group.item or main
             group.alt = group.alt or plain(element.get("alt"))
             group.licence = group.licence or _figure_licence(element, base)
+    for offered in scripted_galleries(tree, base):
+        group = gallery.add(offered)
+        group.item = group.item or main
     for offered in _preloaded(tree, base):
         if gallery.group_of(offered) is not None or not gallery.groups:
             group = gallery.add(offered)
@@ -165,6 +169,14 @@ def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tup
         yield element, background_renditions(element, base)
         for offered in listed_renditions(element, base):
             yield element, offered
+        if element.tag == "a" and is_picture_link(element.get("href", "")) and _shows_nothing(element):
+            address = picture_address(element.get("href"), base)
+            yield element, [Rendition(address, None, zoomed=True)] if address is not None else []
+
+
+def _shows_nothing(link: HtmlElement) -> bool:
+    """Whether a link is empty, as in galleries that a script fills; one with words leads to charts of sizes and the like."""
+    return next(link.iter(*IMAGE_TAGS), None) is None and not "".join(link.itertext()).strip()
 
 
 def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
@@ -224,12 +236,17 @@ def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: 
     if is_small(element, offered):
         return False
     for around in (element, *element.iterancestors()):
-        if around.tag in FURNITURE or around.get("role", "").lower() in FURNITURE_ROLES:
+        if (around.tag in FURNITURE and not _is_articles_header(around)) or around.get("role", "").lower() in FURNITURE_ROLES:
             return False
         # What leads to another page is shown there, larger.
         if around.tag == "a" and _leads_elsewhere(around.get("href"), base, url):
             return False
     return True
+
+
+def _is_articles_header(element: HtmlElement) -> bool:
+    """Whether an element is the header of an article, where its first picture stands, and not that of the site."""
+    return element.tag == "header" and next(element.iterancestors("article", "main"), None) is not None
 
 
 def _leads_elsewhere(href: str | None, base: str, url: str) -> bool:

@@ -23,6 +23,10 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 ESCAPE = re.compile(r'\\(?:(?P<known>["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
+OTHER_QUOTES = str.maketrans("'“”„", '""""')
+INNER_QUOTE = re.compile(
+    r"""(?<![{\[,:\s\\])"(?!\s*(?:[,:}\]]|\Z))"""
+)  # no sign that is JSON's stands beside it, as in 5" heel
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
@@ -53,6 +57,7 @@ def thing_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _put(thing: dict[str, Any], key: str, value: Any) -> None:
     key = SCHEMA_ORG.sub("", key)
+    key = key.lower() if key.startswith("@") else key
     if key == "image" and key in thing:
         value = [thing[key], value]
     thing[key] = value
@@ -60,9 +65,12 @@ def _put(thing: dict[str, Any], key: str, value: Any) -> None:
 
 def _salvaged(text: str) -> list[Any]:
     """The outermost objects and arrays in `text`, which is no JSON: without what is cut off, stray or nested too deeply."""
-    if '"' not in text and "&quot;" in text:
-        text = html.unescape(text)
+    if '"' not in text:
+        text = html.unescape(text) if "&quot;" in text else text.translate(OTHER_QUOTES)
     salvage = _Salvage(text, closes_inner=True)
+    escaped = INNER_QUOTE.sub(r"\"", text)
+    if len(escaped) > len(text) and (other := _Salvage(escaped, closes_inner=True)).members > salvage.members:
+        text, salvage = escaped, other
     if salvage.misfits:
         # Such a bracket is one too many, or one before it is missing: whichever saves more is right.
         salvage = max(salvage, _Salvage(text, closes_inner=False), key=lambda each: each.members)

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,6 +74,14 @@ LAZY_SETS = (
     "data-cfsrcset",
 )
 BACKGROUNDS = ("data-bg", "data-bg-src", "data-bg-image", "data-background", "data-background-image", "data-bgset")
+# Any other attribute whose name promises as much, and which names a picture.
+PROMISES_LARGE = re.compile(
+    r"data-(?=.*(?:zoom|large|big|full|hi-?res|high|xl|orig|master|magnif|retina))(?!.*(?:thumb|hover))"
+)
+# Options that zoom scripts keep in an attribute or in a call, though not as JSON.
+SCRIPTED_ATTRIBUTES = ("onclick", "rel", "data-rel", "data-cloudzoom", "data-options", "data-zoom-options")
+LARGE_OPTION = re.compile(r"""(?:zoom|large|big|full)\w{0,20}["']?\s*:\s*["']([^"'\s]+)["']""", re.IGNORECASE)
+CALLED_WITH = re.compile(r"""\(\s*["']([^"'\s]+)["']""")
 PLACEHOLDER_NAME = re.compile(
     r"/(?:(?:lazy|image|img|product|ajax|woocommerce|preload)[-_]?)?(?:"
     r"(?:placeholder|spacer|spinner|loading|loader|lazyload|no[-_]?image)"
@@ -114,6 +122,9 @@ ENTRY_KEYS = (
 )
 
 
+GALLERY_KEYS = ("images", "media", "data", "gallery")  # of Shopify's products and of Magento's widget
+
+
 def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
     """Every address an `img` offers: its own, those of a `picture` around it, and of a link around it to a picture.
 
@@ -129,12 +140,33 @@ def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozens
         if is_picture_link(link.get("href", "")):
             found.extend(_named(link, ("href",), base, zoomed=True))
         found.extend(_named(link, (*ZOOMED, *LAZY), base, zoomed=True))
+        found.extend(_promised(link, base))
+        found.extend(_scripted(link, base))
     for around in islice(image.iterancestors(), LEVELS_AROUND):
         if around.tag != "a":
             found.extend(_named(around, (*ZOOMED, "data-src"), base, zoomed=True))
+    found.extend(_promised(image, base))
+    found.extend(_scripted(image, base))
     listed = list(listed_renditions(image, base))
     found.extend(listed[0] if len(listed) == 1 else [])
     return [rendition for rendition in found if not is_undecoded_name(urlsplit(rendition.url).path)]
+
+
+def _promised(element: HtmlElement, base: str) -> Iterator[Rendition]:
+    """The pictures in `data-` attributes that no list here has, but whose names promise a large one."""
+    for name, value in element.items():
+        if PROMISES_LARGE.match(name) and name not in (*ZOOMED, *LAZY) and is_picture_link(value):
+            yield from _named(element, (name,), base, zoomed=True)
+
+
+def _scripted(element: HtmlElement, base: str) -> Iterator[Rendition]:
+    """The large picture that the options or the call of a zoom script name."""
+    href = element.get("href") or ""
+    calls = [href] if href.strip().lower().startswith("javascript:") else []
+    for text in (*calls, *(element.get(name) or "" for name in SCRIPTED_ATTRIBUTES)):
+        for address in (*LARGE_OPTION.findall(text[:MAX_STYLE_CHARACTERS]), *CALLED_WITH.findall(text[:MAX_STYLE_CHARACTERS])):
+            if is_picture_link(address) and (url := picture_address(address, base)) is not None:
+                yield Rendition(url, None, zoomed=True)
 
 
 def source_renditions(picture: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
@@ -155,6 +187,8 @@ def _own_renditions(element: HtmlElement, base: str, known: Container[str]) -> t
         sets.extend(set_renditions(element.get(attribute, ""), base, declared, lazy=True))
     addresses = list(_named(element, LAZY, base, lazy=True))
     addresses.extend(_named(element, ("src",), base))
+    if element.tag == "image":  # of an inline drawing
+        addresses.extend(_named(element, ("href", "xlink:href"), base))
     lazy = {asset(rendition.url) for rendition in (*sets, *addresses) if rendition.lazy}
 
     def is_picture(rendition: Rendition) -> bool:
@@ -271,6 +305,35 @@ def listed_renditions(element: HtmlElement, base: str) -> Iterator[list[Renditio
             yield from islice(_pictures_in(listed, base), MAX_LISTED)
 
 
+def scripted_galleries(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
+    """The pictures, each with its renditions, in the JSON that shops keep in scripts for the gallery of their product."""
+    for script in tree.iter("script"):
+        kind = (script.get("type") or "").partition(";")[0].strip().lower()
+        text = script.text or ""
+        magento = kind == "text/x-magento-init" and "mage/gallery/gallery" in text
+        product = kind == "application/json" and any("product" in f"{name} {value}".lower() for name, value in script.items())
+        if not (magento or product) or len(text) > MAX_LIST_CHARACTERS:
+            continue
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        yield from islice(chain.from_iterable(_pictures_in(gallery, base) for gallery in _galleries_in(content)), MAX_LISTED)
+
+
+def _galleries_in(content: Any) -> Iterator[list[Any]]:
+    """The values of the keys that galleries have, outermost first."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend(value[::-1])
+        elif isinstance(value, dict):
+            galleries = [key for key in GALLERY_KEYS if isinstance(value.get(key), list)]
+            yield from (value[key] for key in galleries if value[key])
+            waiting.extend([part for key, part in value.items() if key not in galleries][::-1])
+
+
 def _pictures_in(listed: Any, base: str) -> Iterator[list[Rendition]]:
     """The pictures in a value of JSON: strings that are addresses, and objects that describe one picture or hold others."""
     waiting = [listed]
@@ -299,6 +362,9 @@ def _entry(entry: dict[str, Any], base: str) -> list[Rendition]:
         for key, sides in entry.items()
         if isinstance(sides, list) and sides and isinstance(sides[0], int) and (url := _listed_address(key, base)) is not None
     ]
+    width = entry.get("width")
+    if len(named) == 1 and isinstance(width, int) and not isinstance(width, bool):
+        return [Rendition(named[0], width), *sets, *sized]
     return [*(Rendition(url, None, zoomed=place == 0) for place, url in enumerate(named)), *sets, *sized]
 
 

@@ -21,6 +21,12 @@ SIZE_IN_NAME = re.compile(
 SIZE_IN_PATH = re.compile(
     r"/(?:(?:[wh]_\d+|q_[a-z0-9:]+|c_[a-z]+|f_[a-z]+|g_[a-z:]+|dpr_[a-z0-9.]+)(?:,|(?=/)))+(?=/)"
 )  # Cloudinary
+# /12-large_default/dress.jpg (PrestaShop), /cache/0f83…/d/r/dress.jpg (Magento), /stencil/1280x1280/ (BigCommerce)
+SIZE_IN_FOLDER = re.compile(
+    r"(?<=/\d)(\d*)-[a-z0-9_]{1,40}_default(?:_2x)?(?=/)"
+    r"|(?<=/product)/cache/(?:\d+/(?:small_image|image|thumbnail)/(?:\d+x\d*/)?)?[0-9a-f]{32}(?=/)"
+    r"|(?<=/stencil)/(?:\d+w|\d+x\d+|original)(?=/)"
+)
 WEB_EXTENSIONS = [extension for known in FORMATS if known.on_web for extension in known.extensions]
 PICTURE_NAME = re.compile(rf"\.(?:{'|'.join(WEB_EXTENSIONS)})$", re.IGNORECASE)
 NEXT_ADDRESS = re.compile(r"[\s,]*([^\s,]\S*)")
@@ -94,7 +100,7 @@ def _density_of(descriptor: str) -> float:
 def asset(url: str) -> str:
     """What all renditions of one picture have in common: `url` without the sizes that shops write into it."""
     parts = urlsplit(url)
-    path = SIZE_IN_PATH.sub("", SIZE_IN_NAME.sub("", parts.path))
+    path = SIZE_IN_FOLDER.sub(r"\1", SIZE_IN_PATH.sub("", SIZE_IN_NAME.sub("", parts.path)))
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in SIZE_PARAMETERS])
     return urlunsplit(("", parts.netloc.lower(), path, query, ""))
 
@@ -116,7 +122,7 @@ def is_sized(url: str) -> bool:
     """Whether `url` names a size: one that does not, beside others that do, is the original."""
     parts = urlsplit(url)
     named = any(name.lower() in SIZE_PARAMETERS for name, _ in parse_qsl(parts.query))
-    return named or SIZE_IN_NAME.search(parts.path) is not None or SIZE_IN_PATH.search(parts.path) is not None
+    return named or any(size.search(parts.path) is not None for size in (SIZE_IN_NAME, SIZE_IN_PATH, SIZE_IN_FOLDER))
 
 
 def largest(renditions: Iterable[Rendition]) -> Rendition:

@@ -22,6 +22,8 @@ POSTS = frozenset(
     {"Article", "NewsArticle", "BlogPosting", "SocialMediaPosting", "ImageGallery", "CollectionPage", "CreativeWork"}
 )
 PICTURES = frozenset({"ImageObject", "Photograph"})
+BY_LOWER_NAME = {name.lower(): name for name in (*PRODUCTS, *POSTS, *PICTURES, "BreadcrumbList")}
+SEVERAL_ADDRESSES = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 PICTURE_KEYS = ("image", "images", "photo", "associatedMedia", "primaryImageOfPage")
 THUMBNAIL_KEYS = ("thumbnailUrl", "thumbnail")  # where there is nothing else
 ADDRESS_KEYS = ("contentUrl", "url", "@value", "image", *THUMBNAIL_KEYS)
@@ -115,8 +117,10 @@ def address_of(value: Any, base: str, depth: int = MAX_DEPTH) -> str | None:
 
 
 def types_of(thing: Thing) -> set[str]:
-    """The names of a thing's schema.org types."""
-    return {re.split(r"[/#:]", kind.rstrip("/#"))[-1] for kind in many(thing.get("@type")) if isinstance(kind, str)}
+    """The names of a thing's schema.org types, those known here in schema.org's letters."""
+    kinds = many(thing.get("@type", thing.get("type")))
+    names = (re.split(r"[/#:]", kind.strip().rstrip("/#"))[-1] for kind in kinds if isinstance(kind, str))
+    return {BY_LOWER_NAME.get(name.lower(), name) for name in names}
 
 
 def all_things(roots: Iterable[Any]) -> list[Thing]:
@@ -317,13 +321,25 @@ def _published(thing: Thing) -> str | None:
 
 
 def _shown(thing: Thing, graph: _Graph) -> Iterator[Shown]:
-    values = [value for key in PICTURE_KEYS for value in many(thing.get(key))]
+    values = [part for key in PICTURE_KEYS for value in many(thing.get(key)) for part in _separate(value)]
     for value in values or [value for key in THUMBNAIL_KEYS for value in many(thing.get(key))]:
         referred = graph.named(value) if not isinstance(value, Mapping) or len(value) <= 2 else None
         if referred is not None or isinstance(value, Mapping):
             yield from _picture(referred or value, graph.url).shown
         elif (address := address_of(value, graph.url)) is not None:
             yield Shown(Rendition(address, None), None, None, None)
+
+
+def _separate(value: Any) -> list[Any]:
+    """The pictures that are written as one: their addresses joined in a string, or a list where one thing has its address."""
+    if isinstance(value, str):
+        parts = SEVERAL_ADDRESSES.split(value.strip())
+        return parts if all(map(is_picture_link, parts)) else [value]
+    if isinstance(value, Mapping):
+        key = next((key for key in ADDRESS_KEYS if value.get(key)), None)
+        if key is not None and len(parts := many(value[key])) > 1:
+            return [{**value, key: part} for part in parts]
+    return [value]
 
 
 def _picture(thing: Thing, url: str) -> Item:

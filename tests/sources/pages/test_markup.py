@@ -1,5 +1,6 @@
 """What shops do to the pictures on their pages, each case with the pictures that must come of it."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -95,6 +96,17 @@ def test_lazy_microdata_shows_what_is_loaded() -> None:
         ('<meta property="og:image" content="/a.jpg"><meta property="og:image:secure_url" content="javascript:x">', "/a.jpg"),
         ('<base target="_blank"><base href="/sub/"><img src="a.jpg">', "/sub/a.jpg"),
         ('<a href="javascript:void(0)"><img src="/a.jpg"></a>', "/a.jpg"),
+        ("""<a href="javascript:zoom('/xl.jpg')"><img src="/t.jpg" width="60"></a>""", "/xl.jpg"),
+        ("""<a href="#" rel="{gallery:'g', smallimage:'/m.jpg', largeimage:'/xl.jpg'}"><img src="/t.jpg"></a>""", "/xl.jpg"),
+        ("""<img src="/t.jpg" data-cloudzoom="zoomImage:'/xl.jpg'">""", "/xl.jpg"),
+        (
+            '<img src="/t.jpg" width="94" data-image-medium-src="/m.jpg" data-image-large-src="/xl.jpg">',
+            "/xl.jpg",
+        ),  # PrestaShop
+        ('<img src="/t.jpg" data-hires="/xl.jpg" data-hover-large="/back.jpg">', "/xl.jpg"),
+        ('<a data-fancybox="gallery" href="/xl.jpg"></a>', "/xl.jpg"),
+        ('<svg><image xlink:href="/a.jpg"/></svg>', "/a.jpg"),
+        ('<header><img src="/logo.jpg"></header><article><header><img src="/a.jpg"></header></article>', "/a.jpg"),
         ('<a href="/p/1#zoom"><img src="/a.jpg"></a>', "/a.jpg"),
     ],
 )
@@ -174,3 +186,26 @@ def test_swatches_and_icons_are_still_left_out() -> None:
 @pytest.mark.timeout(60)
 def test_markup_written_to_take_long_does_not(text: str) -> None:
     assert len(read(text).pictures) <= 500
+
+
+def test_a_shopify_product_kept_as_json_in_a_script() -> None:
+    product = '{"images": ["//shop.example/a.jpg?v=1", "//shop.example/b.jpg"], "media": [{"src": "//shop.example/a.jpg?v=1"}]}'
+    script = f'<script type="application/json" id="ProductJson-1">{product}</script>'
+    other = '<script type="application/json" id="related">{"images": ["//shop.example/c.jpg"]}</script>'
+    assert addresses(read(script + other).pictures) == ["/a.jpg?v=1", "/b.jpg"]
+
+
+def test_a_gallery_of_magento() -> None:
+    cache = "/catalog/product/cache/0f831c1845fc143d00d6d1ebc49f446a"
+    data = [{"thumb": f"{cache}/{name}.jpg", "full": f"/catalog/product/{name}.jpg", "isMain": name == "a"} for name in "ab"]
+    content = json.dumps({"[data-gallery-role=gallery-placeholder]": {"mage/gallery/gallery": {"data": data}}})
+    script = f'<script type="text/x-magento-init">{content}</script>'
+    found = addresses(read(f'<img src="{cache.replace("0f", "1e")}/a.jpg">{script}').pictures)
+    assert found == ["/catalog/product/a.jpg", "/catalog/product/b.jpg"]
+
+
+def test_the_sizes_of_prestashop_are_one_picture() -> None:
+    sizes = {"small_default": {"url": "/12-small_default/a.jpg", "width": 98}}
+    sizes |= {"large_default": {"url": "/12-large_default/a.jpg", "width": 800}}
+    text = f"<div data-product='{json.dumps({'bySize': sizes})}'></div><img src=\"/13-home_default/a.jpg\">"
+    assert sorted(addresses(read(text).pictures)) == ["/12-large_default/a.jpg", "/13-home_default/a.jpg"]

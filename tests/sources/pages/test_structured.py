@@ -28,6 +28,9 @@ def read(*scripts: Any, markup: str = "", kind: str = "application/ld+json") -> 
         *(
             f"//<![CDATA[\n{PRODUCT}\n//]]>",
             f"<![CDATA[{PRODUCT}]]>",
+            PRODUCT.replace('"', "'"),
+            PRODUCT.replace('"', "”"),
+            PRODUCT.replace('"category"', '"description":"a 5" heel","category"'),
             f"/*<![CDATA[*/{PRODUCT}/*]]>*/",
             f"<!--\n{PRODUCT}\n-->",
         ),
@@ -69,6 +72,9 @@ def test_what_is_repaired_and_what_is_not_read_is_counted() -> None:
         ([{"@id": []}, "/b.jpg"], ["/b.jpg"]),
         ([["/b.jpg", ["/c.jpg"]]], ["/b.jpg", "/c.jpg"]),
         ({"@list": ["/b.jpg"]}, ["/b.jpg"]),
+        ({"@type": "ImageObject", "contentUrl": ["/b.jpg", "/c.jpg"]}, ["/b.jpg", "/c.jpg"]),
+        ("https://x.example/b.jpg, https://x.example/c.jpg", ["https://x.example/b.jpg", "https://x.example/c.jpg"]),
+        ("https://x.example/fetch/w_9,https://x.example/b.jpg", ["https://x.example/fetch/w_9,https://x.example/b.jpg"]),
         ({"@type": "ImageObject", "contentUrl": "data:image/png;base64,xx", "url": ["/b.jpg"]}, ["/b.jpg"]),
         ({"@type": "ImageObject", "thumbnail": {"url": "/b.jpg"}}, ["/b.jpg"]),
         ({"@type": "URL", "@value": "/b.jpg"}, ["/b.jpg"]),
@@ -81,6 +87,13 @@ def test_what_is_repaired_and_what_is_not_read_is_counted() -> None:
 def test_an_image_in_any_shape_is_read(image: Any, urls: list[str]) -> None:
     pictures = read({"@type": "Product", "name": "N", "image": image}).pictures
     assert [picture.url.removeprefix("https://shop.example") for picture in pictures] == urls
+
+
+@pytest.mark.parametrize(
+    "kind", ['"@type": "product"', '"type": "Product"', '"@Type": " PRODUCT "', '"@type": [["PRODUCT"], 1]']
+)
+def test_a_type_is_known_in_any_spelling(kind: str) -> None:
+    assert [picture.title for picture in read(f'{{{kind}, "name": "N", "image": "/b.jpg"}}').pictures] == ["N"]
 
 
 def test_keys_and_types_may_be_whole_addresses() -> None:
