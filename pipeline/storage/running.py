@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from pydantic import PositiveInt, TypeAdapter
+
 from pipeline.storage.files import whole_file
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Registration:
     name: str
     invocation: str  # the call of snakemake or dvc that it belongs to
     host: str
-    process_id: int
+    process_id: PositiveInt
     created: float  # when the process started, in seconds since 1970
 
     @property
@@ -113,9 +115,9 @@ def other_registrations(folder: Path = FOLDER) -> list[Registration]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            registration = Registration(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # gone by now, or damaged by a power cut
+            registration = TypeAdapter(Registration).validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError):  # gone by now, or damaged by a power cut
             continue
-        if not (registration.is_local and registration.process_id == os.getpid()):
+        if registration.path(folder) == path and not (registration.is_local and registration.process_id == os.getpid()):
             found.append(registration)
     return found

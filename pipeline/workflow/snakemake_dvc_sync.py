@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -38,6 +38,7 @@ PARAMS_FILE = Path("params.yaml")
 FORGOTTEN_FILE = Path("forgotten.csv")
 KNOWN_FOLDER = Path("data/known")
 STATE_FILE = Path(".scratch/doors.json")
+SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
 # Options of snakemake with which it runs nothing.
 LOOKING_OPTIONS = {
@@ -133,9 +134,8 @@ def _commit(stages: list[str], unrecordable: Mapping[str, str]) -> list[str]:
     return [stage for left in unrecorded.values() for stage in left]
 
 
-def _commit_pending(unrecordable: Mapping[str, str]) -> None:
-    """Commit the stages that an earlier run finished but that DVC did not record."""
-    pending = _pending()
+def _commit_pending(pending: Mapping[str, list[str]], unrecordable: Mapping[str, str]) -> None:
+    """Commit those stages whose outputs, `pending`, are finished, but that DVC did not record."""
     stages = [stage for stage in STAGES if stage in pending and stage not in unrecordable]
     if not stages:
         return
@@ -143,7 +143,8 @@ def _commit_pending(unrecordable: Mapping[str, str]) -> None:
     dry_run = versioning.run_nested("snakemake", "--dry-run", "--cores", "1", "--no-hooks", "--nolock", "--", *targets)
     if dry_run.returncode == 0 and "Nothing to be done" in dry_run.stdout + dry_run.stderr:
         left = _commit(stages, unrecordable)
-        _remember(pending={stage: pending[stage] for stage in pending if stage in left or stage not in stages})
+        done = {*stages} - {*left}
+        _remember(pending={stage: targets for stage, targets in {**_pending(), **pending}.items() if stage not in done})
 
 
 def _touch_outputs(*options: str) -> None:
@@ -155,7 +156,7 @@ def _touch_outputs(*options: str) -> None:
     _remember(agreed=_fingerprint())
 
 
-def _agree_with_dvc() -> None:
+def _touch_restored() -> None:
     """Touch the outputs once where DVC says that all are as recorded, but the record is new to Snakemake."""
     if not LOCK_FILE.exists() or _state().get("agreed") == _fingerprint():
         return
@@ -285,10 +286,27 @@ class SnakemakeSession:
             recovery.forget_runs_elsewhere()
         alone = recovery.is_free() if looks else self._take_over()
         if alone and self._commits:
-            if not looks:
-                _commit_pending(unrecordable)
-            if not unrecordable:
-                _agree_with_dvc()  # a dry run, too, is to say that what DVC has put back is up to date
+            self._agree_with_dvc(unrecordable, looks=looks)
+
+    def _agree_with_dvc(self, unrecordable: Mapping[str, str], *, looks: bool) -> None:
+        try:
+            recorded = versioning.recorded_stages()
+        except InputError as error:  # the run goes on: its results are good without a record
+            sys.stderr.write(f"versioning: {error}\n")
+            return
+        if not looks:
+            unrecorded = self._unrecorded(recorded)  # asked before pending stages are committed
+            _commit_pending(_pending(), unrecordable)
+            _commit_pending(unrecorded, unrecordable)
+        if not unrecordable:
+            _touch_restored()  # a dry run, too, is to say that what DVC has put back is up to date
+
+    def _unrecorded(self, recorded: Set[str]) -> dict[str, list[str]]:
+        """The targets of the stages that have outputs but no record, as when dvc.lock was deleted."""
+        outputs = versioning.versioned_paths(self.params.model_dump(), ["outs", "metrics"])
+        left = {stage: paths for stage, paths in outputs.items() if stage not in recorded and stage not in _pending()}
+        there = [stage for stage, paths in left.items() if all(path.exists() for path in paths)]
+        return {stage: [f"{stage}_all" if stage in SHARDED else stage] for stage in there}
 
     def _take_over(self) -> bool:
         """Register this run and clear away what killed ones left. Returns whether no other is at work here."""

@@ -6,7 +6,7 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,21 @@ def commit(stages: list[str]) -> str | None:
     return None if done.returncode == 0 else reason_of(done)
 
 
+def recorded_stages() -> set[str]:
+    """The stages whose results dvc.lock records. Raises InputError where it is damaged."""
+    try:
+        content = LOCK_FILE.read_bytes()
+        outputs = {name: entry["outs"] for name, entry in yaml.safe_load(content)["stages"].items()}
+        if content.endswith(b"\n") and all("md5" in output for outs in outputs.values() for output in outs):
+            return set(outputs)
+    except FileNotFoundError:
+        return set()
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
+        pass
+    cure = f"restore it (git checkout {LOCK_FILE}), or delete it, and the next snakemake records the results anew"
+    raise InputError(f"{LOCK_FILE}: damaged, so that DVC does not know these results; {cure}")
+
+
 def is_as_recorded() -> bool:
     """Whether DVC says that every stage is up to date."""
     return run_nested("dvc", "status", "--quiet").returncode == 0
@@ -103,12 +118,12 @@ def printable(path: Path | str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def _versioned_paths(params: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """What each stage of dvc.yaml reads and writes; its `${…}` refer to `params`. Raises InputError."""
+def versioned_paths(params: Mapping[str, Any], kinds: Sequence[str] = ("deps", "outs", "metrics")) -> dict[str, list[Path]]:
+    """The paths of these `kinds` of each stage of dvc.yaml, whose `${…}` refer to `params`. Raises InputError."""
     try:
         stages = yaml.safe_load(PIPELINE_FILE.read_text(encoding="utf-8"))["stages"]
         return {
-            name: [Path(_resolved(path, params)) for kind in ("deps", "outs", "metrics") for path in stage.get(kind, [])]
+            name: [Path(_resolved(path, params)) for kind in kinds for path in stage.get(kind, [])]
             for name, stage in stages.items()
         }
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
@@ -176,7 +191,7 @@ def ignored_by_dvc(paths: list[Path]) -> set[Path]:
 
 def unrecordable_stages(params: Mapping[str, Any]) -> dict[str, str]:
     """The stages that DVC cannot record, by what they read or write, each with a line that names it and says what to do."""
-    by_stage = _versioned_paths(params)
+    by_stage = versioned_paths(params)
     found = {path: list(unversionable(path)) for path in {path for paths in by_stage.values() for path in paths}}
     bad = [path for entries in found.values() for path, _ in entries]
     ignored = ignored_by_dvc(bad[:CHECKED_FOR_IGNORE]) if bad else set()

@@ -93,7 +93,18 @@ def test_a_registration_of_another_machine_is_not_looked_up_here() -> None:
     assert elsewhere.process() is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "\0\0\0\0", "[]", '{"name": "train"}', '"train"'])
+def _registered(**damaged: object) -> str:
+    return json.dumps(asdict(Registration("train", "one", "vm", 1, 0.0)) | damaged)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "\0\0\0\0", "[]", '{"name": "train"}', '"train"', "[" * 100_000),
+        *(_registered(process_id="1"), _registered(process_id=-1), _registered(created=None)),
+        *(_registered(host="../vm"), _registered(host="v\0m")),
+    ],
+)
 def test_a_damaged_registration_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.chdir(tmp_path)
     running.FOLDER.mkdir(parents=True)

@@ -97,6 +97,18 @@ def test_what_dvc_could_not_record_is_recorded_by_the_next_run(checkout: Checkou
     assert "up to date" in checkout.run("dvc", "status", "collect")
 
 
+def test_a_damaged_record_is_named_and_one_that_was_deleted_is_made_anew(checkout: Checkout) -> None:
+    checkout.run(*COLLECT)
+    lock = checkout.folder / "dvc.lock"
+    recorded = lock.read_bytes()
+    lock.write_bytes(b"\0" * 100)
+    [line] = _lines(checkout.run(*COLLECT), "versioning")
+    assert "dvc.lock: damaged" in line
+    lock.unlink()
+    assert _lines(checkout.run(*COLLECT), "versioning") == []
+    assert lock.read_bytes() == recorded
+
+
 def test_after_kill_9_the_same_command_goes_on(checkout: Checkout) -> None:
     locks = checkout.folder / ".snakemake/locks"
     with subprocess.Popen(

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.workflow import versioning
-from pipeline.workflow.versioning import printable, unversionable, versioning_off
+from pipeline.workflow.versioning import printable, recorded_stages, unversionable, versioning_off
 
 
 def _git(*arguments: str) -> None:
@@ -197,6 +197,35 @@ def test_a_damaged_pipeline_file_is_named(content: str) -> None:
     with pytest.raises(InputError) as caught:
         versioning.unrecordable_stages(PARAMS)
     assert "dvc.yaml" in str(caught.value)
+
+
+LOCK = """schema: '2.0'
+stages:
+  collect:
+    cmd: snakemake
+    outs:
+    - path: data/manifest.parquet
+      hash: md5
+      md5: 1f69c66028c35037e8bf67e5bc4ceb6a
+      size: 10
+"""
+
+
+def test_the_stages_that_dvc_has_recorded_are_read_from_its_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recorded_stages() == set()
+    Path("dvc.lock").write_text(LOCK)
+    assert recorded_stages() == {"collect"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\0" * 100, "<<<<<<< HEAD\n", LOCK[:-5], LOCK[: LOCK.index("      md5")], "stages: 5\n", "stages: {a: 1}\n"]
+)
+def test_a_damaged_lock_file_of_dvc_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(content)
+    with pytest.raises(InputError, match=r"dvc\.lock"):
+        recorded_stages()
 
 
 def test_a_failed_commit_says_why(repository: Path) -> None:
