@@ -6,7 +6,7 @@ A rule is a stage: a DVC stage, a section of params.yaml, a module of pipeline/ 
 from snakemake.utils import min_version
 
 from pipeline.code_inputs import code_inputs
-from pipeline.workflow import snakemake_dvc_sync as doors
+from pipeline.workflow import snakemake_dvc_sync as sync
 
 min_version("9.27")
 
@@ -14,11 +14,11 @@ min_version("9.27")
 report: "docs/captions/run.rst"
 
 
-door = doors.SnakemakeSession(workflow)
-PARAMS = door.params
-RAW = expand("data/raw/{shard}.parquet", shard=door.shards)
-PICTURES = expand("data/raw/{shard}.tar", shard=door.shards)
-INSPECTED = expand("data/inspect/{shard}.parquet", shard=door.shards)
+session = sync.SnakemakeSession(workflow)
+PARAMS = session.params
+RAW = expand("data/raw/{shard}.parquet", shard=session.shards)
+PICTURES = expand("data/raw/{shard}.tar", shard=session.shards)
+INSPECTED = expand("data/inspect/{shard}.parquet", shard=session.shards)
 
 
 wildcard_constraints:
@@ -26,15 +26,15 @@ wildcard_constraints:
 
 
 onstart:
-    door.started()
+    session.started()
 
 
 onsuccess:
-    door.ended("FINISHED")
+    session.ended("FINISHED")
 
 
 onerror:
-    door.ended("FAILED")
+    session.ended("FAILED")
 
 
 localrules:
@@ -49,7 +49,7 @@ rule all:
         "models/export",
 
 
-# DVC asks for a sharded stage by these.
+# DVC runs a sharded stage through these rules.
 rule fetch_all:
     input:
         RAW,
@@ -65,9 +65,9 @@ rule collect:
     """List the pictures of the sources in a manifest."""
     input:
         code=code_inputs("collect"),
-        folders=door.folders,
-        lists=door.lists,
-        forgotten=doors.FORGOTTEN_FILE,
+        folders=session.folders,
+        lists=session.lists,
+        forgotten=sync.FORGOTTEN_FILE,
     output:
         manifest="data/manifest.parquet",
     log:
@@ -77,8 +77,8 @@ rule collect:
     conda:
         "environment.yml"
     params:
-        section=door.section("collect"),
-        sources=door.state_of_sources,
+        section=session.section("collect"),
+        sources=session.state_of_sources,
         scratch=".scratch/web",
     shell:
         "python -m pipeline collect --params {params.section:q} --log {log} --forgotten {input.forgotten}"
@@ -89,8 +89,8 @@ rule fetch:
     """Bring the bytes of one shard's pictures."""
     input:
         code=code_inputs("fetch"),
-        folders=door.folders,
-        forgotten=doors.FORGOTTEN_FILE,
+        folders=session.folders,
+        forgotten=sync.FORGOTTEN_FILE,
         manifest=rules.collect.output.manifest,
     output:
         shard="data/raw/{shard}.tar",
@@ -103,8 +103,8 @@ rule fetch:
     conda:
         "environment.yml"
     params:
-        section=door.section("fetch"),
-        sources=door.state_of_sources,
+        section=session.section("fetch"),
+        sources=session.state_of_sources,
         scratch=".scratch/web",
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
@@ -126,7 +126,7 @@ rule inspect:
     conda:
         "environment.yml"
     params:
-        section=door.section("inspect"),
+        section=session.section("inspect"),
         scratch=".scratch/inspect",
     shell:
         "python -m pipeline inspect --params {params.section:q} --log {log} --shard {input.shard}"
@@ -139,7 +139,7 @@ rule dedup:
         code=code_inputs("dedup"),
         raw_tables=RAW,
         inspect_tables=INSPECTED,
-        known=door.known,
+        known=session.known,
     output:
         duplicates="data/duplicates.parquet",
     log:
@@ -149,8 +149,8 @@ rule dedup:
     conda:
         "environment.yml"
     params:
-        section=door.section("dedup"),
-        known=doors.KNOWN_FOLDER,
+        section=session.section("dedup"),
+        known=sync.KNOWN_FOLDER,
         scratch=".scratch/dedup",
     shell:
         "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
@@ -181,7 +181,7 @@ rule curate:
     conda:
         "environment.yml"
     params:
-        section=door.section("curate"),
+        section=session.section("curate"),
     shell:
         "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables} --shards {input.shards}"
         " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
@@ -203,7 +203,7 @@ rule augment:
     conda:
         "environment.yml"
     params:
-        section=door.section("augment"),
+        section=session.section("augment"),
     shell:
         "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
         " --shards {input.shards} --train {output.train}"
@@ -224,9 +224,9 @@ rule reference:
         "environment.yml"
     threads: PARAMS.reference.threads
     resources:
-        gpu=int(doors.has_gpu()),  # without one, it runs beside the training
+        gpu=int(sync.has_gpu()),  # without one, it runs beside the training
     params:
-        section=door.section("reference"),
+        section=session.section("reference"),
         scratch=".scratch/weights",
     shell:
         "python -m pipeline reference --params {params.section:q} --log {log} --train {input.train}"
@@ -250,7 +250,7 @@ rule train:
     resources:
         gpu=1,
     params:
-        section=door.section("train"),
+        section=session.section("train"),
         scratch=".scratch/train",
     shell:
         "python -m pipeline train --params {params.section:q} --log {log} --train {input.train}"
@@ -283,7 +283,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        section=door.section("evaluate"),
+        section=session.section("evaluate"),
     shell:
         "python -m pipeline evaluate --params {params.section:q} --log {log} --train {input.train}"
         " --reference {input.reference} --gan {input.gan}"
@@ -316,7 +316,7 @@ rule report:
     conda:
         "environment.yml"
     params:
-        section=door.section("report"),
+        section=session.section("report"),
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
@@ -339,7 +339,7 @@ rule export:
     conda:
         "environment.yml"
     params:
-        section=door.section("export"),
+        section=session.section("export"),
     shell:
         "python -m pipeline export --params {params.section:q} --log {log} --reference {input.reference} --gan {input.gan}"
         " --export {output.export}"
