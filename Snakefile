@@ -49,7 +49,7 @@ rule all:
         "models/export",
 
 
-# DVC asks for a sharded stage by these.
+# DVC runs a sharded stage through these rules.
 rule fetch_all:
     input:
         RAW,

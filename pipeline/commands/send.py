@@ -7,10 +7,9 @@ import threading
 import warnings
 from pathlib import Path
 
-import psutil
-
 from pipeline.errors import AtelierError, InputError
 from pipeline.metrics.champion import verdict_on
+from pipeline.storage.files import process_exists
 from pipeline.tracking.mlflow_store import UnavailableError, relocate
 from pipeline.tracking.sending import follow, send_unsent
 from pipeline.tracking.tracker import SPOOLS
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
             _refuse_unending(options)
             follow(
                 SPOOLS / options.follow,
-                lambda: options.until.exists() or not psutil.pid_exists(options.process_id),
+                lambda: options.until.exists() or not process_exists(options.process_id),
                 verdict_on,
             )
         else:

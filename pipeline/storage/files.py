@@ -46,7 +46,8 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_alive(process_id: int) -> bool:
+def process_exists(process_id: int) -> bool:
+    """Whether a process of this machine has this id, be it another user's."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
@@ -61,7 +62,7 @@ def _partial_beside(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
         owner = left.name.split(".")[-2]
-        if not (owner.isdecimal() and _is_alive(int(owner))):
+        if not (owner.isdecimal() and process_exists(int(owner))):
             remove(left)
     return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 

@@ -1,4 +1,4 @@
-"""What a killed snakemake leaves behind, its lock and the jobs that it had started, cleared away before the next run."""
+"""Cleanup after a killed snakemake: its lock, and the jobs that it had started."""
 
 import shutil
 import sys
@@ -13,13 +13,13 @@ ORPHAN_PATIENCE_S = 120.0  # a training ends the step that it is in, and saves
 
 
 def is_free() -> bool:
-    """Whether no other snakemake is at work in this folder, and none has left a lock."""
+    """Whether no other snakemake is active in this folder, and none has left a lock."""
     runs = [registration for registration in other_registrations() if registration.name == RUN]
     return not any(map(_may_be_alive, runs)) and not _is_locked()
 
 
 def _may_be_alive(run: Registration) -> bool:
-    # The locks of another machine may not be seen here, so its runs count as alive.
+    # The locks of another machine may not be visible here, so its runs count as alive.
     return run.holds_its_lock() or not run.is_local
 
 
@@ -27,11 +27,11 @@ def _is_locked() -> bool:
     return any(SNAKEMAKE_LOCKS.glob("*.lock"))
 
 
-def clear_up() -> bool:
-    """Whether no other snakemake is at work in this folder; if so, nothing of a killed one is left.
+def clean_up() -> bool:
+    """Clean up after killed runs; returns whether no other snakemake is active in this folder.
 
-    Jobs of a killed run are ended: they would write the same outputs as the next run's, which go on from what they saved.
-    Raises InputError where a job cannot be ended. A lock is removed only when its owner is known to be dead.
+    Jobs of a killed run are ended, because they would write the same outputs as the next run's, which resume from what they
+    saved. A lock is removed only when its owner is known to be dead. Raises InputError when a job cannot be ended.
     """
     registrations = other_registrations()
     runs = [registration for registration in registrations if registration.name == RUN]
@@ -51,7 +51,7 @@ def clear_up() -> bool:
 
 
 def forget_runs_elsewhere() -> None:
-    """Forget the runs of other machines whose locks are not seen here: `snakemake --unlock` says that they are dead."""
+    """Forget runs on other machines whose locks are not visible here; `snakemake --unlock` declares them dead."""
     for registration in other_registrations():
         if not registration.holds_its_lock():
             registration.forget()
@@ -70,18 +70,18 @@ def _end_orphan(job: Registration) -> None:
 
 
 def _handle_lock(alive: list[Registration], dead: list[Registration]) -> None:
-    """Remove Snakemake's lock where only dead runs can have left it; else say whose it is."""
+    """Remove Snakemake's lock if only dead runs can have left it; otherwise print whose it is."""
     if not alive and dead:
         shutil.rmtree(SNAKEMAKE_LOCKS)
-        sys.stderr.write("unlocked: the run that held this folder was killed; this one goes on from there\n")
+        sys.stderr.write("unlocked: the run that held this folder was killed; this run resumes from there\n")
         return
     if not alive:
-        told = "a snakemake that cannot be identified holds this folder; if none is running, type: snakemake --unlock"
+        reason = "a snakemake that cannot be identified holds this folder; if none is running, type: snakemake --unlock"
     elif alive[0].is_local:
-        told = f"another snakemake (process {alive[0].process_id}) is running in this folder; wait until it has ended"
+        reason = f"another snakemake (process {alive[0].process_id}) is running in this folder; wait until it has ended"
     else:
-        told = (
+        reason = (
             f"a snakemake on {alive[0].host} (process {alive[0].process_id}) may be running in this folder;"
             " if it is not, type: snakemake --unlock"
         )
-    sys.stderr.write(f"locked: {told}\n")
+    sys.stderr.write(f"locked: {reason}\n")

@@ -1,8 +1,8 @@
 """Snakemake and DVC kept in one state. The Snakefile calls this module.
 
-Snakemake executes, DVC versions. After a run Snakemake's hooks commit to DVC what the run finished, and touch the outputs,
-since DVC links large files anew. When DVC (or git) has put older outputs back, their times tell Snakemake that they are stale;
-so when dvc.lock or params.yaml is one not seen before and DVC says that all is as recorded, the outputs are touched once, too.
+Snakemake executes, DVC versions. After a run Snakemake's hooks commit the finished stages to DVC. Then they touch the outputs,
+because DVC links large files anew, with a new time. Outputs that DVC (or git) has restored look stale to Snakemake by their
+times, so they are also touched, once, when dvc.lock or params.yaml has changed and DVC reports that all is as recorded.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ KNOWN_FOLDER = Path("data/known")
 STATE_FILE = Path(".scratch/doors.json")
 SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
-# Options of snakemake with which it runs nothing.
-LOOKING_OPTIONS = {
+# Options with which snakemake runs no job.
+READ_ONLY_OPTIONS = {
     "--dag",
     "--detailed-summary",
     "--filegraph",
@@ -54,25 +54,25 @@ LOOKING_OPTIONS = {
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is loaded; asked without torch, which takes seconds."""
+    """Whether an NVIDIA driver is loaded; found without torch, whose import takes seconds."""
     return Path("/dev/nvidiactl").exists()
 
 
 def _is_plain(path: str) -> bool:
     """Whether `path` can be an input of a rule.
 
-    Snakemake expands braces, and keeps the names of inputs in files, in UTF-8, one a line.
+    Snakemake expands braces, and stores the names of inputs in UTF-8 files, one on each line.
     """
     return path.isprintable() and "{" not in path and path == path.strip()
 
 
-def _stop(line: str) -> NoReturn:
-    sys.stderr.write(f"{' '.join(line.splitlines())}\n")  # a path may hold a line break
+def _exit_with(message: str) -> NoReturn:
+    sys.stderr.write(f"{' '.join(message.splitlines())}\n")  # a path may hold a line break
     sys.exit(1)
 
 
 def _check_writable(folder: Path) -> None:
-    """Raises OSError, which names `folder`, where no file can be made in it."""
+    """Raise OSError, which names `folder`, when no file can be created in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -85,9 +85,9 @@ def _called_by_dvc() -> bool:
     return "DVC_STAGE" in os.environ
 
 
-def _only_looks(workflow: "Workflow") -> bool:
-    """Whether this snakemake runs nothing: then nothing is committed, unlocked or ended, either."""
-    return bool(workflow.output_settings.dryrun or LOOKING_OPTIONS.intersection(sys.argv))
+def _is_read_only(workflow: "Workflow") -> bool:
+    """Whether this snakemake runs no job; then it neither commits, nor unlocks, nor ends processes."""
+    return bool(workflow.output_settings.dryrun or READ_ONLY_OPTIONS.intersection(sys.argv))
 
 
 def _fingerprint() -> str:
@@ -110,7 +110,7 @@ def _remember(**state: object) -> None:
 
 
 def _pending() -> dict[str, list[str]]:
-    """The stages that a run finished, or was to finish, and that DVC has not recorded; the outputs of each."""
+    """The outputs of each stage that an earlier run was to finish and that DVC has not recorded."""
     pending = _state().get("pending")
     if not isinstance(pending, dict):
         return {}
@@ -118,7 +118,7 @@ def _pending() -> dict[str, list[str]]:
 
 
 def _commit(stages: list[str], unrecordable: Mapping[str, str]) -> list[str]:
-    """Those of `stages` that DVC did not record, after a line that says why and what to do."""
+    """Commit `stages` to DVC; returns those that DVC did not record, and prints why and what to do."""
     recordable = [stage for stage in stages if stage not in unrecordable]
     unrecorded: dict[str, list[str]] = {}  # by the reason
     for stage in stages:
@@ -129,8 +129,8 @@ def _commit(stages: list[str], unrecordable: Mapping[str, str]) -> list[str]:
         cure = f"the next snakemake tries again, or type: {' '.join(['dvc commit --force', *named])}"
         unrecorded[f"{failure.rstrip('.')}; {cure}"] = recordable
     for reason, left in unrecorded.items():
-        whose = ", ".join(left) if len(left) < len(STAGES) else "this run"
-        sys.stderr.write(f"versioning: the results of {whose} are whole, but DVC did not record them: {reason}\n")
+        names = ", ".join(left) if len(left) < len(STAGES) else "this run"
+        sys.stderr.write(f"versioning: the results of {names} are complete, but DVC did not record them: {reason}\n")
     return [stage for left in unrecorded.values() for stage in left]
 
 
@@ -148,7 +148,7 @@ def _commit_pending(pending: Mapping[str, list[str]], unrecordable: Mapping[str,
 
 
 def _touch_outputs(*options: str) -> None:
-    """Tell Snakemake that every output is as its inputs, parameters and code want it, and note for which record of DVC's."""
+    """Mark every output as up to date for Snakemake, and store which dvc.lock and params.yaml this holds for."""
     touched = versioning.run_nested("snakemake", "--touch", "--cores", "1", "--no-hooks", "--quiet", *options, "--", "all")
     if touched.returncode != 0:
         sys.stderr.write(f"snakemake --touch failed: {versioning.reason_of(touched)}\n")
@@ -165,7 +165,7 @@ def _touch_restored() -> None:
 
 
 def _invocation() -> str:
-    """A name for this call of a front door: one for all the snakemakes that one `dvc repro` starts."""
+    """The name of this run; all the snakemakes that one `dvc repro` starts share one."""
     if _called_by_dvc():
         for ancestor in psutil.Process().parents():
             if any(Path(word).name == "dvc" for word in ancestor.cmdline()[:3]):
@@ -174,7 +174,7 @@ def _invocation() -> str:
 
 
 def _lock_tag() -> dict[str, str]:
-    """The record of results: before a run what it starts from, after one what it made."""
+    """The SHA-256 of dvc.lock as a tag: of the results that a run starts from, or has made."""
     return {"dvc_lock_sha256": hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()} if LOCK_FILE.exists() else {}
 
 
@@ -200,7 +200,7 @@ def _file_state(path: Path) -> str:
 
 
 def _state_of(paths: Iterable[Path]) -> str:
-    """A digest of the names, sizes and times of files, whatever their names are."""
+    """A digest of the names, sizes and modification times of files; names need not be UTF-8."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(os.fsencode(path) + f"\0{_file_state(path)}\0".encode())
@@ -213,7 +213,7 @@ def _pictures(params: CollectParams) -> list[Path]:
 
 
 def _lists(params: CollectParams) -> list[Path]:
-    """The files of a manifest source. Raises SourceError where one of them is no file that can be read."""
+    """The files of a manifest source. Raises SourceError when one of them is not a readable file."""
     if "manifest" not in params.source:
         return []
     from pipeline.sources.manifest import list_paths  # with an HTTP client, which other sources do not need
@@ -226,7 +226,7 @@ def _lists(params: CollectParams) -> list[Path]:
 
 
 def _known() -> list[str]:
-    """Tables of the pictures that earlier runs kept, and the folder's README, which is always there. Raises InputError."""
+    """The tables of the pictures that earlier runs kept, and the folder's README. Raises InputError."""
     if not KNOWN_FOLDER.is_dir():
         raise InputError(f"{KNOWN_FOLDER}: no such folder, but dedup and DVC read it; make it: mkdir -p {KNOWN_FOLDER}")
     paths = sorted(str(path) for path in KNOWN_FOLDER.glob("[!.]*") if path.suffix in (".md", ".parquet"))
@@ -237,14 +237,14 @@ def _known() -> list[str]:
 
 
 class SnakemakeSession:
-    """What the Snakefile needs to know, and what has to happen before and after its jobs."""
+    """The inputs and parameters that the Snakefile needs, and the work before and after its jobs."""
 
     def __init__(self, workflow: "Workflow") -> None:
         """Check params.yaml and bring Snakemake and DVC to one state.
 
-        Ends the process with one line that names the key or file, before any job starts, where something is wrong.
+        On an error, ends the process before any job starts, with one line that names the key or file.
         """
-        # Rules say `python`, whichever environment holds this snakemake.
+        # Rules call `python`; it must be that of the environment that holds this snakemake.
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._workflow = workflow
         self._sender: subprocess.Popen[bytes] | None = None
@@ -254,9 +254,9 @@ class SnakemakeSession:
             if workflow.is_main_process:
                 self._synchronise()
         except AtelierError as error:
-            _stop(str(error))  # a WorkflowError would print three lines of Snakefile around the one that matters
+            _exit_with(str(error))  # a WorkflowError would print three lines of Snakefile around the one that matters
         except OSError as error:
-            _stop(unusable_file(error))
+            _exit_with(unusable_file(error))
 
     def _read_inputs(self) -> None:
         self.params = load_params(PARAMS_FILE)
@@ -265,14 +265,14 @@ class SnakemakeSession:
         folders = [collect.folder.path] if "folder" in collect.source else []
         self.folders = list(filter(_is_plain, folders))
         self.lists = [str(path) for path in lists if _is_plain(str(path))]
-        # Snakemake sees no change below a folder; and its time for a job grows with the square of its inputs, so that ten
-        # thousand pictures cannot be listed one by one.
+        # Snakemake does not see changes below a folder, and its time for a job grows with the square of the number of its
+        # inputs, so ten thousand pictures cannot be inputs of their own.
         self.state_of_sources = _state_of([*pictures, *(path for path in lists if not _is_plain(str(path)))])
         self.known = _known()
 
     def _synchronise(self) -> None:
-        """Clear away what killed runs left, commit what was not recorded, and have Snakemake agree with DVC."""
-        looks = _only_looks(self._workflow)
+        """Clean up after killed runs, commit results that were not recorded, and bring Snakemake into agreement with DVC."""
+        looks = _is_read_only(self._workflow)
         if NESTED in os.environ:
             if not looks:
                 running.register(recovery.RUN, os.environ[INVOCATION_VARIABLE])
@@ -309,24 +309,24 @@ class SnakemakeSession:
         return {stage: [f"{stage}_all" if stage in SHARDED else stage] for stage in there}
 
     def _take_over(self) -> bool:
-        """Register this run and clear away what killed ones left. Returns whether no other is at work here."""
+        """Register this run and clean up after killed ones. Returns whether no other run is active here."""
         for folder in (SPOOLS, SNAKEMAKE_FOLDER):
             _check_writable(folder)
         running.register(recovery.RUN, os.environ[INVOCATION_VARIABLE])
-        return recovery.clear_up()
+        return recovery.clean_up()
 
     @property
     def _commits(self) -> bool:
-        """Whether this run records its results; those that DVC starts leave it to DVC."""
+        """Whether this run records its results; a run that DVC started leaves that to DVC."""
         return self._off is None and not _called_by_dvc()
 
     def _unrecordable(self) -> dict[str, str]:
         return versioning.unrecordable_stages(self.params.model_dump()) if self._commits else {}
 
     def section(self, stage: str) -> Callable[[object], str]:
-        """The stage's section as JSON: what its job is given, and what Snakemake compares with the last run.
+        """The stage's section as JSON, which its job receives and Snakemake compares with that of the last run.
 
-        It comes as a function, since in what functions return Snakemake leaves braces alone.
+        It is returned by a function, because Snakemake does not expand braces in what functions return.
         """
         content = getattr(self.params, stage).model_dump_json()
         return lambda _: content
@@ -337,7 +337,7 @@ class SnakemakeSession:
         return [f"{shard:05d}" for shard in range(self.params.fetch.shards)]
 
     def _stages(self) -> dict[str, bool]:
-        """Each stage in this run, and whether all its jobs are finished or were up to date."""
+        """Each stage of this run, and whether all its jobs have finished or were up to date."""
         dag = self._workflow.dag
         done: dict[str, bool] = {}
         for job in dag.jobs:
@@ -359,14 +359,14 @@ class SnakemakeSession:
         return SPOOLS / os.environ[INVOCATION_VARIABLE] / f"ended-{os.getpid()}"
 
     def started(self) -> None:
-        """Note what this run is to commit, and start telling MLflow."""
+        """Store which stages this run is to commit, and start logging to MLflow."""
         try:
             if self._commits:
                 _remember(pending=_pending() | self._outputs())
             track = Tracker(SPOOLS / os.environ[INVOCATION_VARIABLE] / f"{PARENT}.jsonl")
             track.tags(_invocation_tags())
         except OSError as error:
-            _stop(unusable_file(error, SPOOLS))
+            _exit_with(unusable_file(error, SPOOLS))
         follow = ["--follow", os.environ[INVOCATION_VARIABLE], "--until", str(self._end_mark), "--process-id", str(os.getpid())]
         self._sender = subprocess.Popen([sys.executable, "-m", "pipeline", "send", *follow])
         if self._off is not None:
@@ -375,7 +375,7 @@ class SnakemakeSession:
             sys.stderr.write(f"git: {refusal}\n")
 
     def ended(self, status: Literal["FINISHED", "FAILED"]) -> None:
-        """Commit to DVC the stages that this run finished; wait until MLflow knows."""
+        """Commit the stages that this run finished to DVC, and wait until MLflow has logged them."""
         try:
             if self._commits:
                 self._record_results()
@@ -383,8 +383,10 @@ class SnakemakeSession:
             track.tags(_lock_tag())
             track.close(status)
             self._end_mark.touch()
-        except OSError as error:  # not waiting for the sender, which without the mark waits for this process
-            sys.stderr.write(f"the results are whole, but the end of the run is not noted: {unusable_file(error, SPOOLS)}\n")
+        except OSError as error:  # return at once: without the mark the sender waits for this process to end
+            sys.stderr.write(
+                f"the results are complete, but the end of the run is not recorded for MLflow: {unusable_file(error, SPOOLS)}\n"
+            )
             return
         if self._sender is not None:
             self._sender.wait()

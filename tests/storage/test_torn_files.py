@@ -12,7 +12,7 @@ from pipeline.stages.train.run_folder import append_event, best_swd
 from pipeline.storage.overrides import read_overrides
 from pipeline.web.scratch import Journal
 from pipeline.web.sites import _kept
-from pipeline.workflow import snakemake_dvc_sync as doors
+from pipeline.workflow import snakemake_dvc_sync as sync
 from studio.database import StudioDatabase
 
 TORN = [b"", b"\0" * 64, b"{", b'{"key": "a", "wri', b"null", b"[]", b"{}", b"7", b"\xff\xfe"]
@@ -32,12 +32,12 @@ def test_a_journal_goes_on_behind_a_torn_end(tmp_path: Path, torn: bytes) -> Non
 @pytest.mark.parametrize("torn", TORN)
 def test_damaged_state_files_count_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bytes) -> None:
     monkeypatch.chdir(tmp_path)
-    doors.STATE_FILE.parent.mkdir()
-    doors.STATE_FILE.write_bytes(torn)
-    assert doors._state() == {}
-    assert doors._pending() == {}
-    doors._remember(pending={"train": ["models/gan"]})
-    assert doors._pending() == {"train": ["models/gan"]}
+    sync.STATE_FILE.parent.mkdir()
+    sync.STATE_FILE.write_bytes(torn)
+    assert sync._state() == {}
+    assert sync._pending() == {}
+    sync._remember(pending={"train": ["models/gan"]})
+    assert sync._pending() == {"train": ["models/gan"]}
     for name in ("site.json", "score.json"):
         (tmp_path / name).write_bytes(torn)
     assert _kept(tmp_path / "site.json") is None

@@ -35,7 +35,7 @@ def _leave(registration: Registration) -> None:
 def test_the_lock_of_a_killed_run_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     _leave(Registration(recovery.RUN, "one", platform.node(), os.getppid(), 1.0))  # its number is another process's now
     assert not recovery.is_free()
-    assert recovery.clear_up()
+    assert recovery.clean_up()
     assert recovery.is_free()
     assert not LOCK.exists()
     assert list(running.FOLDER.iterdir()) == []
@@ -46,7 +46,7 @@ def test_the_lock_of_a_killed_run_is_removed(capsys: pytest.CaptureFixture[str])
 def test_the_lock_of_a_live_run_stays(start: Start, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     process = start(recovery.RUN)
     _leave(Registration(recovery.RUN, "dead", platform.node(), 1, 1.0))
-    assert not recovery.clear_up()
+    assert not recovery.clean_up()
     assert LOCK.exists()
     assert f"process {process.pid}" in capsys.readouterr().err
 
@@ -56,7 +56,7 @@ def test_the_lock_of_a_run_on_another_machine_stays_until_the_user_says_that_it_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _leave(Registration(recovery.RUN, "one", "another-machine", 7, 1.0))
-    assert not recovery.clear_up()
+    assert not recovery.clean_up()
     assert LOCK.exists()
     told = capsys.readouterr().err
     assert "another-machine" in told
@@ -67,7 +67,7 @@ def test_the_lock_of_a_run_on_another_machine_stays_until_the_user_says_that_it_
 
 @pytest.mark.usefixtures("locked")
 def test_a_lock_whose_owner_is_unknown_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    assert recovery.clear_up()
+    assert recovery.clean_up()
     assert LOCK.exists()
     assert "snakemake --unlock" in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_a_job_of_a_killed_run_is_ended_and_one_of_a_live_run_is_not(
     child = start("fetch-00001", "alive")
     orphan = start("train", "killed")
     _leave(Registration(recovery.RUN, "killed", platform.node(), 1, 1.0))
-    assert not recovery.clear_up()
+    assert not recovery.clean_up()
     assert orphan.wait(30) == -15
     assert child.poll() is None
     assert capsys.readouterr().err.startswith(f"train: ended process {orphan.pid}")
@@ -92,5 +92,5 @@ def test_a_job_that_cannot_be_ended_stops_the_run(start: Start, monkeypatch: pyt
     assert deaf.stdout.readline() == "deaf\n"
     monkeypatch.setattr(recovery, "ORPHAN_PATIENCE_S", 0.2)
     with pytest.raises(InputError) as caught:
-        recovery.clear_up()
+        recovery.clean_up()
     assert str(deaf.pid) in str(caught.value)

@@ -93,7 +93,7 @@ class Checkout:
         logs = [path for path in (self.folder / "logs").rglob("*.log") if path.stat().st_mtime >= before]
         return {path.relative_to(self.folder / "logs").with_suffix("").parts[0] for path in logs}
 
-    def assert_both_doors_up_to_date(self) -> None:
+    def assert_all_up_to_date(self) -> None:
         assert "up to date" in self.run("dvc", "status")
         assert "Nothing to be done" in self.run("snakemake", "--dry-run")
         assert self.stages_run_by("dvc", "repro") == set()
@@ -103,7 +103,7 @@ class Checkout:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which one plain `snakemake` has run everything, once for all tests here; each works on a copy."""
-    checkout = Checkout.make(tmp_path_factory.mktemp("doors") / "project")
+    checkout = Checkout.make(tmp_path_factory.mktemp("checkout") / "project")
     checkout.run(*SNAKEMAKE)
     checkout.commit("first run")
     return checkout
@@ -157,12 +157,12 @@ def test_snakemakes_own_report_holds_the_pages_and_pictures_with_their_captions(
         assert caption in html
     assert "One run of Atelier" in html
     assert "reports/plots.html" in checkout.run("python", "-m", "pipeline", "plots")
-    checkout.assert_both_doors_up_to_date()
+    checkout.assert_all_up_to_date()
 
 
-def test_both_doors_agree_after_a_run(checkout: Checkout) -> None:
+def test_snakemake_and_dvc_agree_after_a_run(checkout: Checkout) -> None:
     times = {path: (checkout.folder / path).stat().st_mtime_ns for path in checkout.hashes()}
-    checkout.assert_both_doors_up_to_date()
+    checkout.assert_all_up_to_date()
     assert {path: (checkout.folder / path).stat().st_mtime_ns for path in times} == times, "the run left outputs to be touched"
 
 
@@ -177,7 +177,7 @@ def test_changed_evaluate_runs_it_and_what_follows_then_comes_back_from_cache(ch
     checkout.change("evaluate", lambda section: section.update(samples=samples))
     assert checkout.stages_run_by("dvc", "repro") == set()
     assert checkout.hashes() == before
-    checkout.assert_both_doors_up_to_date()
+    checkout.assert_all_up_to_date()
 
 
 def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
@@ -195,7 +195,7 @@ def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
     checkout.run("git", "checkout", "--quiet", "HEAD~1")
     checkout.run("dvc", "checkout", "--quiet")
     assert checkout.hashes() == before
-    checkout.assert_both_doors_up_to_date()
+    checkout.assert_all_up_to_date()
 
 
 def test_partial_target_records_its_stages_and_no_others(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_stage_killed_at_any_moment_changes_nothing(finished: Checkout, tmp_pa
 
 
 @pytest.mark.slow
-def test_same_bytes_with_other_cores_and_by_the_other_door(finished: Checkout, tmp_path: Path) -> None:
+def test_same_bytes_with_other_cores_and_by_dvc_repro(finished: Checkout, tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
     checkout.run("dvc", "repro")
     assert checkout.hashes() == finished.hashes()
@@ -277,7 +277,7 @@ def test_pushed_results_come_back_in_a_second_clone_without_running(checkout: Ch
     second.run("dvc", "pull", "--quiet")
     assert (second.folder / "reports/index.html").read_bytes() == (checkout.folder / "reports/index.html").read_bytes()
     assert list((second.folder / "models/export").glob("*.onnx"))
-    second.assert_both_doors_up_to_date()
+    second.assert_all_up_to_date()
 
 
 def _holds(path: Path, needles: list[bytes]) -> bool:
@@ -310,7 +310,7 @@ def test_a_forgotten_picture_leaves_every_output_and_no_run_brings_it_back(check
     checkout.run("python", "-m", "pipeline", "forget", url)
     assert set(STAGES) - {"report"} <= checkout.stages_run_by(*SNAKEMAKE)
     assert holding() == set()
-    checkout.assert_both_doors_up_to_date()
+    checkout.assert_all_up_to_date()
 
     (picture.parent / "again.png").write_bytes(content)
     checkout.run(*SNAKEMAKE)

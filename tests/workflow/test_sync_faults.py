@@ -16,7 +16,7 @@ import yaml
 from pipeline.__main__ import main
 from pipeline.storage import running
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, Tracker
-from pipeline.workflow import snakemake_dvc_sync as doors
+from pipeline.workflow import snakemake_dvc_sync as sync
 from tests.workflow.test_snakemake_dvc_sync import Checkout, _environment
 
 pytestmark = pytest.mark.timeout(900)
@@ -142,52 +142,52 @@ def test_the_outputs_of_a_subfolder_are_recorded_in_the_repository_around_it(che
 
 
 @pytest.fixture
-def door(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> doors.SnakemakeSession:
+def session(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> sync.SnakemakeSession:
     """What a Snakefile would have, with a run in which nothing was to be done."""
     monkeypatch.chdir(checkout.folder)
     monkeypatch.setenv(INVOCATION_VARIABLE, "one")
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    return _new_door()
+    return _new_session()
 
 
 def _collect_lists() -> None:
     """Have params.yaml collect from lists."""
-    params = yaml.safe_load(doors.PARAMS_FILE.read_text())
+    params = yaml.safe_load(sync.PARAMS_FILE.read_text())
     params["collect"]["source"] = "manifest"
     params["fetch"]["web"]["contact"] = "you@shop.example"
-    doors.PARAMS_FILE.write_text(yaml.safe_dump(params))
+    sync.PARAMS_FILE.write_text(yaml.safe_dump(params))
 
 
-def _new_door() -> doors.SnakemakeSession:
+def _new_session() -> sync.SnakemakeSession:
     workflow: Any = SimpleNamespace(is_main_process=False, dag=SimpleNamespace(jobs=[]))
-    return doors.SnakemakeSession(workflow)
+    return sync.SnakemakeSession(workflow)
 
 
-def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(door: doors.SnakemakeSession) -> None:
+def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(session: sync.SnakemakeSession) -> None:
     _collect_lists()
     names = ["plain.csv", "a{shard}.csv", "new\nline.csv", os.fsdecode(b"caf\xe9.csv")]
     for name in names:
         Path("data/lists", name).write_text("url\n")
-    before = _new_door()
+    before = _new_session()
     assert before.lists == ["data/lists/plain.csv"]
     for name in names[1:]:
-        state = _new_door().state_of_sources
+        state = _new_session().state_of_sources
         Path("data/lists", name).write_text("url\nhttps://shop.example/a.jpg\n")
-        assert _new_door().state_of_sources != state
-    assert door.state_of_sources != before.state_of_sources
+        assert _new_session().state_of_sources != state
+    assert session.state_of_sources != before.state_of_sources
 
 
 def test_a_list_that_is_a_pipe_or_a_dangling_link_stops_the_run_with_its_name(
-    door: doors.SnakemakeSession, capsys: pytest.CaptureFixture[str]
+    session: sync.SnakemakeSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _collect_lists()
     for make in (os.mkfifo, lambda path: path.symlink_to("nowhere.csv")):
         make(Path("data/lists/odd.csv"))
         with pytest.raises(SystemExit):
-            _new_door()
+            _new_session()
         assert "data/lists/odd.csv" in capsys.readouterr().err
         Path("data/lists/odd.csv").unlink()
-    assert door.lists == []
+    assert session.lists == []
 
 
 def _full_disk(*_: object, **__: object) -> None:
@@ -196,12 +196,12 @@ def _full_disk(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("writer", ["write_json", "Tracker"])
 def test_a_full_disk_at_the_end_is_one_line_and_no_waiting(
-    door: doors.SnakemakeSession, writer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: sync.SnakemakeSession, writer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with subprocess.Popen(["sleep", "600"]) as sender:
-        monkeypatch.setattr(door, "_sender", sender)
-        monkeypatch.setattr(doors, writer, _full_disk)
-        door.ended("FINISHED")
+        monkeypatch.setattr(session, "_sender", sender)
+        monkeypatch.setattr(sync, writer, _full_disk)
+        session.ended("FINISHED")
         assert sender.poll() is None
         sender.kill()
     [line] = capsys.readouterr().err.splitlines()
@@ -209,11 +209,11 @@ def test_a_full_disk_at_the_end_is_one_line_and_no_waiting(
 
 
 def test_a_full_disk_at_the_start_stops_the_run_with_one_line(
-    door: doors.SnakemakeSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: sync.SnakemakeSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doors, "write_json", _full_disk)
+    monkeypatch.setattr(sync, "write_json", _full_disk)
     with pytest.raises(SystemExit) as caught:
-        door.started()
+        session.started()
     assert caught.value.code == 1
     assert "No space left on device" in capsys.readouterr().err
 
@@ -223,11 +223,11 @@ def test_a_full_disk_at_the_start_stops_the_run_with_one_line(
 )
 def test_a_damaged_note_of_what_is_pending_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.chdir(tmp_path)
-    doors.STATE_FILE.parent.mkdir()
-    doors.STATE_FILE.write_text(state)
-    assert doors._pending() == {}
-    doors._remember(pending={"train": ["models/gan"]})
-    assert doors._pending() == {"train": ["models/gan"]}
+    sync.STATE_FILE.parent.mkdir()
+    sync.STATE_FILE.write_text(state)
+    assert sync._pending() == {}
+    sync._remember(pending={"train": ["models/gan"]})
+    assert sync._pending() == {"train": ["models/gan"]}
 
 
 def _stage(tmp_path: Path, log: str) -> int:
@@ -237,9 +237,9 @@ def _stage(tmp_path: Path, log: str) -> int:
 
 
 def test_a_stage_whose_log_or_spool_cannot_be_written_ends_with_one_line(
-    door: doors.SnakemakeSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    session: sync.SnakemakeSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert door.params.collect.source == ["folder"]
+    assert session.params.collect.source == ["folder"]
     for blocked in ("logs", ".scratch"):
         Path(blocked).write_text("a file in its place")
         assert _stage(tmp_path, "logs/collect.log") == 1
@@ -248,9 +248,9 @@ def test_a_stage_whose_log_or_spool_cannot_be_written_ends_with_one_line(
 
 
 def test_a_stage_that_is_finished_does_not_fail_over_its_note_to_mlflow(
-    door: doors.SnakemakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: sync.SnakemakeSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert door.params.collect.source == ["folder"]
+    assert session.params.collect.source == ["folder"]
     close = Tracker.close
 
     def fail(track: Tracker, status: str) -> None:
