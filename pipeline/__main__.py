@@ -1,7 +1,7 @@
 """`python -m pipeline STAGE …`: one stage as one command, with its paths as options and its section of params.yaml.
 
-The options of a stage are the keyword parameters of its `run`: `Path` takes one path, `list[Path]` one or more. Commands that
-are not stages (COMMANDS) bring their own options.
+The options of a stage are the keyword parameters of its `run`: `Path` takes one path, `list[Path]` one or more, `bool` is a
+switch. Commands that are not stages (COMMANDS) bring their own options.
 """
 
 import argparse
@@ -45,6 +45,12 @@ def _add_stage(commands: Any, stage: str, run: Callable[..., None], *, dry: bool
     hints = get_type_hints(run)
     for name, parameter in inspect.signature(run).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name != "track":
+            if hints[name] is bool:
+                variable = f"ATELIER_{name.upper()}"
+                by_default = os.environ.get(variable) == "1"
+                text = f"see docs; also by {variable}=1"
+                command.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=by_default, help=text)
+                continue
             many = hints[name] == list[Path]
             command.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="+" if many else None, required=not dry)
     if stage == "train":
