@@ -1,6 +1,7 @@
 """One stage as a command: its paths are options, its parameters are its section of params.yaml.
 
-The options are the keyword-only parameters of the stage's `run`: `Path` takes one path, `list[Path]` one or more.
+The options are the keyword-only parameters of the stage's `run`: `Path` takes one path, `list[Path]` one or more, and `bool` is
+a switch, which an environment variable sets as well, because Snakemake writes the command.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from pipeline.tracking.progress import TerminalHandler
 from pipeline.tracking.tracker import Tracker, spool_of_job
 
 PARAMS_FILE = Path("params.yaml")
+SWITCHES = {
+    "resume_anyway": "resume a stopped training although its parameters, data, code or torch changed; the card records it",
+}
 
 
 def _stage_function(stage: str) -> Callable[..., None]:
@@ -32,23 +36,26 @@ def _stage_function(stage: str) -> Callable[..., None]:
     return function
 
 
-def _path_parameters(function: Callable[..., None]) -> dict[str, bool]:
-    """The names of the function's path parameters, and whether each takes several paths."""
+def _options(function: Callable[..., None]) -> dict[str, Any]:
+    """The names and types of the function's keyword-only parameters, which are options of the command."""
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
-    return {
-        each.name: hints[each.name] == list[Path]
-        for each in parameters
-        if each.kind is each.KEYWORD_ONLY and each.name != "track"
-    }
+    return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "track"}
 
 
 def configure(command: argparse.ArgumentParser, stage: str, *, dry_run: bool) -> None:
     """Add the options of `stage`; with `dry_run` its paths may be left out."""
     command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
     command.add_argument("--log", type=Path, help="file to log to, besides the terminal")
-    for name, many in _path_parameters(_stage_function(stage)).items():
-        command.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="+" if many else None, required=not dry_run)
+    for name, kind in _options(_stage_function(stage)).items():
+        option = f"--{name.replace('_', '-')}"
+        if kind is bool:
+            variable = f"ATELIER_{name.upper()}"
+            text = f"{SWITCHES[name]} (also {variable}=1)"
+            command.add_argument(option, action="store_true", default=os.environ.get(variable) == "1", help=text)
+        else:
+            nargs = "+" if kind == list[Path] else None
+            command.add_argument(option, type=Path, nargs=nargs, required=not dry_run)
     if stage == "train":
         command.add_argument("--dry-run", action="store_true", help="print what the training would take, and do not train")
 
@@ -102,8 +109,8 @@ def run(options: argparse.Namespace) -> int:
             _configure_logging(None)  # the first of the processes writes the file
             return launch_torchrun(params.processes, "pipeline", options.arguments)
     function = _stage_function(stage)
-    paths = {name: getattr(options, name) for name in _path_parameters(function)}
-    _run_tracked(stage, lambda track: function(params, **paths, track=track), params, spool)
+    given = {name: getattr(options, name) for name in _options(function)}
+    _run_tracked(stage, lambda track: function(params, **given, track=track), params, spool)
     return 0
 
 

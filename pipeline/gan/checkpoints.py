@@ -34,6 +34,8 @@ class GeneratorCard:
     attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; all of them in order are its last input
     condition: str = "category"  # none: it takes labels, and draws the same whatever they are
 
+    resumed_across: list[str] = field(default_factory=list)  # what changed in mid-training, if it was resumed anyway
+
     @property
     def conditional_categories(self) -> int:
         """How many categories the network tells apart."""
@@ -49,7 +51,10 @@ def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> N
     """Write weights and card into `folder`."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights))  # save_file would let nobody else read it
-    write_json(folder / CARD, asdict(card))
+    content = asdict(card)
+    if not card.resumed_across:
+        del content["resumed_across"]  # left out when empty, as in cards of older versions
+    write_json(folder / CARD, content)
 
 
 def read_generator_card(folder: Path) -> GeneratorCard:

@@ -36,9 +36,9 @@ def images_per_step(params: TrainParams) -> int:
     return params.batch_size * params.discriminator_steps
 
 
-def total_images(params: TrainParams) -> int:
+def total_images(total_kimg: float, step_images: int) -> int:
     """Images seen when training ends: the smallest number of whole steps that reaches `total_kimg`."""
-    return math.ceil(params.total_kimg * 1000 / images_per_step(params)) * images_per_step(params)
+    return math.ceil(total_kimg * 1000 / step_images) * step_images
 
 
 class Trainer:
@@ -95,7 +95,7 @@ class Trainer:
     @property
     def total_images(self) -> int:
         """Images seen when training ends."""
-        return total_images(self.params)
+        return total_images(self.params.total_kimg, images_per_step(self.params))
 
     @property
     def loss_at_chance(self) -> float:

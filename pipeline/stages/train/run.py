@@ -1,6 +1,5 @@
 """Train the GAN."""
 
-import hashlib
 import logging
 import time
 from pathlib import Path
@@ -8,37 +7,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.code_inputs import import_closure
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
 from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
+from pipeline.stages.train.resume import find_resume_point, misfit, run_identity
 from pipeline.stages.train.run_folder import RunFolder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
-from pipeline.storage.arrays import ATTRIBUTES, check_dataset, read_attributes, read_card, read_split, split_sha256
+from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
 from pipeline.storage.checkpoints import delete_checkpoints, newest_checkpoint
-from pipeline.storage.files import remove, sha256_of_file
+from pipeline.storage.files import remove
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 DRY_RUN_CATEGORIES, DRY_RUN_IMAGES = 10, 1000  # of noise, when there is no dataset yet
-
-
-def run_identity(params: TrainParams, train: Path) -> str:
-    """Hex digits that change with whatever decides the result: parameters, data, this code, torch."""
-    digest = hashlib.sha256()
-    digest.update(params.model_dump_json().encode())
-    digest.update(split_sha256(train, "train").encode())
-    digest.update(sha256_of_file(train / "train_labels.npy").encode())
-    if params.condition == "attributes":
-        digest.update(sha256_of_file(train / ATTRIBUTES).encode())
-    for source in import_closure("pipeline.gan.training"):
-        digest.update(source.read_bytes())
-    digest.update(f"{torch.__version__} {choose_device(params.device)}".encode())
-    return digest.hexdigest()[:16]
 
 
 def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> str:
@@ -66,12 +51,15 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     return f"{'on':<15}{where}\n{'pictures':<15}{description}\n{format_estimate(estimate, params.keep_checkpoints)}"
 
 
-def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker) -> None:
-    """Write the trained GAN into `gan`. An interrupted training resumes from `scratch`, bit-identically."""
+def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker, resume_anyway: bool = False) -> None:
+    """Write the trained GAN into `gan`. An interrupted training resumes from `scratch`, bit-identically.
+
+    With `resume_anyway` it resumes even if something that decides its result has changed, which its card then records.
+    """
     device = choose_device(params.device)
     with stop_requests() as request, process_group(params.processes, device) as processes:
         request.alone = processes.count == 1
-        _run(params, train, gan, scratch, request, track, device, processes)
+        _run(params, train, gan, scratch, request, track, device, processes, resume_anyway=resume_anyway)
 
 
 def _run(
@@ -83,6 +71,8 @@ def _run(
     track: Tracker,
     device: torch.device,
     processes: Processes,
+    *,
+    resume_anyway: bool,
 ) -> None:
     check_dataset(train)
     data = read_card(train)
@@ -92,13 +82,19 @@ def _run(
     prepare_device(device, params.threads)
     attributes = read_attributes(train) if params.condition == "attributes" else None
     trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes)
-    folder = RunFolder(scratch / run_identity(params, train), params.samples_per_category, track)
-    loop = TrainingLoop(trainer, data, folder, request, track)
+    point = processes.from_first(
+        lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)
+    )
+    folder = RunFolder(point.folder, params.samples_per_category, track)
+    loop = TrainingLoop(trainer, data, folder, request, track, point.resumed_across)
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
         loop.begin()
     else:
-        loop.restore(state)
+        try:
+            loop.restore(state)
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise misfit(folder.folder, error) from error
         log.info("resuming from image %d", trainer.images_seen)
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +68,21 @@ class Throughput:
 class TrainingLoop:
     """A trainer with its watchdog, its checkpoints and its run folder."""
 
-    def __init__(self, trainer: Trainer, data: DatasetCard, folder: RunFolder, request: StopRequest, track: Tracker) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: DatasetCard,
+        folder: RunFolder,
+        request: StopRequest,
+        track: Tracker,
+        resumed_across: Sequence[str] = (),
+    ) -> None:
+        """`resumed_across` lists the changes across which the training has been resumed, for the generator's card."""
         self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
         self.params, self.processes = trainer.params, trainer.processes
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
+        self._resumed_across = list(resumed_across)
         self._rolled_back_to: int | None = None
 
     def run(self) -> None:
@@ -138,6 +149,7 @@ class TrainingLoop:
             recipe=self.params.model_dump(mode="json"),
             condition=self.params.condition,
             attributes=data.attributes if conditional else {},
+            resumed_across=self._resumed_across,
         )
 
     def _log(self, images_per_s: float) -> None:

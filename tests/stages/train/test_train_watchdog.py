@@ -103,7 +103,7 @@ def test_nan_goes_back_to_the_last_checkpoint_with_a_smaller_rate(
     assert rates[3] == pytest.approx(0.0005 * (88 / 160))  # 312 of 400 images seen, decay over the last 160
 
     # The same again, interrupted before and behind the fault.
-    paths = {"train": train, "gan": tmp_path / "gan", "scratch": tmp_path / "scratch"}
+    paths: dict[str, Any] = {"train": train, "gan": tmp_path / "gan", "scratch": tmp_path / "scratch"}
     for step in (100, 300):
         with pytest.raises(StoppedError):
             run(tiny_params(), **paths, track=_Stopping(step))
