@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from pipeline.errors import UNUSABLE_FILE, AtelierError, StoppedError, unusable_file
-from pipeline.gan.recipe import TrainParams
 from pipeline.imaging.sandbox import THREAD_VARIABLES
 from pipeline.params import STAGES, load_params, parse_section
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage import running
 from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.tracker import Tracker, spool_of_job

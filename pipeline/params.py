@@ -12,7 +12,6 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.consistency import check_categories, contradictions
 from pipeline.errors import ParamsError
-from pipeline.gan.recipe import TrainParams
 from pipeline.section import BelowError, Section, one_line
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.collect.params import CollectParams
@@ -24,6 +23,7 @@ from pipeline.stages.fetch.params import FetchParams
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.stages.report.params import ReportParams
+from pipeline.stages.train.params import TrainParams
 
 STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
 

@@ -1,4 +1,4 @@
-"""What a training is made of: networks, loss, penalties, augmentation, rates."""
+"""The recipe of a training: networks, loss, penalties, augmentation, learning rates, precision, seed."""
 
 from typing import Annotated, Literal, Self
 
@@ -85,7 +85,9 @@ class AdaParams(Section):
     interval: Count  # discriminator steps from one adjustment to the next
 
 
-class TrainParams(Section):
+class Recipe(Section):
+    """What decides the weights that a training ends with; the rest of the section `train` is in stages/train/params.py."""
+
     condition: Literal["none", "category", "attributes"]  # attributes: the category and what augment.attributes names
     network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
     loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
@@ -110,12 +112,6 @@ class TrainParams(Section):
     compile: bool  # both networks by torch.compile, in their first steps; penalised steps and drawing stay as they are
     threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
     processes: Annotated[int, Field(ge=1, le=1024)]  # that share every batch; on GPUs one each
-    log_every_kimg: Positive
-    sample_every_kimg: Positive
-    samples_per_category: Annotated[int, Field(ge=1, le=64)]
-    checkpoint_every_kimg: Positive
-    keep_checkpoints: Count  # the last ones; a damaged one is passed over for the one before it
-    best_by: Literal["swd"] | None  # keeps the best generator, too, by its samples' sliced Wasserstein distance
     watchdog: WatchdogParams
     seed: Seed
 

@@ -31,7 +31,7 @@ from pipeline.gan.losses import (
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.parts import DrawnInputs
 from pipeline.gan.processes import Processes
-from pipeline.gan.recipe import Stylegan2Params, TrainParams
+from pipeline.gan.recipe import Recipe, Stylegan2Params
 from pipeline.gan.sampling import to_float
 from pipeline.inference.latents import draw_latents
 
@@ -122,7 +122,7 @@ class Trainer:
 
     def __init__(
         self,
-        params: TrainParams,
+        params: Recipe,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64],
         categories: int,
@@ -599,7 +599,7 @@ def _in_parts(size: int, parts: int) -> list[slice]:
     return [slice(start, start + size // parts) for start in range(0, size, size // parts)]
 
 
-def _out_of_memory(params: TrainParams) -> TrainingError:
+def _out_of_memory(params: Recipe) -> TrainingError:
     return TrainingError(
         f"out of memory with train.batch_size {params.batch_size} and train.accumulate {params.accumulate}; "
         "raise train.accumulate, which takes a batch in more parts, or lower train.batch_size"

@@ -28,13 +28,13 @@ from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import HISTORY_COLUMNS, Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics.sliced_wasserstein import sliced_wasserstein
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.arrays import ATTRIBUTES, DatasetCard, check_dataset, read_attributes, read_card, read_split, split_sha256
 from pipeline.storage.checkpoints import (
     checkpoint_bytes,
@@ -123,12 +123,12 @@ def csv_of_history(history: list[list[float]]) -> str:
     return text.getvalue()
 
 
-def fixed_samples(trainer: Trainer, categories: int, norm_batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def fixed_samples(
+    trainer: Trainer, categories: int, samples_per_category: int, norm_batches: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Pictures (N, H, W, C) of latents that stay the same through training, `samples_per_category` each, and labels (N,)."""
-    latents = draw_latents(
-        trainer.params.seed, categories * trainer.params.samples_per_category, trainer.params.network.latent_dim
-    )
-    labels = np.repeat(np.arange(categories), trainer.params.samples_per_category)
+    latents = draw_latents(trainer.params.seed, categories * samples_per_category, trainer.params.network.latent_dim)
+    labels = np.repeat(np.arange(categories), samples_per_category)
     return generate_images(trainer.measured_average(norm_batches), latents, labels), labels
 
 
@@ -188,9 +188,17 @@ def _best_swd(path: Path) -> float:
 class Training:
     """A training as the stage runs it: a trainer, what watches it, and the folder of its checkpoints, samples and events."""
 
-    def __init__(self, trainer: Trainer, data: DatasetCard, folder: Path, request: StopRequest, track: Tracker) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        params: TrainParams,
+        data: DatasetCard,
+        folder: Path,
+        request: StopRequest,
+        track: Tracker,
+    ) -> None:
         self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
-        self.params, self.processes = trainer.params, trainer.processes
+        self.params, self.processes = params, trainer.processes
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
         self._returned_to: int | None = None
@@ -270,7 +278,9 @@ class Training:
         """Leave a sheet of samples, one row a category, with batch norm measured over so many batches."""
         if not self.processes.is_first:
             return
-        pictures, labels = fixed_samples(self.trainer, len(self.data.categories), norm_batches)
+        pictures, labels = fixed_samples(
+            self.trainer, len(self.data.categories), self.params.samples_per_category, norm_batches
+        )
         self._show(pictures, "samples", "samples")
         events = self.watchdog.look_at_samples(self.trainer.images_seen, pictures, labels)
         self.track.metrics({"diversity": float(np.mean(self.watchdog.shares[-1][1:]))}, step=self.trainer.images_seen)
@@ -308,7 +318,9 @@ class Training:
         log.warning("image %d, %s: %s", event.images_seen, event.name, event.told)
         _note(self.folder / "events.csv", event)
         self.track.event(event.name, event.told, step=event.images_seen)
-        pictures, _ = fixed_samples(self.trainer, len(self.data.categories), NORM_BATCHES_OF_A_SAMPLE)
+        pictures, _ = fixed_samples(
+            self.trainer, len(self.data.categories), self.params.samples_per_category, NORM_BATCHES_OF_A_SAMPLE
+        )
         self._show(pictures, f"event-{event.name}", "events", f"-{event.name}")
 
     def _save(self) -> None:
@@ -366,7 +378,12 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     device = choose_device(params.device)
     prepare_device(device, params.threads)
     trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
-    found = estimate_training(trainer, NORM_BATCHES_OF_A_SAMPLE)
+    found = estimate_training(
+        trainer,
+        NORM_BATCHES_OF_A_SAMPLE,
+        sample_every_kimg=params.sample_every_kimg,
+        checkpoint_every_kimg=params.checkpoint_every_kimg,
+    )
     where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
     return f"{'on':<15}{where}\n{'pictures':<15}{told}\n{format_estimate(found, params.keep_checkpoints)}"
 
@@ -398,7 +415,7 @@ def _run(
     attributes = read_attributes(train) if params.condition == "attributes" else None
     trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes)
     folder = scratch / run_identity(params, train)
-    training = Training(trainer, data, folder, request, track)
+    training = Training(trainer, params, data, folder, request, track)
     training.start()
     log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
     clock, cpu_clock = time.perf_counter(), time.process_time()

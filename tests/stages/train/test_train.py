@@ -22,10 +22,10 @@ from safetensors.torch import load_file
 from pipeline.errors import DivergedError, ParamsError, StoppedError, TrainingError
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_precision
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import HISTORY_COLUMNS, EpochSampler, Trainer, epoch_order, rate_scale
 from pipeline.inference.latents import draw_latents
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import crosses_interval, csv_of_history, run, run_identity
 from pipeline.storage.arrays import read_card, write_attributes, write_card
 from pipeline.storage.checkpoints import read_checkpoint
