@@ -30,6 +30,7 @@ COMMANDS = (
     "compare",
     "forget",
     "generate",
+    "params",
     "plots",
     "remember",
     "send",

@@ -85,8 +85,8 @@ def test_a_page_that_cannot_be_written_at_the_end_leaves_nothing(
 ) -> None:
     passport = {"reference": {"sha256": "a" * 64}}
     run = PastRun(["here"], "2026-01-01", {"fid": {"value": 1.0, "plus_minus": 0.1, "passport": passport}}, {})
-    monkeypatch.setattr(compare.recorded, "here", lambda: [run])
-    monkeypatch.setattr(compare.recorded, "of_revisions", lambda _: [])
+    monkeypatch.setattr(compare.recorded, "here", lambda _: [run])
+    monkeypatch.setattr(compare.recorded, "of_revisions", lambda *_: [])
     monkeypatch.setattr(compare.recorded, "of_mlflow", lambda _: [])
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     assert main(["compare", "--page", "folder/runs.html"]) == 1
@@ -98,7 +98,7 @@ def test_a_page_that_cannot_be_written_at_the_end_leaves_nothing(
 def test_metrics_that_evaluate_did_not_write_are_left_out_of_compare(
     project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, metrics: str
 ) -> None:
-    monkeypatch.setattr(compare.recorded, "of_revisions", lambda _: [])
+    monkeypatch.setattr(compare.recorded, "of_revisions", lambda *_: [])
     monkeypatch.setattr(compare.recorded, "of_mlflow", lambda _: [])
     (project / "reports").mkdir()
     (project / "reports" / "metrics.json").write_text(metrics)
