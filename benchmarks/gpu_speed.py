@@ -18,9 +18,9 @@ import yaml
 from benchmarks.training_speed import peaks
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import FlopCounter, lazy_period, peak_bytes, seconds
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer, images_per_step
 from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.files import write_text
 
 PICTURES, CATEGORIES = 640, 10

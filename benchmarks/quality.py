@@ -26,7 +26,7 @@ from torch import nn
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.recipe import DcganParams, PenaltyParams, TrainParams
+from pipeline.gan.recipe import DcganParams, PenaltyParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
@@ -35,6 +35,7 @@ from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, 
 from pipeline.metrics.frechet import frechet_distance_of_features
 from pipeline.metrics.manifold import manifold_of, overlap
 from pipeline.params import load_params
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
 from pipeline.stages.train.run_folder import save_png
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES

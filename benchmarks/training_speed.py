@@ -28,10 +28,10 @@ from pipeline.gan.forecast import estimate_training, seconds
 from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.params import load_params
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run_folder import save_png
 from pipeline.stages.train.training_loop import SAMPLE_NORM_BATCHES, crosses_interval, fixed_samples
 from pipeline.storage.arrays import read_card, read_split
@@ -166,7 +166,7 @@ def rates(params: TrainParams, train: Path, *, rounds: int, images_a_round: int)
                     track.metrics(trainer.history.close_row(trainer.images_seen), step=trainer.images_seen)
 
         def sample() -> None:
-            pictures, _ = fixed_samples(trainer, categories, SAMPLE_NORM_BATCHES)
+            pictures, _ = fixed_samples(trainer, categories, params.samples_per_category, SAMPLE_NORM_BATCHES)
             save_png(Path(folder) / "sample.png", contact_sheet(pictures, params.samples_per_category))
 
         def checkpoint() -> None:
@@ -238,7 +238,9 @@ def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -
     images, labels = read_split(train, "train")
     categories, device = len(read_card(train).categories), choose_device(params.device)
     precision = choose_precision(params.precision, device)
-    flops = estimate_training(Trainer(params, images, labels, categories, device), SAMPLE_NORM_BATCHES).training_flops
+    trainer = Trainer(params, images, labels, categories, device)
+    every = {"sample_every_kimg": params.sample_every_kimg, "checkpoint_every_kimg": params.checkpoint_every_kimg}
+    flops = estimate_training(trainer, SAMPLE_NORM_BATCHES, **every).training_flops
     most = peaks(precision, device)
     rate = flops * images_per_s
     told = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())

@@ -1,9 +1,10 @@
-"""The schema of params.yaml: one section a stage, no defaults, unknown keys refused, checked before any work.
+"""The schema of params.yaml: one section per stage, each with its defaults in pipeline/stages/STAGE/params.py.
 
-A class per section; the classes nest as the file does. Units and limits are in the names. The Snakefile reads the file through
-`load_params` and hands each job its own section, so a job never sees a file that changed meanwhile.
+The Snakefile reads the file through `load_params` and gives each job its own resolved section, so that a job never sees a file
+that has changed meanwhile.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.consistency import check_categories, contradictions
 from pipeline.errors import ParamsError
-from pipeline.gan.recipe import TrainParams
-from pipeline.section import BelowError, Section, one_line
+from pipeline.section import FieldError, Section, format_error
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.collect.params import CollectParams
 from pipeline.stages.curate.params import CurateParams
@@ -24,12 +24,14 @@ from pipeline.stages.fetch.params import FetchParams
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.stages.report.params import ReportParams
+from pipeline.stages.train.params import TrainParams
 
 STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
+DVC_KEYS = (("collect", "folder", "path"), ("collect", "manifest", "path"))
 
 
 class Params(Section):
-    """params.yaml, whole."""
+    """The whole of params.yaml."""
 
     collect: CollectParams
     fetch: FetchParams
@@ -44,25 +46,25 @@ class Params(Section):
     export: ExportParams
 
     @model_validator(mode="after")
-    def _the_web_is_told_who_asks(self) -> Self:
+    def _check_contact(self) -> Self:
         if {"crawl", "manifest"} & set(self.collect.source) and not self.fetch.web.contact:
-            raise BelowError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
+            raise FieldError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
         return self
 
     @model_validator(mode="after")
-    def _attributes_are_named(self) -> Self:
+    def _check_attributes(self) -> Self:
         if self.train.condition == "attributes" and not self.augment.attributes:
-            raise BelowError("augment.attributes", "must name the attributes where train.condition is attributes")
+            raise FieldError("augment.attributes", "must name the attributes when train.condition is attributes")
         return self
 
     @model_validator(mode="after")
-    def _edits_have_sketches(self) -> Self:
+    def _check_sketches(self) -> Self:
         if self.dedup.edited is not None and not self.inspect.sketch:
-            raise BelowError("inspect.sketch", "must be true where dedup.edited is set")
+            raise FieldError("inspect.sketch", "must be true when dedup.edited is set")
         return self
 
     @model_validator(mode="after")
-    def _what_is_limited_is_detected(self) -> Self:
+    def _check_detectors(self) -> Self:
         needs = {
             "curate.max_text": ("text", self.curate.max_text is not None),
             "curate.max_face": ("faces", self.curate.max_face is not None),
@@ -73,30 +75,40 @@ class Params(Section):
         }
         for key, (detector, used) in needs.items():
             if used and detector not in self.inspect.detect:
-                raise BelowError("inspect.detect", f"must name {detector} where {key} is set")
+                raise FieldError("inspect.detect", f"must name {detector} when {key} is set")
         return self
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        for key, told in contradictions(self):
-            raise BelowError(key, told)
+    def _check_consistency(self) -> Self:
+        for key, message in contradictions(self):
+            raise FieldError(key, message)
         return self
 
 
 def parse_params(content: Any, where: str = "params.yaml") -> Params:
     """The parameters in `content`, the parsed YAML. Raises ParamsError, one line that names the key."""
     if not isinstance(content, dict):
-        raise ParamsError(f"{where}: must have one section a stage: {', '.join(STAGES)}")
+        raise ParamsError(f"{where}: must have one section per stage: {', '.join(STAGES)}")
+    # A section of which every key is commented out is null in YAML.
+    sections = {key: {} if value is None and key in STAGES else value for key, value in content.items()}
     try:
-        return Params.model_validate(content)
+        return Params.model_validate(sections)
     except ValidationError as error:
-        raise ParamsError(one_line(error, where)) from None
+        raise ParamsError(format_error(error, Params, where)) from None
+
+
+def _check_dvc_keys(content: Any, where: str) -> None:
+    """Raises ParamsError when the file lacks a key that dvc.yaml interpolates: DVC does not know our defaults."""
+    for section, source, key in DVC_KEYS:
+        sources = content[section] or {}
+        if key not in (sources.get(source) or {}):
+            raise ParamsError(f"{where}: {section}.{source}.{key}: missing; dvc.yaml reads it, so params.yaml must hold it")
 
 
 def load_params(path: Path) -> Params:
     """The parameters in the YAML file at `path`. Raises ParamsError, one line that names the file and the key.
 
-    Whatever params.yaml and the names of the categories decide is checked here, before any stage runs.
+    Everything that params.yaml and the names of the categories decide is checked here, before any stage runs.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -105,14 +117,30 @@ def load_params(path: Path) -> Params:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     params = parse_params(content, str(path))
+    _check_dvc_keys(content, str(path))
     check_categories(params, str(path))
     return params
 
 
-def parse_section(stage: str, content: str) -> Section:
-    """One stage's section from its JSON, as the Snakefile passes it. Raises ParamsError."""
+def with_defaults(content: dict[str, Any]) -> dict[str, Any]:
+    """`content`, the parsed params.yaml of any revision, with the defaults; a section that is invalid today stays as it is."""
+    resolved = dict(content)
+    for stage in STAGES:
+        with suppress(ValidationError):
+            resolved[stage] = section_type(stage).model_validate(content.get(stage) or {}).model_dump(mode="json")
+    return resolved
+
+
+def section_type(stage: str) -> type[Section]:
+    """The class of the section `stage`."""
     kind: type[Section] = Params.model_fields[stage].annotation  # type: ignore[assignment]
+    return kind
+
+
+def parse_section(stage: str, content: str) -> Section:
+    """The section of `stage` in `content`, the JSON that the Snakefile passes. Raises ParamsError."""
+    kind = section_type(stage)
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        raise ParamsError(one_line(error, stage)) from None
+        raise ParamsError(format_error(error, kind, stage)) from None

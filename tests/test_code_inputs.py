@@ -19,7 +19,7 @@ PRINT_INPUTS = "import json, sys; from pipeline.code_inputs import code_inputs; 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_code_input_of_a_stage_is_a_file_of_the_project(stage: str) -> None:
     inputs = code_inputs(stage)
-    assert f"pipeline/stages/{stage}/run.py" in inputs
+    assert {f"pipeline/stages/{stage}/run.py", f"pipeline/stages/{stage}/params.py"} <= set(inputs)
     assert [path for path in inputs if not (ROOT / path).is_file()] == []
     assert inputs == sorted(set(inputs))
 

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import InputError
@@ -12,10 +13,10 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.pages import runs as shown
 from pipeline.pages.page import Named, as_html
 from pipeline.pages.pictures import cells_of_sheet
-from pipeline.params import STAGES, Params, load_params
+from pipeline.params import STAGES, Params, load_params, with_defaults
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.tracking import past_runs as recorded
-from pipeline.tracking.flat_params import names_of_dicts
+from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.mlflow_store import reason_of
 from pipeline.tracking.past_runs import PastRun
 
@@ -41,14 +42,21 @@ def configure(command: argparse.ArgumentParser) -> None:
     )
 
 
+def flat_params(content: Any) -> dict[str, str]:
+    """The content of a params.yaml with its defaults, as text by dotted name."""
+    return {
+        name: str(value) for name, value in flat(with_defaults(content if isinstance(content, dict) else {}), FREE_FORM).items()
+    }
+
+
 def found_runs(limit: int) -> list[PastRun]:
     """The run here, then earlier ones, newest first; each result once."""
-    earlier = recorded.of_revisions(limit, FREE_FORM)
+    earlier = recorded.of_revisions(limit, flat_params)
     try:
         earlier += recorded.of_mlflow(limit)
     except Exception as error:  # whatever MLflow, its database or the network raise: DVC's runs are still there
         log.warning("MLflow: its runs are left out: %s", reason_of(error))
-    found = recorded.here(FREE_FORM) + sorted(earlier, key=lambda run: run.when, reverse=True)
+    found = recorded.here(flat_params) + sorted(earlier, key=lambda run: run.when, reverse=True)
     damaged = [run for run in found if not _are_metrics(run.metrics)]
     for run in damaged:
         log.warning("%s: left out, its metrics.json is not what evaluate writes", ", ".join(run.names))

@@ -18,7 +18,7 @@ GROUPS = {
     "stages": STAGES,
     "models": ("generate",),
     "runs": ("compare", "plots", "send"),
-    "data": ("show", "forget", "remember"),
+    "data": ("params", "show", "forget", "remember"),
     "studio": ("studio",),
     "shell": ("completion",),
 }
@@ -28,6 +28,7 @@ EXAMPLES = {
     "compare": "compare --limit 5",
     "plots": "plots HEAD~1 HEAD",
     "send": "send",
+    "params": "params train",
     "show": "show manifest",
     "forget": "forget https://shop.example/dress.jpg",
     "remember": "remember",

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pipeline.errors import StoppedError, unusable_file
-from pipeline.gan.recipe import TrainParams
 from pipeline.params import load_params, parse_section
 from pipeline.section import Section
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage import running
 from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.progress import TerminalHandler

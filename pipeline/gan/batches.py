@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.gan.devices import to_device
 from pipeline.gan.networks.parts import RandomInputs
 from pipeline.gan.processes import Processes
-from pipeline.gan.recipe import TrainParams
+from pipeline.gan.recipe import Recipe
 from pipeline.gan.sampling import to_float
 
 ATTRIBUTE_DROPOUT = 0.1  # share of images trained on without their attributes
@@ -77,7 +77,7 @@ class BatchLoader:
 
     def __init__(
         self,
-        params: TrainParams,
+        params: Recipe,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64],
         attributes: NDArray[np.uint8] | None,

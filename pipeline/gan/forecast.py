@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from pipeline.gan.recipe import Stylegan2Params, TrainParams
+from pipeline.gan.recipe import Recipe, Stylegan2Params
 from pipeline.gan.training import NORM_BATCH, Trainer, images_per_step
 from pipeline.storage.checkpoints import checkpoint_bytes
 
@@ -46,7 +46,7 @@ class Estimate:
         return self.images * self.image_s + rare
 
 
-def lazy_period(params: TrainParams) -> int:
+def lazy_period(params: Recipe) -> int:
     """Steps after which penalties and path-length regularisation fall on the same steps again, at most MOST_STEPS."""
     intervals = [params.penalties.interval] if params.penalties.any else []
     if isinstance(params.network, Stylegan2Params) and params.network.path_length:
@@ -99,7 +99,9 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def estimate_training(trainer: Trainer, norm_batches: int) -> Estimate:
+def estimate_training(
+    trainer: Trainer, norm_batches: int, *, sample_every_kimg: float, checkpoint_every_kimg: float
+) -> Estimate:
     """Measured on `trainer`, which trains a few steps; `norm_batches` as for the samples of the training."""
     params, device = trainer.params, trainer.device
     period = lazy_period(params)
@@ -126,9 +128,9 @@ def estimate_training(trainer: Trainer, norm_batches: int) -> Estimate:
         drawing_flops=drawing_flops,
         images=images,
         image_s=step_s / images_per_step(params),
-        sample_sheets=int(images / (params.sample_every_kimg * 1000)) + 1,
+        sample_sheets=int(images / (sample_every_kimg * 1000)) + 1,
         sample_sheet_s=sheet_s,
-        checkpoints=int(images / (params.checkpoint_every_kimg * 1000)) + 1,
+        checkpoints=int(images / (checkpoint_every_kimg * 1000)) + 1,
         checkpoint_s=checkpoint_s,
         checkpoint_bytes=len(state),
         pictures_at_once=params.batch_size // (params.accumulate * params.processes),

@@ -16,7 +16,7 @@ from pipeline.gan.devices import choose_precision
 from pipeline.gan.diffaugment import diff_augment
 from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
-from pipeline.gan.recipe import TrainParams
+from pipeline.gan.recipe import Recipe
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,7 +26,7 @@ class Models:
 
     def __init__(
         self,
-        params: TrainParams,
+        params: Recipe,
         shape: PictureShape,
         categories: int,
         attributes: int,

@@ -18,7 +18,7 @@ from pipeline.gan.losses import (
 )
 from pipeline.gan.models import Models
 from pipeline.gan.optimiser import ScaledAdam
-from pipeline.gan.recipe import Stylegan2Params, TrainParams
+from pipeline.gan.recipe import Recipe, Stylegan2Params
 
 PATH_DECAY = 0.99  # of the mean path length per regularised step; Karras et al. 2020, appendix B
 
@@ -41,7 +41,7 @@ class DiscriminatorTerms(NamedTuple):
 
 
 def discriminator_terms(
-    params: TrainParams,
+    params: Recipe,
     models: Models,
     batch: MicroBatch,
     fake: Tensor,
@@ -75,7 +75,7 @@ def _scores_of_both(models: Models, batch: MicroBatch, fake: Tensor, ada_p: floa
 
 
 def _penalised_scores(
-    params: TrainParams, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float, loss_scale: Tensor | float
+    params: Recipe, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float, loss_scale: Tensor | float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Scores of real and generated images, the gradient penalty, and the mean squared gradient norm at real images."""
     penalties = params.penalties
@@ -98,9 +98,7 @@ def _penalised_scores(
     return real_scores, fake_scores, penalty, square_norms.detach().mean()
 
 
-def generator_terms(
-    params: TrainParams, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float
-) -> tuple[Tensor, Tensor]:
+def generator_terms(params: Recipe, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> tuple[Tensor, Tensor]:
     """The generator's adversarial loss on its images `fake`, and that loss plus the mode-seeking term; scalars."""
     loss_functions = LOSSES[params.loss]
     fake_scores = models.scores(fake, batch.condition, ada_p, batch.rng)
@@ -116,7 +114,7 @@ def generator_terms(
 class PathLengthRegulariser:
     """StyleGAN2's path-length regularisation and its moving mean; Karras et al. 2020, section 3.2."""
 
-    def __init__(self, params: TrainParams, device: torch.device) -> None:
+    def __init__(self, params: Recipe, device: torch.device) -> None:
         self._network = params.network if isinstance(params.network, Stylegan2Params) else None
         self._decay = PATH_DECAY ** (1 / params.accumulate)
         self.mean = torch.zeros((), device=device)

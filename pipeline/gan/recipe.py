@@ -1,22 +1,25 @@
-"""What a training is made of: networks, loss, penalties, augmentation, rates."""
+"""The recipe of a training: networks, loss, penalties, augmentation, learning rates, precision, seed."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.section import BelowError, Count, NotNegative, Positive, Section, Seed, Share
+from pipeline.section import Count, FieldError, NotNegative, Positive, Section, Seed, Share
 
 
 class NetworkParams(Section):
-    """What the networks of every family have."""
+    """What the networks of every family have in common."""
 
-    latent_dim: Annotated[int, Field(ge=1, le=1024)]
-    generator_width: Annotated[
-        int, Field(ge=4, le=512)
-    ]  # channels at half the picture's side; they double as the side halves …
-    discriminator_width: Annotated[int, Field(ge=4, le=512)]
-    max_width: Annotated[int, Field(ge=4, le=1024)]  # … up to this many
-    truncation: Annotated[float, Field(gt=0, le=1)]  # after training, latents are pulled towards their mean by this factor
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Dimensions of the latent."""
+    generator_width: Annotated[int, Field(ge=4, le=512)] = 32
+    """Channels of the generator at half the picture's side; they double as the side halves, up to max_width."""
+    discriminator_width: Annotated[int, Field(ge=4, le=512)] = 32
+    """The same for the discriminator."""
+    max_width: Annotated[int, Field(ge=4, le=1024)] = 128
+    """Largest number of channels of either network."""
+    truncation: Annotated[float, Field(gt=0, le=1)] = 0.92
+    """Factor by which latents are pulled towards their mean after training; 1: no truncation."""
 
     @property
     def generator_arguments(self) -> dict[str, int | float]:
@@ -28,8 +31,10 @@ class NetworkParams(Section):
 
 
 class ResnetParams(NetworkParams):
-    name: Literal["resnet"]
-    stddev_group: Annotated[int, Field(ge=0, le=64)]  # pictures compared by the minibatch deviation; 0: off
+    name: Literal["resnet"] = "resnet"
+    """Family of the networks."""
+    stddev_group: Annotated[int, Field(ge=0, le=64)] = 4
+    """Pictures that the minibatch standard deviation compares; 0: off."""
 
     @property
     def discriminator_arguments(self) -> dict[str, int]:
@@ -42,12 +47,17 @@ class DcganParams(NetworkParams):
 
 class Stylegan2Params(NetworkParams):
     name: Literal["stylegan2"]
-    stddev_group: Annotated[int, Field(ge=0, le=64)]  # as resnet's
-    style_dim: Annotated[int, Field(ge=1, le=1024)]
-    mapping_layers: Annotated[int, Field(ge=1, le=16)]  # from latent to style
-    style_mixing: Share  # of the pictures in training whose later layers see another latent's style
-    path_length: NotNegative  # weight of the path-length regularisation; 0: off
-    path_length_interval: Count  # generator steps from one to the next; the weight is multiplied by it
+    stddev_group: Annotated[int, Field(ge=0, le=64)] = 4
+    style_dim: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Dimensions of the style."""
+    mapping_layers: Annotated[int, Field(ge=1, le=16)] = 2
+    """Layers from latent to style."""
+    style_mixing: Share = 0.0
+    """Share of the training pictures whose later layers use the style of a second latent."""
+    path_length: NotNegative = 0.0
+    """Weight of the path-length regularisation; 0: off."""
+    path_length_interval: Count = 8
+    """Generator steps from one regularised step to the next; the weight is multiplied by it."""
 
     @property
     def generator_arguments(self) -> dict[str, int | float]:
@@ -59,12 +69,22 @@ class Stylegan2Params(NetworkParams):
         return {**super().discriminator_arguments, "stddev_group": self.stddev_group}
 
 
+def with_network_name(network: Any) -> Any:
+    """`network` as it is in params.yaml, with the name `resnet` when it has none."""
+    return {"name": "resnet", **network} if isinstance(network, dict) else network
+
+
 class PenaltyParams(Section):
-    r1_gamma: NotNegative  # at real pictures; 0: off
-    r2_gamma: NotNegative  # at generated pictures; 0: off
-    gradient_penalty: NotNegative  # WGAN-GP's, between the two; 0: off
-    interval: Count  # steps from one penalised step to the next; the weight is multiplied by it
-    weight_clip: NotNegative  # wgan's: after each step the discriminator's weights are cut to ± this; 0: off
+    r1_gamma: NotNegative = 1.0
+    """Weight of the gradient penalty at real pictures (R1); 0: off."""
+    r2_gamma: NotNegative = 0.0
+    """Weight of the gradient penalty at generated pictures (R2); 0: off."""
+    gradient_penalty: NotNegative = 0.0
+    """Weight of the gradient penalty between real and generated pictures (WGAN-GP); 0: off."""
+    interval: Count = 8
+    """Steps from one penalised step to the next; the weight is multiplied by it."""
+    weight_clip: NotNegative = 0.0
+    """Clip the discriminator's weights to ± this after each step, only with the loss wgan; 0: off."""
 
     @property
     def any(self) -> bool:
@@ -72,56 +92,84 @@ class PenaltyParams(Section):
 
 
 class WatchdogParams(Section):
-    max_returns: Annotated[int, Field(ge=0)]  # to the last checkpoint, after a NaN or an infinity; one more ends the training
-    rate_on_return: Annotated[float, Field(gt=0, lt=1)]  # what each of them multiplies the learning rates by
-    min_diversity: Share  # of a category's samples, as a share of its real pictures'; below, it has collapsed
+    max_returns: Annotated[int, Field(ge=0)] = 2
+    """Rollbacks to the last checkpoint after a NaN or an infinity; one more ends the training."""
+    rate_on_return: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Factor on the learning rates at each rollback."""
+    min_diversity: Share = 0.1
+    """Diversity of a category's samples relative to its real pictures, below which it counts as collapsed."""
 
 
 class AdaParams(Section):
-    """Adaptive discriminator augmentation: its probability p moves so that real scores keep this mean sign."""
+    """Adaptive discriminator augmentation (Karras et al. 2020): the probability p follows the mean sign of the real logits."""
 
-    target: Annotated[float, Field(ge=-1, le=1)]
-    ramp_kimg: Positive  # thousands of pictures in which p can go from 0 to 1
-    interval: Count  # discriminator steps from one adjustment to the next
+    target: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    """Mean sign of the logits of real pictures at which p stays as it is."""
+    ramp_kimg: Positive = 500.0
+    """Thousands of images in which p can go from 0 to 1."""
+    interval: Count = 4
+    """Discriminator steps from one adjustment of p to the next."""
 
 
-class TrainParams(Section):
-    condition: Literal["none", "category", "attributes"]  # attributes: the category and what augment.attributes names
-    network: Annotated[ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name")]
-    loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"]
-    penalties: PenaltyParams
-    mode_seeking: NotNegative  # weight of Mao et al.'s term against mode collapse, which drives pictures of one category apart
-    discriminator_steps: Count  # a step of the generator, each on a batch of its own
-    ada: AdaParams | None  # adaptive augmentation; null: off
-    diffaugment: list[Literal["colour", "translation", "cutout"]]
-    batch_size: Annotated[int, Field(ge=2)]
-    accumulate: Count  # parts a batch (a process's share of it) is taken in, one after the other, for less memory
-    total_kimg: Positive  # thousands of real pictures seen, the length of training
-    generator_rate: Positive  # Adam's, at its full height
-    discriminator_rate: Positive
-    beta1: Annotated[float, Field(ge=0, lt=1)]
-    beta2: Annotated[float, Field(ge=0, lt=1)]
-    decay_share: Share  # last part of training, over which the rates fall linearly to 0
-    ema_half_life_kimg: Positive
-    device: Literal["auto", "cpu", "cuda"]
-    # auto: bf16 where the processor multiplies it (CUDA 8.0, AMX, AVX512-BF16), else fp32; fp16, with loss scaling, is for CUDA
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
-    channels_last: bool
-    compile: bool  # both networks by torch.compile, in their first steps; penalised steps and drawing stay as they are
-    threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
-    processes: Annotated[int, Field(ge=1, le=1024)]  # that share every batch; on GPUs one each
-    log_every_kimg: Positive
-    sample_every_kimg: Positive
-    samples_per_category: Annotated[int, Field(ge=1, le=64)]
-    checkpoint_every_kimg: Positive
-    keep_checkpoints: Count  # the last ones; a damaged one is passed over for the one before it
-    best_by: Literal["swd"] | None  # keeps the best generator, too, by its samples' sliced Wasserstein distance
-    watchdog: WatchdogParams
-    seed: Seed
+class Recipe(Section):
+    """What decides the weights that a training ends with; stages/train/params.py adds the rest of the section `train`."""
+
+    condition: Literal["none", "category", "attributes"] = "category"
+    """What the networks are conditioned on; attributes: the category and the columns in augment.attributes."""
+    network: Annotated[
+        ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name"), BeforeValidator(with_network_name)
+    ] = ResnetParams()
+    """The two networks."""
+    loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"] = "non-saturating"
+    """Adversarial loss."""
+    penalties: PenaltyParams = PenaltyParams()
+    """What regularises the discriminator."""
+    mode_seeking: NotNegative = 0.0
+    """Weight of the mode-seeking loss (Mao et al. 2019), which drives pictures of one category apart; 0: off."""
+    discriminator_steps: Count = 1
+    """Discriminator steps per generator step, each on a batch of its own."""
+    ada: AdaParams | None = None
+    """Adaptive discriminator augmentation ({} for the defaults); null: off."""
+    diffaugment: list[Literal["colour", "translation", "cutout"]] = []
+    """Differentiable augmentations (Zhao et al. 2020)."""
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    """Pictures per step, over all processes."""
+    accumulate: Count = 1
+    """Micro-batches that each process divides its share of a batch into, to save memory."""
+    total_kimg: Positive = 260.0
+    """Length of the training: thousands of real pictures seen."""
+    generator_rate: Positive = 0.001
+    """Learning rate of the generator (Adam), before it decays."""
+    discriminator_rate: Positive = 0.001
+    """Learning rate of the discriminator (Adam), before it decays."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Adam's beta1."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Adam's beta2."""
+    decay_share: Share = 0.4
+    """Last share of the training, over which the learning rates fall linearly to 0."""
+    ema_half_life_kimg: Positive = 10.0
+    """Half-life of the generator's exponential moving average, in thousands of images."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA when available."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the hardware multiplies it (CUDA 8.0, AMX, AVX512-BF16), else fp32; fp16 scales the loss, CUDA only."""
+    channels_last: bool = True
+    """Memory format NHWC, usually faster."""
+    compile: bool = False
+    """Compile both networks with torch.compile in the first steps; penalised steps and sampling are not compiled."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """CPU threads; fixed, because the last bits of the results depend on their number."""
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that share every batch, one per GPU."""
+    watchdog: WatchdogParams = WatchdogParams()
+    """What happens when a training diverges or collapses."""
+    seed: Seed = 0
+    """Seed of the weights, the latents and the order of the pictures."""
 
     @field_validator("batch_size")
     @classmethod
-    def _groups_fill_the_batch(cls, batch_size: int, info: ValidationInfo) -> int:
+    def _check_batch_size(cls, batch_size: int, info: ValidationInfo) -> int:
         network = info.data.get("network")
         group = getattr(network, "stddev_group", 0)
         if group and batch_size % group:
@@ -129,25 +177,25 @@ class TrainParams(Section):
         return batch_size
 
     @model_validator(mode="after")
-    def _the_parts_go_together(self) -> Self:
+    def _check_combination(self) -> Self:
         penalties = self.penalties
         if penalties.weight_clip and self.loss != "wgan":
-            raise BelowError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
+            raise FieldError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
         if penalties.weight_clip and penalties.gradient_penalty:
-            raise BelowError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
+            raise FieldError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
         if self.loss == "wgan" and not (penalties.weight_clip or penalties.any):
-            raise BelowError("penalties.gradient_penalty", "the loss wgan needs it (10.0), or weight_clip (0.01)")
+            raise FieldError("penalties.gradient_penalty", "the loss wgan needs it (10.0), or weight_clip (0.01)")
         if self.ada is not None and self.loss in ("wgan", "relativistic"):
-            raise BelowError(
-                "ada", f"goes by the sign of real scores, which with the loss {self.loss} says nothing; set it to null"
+            raise FieldError(
+                "ada", f"needs the sign of the real logits, which means nothing with the loss {self.loss}; set it to null"
             )
-        self._check_parts()
+        self._check_micro_batches()
         return self
 
-    def _check_parts(self) -> None:
+    def _check_micro_batches(self) -> None:
         parts, group = self.accumulate * self.processes, getattr(self.network, "stddev_group", 0)
-        key, told = ("accumulate", "it") if self.processes == 1 else ("processes", "processes × accumulate")
+        key, divisor = ("accumulate", "it") if self.processes == 1 else ("processes", "processes × accumulate")
         if self.batch_size % parts or self.batch_size // parts < 2:
-            raise BelowError(key, f"{told} must divide batch_size, {self.batch_size}, into parts of 2 pictures or more")
+            raise FieldError(key, f"{divisor} must divide batch_size, {self.batch_size}, into parts of 2 pictures or more")
         if group and self.batch_size // parts % group:
-            raise BelowError(key, f"{told} must leave parts of a multiple of network.stddev_group, {group}, pictures")
+            raise FieldError(key, f"{divisor} must leave parts of a multiple of network.stddev_group, {group}, pictures")

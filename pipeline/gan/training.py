@@ -19,7 +19,7 @@ from pipeline.gan.networks import PictureShape
 from pipeline.gan.objectives import PathLengthRegulariser, discriminator_terms, generator_terms
 from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.processes import Processes
-from pipeline.gan.recipe import TrainParams
+from pipeline.gan.recipe import Recipe
 from pipeline.inference.latents import draw_latents
 
 NORM_BATCH = 256  # generated images per batch when batch norm is recalibrated
@@ -31,7 +31,7 @@ def rate_scale(images_seen: int, total_images: int, decay_share: float) -> float
     return min(1.0, left / decay_share) if decay_share else 1.0
 
 
-def images_per_step(params: TrainParams) -> int:
+def images_per_step(params: Recipe) -> int:
     """Real images seen in one generator step and the discriminator steps before it."""
     return params.batch_size * params.discriminator_steps
 
@@ -46,7 +46,7 @@ class Trainer:
 
     def __init__(
         self,
-        params: TrainParams,
+        params: Recipe,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64],
         categories: int,
@@ -254,7 +254,7 @@ def _without_prefix(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
 
 
-def _raise_if_out_of_memory(error: Exception, params: TrainParams) -> None:
+def _raise_if_out_of_memory(error: Exception, params: Recipe) -> None:
     """Raise TrainingError if `error` means that memory ran out; the CPU allocator raises a plain RuntimeError."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         raise TrainingError(

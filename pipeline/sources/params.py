@@ -1,4 +1,4 @@
-"""Where pictures come from."""
+"""Where the pictures come from."""
 
 from typing import Annotated, Literal
 
@@ -10,32 +10,51 @@ Source = Literal["fashion-mnist", "folder", "manifest", "crawl"]
 
 
 class FashionMnistSource(Section):
-    path: str | None  # folder with the four .gz files; null: look in the usual places, then download
-    limit: Count | None  # only the first so many of each of the two splits
+    path: str | None = None
+    """Folder with the four .gz files; null: look in the usual places, then download."""
+    limit: Count | None = None
+    """Take only the first pictures, at most this many of each of the two splits; null: all."""
 
 
 class FolderSource(Section):
-    path: str  # one sub-folder per category
-    licence: str | None  # of all the pictures in it
+    path: str = "data/pictures"
+    """Folder with one sub-folder per category. params.yaml must hold this key, because dvc.yaml reads it."""
+    licence: str | None = None
+    """Licence of all the pictures in the folder."""
 
 
 class ManifestSource(Section):
-    path: str  # one of list_files.SUFFIXES, or a folder of them
-    columns: dict[str, str]  # our name: the file's name; img2dataset's names are known
+    path: str = "data/lists"
+    """A list of URLs (CSV, TSV, JSON, Parquet, text) or a folder of lists. params.yaml must hold this key, because dvc.yaml
+    reads it.
+    """
+    columns: dict[str, str] = {}
+    """The column of the list for each of our columns, where img2dataset's names do not fit."""
 
 
 class CrawlSite(Section):
-    start: Annotated[list[Address], Field(min_length=1)]  # pages, feeds or sitemaps
-    domains: Annotated[list[str], Field(min_length=1)]  # and their subdomains; nothing else is visited
-    max_depth: Annotated[int, Field(ge=0)]  # links away from the start
-    max_pages: Count
-    max_pictures: Count
-    follow: Pattern | None  # only links whose URL this matches somewhere
-    sitemaps: bool  # also start from the sitemaps that robots.txt lists
+    start: Annotated[list[Address], Field(min_length=1)]
+    """Pages, feeds or sitemaps at which the crawl starts."""
+    domains: Annotated[list[str], Field(min_length=1)]
+    """Domains that are visited, with their subdomains; no other is."""
+    max_depth: Annotated[int, Field(ge=0)] = 3
+    """Links from the start to the furthest page."""
+    max_pages: Count = 500
+    """Pages read at most."""
+    max_pictures: Count = 5000
+    """Pictures listed at most."""
+    follow: Pattern | None = None
+    """Regular expression; only links whose URL it matches somewhere are followed. null: all."""
+    sitemaps: bool = True
+    """Also start from the sitemaps that robots.txt lists."""
 
 
 class CrawlSource(Section):
-    sites: list[CrawlSite]
-    categories: dict[str, str]  # the site's word: our category
-    licence: str | None  # of pictures whose page names none
-    max_age_days: Positive  # a page read longer ago is asked for again
+    sites: list[CrawlSite] = []
+    """The sites to crawl."""
+    categories: dict[str, str] = {}
+    """Our category for each of the site's words."""
+    licence: str | None = None
+    """Licence of pictures whose page names none."""
+    max_age_days: Positive = 30.0
+    """A page is requested again when the stored copy is older."""

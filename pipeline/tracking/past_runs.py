@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.storage.checksums import check_folder
-from pipeline.tracking.flat_params import flat
 from pipeline.tracking.mlflow_store import EXPERIMENT, UnavailableError, open_client, reason_of
 from pipeline.tracking.registration import METRICS_FILE
 from pipeline.tracking.tracker import PARENT
@@ -52,13 +51,11 @@ def _git(*arguments: str) -> str:
     return told.stdout if told.returncode == 0 else ""
 
 
-def _flat_words(params: dict[str, Any], free_form: Collection[str]) -> dict[str, str]:
-    """Flat parameters as text; a dict named in `free_form`, whose keys users choose, stays one value."""
-    return {name: str(value) for name, value in flat(params, free_form).items()}
+def here(flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
+    """The run whose results lie in this working copy; none where it has not been evaluated. Raises InputError.
 
-
-def here(free_form: Collection[str]) -> list[PastRun]:
-    """The run whose results lie in this working copy; none where it has not been evaluated. Raises InputError."""
+    `flatten` turns the content of params.yaml into one level of names and values.
+    """
     if METRICS.exists() and GRID.exists():
         check_folder(GRID.parent, "evaluate", [os.path.relpath(METRICS, GRID.parent), GRID.name])
     try:
@@ -68,10 +65,10 @@ def here(free_form: Collection[str]) -> list[PastRun]:
         return []
     grid = GRID.read_bytes() if GRID.exists() else None
     when = datetime.fromtimestamp(METRICS.stat().st_mtime, UTC).isoformat(timespec="seconds")
-    return [PastRun(["this working copy"], when, metrics, _flat_words(params, free_form), grid=grid)]
+    return [PastRun(["this working copy"], when, metrics, flatten(params), grid=grid)]
 
 
-def of_revisions(limit: int, free_form: Collection[str]) -> list[PastRun]:
+def of_revisions(limit: int, flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
     """Runs of the last commits that changed dvc.lock, newest first; those whose results are nowhere to be had are left out."""
     from dvc import api
     from dvc.exceptions import DvcException
@@ -85,7 +82,7 @@ def of_revisions(limit: int, free_form: Collection[str]) -> list[PastRun]:
         except (DvcException, OSError, ValueError) as error:
             log.warning("commit %s: its results are not here, dvc fetch brings them (%s)", commit[:8], type(error).__name__)
             continue
-        params = _flat_words(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {}, free_form)
+        params = flatten(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {})
         runs.append(PastRun([f"commit {commit[:8]}: {subject}"], when, metrics, params, grid=grid))
     return runs
 

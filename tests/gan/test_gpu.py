@@ -218,7 +218,7 @@ def test_the_forecast_of_memory_holds(in_colour: Path) -> None:
     changes: dict[str, Any] = {"network": network, "batch_size": 32}
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    told = estimate_training(_trainer(in_colour, **changes), 1).peak_bytes
+    told = estimate_training(_trainer(in_colour, **changes), 1, sample_every_kimg=1, checkpoint_every_kimg=1).peak_bytes
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     trainer = _trainer(in_colour, **changes)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
 from pipeline.params import parse_section
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.arrays import DatasetCard, split_sha256, write_card, write_split
 from pipeline.storage.files import sha256_of_file
 

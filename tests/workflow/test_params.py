@@ -1,6 +1,5 @@
-"""params.yaml is checked whole before any work, and every mistake names its key in one line."""
+"""params.yaml is checked as a whole before any work, and every mistake is one line that names its key."""
 
-import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError
-from pipeline.params import load_params, parse_params, parse_section
+from pipeline.params import DVC_KEYS, STAGES, load_params, parse_params, parse_section, with_defaults
 
 ROOT = Path(__file__).parents[2]
 SCALING = {"mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5]}
@@ -20,16 +19,59 @@ def content() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-def test_params_and_every_preset_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", [Path("params.yaml"), *sorted((ROOT / "presets").glob("*.yaml"))], ids=lambda path: path.stem)
+def test_params_and_presets_are_short_and_valid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.chdir(ROOT)
-    for path in [Path("params.yaml"), *sorted(Path("presets").glob("*.yaml"))]:
-        load_params(path)
+    load_params(path)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (70 if path.name == "params.yaml" else 45)
+
+
+def test_params_yaml_holds_the_defaults(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert parse_params(content) == parse_params({stage: {} for stage in STAGES})
+
+
+def test_complete_file_of_earlier_versions_and_short_file_resolve_alike(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    params = parse_params(content)
+    complete = yaml.safe_load(yaml.safe_dump(params.model_dump(mode="json")))
+    assert parse_params(complete).model_dump_json() == params.model_dump_json()
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "hint"),
     [
-        ("train.batch_sise", 64, "train.batch_sise: unknown key"),
+        ("train.batchsize", "did you mean batch_size?"),
+        ("train.network.latent", "did you mean latent_dim?"),
+        ("train.network.style_dim", "network.name resnet"),
+        ("train.copies", "copies is a key of augment"),
+        ("dedup.sketch", "sketch is a key of inspect"),
+        ("collect.crawl.sites.0.depth", "did you mean max_depth?"),
+        ("traine", "did you mean train?"),
+        ("quite_different", "there are collect, fetch"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest_known_one(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str, hint: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    content["collect"]["crawl"]["sites"] = [{"start": ["https://shop.example/"], "domains": ["shop.example"]}]
+    *sections, name = key.split(".")
+    section: Any = content
+    for part in sections:
+        section = section[int(part) if part.isdigit() else part]
+    section[name] = 1
+    with pytest.raises(ParamsError) as caught:
+        parse_params(content)
+    assert str(caught.value).startswith(f"params.yaml: {key}: unknown key; ")
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
         ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 2 (it is -3)"),
         ("train.batch_size", "64", "train.batch_size: Input should be a valid integer (it is '64')"),
         ("curate.min_contrast", float("nan"), "curate.min_contrast: Input should be a finite number (it is nan)"),
@@ -43,22 +85,22 @@ def test_params_and_every_preset_are_valid(monkeypatch: pytest.MonkeyPatch) -> N
         ("augment.height", 8, "augment.height: Input should be greater than or equal to 16 (it is 8)"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_key(
-    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str, value: object, told: str
+def test_wrong_value_is_one_line_that_names_the_key(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str, value: object, expected: str
 ) -> None:
     monkeypatch.chdir(ROOT)
     *sections, name = key.split(".")
     section = content
     for part in sections:
-        section = section[part]
+        section = section.setdefault(part, {})
     section[name] = value
     with pytest.raises(ParamsError) as caught:
         parse_params(content)
-    assert str(caught.value).startswith(f"params.yaml: {told}")
+    assert str(caught.value).startswith(f"params.yaml: {expected}")
     assert "\n" not in str(caught.value)
 
 
-def test_only_a_chosen_source_is_looked_at(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_chosen_source_is_checked(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     content["collect"]["folder"]["path"] = "no/such/folder"
     assert parse_params(content).collect.source == ["fashion-mnist"]
@@ -67,13 +109,12 @@ def test_only_a_chosen_source_is_looked_at(content: dict[str, Any], monkeypatch:
         parse_params(content)
 
 
-def test_a_crawl_says_who_crawls_and_where(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crawl_needs_sites_and_valid_patterns(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     content["collect"] |= {"source": "crawl", "web": {**content["collect"]["web"], "contact": "me@shop.example"}}
     with pytest.raises(ParamsError, match=r"collect\.crawl\.sites: name at least one"):
         parse_params(content)
-    limits = {"max_depth": 1, "max_pages": 9, "max_pictures": 9, "follow": "(", "sitemaps": True}
-    content["collect"]["crawl"]["sites"] = [{"start": ["https://shop.example/"], "domains": ["shop.example"], **limits}]
+    content["collect"]["crawl"]["sites"] = [{"start": ["https://shop.example/"], "domains": ["shop.example"], "follow": "("}]
     with pytest.raises(ParamsError, match=r"collect\.crawl\.sites\.0\.follow: not a regular expression"):
         parse_params(content)
 
@@ -85,7 +126,7 @@ def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_five_lines_of_the_readme_crawl_a_shop(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_in_the_readme_is_valid(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     [block] = re.findall(r"```yaml\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert block in Path("docs/collecting.md").read_text(encoding="utf-8")
@@ -96,19 +137,32 @@ def test_the_five_lines_of_the_readme_crawl_a_shop(content: dict[str, Any], monk
     assert params.collect.crawl.sites[0].domains == ["shop.example"]
 
 
-def test_a_missing_key_and_a_missing_section_are_named(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_section_is_named_and_empty_section_has_the_defaults(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    lacking = copy.deepcopy(content)
-    del lacking["fetch"]["shards"]
-    with pytest.raises(ParamsError, match=r"fetch\.shards: missing"):
-        parse_params(lacking)
+    assert parse_params(content | {"dedup": None}) == parse_params(content | {"dedup": {}}) == parse_params(content)
     del content["dedup"]
     with pytest.raises(ParamsError, match="dedup: missing"):
         parse_params(content)
 
 
+@pytest.mark.parametrize("source", ["folder", "manifest"])
+def test_file_without_a_key_that_dvc_reads_is_refused(content: dict[str, Any], tmp_path: Path, source: str) -> None:
+    del content["collect"][source]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError, match=rf"collect\.{source}\.path: missing"):
+        load_params(path)
+
+
+def test_every_value_that_dvc_yaml_interpolates_is_one_that_params_yaml_must_hold() -> None:
+    found = set(re.findall(r"\$\{([\w.]+)\}", (ROOT / "dvc.yaml").read_text(encoding="utf-8")))
+    assert found == {".".join(key) for key in DVC_KEYS}
+
+
 @pytest.mark.parametrize("text", ["", "just words", "a: [1", "\t- x", "- 1\n- 2"])
-def test_what_is_no_params_file_is_one_line(tmp_path: Path, text: str) -> None:
+def test_file_without_sections_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(ParamsError) as caught:
@@ -117,12 +171,12 @@ def test_what_is_no_params_file_is_one_line(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_no_params_file_points_at_the_presets(tmp_path: Path) -> None:
+def test_missing_file_points_at_the_presets(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="presets/"):
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_section_survives_the_way_through_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_section_survives_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = load_params(Path("params.yaml"))
     for stage in type(params).model_fields:
@@ -160,7 +214,7 @@ def test_a_section_survives_the_way_through_a_command_line(monkeypatch: pytest.M
         ({"evaluate": {"samples": 19, "kid_subset_size": 10, "fd_counts": []}}, ["evaluate.samples", "10 categories"]),
     ],
 )
-def test_what_sections_contradict_is_found_before_anything_runs(
+def test_contradiction_between_keys_names_them(
     content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], keys: list[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -175,7 +229,7 @@ def test_what_sections_contradict_is_found_before_anything_runs(
     assert "\n" not in str(caught.value)
 
 
-def test_only_categories_with_enough_pictures_want_samples(content: dict[str, Any], tmp_path: Path) -> None:
+def test_samples_suffice_for_the_kept_categories_only(content: dict[str, Any], tmp_path: Path) -> None:
     for number in range(30):
         folder = tmp_path / "pictures" / f"category{number}"
         folder.mkdir(parents=True)
@@ -192,3 +246,10 @@ def test_only_categories_with_enough_pictures_want_samples(content: dict[str, An
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 .* 3 categories"):
         load_params(path)
+
+
+def test_defaults_complete_the_sections_that_are_valid() -> None:
+    resolved = with_defaults({"train": {"seed": 3}, "dedup": {"no_such_key": 1}})
+    assert (resolved["train"]["seed"], resolved["train"]["batch_size"]) == (3, 32)
+    assert resolved["augment"]["height"] == 32
+    assert resolved["dedup"] == {"no_such_key": 1}

@@ -1,5 +1,6 @@
 """Snakemake and DVC: the same stages, edges and parameters; and, whatever is done in whichever order, one state."""
 
+import json
 import os
 import random
 import re
@@ -196,6 +197,17 @@ def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
     checkout.run("dvc", "checkout", "--quiet")
     assert checkout.hashes() == before
     checkout.assert_all_up_to_date()
+
+
+def test_default_changed_in_code_concerns_its_stage_in_snakemake_and_dvc(checkout: Checkout) -> None:
+    path = checkout.folder / "pipeline/stages/export/params.py"
+    code = path.read_text(encoding="utf-8")
+    changed = code.replace("max_difference: Positive = 0.0001", "max_difference: Positive = 0.0002")
+    assert changed != code
+    path.write_text(changed, encoding="utf-8")
+    planned = checkout.run("snakemake", "--dry-run", "--nocolor")
+    assert set(re.findall(r"^rule (\w+):", planned, re.MULTILINE)) & set(STAGES) == {"export"}
+    assert json.loads(checkout.run("dvc", "status", "--json")).keys() == {"export"}
 
 
 def test_partial_target_records_its_stages_and_no_others(tmp_path: Path) -> None:

@@ -4,34 +4,50 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.section import BelowError, Count, Section, Seed
+from pipeline.section import Count, FieldError, Section, Seed
 
 
 class LookAlikeParams(Section):
-    """When a sample looks like a training picture, both inclusive and as in dedup."""
+    """When a sample counts as a look-alike of a training picture; both limits are inclusive and as in dedup."""
 
-    max_distance_bits: Annotated[int, Field(ge=0, le=16)]
-    max_thumbnail_difference: Annotated[float, Field(ge=0, le=2)]
+    max_distance_bits: Annotated[int, Field(ge=0, le=16)] = 4
+    """Largest Hamming distance between the hashes."""
+    max_thumbnail_difference: Annotated[float, Field(ge=0, le=2)] = 0.1
+    """Largest √(2 - 2 correlation) of the 16×16 thumbnails."""
 
 
 class EvaluateParams(Section):
-    samples: Annotated[int, Field(ge=2)]  # generated pictures a repeat, in equal shares of the categories
-    repeats: Annotated[int, Field(ge=2)]  # each from its own seed: seed, seed + 1, …; ± is their standard deviation
-    seed: Seed
-    neighbours: Count  # k of precision, recall, density and coverage
-    kid_subsets: Count
-    kid_subset_size: Annotated[int, Field(ge=2)]
-    fd_counts: list[Annotated[int, Field(ge=2)]]  # fewer samples, ascending, from which fd is extrapolated to infinitely many
-    bootstraps: Annotated[int, Field(ge=0)]  # resamples behind the ± of fd and is by drawing the pictures again; below 2: none
-    near_copy_quantile: Annotated[float, Field(gt=0, lt=1)]  # of unseen real pictures' distances to the training set
-    look_alikes: LookAlikeParams
-    ppl_paths: Annotated[int, Field(ge=0)]  # steps along paths between latents, a repeat; 0: no perceptual path length
-    pictures_per_category: Annotated[int, Field(ge=2, le=64)]
-    device: Literal["auto", "cpu", "cuda"]
-    threads: Annotated[int, Field(ge=1, le=256)]  # on a CPU; fixed, for the last bits of the results depend on it
+    samples: Annotated[int, Field(ge=2)] = 10_000
+    """Pictures generated per repeat, in equal shares of the categories."""
+    repeats: Annotated[int, Field(ge=2)] = 3
+    """Repeats, with the seeds seed, seed + 1, …; ± is their standard deviation."""
+    seed: Seed = 0
+    """Seed of the first repeat."""
+    neighbours: Count = 3
+    """k of precision, recall, density and coverage."""
+    kid_subsets: Count = 50
+    """Subsets that the kernel distance is averaged over."""
+    kid_subset_size: Annotated[int, Field(ge=2)] = 1000
+    """Pictures in each of these subsets."""
+    fd_counts: list[Annotated[int, Field(ge=2)]] = [2500, 5000]
+    """Smaller sample counts, ascending, from which fd is extrapolated to infinitely many samples."""
+    bootstraps: Annotated[int, Field(ge=0)] = 3
+    """Bootstrap resamples of the pictures for the ± of fd and is; below 2: none."""
+    near_copy_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Quantile of the distances of unseen real pictures to the training set; a closer sample is a near copy."""
+    look_alikes: LookAlikeParams = LookAlikeParams()
+    """When a sample counts as a look-alike of a training picture."""
+    ppl_paths: Annotated[int, Field(ge=0)] = 200
+    """Steps along paths between latents, per repeat, for the perceptual path length; 0: not measured."""
+    pictures_per_category: Annotated[int, Field(ge=2, le=64)] = 16
+    """Samples of each category on the sheets in reports/evaluation."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA when available."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """CPU threads; fixed, because the last bits of the results depend on their number."""
 
     @model_validator(mode="after")
-    def _counts_ascend_to_the_samples(self) -> Self:
+    def _check_counts(self) -> Self:
         if list(self.fd_counts) != sorted({count for count in self.fd_counts if count < self.samples}):
-            raise BelowError("fd_counts", f"must ascend and stay below samples, {self.samples}")
+            raise FieldError("fd_counts", f"must ascend and stay below samples, {self.samples}")
         return self

@@ -9,9 +9,15 @@ from pipeline.web.params import WebParams
 
 
 class FetchParams(Section):
-    shards: Annotated[int, Field(ge=1, le=99_999)]
-    max_bytes: Count  # a larger file is refused
-    strip_metadata: bool  # EXIF, GPS, XMP and comments are taken out, losslessly, before anything is written
-    licences: Annotated[list[str], Field(min_length=1)] | None  # only pictures under these; null: under any
-    refresh: bool  # ask again for pictures already here, by ETag and date
-    web: WebParams
+    shards: Annotated[int, Field(ge=1, le=99_999)] = 4
+    """Shards that the pictures are divided among; each is a job of its own in fetch and inspect."""
+    max_bytes: Count = 20_000_000
+    """Size of the largest file that is accepted."""
+    strip_metadata: bool = True
+    """Remove EXIF, GPS, XMP and comments losslessly before a file is stored."""
+    licences: Annotated[list[str], Field(min_length=1)] | None = None
+    """Fetch only pictures under these licences; null: under any."""
+    refresh: bool = False
+    """Ask the server again for pictures that are already here, by ETag and date."""
+    web: WebParams = WebParams()
+    """How the downloader behaves."""

@@ -2,15 +2,19 @@
 
 from typing import Literal
 
-from pipeline.section import Count, Grey, Positive, Section
+from pipeline.section import Count, GreyLevel, Positive, Section
 
 
 class InspectParams(Section):
-    max_pixels: Count  # a picture that unfolds to more is not decoded
-    max_memory_bytes: Count  # of decoding and measuring a picture; one that needs more is a row with a reason …
-    timeout_s: Positive  # … and so is one that takes longer
-    background_tolerance: Grey  # difference from the border colour that still counts as background
-    # What is looked for in pictures at a cost of tens of milliseconds each: text over it, people's faces, and (by a network)
-    # clothing with features for the distance to the category.
-    detect: list[Literal["text", "faces", "clothing"]]
-    sketch: bool  # whether to keep a 64×64 sketch, by which dedup.edited compares pictures
+    max_pixels: Count = 50_000_000
+    """Pixels of the largest picture that is decoded."""
+    max_memory_bytes: Count = 2_000_000_000
+    """Memory for decoding and measuring one picture; a picture that needs more becomes a row with a reason."""
+    timeout_s: Positive = 30.0
+    """Time for decoding and measuring one picture; a picture that takes longer becomes a row with a reason."""
+    background_tolerance: GreyLevel = 12
+    """Largest difference from the colour of the border at which a pixel counts as background."""
+    detect: list[Literal["text", "faces", "clothing"]] = []
+    """Detectors to run, at tens of milliseconds each per picture: overlaid text, people's faces, clothing (a network)."""
+    sketch: bool = False
+    """Keep a 64×64 sketch of each picture, which dedup.edited needs."""

@@ -15,8 +15,8 @@ import torch
 
 from pipeline.code_inputs import ROOT, import_closure
 from pipeline.errors import TrainingError
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import images_per_step, rate_scale, total_images
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.arrays import ATTRIBUTES, split_sha256
 from pipeline.storage.checkpoints import newest_images_seen
 from pipeline.storage.files import remove, sha256_of_file, write_json

@@ -10,8 +10,8 @@ import torch
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.resume import find_resume_point, misfit, run_identity
 from pipeline.stages.train.run_folder import RunFolder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
@@ -46,7 +46,12 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     device = choose_device(params.device)
     prepare_device(device, params.threads)
     trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
-    estimate = estimate_training(trainer, SAMPLE_NORM_BATCHES)
+    estimate = estimate_training(
+        trainer,
+        SAMPLE_NORM_BATCHES,
+        sample_every_kimg=params.sample_every_kimg,
+        checkpoint_every_kimg=params.checkpoint_every_kimg,
+    )
     where = f"{device_name(device)}, {trainer.precision}, {torch.get_num_threads()} threads"
     return f"{'on':<15}{where}\n{'pictures':<15}{description}\n{format_estimate(estimate, params.keep_checkpoints)}"
 
@@ -86,7 +91,7 @@ def _run(
         lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)
     )
     folder = RunFolder(point.folder, params.samples_per_category, track)
-    loop = TrainingLoop(trainer, data, folder, request, track, point.resumed_across)
+    loop = TrainingLoop(trainer, params, data, folder, request, track, point.resumed_across)
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
         loop.begin()

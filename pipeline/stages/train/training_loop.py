@@ -16,6 +16,7 @@ from pipeline.gan.training import Trainer
 from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics.sliced_wasserstein import sliced_wasserstein
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run_folder import RunFolder
 from pipeline.stages.train.stop_request import StopRequest
 from pipeline.storage.arrays import DatasetCard
@@ -37,9 +38,10 @@ def crosses_interval(before: int, after: int, every_kimg: float) -> bool:
     return after // (every_kimg * 1000) > before // (every_kimg * 1000)
 
 
-def fixed_samples(trainer: Trainer, categories: int, norm_batches: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def fixed_samples(
+    trainer: Trainer, categories: int, per_category: int, norm_batches: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Samples (N, H, W, C) from latents that stay the same throughout training, and their labels (N,)."""
-    per_category = trainer.params.samples_per_category
     latents = draw_latents(trainer.params.seed, categories * per_category, trainer.params.network.latent_dim)
     labels = np.repeat(np.arange(categories), per_category)
     return generate_images(trainer.recalibrated_average(norm_batches), latents, labels), labels
@@ -71,6 +73,7 @@ class TrainingLoop:
     def __init__(
         self,
         trainer: Trainer,
+        params: TrainParams,
         data: DatasetCard,
         folder: RunFolder,
         request: StopRequest,
@@ -79,7 +82,7 @@ class TrainingLoop:
     ) -> None:
         """`resumed_across` lists the changes across which the training has been resumed, for the generator's card."""
         self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
-        self.params, self.processes = trainer.params, trainer.processes
+        self.params, self.processes = params, trainer.processes
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
         self._resumed_across = list(resumed_across)
@@ -169,7 +172,7 @@ class TrainingLoop:
         if not self.processes.is_first:
             return
         images_seen = self.trainer.images_seen
-        images, labels = fixed_samples(self.trainer, len(self.data.categories), norm_batches)
+        images, labels = fixed_samples(self.trainer, len(self.data.categories), self.params.samples_per_category, norm_batches)
         self.folder.write_samples(images, images_seen)
         events = self.watchdog.check_samples(images_seen, images, labels)
         self.track.metrics({"diversity": float(np.mean(self.watchdog.shares[-1][1:]))}, step=images_seen)
@@ -190,7 +193,9 @@ class TrainingLoop:
 
     def _report(self, event: Event) -> None:
         if self.processes.is_first:
-            images, _ = fixed_samples(self.trainer, len(self.data.categories), SAMPLE_NORM_BATCHES)
+            images, _ = fixed_samples(
+                self.trainer, len(self.data.categories), self.params.samples_per_category, SAMPLE_NORM_BATCHES
+            )
             self.folder.write_event(event, images, self.trainer.images_seen)
 
     def _save_checkpoint(self) -> None:

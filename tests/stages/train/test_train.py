@@ -24,10 +24,10 @@ from pipeline.gan.batches import EpochSampler, epoch_order
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_precision
 from pipeline.gan.history import HISTORY_COLUMNS, history_csv
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer, rate_scale
 from pipeline.inference.latents import draw_latents
+from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
 from pipeline.stages.train.training_loop import crosses_interval
 from pipeline.storage.arrays import read_card, write_attributes, write_card

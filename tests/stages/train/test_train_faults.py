@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.gan.checkpoints import load_generator
-from pipeline.gan.recipe import TrainParams
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.checkpoints import read_checkpoint
 from tests.stages.train.test_train import VARIANTS
 from tests.support.training import hashes, tiny_params, write_data

@@ -19,8 +19,8 @@ import torch
 from pipeline.errors import ParamsError, StoppedError, TrainingError
 from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.processes import Processes, process_group
-from pipeline.gan.recipe import TrainParams
 from pipeline.gan.training import Trainer
+from pipeline.stages.train.params import TrainParams
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import INVOCATION_VARIABLE
 from tests.stages.train.test_train import VARIANTS
