@@ -28,9 +28,7 @@ from pipeline.web.values import iso_date
 JOINED = ("title", "alt")  # columns whose texts, where there are several, are all kept; of another column the first is
 # What keeps a spreadsheet from changing a URL, or makes a link of it; signs that stand around one, some of them invisible.
 FORMULA = re.compile(r"""=(?:HYPERLINK\()?\s*["']+(https?://[^"']+?)["']+.*""", re.IGNORECASE | re.DOTALL)
-WRAPPED = re.compile(
-    r"""[<"'`“”‘’\s\u200b-\u200f\u2060\ufeff]+(https?://.+?)[>"'`“”‘’\s\u200b-\u200f\u2060\ufeff]*,?""", re.IGNORECASE
-)
+AROUND_URL = "<>\"'`“”‘’ \t\r\n\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +137,11 @@ def _place(url: str | None, page: str | None, column: str, folder: Path | None) 
 
 def _bare(url: str) -> str:
     """The web's `url` without what spreadsheets, editors and mails put around one; any other text as it is."""
-    match = FORMULA.fullmatch(url) or WRAPPED.fullmatch(url)
-    return match[1] if match is not None else url
+    if url.startswith("=") and (match := FORMULA.fullmatch(url)) is not None:
+        return match[1]
+    bare = url.strip(AROUND_URL).removesuffix(",").rstrip(AROUND_URL)
+    wrapped = not url.startswith(bare[:1]) and bare.lower().startswith(("http://", "https://"))
+    return bare if wrapped else url
 
 
 def _without_nul(text: str | None) -> str | None:

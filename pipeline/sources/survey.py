@@ -12,6 +12,7 @@ from pipeline.imaging.formats import BY_EXTENSION, HEAD_BYTES, format_names, for
 # What operating systems and network drives leave in folders, and hidden files.
 CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")
 ABOVE = "above the category folders"
+BROKEN = "broken links in place of category folders"
 KINDS_SHOWN = 8
 EXTENSION_CHARACTERS = 12  # what is longer is no extension, but a name with a dot in it
 
@@ -101,7 +102,8 @@ def survey_folder(folder: Path, tops: Iterable[str], on_error: Callable[[OSError
                 else:
                     survey.left_out[_kind(path)] += 1
     above = [entry for entry in folder.iterdir() if not CLUTTER.match(entry.name) and not entry.is_dir()]
-    survey.left_out[ABOVE] = sum(_extension(entry) in BY_EXTENSION or is_picture(entry) for entry in above)
+    survey.left_out[ABOVE] = sum(_extension(entry) in BY_EXTENSION or is_picture(entry) for entry in above if entry.exists())
+    survey.left_out[BROKEN] = sum(entry.is_symlink() and not entry.exists() for entry in above)
     survey.pictures.sort()
     survey.left_out = +survey.left_out
     return survey

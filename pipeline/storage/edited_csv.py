@@ -13,6 +13,10 @@ from pipeline.storage.encodings import decoded_text
 DELIMITERS = (",", ";", "\t")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ROW_WITHIN_FIELD = re.compile(r"\n.*[0-9a-fA-F]{64}", re.DOTALL)
+# Text marks, formulas and invisible signs around a SHA-256.
+AROUND_SHA256 = re.compile(r"""^[\s\u200b\ufeff="']*(?:sha256:)?|["'\s\u200b\ufeff]*$""", re.IGNORECASE)
+INDEX_NAMES = ("", "unnamed: 0")  # of the column of row numbers that pandas writes and reads
+MISSING = frozenset({"nan", "NaN", "<NA>", "None", "NULL"})
 FLOATING = re.compile(r"[\d.,]+e\+?\d+", re.IGNORECASE)
 
 
@@ -23,13 +27,13 @@ def read_edited_csv(path: Path, columns: Sequence[str], *, last_takes_rest: bool
     Fields beyond the last column belong to it with `last_takes_rest`. Raises InputError that names the line.
     """
     try:
-        text = decoded_text(path.read_bytes())
+        text = decoded_text(path.read_bytes()).lstrip("\ufeff")
     except UnicodeDecodeError:
         raise InputError(f"{path}: in an unknown encoding; save it as CSV UTF-8") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     lines = io.StringIO(text, newline=None).readlines()  # whatever ends a line becomes \n
-    skipped = sum(1 for _ in takewhile(lambda line: not line.strip() or line.startswith("sep="), lines))
+    skipped = sum(1 for _ in takewhile(lambda line: not line.strip() or line.lower().startswith("sep="), lines))
     header = lines[skipped] if skipped < len(lines) else ""
     delimiter = _delimiter(path, header, columns)
     reader = csv.reader(lines[skipped:], delimiter=delimiter)
@@ -40,7 +44,7 @@ def read_edited_csv(path: Path, columns: Sequence[str], *, last_takes_rest: bool
         for fields in reader:
             if any(ROW_WITHIN_FIELD.search(field) for field in fields):
                 raise InputError(f'{path}: line {number}: a double quote (") is not closed on its line; remove it')
-            values = [field.strip() for field in fields]
+            values = ["" if field in MISSING else field for field in (field.strip(" \t\r\n\xa0\x1a") for field in fields)]
             if any(values):
                 rows.append((number, _row(path, number, names, values, delimiter if last_takes_rest else None)))
             number = skipped + reader.line_num + 1
@@ -58,7 +62,8 @@ def _names(fields: list[str]) -> list[str]:
 
 def _delimiter(path: Path, header: str, columns: Sequence[str]) -> str:
     for delimiter in DELIMITERS:
-        if sorted(_names(next(csv.reader([header], delimiter=delimiter), []))) == sorted(columns):
+        names = _names(next(csv.reader([header], delimiter=delimiter), []))
+        if sorted(names[1:] if names[:1] and names[0] in INDEX_NAMES else names) == sorted(columns):
             return delimiter
     raise InputError(f"{path}: must begin with the line {','.join(columns)} (it begins with {header.strip()[:100]!r})")
 
@@ -75,7 +80,7 @@ def _row(path: Path, number: int, names: list[str], values: list[str], rest_join
 
 def sha256_of(text: str) -> str:
     """The SHA-256 in a field, in lower case. Raises ValueError that says what is wrong with it."""
-    digest = text.strip().lower()
+    digest = AROUND_SHA256.sub("", text).lower()
     if SHA256.fullmatch(digest):
         return digest
     if FLOATING.fullmatch(digest):

@@ -9,7 +9,7 @@ from pipeline.errors import SourceError
 from pipeline.imaging import formats
 from pipeline.imaging.formats import BY_EXTENSION, FORMATS, format_of
 from pipeline.imaging.kinds import looks_like, picture_extension
-from pipeline.sources import folder
+from pipeline.sources import folder, survey
 from tests.support.web_pictures import drawn, encoded
 
 JPEG, PNG, TIFF = (encoded(drawn(0), kind) for kind in ("JPEG", "PNG", "TIFF"))
@@ -140,6 +140,12 @@ def test_a_category_that_is_a_link_out_of_the_folder_is_counted_and_not_walked(t
     found = folder.survey(place)
     assert found.pictures == [place / "cap" / "a.png", place / "hat" / "a.png"]
     assert found.links == 1
+
+
+def test_a_broken_link_in_place_of_a_category_is_counted(tmp_path: Path) -> None:
+    place = write(tmp_path, {"hat/a.jpg": JPEG})
+    (place / "shoe").symlink_to("nowhere")
+    assert folder.survey(place).left_out == {survey.BROKEN: 1}
 
 
 def test_nothing_in_a_folder_holds_up_the_survey(tmp_path: Path) -> None:

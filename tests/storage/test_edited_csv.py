@@ -33,6 +33,20 @@ SAVED_AS = {
     "blanks around fields": PLAIN.replace(",", " , ").replace("\n", "  \n").encode(),
     "empty rows and columns": ("\n".join(f"{line},," for line in PLAIN.splitlines()) + "\n,,,,,\n\n  \n").encode(),
     "an empty line above": b"\n" + PLAIN.encode(),
+    "pandas with its index": PLAIN.replace("sha256", ",sha256")
+    .replace(DRESS, f"0,{DRESS}")
+    .replace(COAT, f"1,{COAT}")
+    .replace("drop,,", "drop,nan,")
+    .encode(),
+    "pandas with its index read back": PLAIN.replace("sha256", "Unnamed: 0,sha256")
+    .replace(DRESS, f"0,{DRESS}")
+    .replace(COAT, f"1,{COAT}")
+    .encode(),
+    "text marks, formulas and invisible signs": PLAIN.replace(DRESS, f"'{DRESS}")
+    .replace(COAT, f'"=""\u200b{COAT}"""')
+    .encode(),
+    "two byte-order marks": 2 * codecs.BOM_UTF8 + PLAIN.encode(),
+    "an end-of-file sign": PLAIN.encode() + b"\x1a",
 }
 
 
