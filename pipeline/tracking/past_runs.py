@@ -32,7 +32,7 @@ COSTS = ("cost_wall_s", "cost_cpu_s", "cost_peak_mb", "cost_machine_energy_j")
 
 @dataclass(frozen=True)
 class PastRun:
-    """What one run found and cost; what is not known of it is empty."""
+    """The results and the costs of one run; unknown fields are empty."""
 
     names: list[str]  # where it is kept
     when: str  # ISO date and time
@@ -43,16 +43,16 @@ class PastRun:
 
     @property
     def result(self) -> str:
-        """Equal for runs that found the same."""
+        """A digest that is equal for runs with equal metrics."""
         return hashlib.sha256(json.dumps(self.metrics, sort_keys=True).encode()).hexdigest()
 
 
 def _git(*arguments: str) -> str:
-    told = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return told.stdout if told.returncode == 0 else ""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
 
 
-def _flat_words(params: dict[str, Any], free_form: Collection[str]) -> dict[str, str]:
+def _flat_text(params: dict[str, Any], free_form: Collection[str]) -> dict[str, str]:
     """Flat parameters as text; a dict named in `free_form`, whose keys users choose, stays one value."""
     return {name: str(value) for name, value in flat(params, free_form).items()}
 
@@ -68,11 +68,11 @@ def here(free_form: Collection[str]) -> list[PastRun]:
         return []
     grid = GRID.read_bytes() if GRID.exists() else None
     when = datetime.fromtimestamp(METRICS.stat().st_mtime, UTC).isoformat(timespec="seconds")
-    return [PastRun(["this working copy"], when, metrics, _flat_words(params, free_form), grid=grid)]
+    return [PastRun(["this working copy"], when, metrics, _flat_text(params, free_form), grid=grid)]
 
 
 def of_revisions(limit: int, free_form: Collection[str]) -> list[PastRun]:
-    """Runs of the last commits that changed dvc.lock, newest first; those whose results are nowhere to be had are left out."""
+    """Runs of the last commits that changed dvc.lock, newest first; those whose results are not available here are left out."""
     from dvc import api
     from dvc.exceptions import DvcException
 
@@ -85,7 +85,7 @@ def of_revisions(limit: int, free_form: Collection[str]) -> list[PastRun]:
         except (DvcException, OSError, ValueError) as error:
             log.warning("commit %s: its results are not here, dvc fetch brings them (%s)", commit[:8], type(error).__name__)
             continue
-        params = _flat_words(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {}, free_form)
+        params = _flat_text(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {}, free_form)
         runs.append(PastRun([f"commit {commit[:8]}: {subject}"], when, metrics, params, grid=grid))
     return runs
 
@@ -138,7 +138,7 @@ def _of_invocation(client: "MlflowClient", parent: "Run", stages: "dict[str, Run
 
 
 def merged(runs: list[PastRun]) -> list[PastRun]:
-    """Runs that found the same as one, under all their names and with whatever one of them knows; in order of appearance."""
+    """Runs with equal metrics merged into one, with all their names and known fields; in order of appearance."""
     found: dict[str, PastRun] = {}
     for run in runs:
         known = found.get(run.result)
