@@ -56,5 +56,5 @@ def run(options: argparse.Namespace) -> None:
     clear_scratch(found, SCRATCH)
     drop_known(KNOWN_FOLDER, set(found.contents))
     here = int((raw["url"].eq(options.target) | raw["sha256"].eq(options.target.lower())).sum())
-    told = f"{len(found.urls)} addresses and {len(found.contents)} contents" if here else "not among the pictures here"
-    sys.stdout.write(f"Forgotten: {told}; noted in {FORGOTTEN_FILE}.\n{NEXT}")
+    summary = f"{len(found.urls)} addresses and {len(found.contents)} contents" if here else "not among the pictures here"
+    sys.stdout.write(f"Forgotten: {summary}; recorded in {FORGOTTEN_FILE}.\n{NEXT}")

@@ -52,15 +52,15 @@ def run(options: argparse.Namespace) -> None:
         write_text(template, template_with_scripts())
         which = ["diff", *options.revisions] if options.revisions else ["show"]
         command = [sys.executable, "-m", "dvc", "plots", *which, "--html-template", str(template), "--out", str(drawn)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        complaint = (told.stderr.strip() or "no plots").splitlines()[-1]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        complaint = (done.stderr.strip() or "no plots").splitlines()[-1]
         page = (drawn / "index.html").read_text(encoding="utf-8") if (drawn / "index.html").is_file() else ""
     # DVC gives a plot without data an empty place.
     if '"$schema"' not in page.rpartition("<main>")[2]:
         raise InputError(
             f"dvc plots {' '.join(which)}: {complaint.rstrip('.')}; run `snakemake` first, or name commits that ran"
         )
-    if told.stderr:
+    if done.stderr:
         log.warning("%s", complaint)
     with output_file(options.page) as partial:
         partial.write_text(page, encoding="utf-8")

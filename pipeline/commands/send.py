@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def _log_failed_thread(failure: threading.ExceptHookArgs) -> None:
-    """One line of what ended a thread of MLflow's, such as the one that measures the machine."""
+    """Log in one line why a thread of MLflow's ended, such as the one that measures the machine."""
     name = failure.thread.name if failure.thread else "a thread"
     log.warning("MLflow: %s ended: %s: %s", name, failure.exc_type.__name__, failure.exc_value)
 
@@ -46,7 +46,7 @@ def _refuse_unending(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Send, and return when everything is logged. Raises AtelierError where MLflow cannot take it now."""
+    """Log everything to MLflow. Raises AtelierError when MLflow cannot take it now."""
     warnings.simplefilter("ignore")  # of libraries, on the terminal of a run that is well
     threading.excepthook = _log_failed_thread
     try:
@@ -63,5 +63,5 @@ def run(options: argparse.Namespace) -> None:
         else:
             send_unsent(verdict_on)
     except UnavailableError as error:
-        kept = f"what was noted is kept in {SPOOLS}, and `python -m pipeline send` logs it"
+        kept = f"the recorded events stay in {SPOOLS}, and `python -m pipeline send` logs it"
         raise AtelierError(f"MLflow: {error}; {kept}") from None

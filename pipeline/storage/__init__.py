@@ -1,1 +1,1 @@
-"""The doors outward: files that appear whole or not at all, tables, shards, checkpoints, tracking."""
+"""Files on disk: atomic writes, tables, shards, arrays, checkpoints, checksums, downloads."""

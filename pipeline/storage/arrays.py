@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,7 +31,7 @@ class DatasetCard:
     attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each, a column of train_attributes.npy each
 
     def profile(self, split: str) -> dict[str, int | str]:
-        """What one of SPLITS holds, for those who see its hash alone."""
+        """The number, shape and categories of the pictures of one of SPLITS, to accompany its hash."""
         shape = f"{self.height}×{self.width}×{self.channels}"
         return {"pictures": self.counts[split], "shape": shape, "categories": ", ".join(self.categories)}
 
@@ -40,7 +39,8 @@ class DatasetCard:
 class SplitFile:
     """Images (N, H, W, C) uint8 of one split on disk, written in any order.
 
-    By system calls and not through a map: of an array of gigabytes that is written here and there, all would stay in memory.
+    It writes by system calls, because an array of gigabytes that is written in random order through a memory map would stay in
+    memory as a whole.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -49,7 +49,7 @@ class SplitFile:
         self._descriptor = os.open(path, os.O_WRONLY)
 
     def write(self, first: int, images: NDArray[np.uint8]) -> None:
-        """Put `images` (M, H, W, C) to the places from `first` on."""
+        """Write `images` (M, H, W, C) to the positions from `first` on."""
         content = np.ascontiguousarray(images).data.cast("B")
         place = self._offset + first * self._picture_bytes
         while content:
@@ -59,13 +59,6 @@ class SplitFile:
     def close(self) -> None:
         """Release the file."""
         os.close(self._descriptor)
-
-
-def write_split(folder: Path, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-    """Write `images` (N, H, W, C) and `labels` (N,) of one split into `folder`."""
-    with closing(new_split(folder, split, labels, images.shape[1:])) as file:
-        if len(images):
-            file.write(0, images)
 
 
 def new_split(folder: Path, split: str, labels: NDArray[np.int64], shape: tuple[int, ...]) -> SplitFile:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: whole or absent, the last few kept, a damaged one passed over for the one before it.
+"""Checkpoints of a training run. They are written atomically; the last few are kept; a damaged one is skipped.
 
 A checkpoint is a flat dict of tensors in one file, `<images seen>-<SHA-256 of the content>.pt`.
 """
@@ -23,7 +23,7 @@ NAME = re.compile(r"(?P<images_seen>\d{10})-(?P<sha256>[0-9a-f]{64})\.pt")
 
 
 def checkpoint_bytes(state: Mapping[str, Tensor]) -> bytes:
-    """What a checkpoint file of `state` holds; equal states give equal bytes."""
+    """The bytes of a checkpoint file of `state`; equal states give equal bytes."""
     buffer = io.BytesIO()
     torch.save({name: tensor.detach().cpu() for name, tensor in state.items()}, buffer)
     return buffer.getvalue()
@@ -61,12 +61,12 @@ def save_checkpoint(folder: Path, images_seen: int, state: Mapping[str, Tensor],
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Tensor] | None:
-    """The state in the newest checkpoint of `folder` whose bytes are those once written; None when there is none."""
+    """The state in the newest checkpoint of `folder` whose SHA-256 matches its name; None when there is none."""
     for path, sha256 in _checkpoints(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() == sha256:
             return read_checkpoint(content)
-        log.warning("%s: damaged, passed over for the one before it", path)
+        log.warning("%s: damaged; using the one before it", path)
         path.unlink()
     return None
 

@@ -1,6 +1,6 @@
-"""What earlier runs computed, for later ones: tables that hold as long as their terms do, and that may be deleted at any time.
+"""Cached results of earlier runs: tables that are valid while their key matches, and that may be deleted at any time.
 
-A stage gives the same bytes with and without them; they only save it from computing again.
+A stage writes the same bytes with and without them.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def memo_key(settings: str, code: Iterable[Path], packages: Iterable[str]) -> str:
-    """A digest of all that decides a result beside its input: settings, source files or folders of such, package versions."""
+    """A digest of what decides a result besides its input: settings, source files or folders, package versions."""
     digest = hashlib.sha256(settings.encode())
     for path in code:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
@@ -35,14 +35,14 @@ def memo_key(settings: str, code: Iterable[Path], packages: Iterable[str]) -> st
 
 
 def read_memo(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
-    """The rows of the table at `path`; none where it is missing, damaged, or was written under other terms."""
+    """The rows of the table at `path`; none when it is missing, damaged, or was written with another key (`terms`)."""
     try:
         check_parquet(path)
         table = pq.read_table(path, columns=schema.names)
     except FileNotFoundError:
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
     except (InputError, OSError, pa.ArrowException, KeyError):
-        log.warning("%s: damaged, so it is computed again", path)
+        log.warning("%s: damaged; its rows are computed again", path)
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
     if (table.schema.metadata or {}).get(TERMS) != terms.encode():
         return schema.empty_table().to_pandas(types_mapper=EXACT.get)
@@ -50,7 +50,7 @@ def read_memo(path: Path, terms: str, schema: pa.Schema) -> pd.DataFrame:
 
 
 def write_memo(path: Path, terms: str, frame: pd.DataFrame, schema: pa.Schema) -> None:
-    """Write the columns of `schema` from `frame` to `path` in place of what was remembered there."""
+    """Write the columns of `schema` from `frame` to `path` in place of the rows cached there."""
     bare = pa.schema([field.remove_metadata() for field in schema], metadata={TERMS: terms.encode()})
     table = pa.Table.from_pandas(frame[schema.names], schema=bare, preserve_index=False)
     with whole_file(path) as partial:

@@ -1,4 +1,4 @@
-"""overrides.csv: what people decided about single pictures, by the SHA-256 of their bytes. It stands above every rule."""
+"""overrides.csv: people's decisions about single pictures, by the SHA-256 of their bytes. They override every rule."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def read_overrides(path: Path) -> pd.DataFrame:
         try:
             row = _checked(fields)
             if row["sha256"] in rows:
-                raise ValueError(f"{row['sha256'][:12]}… stands here twice")
+                raise ValueError(f"{row['sha256'][:12]}… appears twice")
         except ValueError as error:
             raise InputError(f"{path}: line {line}: {error}") from None
         rows[row["sha256"]] = row

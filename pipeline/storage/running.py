@@ -1,6 +1,6 @@
-"""Which processes are at work in this project: each locks a file of its own, which the kernel unlocks however the process ends.
+"""The processes that are active in this project. Each locks a file, which the kernel unlocks however the process ends.
 
-The file says who the process is: its machine too, since a project may lie on a file system that several machines share.
+The file identifies the process, including its machine, because several machines may share the project's file system.
 """
 
 import atexit
@@ -29,7 +29,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Registration:
-    """A process that is, or was, at work here."""
+    """A process that is, or was, active here."""
 
     name: str
     invocation: str  # the call of snakemake or dvc that it belongs to
@@ -45,7 +45,7 @@ class Registration:
         return folder / f"{self.host}-{self.process_id}.json"
 
     def process(self) -> "Process | None":
-        """The process; None where it is gone, its number now belongs to another one, or it is on another machine."""
+        """The process; None when it has ended, its id was reused, or it is on another machine."""
         import psutil  # which a stage without snakemake does not need
 
         if not self.is_local:
@@ -57,7 +57,7 @@ class Registration:
             return None
 
     def holds_its_lock(self, folder: Path = FOLDER) -> bool:
-        """Whether the process, or one that it forked, is alive."""
+        """Whether the process, or one that it forked, is running."""
         try:
             with self.path(folder).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -70,12 +70,12 @@ class Registration:
         return False
 
     def forget(self, folder: Path = FOLDER) -> None:
-        """Remove the file of a process that is gone."""
+        """Remove the file of a process that has ended."""
         with suppress(OSError):
             self.path(folder).unlink(missing_ok=True)
 
     def stop(self, patience_s: float, folder: Path = FOLDER) -> bool:
-        """Whether the process is gone within `patience_s` of being asked to end by SIGTERM."""
+        """Send SIGTERM; returns whether the process ends within `patience_s`."""
         process = self.process()
         if process is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -111,7 +111,7 @@ def _end_registration(registration: Registration, folder: Path, file: IO[bytes])
 
 
 def other_registrations(folder: Path = FOLDER) -> list[Registration]:
-    """The registrations of all processes but this one, of those that are gone as well."""
+    """The registrations of all other processes, including those that have ended."""
     found = []
     for path in sorted(folder.glob("*.json")):
         try:

@@ -31,7 +31,7 @@ COSTS = ("cost_wall_s", "cost_cpu_s", "cost_peak_mb", "cost_machine_energy_j")
 
 @dataclass(frozen=True)
 class PastRun:
-    """What one run found and cost; what is not known of it is empty."""
+    """The results and the costs of one run; unknown fields are empty."""
 
     names: list[str]  # where it is kept
     when: str  # ISO date and time
@@ -42,13 +42,13 @@ class PastRun:
 
     @property
     def result(self) -> str:
-        """Equal for runs that found the same."""
+        """A digest that is equal for runs with equal metrics."""
         return hashlib.sha256(json.dumps(self.metrics, sort_keys=True).encode()).hexdigest()
 
 
 def _git(*arguments: str) -> str:
-    told = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return told.stdout if told.returncode == 0 else ""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def here(flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
@@ -135,7 +135,7 @@ def _of_invocation(client: "MlflowClient", parent: "Run", stages: "dict[str, Run
 
 
 def merged(runs: list[PastRun]) -> list[PastRun]:
-    """Runs that found the same as one, under all their names and with whatever one of them knows; in order of appearance."""
+    """Runs with equal metrics merged into one, with all their names and known fields; in order of appearance."""
     found: dict[str, PastRun] = {}
     for run in runs:
         known = found.get(run.result)

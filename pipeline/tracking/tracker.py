@@ -1,8 +1,8 @@
-"""What happened, noted for MLflow without ever waiting for it; `sending` logs it there.
+"""Events of a job, recorded for MLflow without waiting for it; `sending` logs them there.
 
-A job appends events to a spool, a JSON-lines file of its own under logs/tracking/INVOCATION/. One sender an invocation reads
-the spools and logs to MLflow as they grow. Files are copied beside the spool when they are noted, since the next run overwrites
-them; the sender removes a copy once MLflow has it. While MLflow is away the spools and the copies wait.
+A job appends events to its spool, a JSON-lines file under logs/tracking/INVOCATION/. One sender for each invocation reads the
+spools as they grow and logs to MLflow. The files of an event are copied beside the spool, because the next run overwrites them;
+the sender removes a copy once MLflow has it. While MLflow cannot be reached, spools and copies stay.
 """
 
 import errno
@@ -36,7 +36,7 @@ def spool_of_job(log_path: Path | None) -> Path | None:
 
 
 class LineFile:
-    """A file of lines that is only appended to; a line that a kill or a full disk cut short is ended before the next one."""
+    """An append-only file of lines; a line that a kill or a full disk cut short is terminated before the next one."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab+", buffering=0)
@@ -66,14 +66,14 @@ def _bytes_below(folders: list[Path]) -> int:
 
 
 class KeptFiles:
-    """Copies of noted files under `folder`, each event's in a folder of its own, at most `max_bytes` of all invocations."""
+    """Copies of the files of events under `folder`, a folder for each event, at most `max_bytes` for all invocations."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
         self._bytes: int | None = None  # counted when the first file is kept
 
     def keep(self, path: Path) -> dict[str, Any]:
-        """What the event of the file or folder at `path` says of its copies: `kept` and `files`, or `not_kept`, the reason."""
+        """Copy the file or folder at `path`; returns the event's fields `kept` and `files`, or `not_kept` with the reason."""
         sources = {path.name: path} if path.is_file() else {}
         if path.is_dir():
             sources = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
@@ -127,7 +127,7 @@ class Tracker:
         self._append("picture", path=os.fspath(path), name=name, step=step, **self._keep(path))
 
     def event(self, name: str, told: str, *, step: int = 0) -> None:
-        """Something that went wrong at `step`; its pictures are the series event-NAME."""
+        """Something that went wrong at `step`, described by `told`; its pictures are the series event-NAME."""
         self._append("event", name=name, told=told, step=step)
 
     def artifact(self, path: Path) -> None:
@@ -135,7 +135,7 @@ class Tracker:
         self._append("artifact", path=os.fspath(path), **self._keep(path))
 
     def tags(self, tags: dict[str, str]) -> None:
-        """Words to find the run by."""
+        """Tags by which the run can be found."""
         self._append("tags", tags=tags)
 
     def note(self, text: str) -> None:

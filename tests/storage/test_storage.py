@@ -13,10 +13,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage.arrays import read_split, write_split
+from pipeline.storage.arrays import read_split
 from pipeline.storage.files import whole_file, whole_folder, write_json
 from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table, read_tables, write_table
+from tests.support.splits import write_split
 
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("width", pa.int32())])
 

@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.gan.training import Trainer
 from pipeline.params import parse_section
 from pipeline.stages.train.params import TrainParams
-from pipeline.storage.arrays import DatasetCard, split_sha256, write_card, write_split
+from pipeline.storage.arrays import DatasetCard, split_sha256, write_card
 from pipeline.storage.files import sha256_of_file
+from tests.support.splits import write_split
 
 TINY: dict[str, Any] = {
     "condition": "category",

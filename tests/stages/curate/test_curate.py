@@ -357,7 +357,7 @@ def test_people_may_keep_more_than_one_of_a_group() -> None:
         (f"{'a' * 64},maybe,,", "line 2: decision is 'maybe'"),
         (f"{'a' * 64},category,,", "a category belongs to"),
         (f"{'a' * 64},keep,hat,", "a category belongs to"),
-        (f"{'a' * 64},keep,,\n{'a' * 64},drop,,", "line 3: aaaaaaaaaaaa… stands here twice"),
+        (f"{'a' * 64},keep,,\n{'a' * 64},drop,,", "line 3: aaaaaaaaaaaa… appears twice"),
     ],
 )
 def test_a_mistake_in_the_overrides_is_named(tmp_path: Path, line: str, told: str) -> None:

@@ -24,8 +24,9 @@ from pipeline.stages.evaluate import run as evaluate
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.reference import run as reference
 from pipeline.stages.reference.params import ReferenceParams
-from pipeline.storage.arrays import DatasetCard, read_split, split_sha256, write_card, write_split
+from pipeline.storage.arrays import DatasetCard, read_split, split_sha256, write_card
 from pipeline.tracking.tracker import Tracker
+from tests.support.splits import write_split
 
 CATEGORIES = ["a", "b", "c"]
 SIDE = 16

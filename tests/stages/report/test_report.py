@@ -26,11 +26,12 @@ from pipeline.stages.report import composition
 from pipeline.stages.report import run as report
 from pipeline.stages.report.composition import chosen_moments, extremes, places_shown, shown_training_set
 from pipeline.stages.report.params import ReportParams
-from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card, write_split
+from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card
 from pipeline.storage.files import write_json
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, write_table
 from pipeline.tracking.tracker import Tracker
+from tests.support.splits import write_split
 
 PARAMS = ReportParams(title="Gowns & <frocks>", pictures_per_category=16)
 CATEGORIES = ["bag", "dress", "t-shirt"]
