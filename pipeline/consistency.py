@@ -1,4 +1,4 @@
-"""What is wrong in params.yaml across its sections: every contradiction that would stop a stage, perhaps after hours."""
+"""Contradictions between keys of params.yaml that would otherwise stop a stage, perhaps after hours."""
 
 import importlib.util
 from collections import Counter
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from pipeline.stages.evaluate.params import EvaluateParams
     from pipeline.stages.reference.params import ReferenceParams
 
-Contradiction = tuple[str, str]  # the key to change, and what is wrong with it
+Contradiction = tuple[str, str]  # the key to change, the message
 OVERRIDES = Path("overrides.csv")
-# Limits of one measure: the lower, the upper.
-RANGES = (("min_brightness", "max_brightness"),)
+RANGES = (("min_brightness", "max_brightness"),)  # lower and upper limit of one measure
 
 
 def contradictions(params: "Params") -> Iterator[Contradiction]:
-    """Every contradiction in `params` that shows without looking at a file."""
+    """Every contradiction in `params` that can be found without reading a file."""
     yield from _sides(params.augment)
     yield from _splits(params.curate)
     yield from _limits(params.curate)
@@ -45,8 +44,10 @@ def _sides(augment: "AugmentParams") -> Iterator[Contradiction]:
 def _splits(curate: "CurateParams") -> Iterator[Contradiction]:
     shares = curate.test_share + curate.validation_share
     if shares > 1 or (shares == 1 and curate.split == "hash"):
-        told = f"{curate.test_share:g} and curate.validation_share, {curate.validation_share:g}, leave nothing for training"
-        yield "curate.test_share", f"{told}; together they must be less than 1"
+        shares_left = (
+            f"{curate.test_share:g} and curate.validation_share, {curate.validation_share:g}, leave nothing for training"
+        )
+        yield "curate.test_share", f"{shares_left}; their sum must be less than 1"
 
 
 def _limits(curate: "CurateParams") -> Iterator[Contradiction]:
@@ -65,13 +66,16 @@ def _fashion_mnist(params: "Params") -> Iterator[Contradiction]:
     limit = params.collect.fashion_mnist.limit
     if params.collect.source == ["fashion-mnist"] and limit is not None and 2 * limit < params.curate.min_per_category:
         least = params.curate.min_per_category
-        told = f"at most {2 * limit} pictures, too few for curate.min_per_category, {least}: no category would be kept"
-        yield "collect.fashion_mnist.limit", told
+        message = f"at most {2 * limit} pictures, too few for curate.min_per_category, {least}: no category would be kept"
+        yield "collect.fashion_mnist.limit", message
 
 
 def _attributes(params: "Params") -> Iterator[Contradiction]:
     if params.augment.attributes and "manifest" not in params.collect.source:
-        yield "augment.attributes", "only a manifest has further columns; add it to collect.source, or name none"
+        yield (
+            "augment.attributes",
+            "only a manifest has further columns; add manifest to collect.source, or set augment.attributes to []",
+        )
 
 
 def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:
@@ -82,9 +86,9 @@ def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:
 
 
 def check_categories(params: "Params", where: str) -> None:
-    """Raise ParamsError, which names `where` and the key, when the sources' categories do not go with `params`.
+    """Check `params` against the sources' categories. Raises ParamsError, which names `where` and the key.
 
-    Only where they are known before anything is collected: of Fashion-MNIST and of folders.
+    Only the categories of Fashion-MNIST and of folders are known before anything is collected; other sources are not checked.
     """
     if {"manifest", "crawl"} & set(params.collect.source):
         return
@@ -97,12 +101,12 @@ def check_categories(params: "Params", where: str) -> None:
         names = ", ".join(sorted(pictures))
         raise ParamsError(f"{where}: augment.flip_categories: no category {min(unknown)!r}; there are {names}")
     if params.evaluate.samples < 2 * len(kept):
-        told = f"{params.evaluate.samples} are fewer than 2 for each of {len(kept)} categories"
-        raise ParamsError(f"{where}: evaluate.samples: {told}; set it to {2 * len(kept)} or more")
+        message = f"{params.evaluate.samples} are fewer than 2 for each of {len(kept)} categories"
+        raise ParamsError(f"{where}: evaluate.samples: {message}; set it to {2 * len(kept)} or more")
 
 
 def _most_categories(collect: "CollectParams") -> int:
-    """A number that the sources' categories do not exceed, without listing a picture."""
+    """An upper bound on the number of categories, without listing a picture."""
     top = Path(collect.folder.path)
     folders = (
         [path for depth in ("*", "*/*") for path in top.glob(depth) if path.is_dir()] if "folder" in collect.source else []
@@ -111,10 +115,10 @@ def _most_categories(collect: "CollectParams") -> int:
 
 
 def _pictures_by_category(collect: "CollectParams") -> Counter[str]:
-    """How many pictures the sources have of each category; of Fashion-MNIST at least 7,000 without a limit."""
+    """Pictures per category of the sources; for Fashion-MNIST 7,000 each, or 0 when a limit makes the number unknown."""
     found: Counter[str] = Counter()
     if "fashion-mnist" in collect.source:
-        from pipeline.sources.datasets import CATEGORIES, PICTURES_PER_CATEGORY  # with Pillow and numpy
+        from pipeline.sources.datasets import CATEGORIES, PICTURES_PER_CATEGORY  # imports Pillow and numpy
 
         limit = collect.fashion_mnist.limit
         found.update(dict.fromkeys(CATEGORIES, PICTURES_PER_CATEGORY if limit is None else 0))
@@ -122,15 +126,15 @@ def _pictures_by_category(collect: "CollectParams") -> Counter[str]:
         try:
             listed = folder.list_pictures(Path(collect.folder.path), None)
             found.update(picture.category for picture in listed if picture.category is not None)
-        except SourceError:  # collect says so
+        except SourceError:  # collect reports it
             pass
     return found
 
 
 def _categories_by_hand() -> set[str]:
-    """Categories that people gave to single pictures."""
+    """Categories assigned in overrides.csv."""
     if not OVERRIDES.exists():
         return set()
-    from pipeline.storage.overrides import read_overrides  # with pandas
+    from pipeline.storage.overrides import read_overrides  # imports pandas
 
     return set(read_overrides(OVERRIDES)["category"]) - {""}
