@@ -1,4 +1,4 @@
-"""A generator as files: weights as safetensors, and a card that says how to build the network and what it draws."""
+"""A generator on disk: weights as safetensors, and a card with everything needed to rebuild the network."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class GeneratorCard:
     """What generator.json holds."""
 
     network: str
-    arguments: dict[str, Any]  # of the network's class, beside shape, categories and latent_dim
+    arguments: dict[str, Any]  # of the network's class, besides shape, categories and latent_dim
     categories: list[str]  # in label order
     height: int
     width: int
@@ -31,26 +31,26 @@ class GeneratorCard:
     latent_dim: int
     images_seen: int
     recipe: dict[str, Any] = field(default_factory=dict)  # the parameters it was trained with
-    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; all of them in order are its last input
-    condition: str = "category"  # none: it takes labels, and draws the same whatever they are
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; in order, its attribute columns
+    condition: str = "category"  # none: labels are accepted and ignored
 
     resumed_across: list[str] = field(default_factory=list)  # what changed in mid-training, if it was resumed anyway
 
     @property
     def conditional_categories(self) -> int:
-        """How many categories the network tells apart."""
+        """Number of categories that the network distinguishes."""
         return 1 if self.condition == "none" else len(self.categories)
 
 
 def count_of(attributes: Mapping[str, Sequence[str]]) -> int:
-    """Values of all `attributes` together: columns of what a network is told of them."""
+    """Number of values of all `attributes`: the width of a network's attribute input."""
     return sum(len(values) for values in attributes.values())
 
 
 def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> None:
     """Write weights and card into `folder`."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(save(weights))  # save_file would let nobody else read it
+    (folder / WEIGHTS).write_bytes(save(weights))  # save_file would write it with mode 0600
     content = asdict(card)
     if not card.resumed_across:
         del content["resumed_across"]  # left out when empty, as in cards of older versions
@@ -66,12 +66,12 @@ def read_generator_card(folder: Path) -> GeneratorCard:
 
 
 def generator_sha256(folder: Path) -> str:
-    """SHA-256 of the weights in `folder`: what names a generator wherever it is spoken of."""
+    """SHA-256 of the weights in `folder`, which identifies the generator."""
     return sha256_of_file(folder / WEIGHTS)
 
 
 def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, GeneratorCard]:
-    """The generator in `folder`, ready to draw (`eval` mode, no gradients), and its card. Raises InputError."""
+    """The generator in `folder`, in `eval` mode without gradients, and its card. Raises InputError."""
     card = read_generator_card(folder)
     shape = PictureShape(card.height, card.width, card.channels)
     generator = build_generator(
@@ -80,6 +80,6 @@ def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, Gener
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        what = str(error).splitlines()[0].rstrip(":")  # torch goes on with a line for every tensor
+        what = str(error).splitlines()[0].rstrip(":")  # torch lists every tensor after the first line
         raise InputError(f"{folder / WEIGHTS}: not this generator's weights ({what}); run train again") from error
     return generator.to(device).eval().requires_grad_(False), card

@@ -1,6 +1,6 @@
-"""Differentiable augmentation of what the discriminator sees, real and generated alike; Zhao et al. 2020, section 3.3.
+"""Differentiable augmentation of real and generated images (DiffAugment); Zhao et al. 2020, section 3.3.
 
-Random numbers are drawn on the CPU from the generator given, so that every device sees the same augmentations.
+Random numbers are drawn on the CPU, so that every device applies the same augmentations.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,33 +10,33 @@ from torch import Tensor
 
 from pipeline.gan.devices import to_device
 
-TRANSLATION_SHARE = 0.125  # of the side, up to
+TRANSLATION_SHARE = 0.125  # of the side, at most
 CUTOUT_SHARE = 0.5  # of the side
 
 
-def _uniform(count: int, random: torch.Generator, like: Tensor) -> Tensor:
-    return to_device(torch.rand(count, 1, 1, 1, generator=random), like.device)
+def _uniform(count: int, rng: torch.Generator, like: Tensor) -> Tensor:
+    return to_device(torch.rand(count, 1, 1, 1, generator=rng), like.device)
 
 
-def _whole_shifts(count: int, limit: int, random: torch.Generator, like: Tensor) -> Tensor:
-    return to_device(torch.randint(-limit, limit + 1, (count, 1), generator=random), like.device)
+def _whole_shifts(count: int, limit: int, rng: torch.Generator, like: Tensor) -> Tensor:
+    return to_device(torch.randint(-limit, limit + 1, (count, 1), generator=rng), like.device)
 
 
-def colour(x: Tensor, random: torch.Generator) -> Tensor:
+def colour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness ±0.5, saturation ×0 to ×2, contrast ×0.5 to ×1.5; `x` NCHW in [-1, 1]."""
     count = x.shape[0]
-    x = x + (_uniform(count, random, x) - 0.5)
+    x = x + (_uniform(count, rng, x) - 0.5)
     grey = x.mean(dim=1, keepdim=True)
-    x = torch.lerp(grey, x, _uniform(count, random, x) * 2)
+    x = torch.lerp(grey, x, _uniform(count, rng, x) * 2)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(mean, x, _uniform(count, random, x) + 0.5)
+    return torch.lerp(mean, x, _uniform(count, rng, x) + 0.5)
 
 
-def translation(x: Tensor, random: torch.Generator) -> Tensor:
-    """Moved by up to an eighth of the side, the uncovered edge zero."""
+def translation(x: Tensor, rng: torch.Generator) -> Tensor:
+    """`x` shifted by up to an eighth of the side; the uncovered edge is zero."""
     count, _, height, width = x.shape
-    down = _whole_shifts(count, round(height * TRANSLATION_SHARE), random, x)
-    right = _whole_shifts(count, round(width * TRANSLATION_SHARE), random, x)
+    down = _whole_shifts(count, round(height * TRANSLATION_SHARE), rng, x)
+    right = _whole_shifts(count, round(width * TRANSLATION_SHARE), rng, x)
     rows = torch.arange(height, device=x.device) - down  # (N, H)
     columns = torch.arange(width, device=x.device) - right  # (N, W)
     inside = _inside(rows, height)[:, None, :, None] & _inside(columns, width)[:, None, None, :]
@@ -45,15 +45,15 @@ def translation(x: Tensor, random: torch.Generator) -> Tensor:
     return moved * inside
 
 
-def cutout(x: Tensor, random: torch.Generator) -> Tensor:
-    """A square of half the side set to zero, its centre anywhere in the picture."""
-    rows, columns = (_hole(x, side, random) for side in x.shape[2:])
+def cutout(x: Tensor, rng: torch.Generator) -> Tensor:
+    """`x` with a rectangle of half the height and width set to zero, its centre anywhere in the image."""
+    rows, columns = (_hole(x, side, rng) for side in x.shape[2:])
     return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
-def _hole(x: Tensor, side: int, random: torch.Generator) -> Tensor:
-    """Which places along a side are cut, (N, side)."""
-    centres = to_device(torch.rand(x.shape[0], 1, generator=random), x.device) * side
+def _hole(x: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """Mask (N, side) of the positions along a side that are cut out."""
+    centres = to_device(torch.rand(x.shape[0], 1, generator=rng), x.device) * side
     return (torch.arange(side, device=x.device) + 0.5 - centres).abs() < side * CUTOUT_SHARE / 2
 
 
@@ -68,8 +68,8 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 }
 
 
-def diff_augment(x: Tensor, names: Iterable[str], random: torch.Generator) -> Tensor:
-    """`x`, NCHW, through the augmentations named, each picture on its own."""
+def diff_augment(x: Tensor, names: Iterable[str], rng: torch.Generator) -> Tensor:
+    """`x` NCHW after the named augmentations, drawn independently for each image."""
     for name in names:
-        x = AUGMENTATIONS[name](x, random)
+        x = AUGMENTATIONS[name](x, rng)
     return x

@@ -1,4 +1,4 @@
-"""What a training will take: parameters, operations, memory and time, from a few steps of it."""
+"""An estimate of a training's parameters, operations, memory and time, measured over a few steps."""
 
 import math
 import resource
@@ -17,18 +17,18 @@ from pipeline.gan.training import NORM_BATCH, Trainer, images_per_step
 from pipeline.storage.checkpoints import checkpoint_bytes
 
 WARM_UP_STEPS = 2
-MOST_STEPS = 32  # of one period of the lazy terms
+MOST_STEPS = 32  # of one period of the lazy regularisers
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Counts are of one training; operations of multiplications and additions, as two each."""
+    """Counts are for one training. A multiply-add is two operations."""
 
     generator_parameters: int
     discriminator_parameters: int
-    # Where several processes share a batch, memory is one's, and time without what they wait for each other.
-    training_flops: float  # for one image seen: both networks, forwards and backwards, penalties in their share of the steps
-    drawing_flops: float  # for one picture
+    # With several processes, memory is that of one process, and time excludes communication.
+    training_flops: float  # per image seen: forward and backward of both networks, penalties averaged over the steps
+    drawing_flops: float  # per generated image
     images: int
     image_s: float
     sample_sheets: int
@@ -36,12 +36,12 @@ class Estimate:
     checkpoints: int
     checkpoint_s: float
     checkpoint_bytes: int
-    peak_bytes: int  # of the process on a CPU, with the pictures; allocated on a GPU
-    pictures_at_once: int  # real ones, of a batch or a part of it
+    peak_bytes: int  # resident including the dataset on a CPU, reserved on a GPU
+    pictures_at_once: int  # real images per micro-batch
 
     @property
     def seconds(self) -> float:
-        """From the first step to the last."""
+        """Duration of the training."""
         rare = self.sample_sheets * self.sample_sheet_s + self.checkpoints * self.checkpoint_s
         return self.images * self.image_s + rare
 
@@ -59,7 +59,7 @@ def _parameters(network: nn.Module) -> int:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """By the clock, until the last of what `work` does on `device` is done."""
+    """Wall-clock seconds of `work`, including its queued GPU work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -70,7 +70,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 class FlopCounter(TorchDispatchMode):
-    """Counts operations by torch's own formulas; FlopCounterMode cannot follow gradient penalties."""
+    """Counts operations by torch's own formulas; FlopCounterMode does not support gradient penalties."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def _flops(work: Callable[[], object]) -> int:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory this process has had so far, resident on a CPU, reserved on a GPU."""
+    """Peak memory of this process so far: resident on a CPU, reserved on a GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -110,7 +110,7 @@ def estimate_training(
         for _ in range(period):
             trainer.step()
 
-    trainer.models.eager = True  # neither compiled code nor graphs are operations to count
+    trainer.models.eager = True  # operations in compiled code and graphs cannot be counted
     training_flops = _flops(one_period) * params.processes / (period * images_per_step(params))
     trainer.models.eager = False
     drawing_flops = _flops(lambda: trainer.recalibrated_average(1)) / NORM_BATCH
@@ -139,26 +139,26 @@ def estimate_training(
 
 
 def format_duration(seconds: float) -> str:
-    """As `3 h 05 min`, `12 min` or `40 s`."""
+    """`3 h 05 min`, `12 min` or `40 s`."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def format_estimate(found: Estimate, keep_checkpoints: int) -> str:
-    """`found` as lines."""
+def format_estimate(estimate: Estimate, keep_checkpoints: int) -> str:
+    """`estimate` as lines of text."""
     rows = {
-        "generator": f"{found.generator_parameters / 1e6:.2f} million parameters",
-        "discriminator": f"{found.discriminator_parameters / 1e6:.2f} million parameters",
-        "training": f"{found.training_flops / 1e6:,.0f} MFLOP an image",
-        "drawing": f"{found.drawing_flops / 1e6:,.0f} MFLOP a picture",
-        "memory": f"{found.peak_bytes / 1e6:,.0f} MB at its peak, the mapped file of pictures included, "
-        f"with {found.pictures_at_once} pictures at once (train.batch_size / train.accumulate / train.processes)",
-        "disk": f"{(keep_checkpoints + 1) * found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints of "
-        f"{found.checkpoint_bytes / 1e6:,.1f} MB, {keep_checkpoints} of them kept",
-        "time": f"{format_duration(found.seconds)} for {found.images:,} images at {1 / found.image_s:,.0f} images/s, "
-        f"{found.sample_sheets} sample sheets of {found.sample_sheet_s:.1f} s and {found.checkpoints} checkpoints of "
-        f"{found.checkpoint_s:.2f} s",
+        "generator": f"{estimate.generator_parameters / 1e6:.2f} million parameters",
+        "discriminator": f"{estimate.discriminator_parameters / 1e6:.2f} million parameters",
+        "training": f"{estimate.training_flops / 1e6:,.0f} MFLOP an image",
+        "drawing": f"{estimate.drawing_flops / 1e6:,.0f} MFLOP a picture",
+        "memory": f"{estimate.peak_bytes / 1e6:,.0f} MB at its peak, the mapped file of pictures included, "
+        f"with {estimate.pictures_at_once} pictures at once (train.batch_size / train.accumulate / train.processes)",
+        "disk": f"{(keep_checkpoints + 1) * estimate.checkpoint_bytes / 1e6:,.0f} MB for checkpoints of "
+        f"{estimate.checkpoint_bytes / 1e6:,.1f} MB, {keep_checkpoints} of them kept",
+        "time": f"{format_duration(estimate.seconds)} for {estimate.images:,} images at {1 / estimate.image_s:,.0f} images/s, "
+        f"{estimate.sample_sheets} sample sheets of {estimate.sample_sheet_s:.1f} s and {estimate.checkpoints} checkpoints of "
+        f"{estimate.checkpoint_s:.2f} s",
     }
-    return "".join(f"{name:<15}{told}\n" for name, told in rows.items())
+    return "".join(f"{name:<15}{value}\n" for name, value in rows.items())

@@ -1,4 +1,4 @@
-"""A network's passes as CUDA graphs: a step is thousands of kernels, most of which take longer to be launched than to run."""
+"""A network's passes as CUDA graphs: most of a step's thousands of kernels take longer to launch than to run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.gan.networks.parts import RandomInputs
 
 
 class _TensorsOnly(nn.Module):
-    """`network` with tensors alone as inputs, which are to it what `inputs` are."""
+    """Wrap `network` so that it accepts only tensors, as make_graphed_callables needs; `inputs` shows their structure."""
 
     def __init__(self, network: nn.Module, inputs: tuple[Any, ...], precision: torch.dtype | None) -> None:
         super().__init__()
@@ -22,11 +22,11 @@ class _TensorsOnly(nn.Module):
         left = list(tensors)
         inputs: list[Any] = []
         for draws, given in zip(self.draws, self.given, strict=True):
-            if draws:  # the last of all
+            if draws:  # always the last input
                 inputs.append(RandomInputs(left[0], left[1], tuple(left[2:])))
             else:
                 inputs.append(left.pop(0) if given else None)
-        # A cache of weights in half precision would outlive the graph.
+        # The cache of half-precision weights would outlive the graph.
         with torch.autocast("cuda", self.precision, enabled=self.precision is not None, cache_enabled=False):
             return self.network(*inputs).float()
 
@@ -42,14 +42,14 @@ def _tensors(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
 
 
 class GraphedNetwork:
-    """Calls `network` on a GPU, and its backward pass, as graphs: for all shapes of its inputs and sets of gradients its own.
+    """Runs the forward and backward pass of `network` as CUDA graphs, one pair per input shapes and set of trainable weights.
 
-    A result lives until the next call with the same shapes, and so do its gradients, weights' too: one call goes backwards, and
-    they are used, before the next. Without gradients the network itself is called.
+    The next call with the same shapes overwrites the result and all gradients, so run backward and use them first. Without
+    gradients the network itself is called.
     """
 
     def __init__(self, network: nn.Module, precision: torch.dtype | None) -> None:
-        """`precision` is what autocast takes, if anything."""
+        """`precision` is the autocast dtype, if any."""
         self.network, self.precision = network, precision
         self._graphs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}
 
@@ -67,9 +67,9 @@ class GraphedNetwork:
         before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         samples = tuple(tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors)
         wrapped = _TensorsOnly(self.network, inputs, self.precision).train(self.network.training)
-        # Graphs are captured on a stream of their own, on which torch rightly sees the weights' gradients arrive.
+        # Graphs are captured on a side stream, where gradients of the weights are expected to accumulate.
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-        with torch.autocast("cuda", enabled=False):  # it is switched on within
+        with torch.autocast("cuda", enabled=False):  # the wrapper enables it
             graphed: Any = torch.cuda.make_graphed_callables(wrapped, samples, allow_unused_input=True)
-        self.network.load_state_dict(before)  # running statistics moved with every try
+        self.network.load_state_dict(before)  # warm-up and capture changed the running statistics
         return graphed

@@ -1,4 +1,4 @@
-"""The sizes of feature maps, without torch, so that params.yaml can be checked against them before anything runs."""
+"""Sizes of feature maps, without torch, so that params.yaml can be checked quickly before anything runs."""
 
 import math
 
@@ -8,9 +8,9 @@ COARSEST_SIDE_PX = 4
 
 
 def coarsest_grid(height: int, width: int) -> tuple[int, int, int]:
-    """Height and width of the coarsest feature map, its shorter side 4 to 7, and the doublings from there to the picture.
+    """Height and width of the coarsest feature map, its shorter side 4 to 7, and the number of doublings up to the image.
 
-    Raises TrainingError when the sides are not the coarsest ones times the same power of two.
+    Raises TrainingError if the sides are not the coarsest ones times one power of two.
     """
     shorter = min(height, width)
     doublings = max(1, int(math.log2(shorter / COARSEST_SIDE_PX))) if shorter >= COARSEST_SIDE_PX else 1

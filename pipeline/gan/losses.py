@@ -1,4 +1,4 @@
-"""Adversarial losses and gradient penalties, each as its paper writes it, for scores (N,) that are higher for more real."""
+"""Adversarial losses and gradient penalties as in their papers. A higher score (N,) means more real."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,43 +12,60 @@ from pipeline.gan.networks.convolution import no_weight_gradients
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """Two functions of the scores of real and of generated pictures, each a scalar to be minimised."""
+    """Two functions of real and generated scores, each a scalar to minimise, and the row of docs/gan.md that describes them."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    pairs: bool = False  # whether the generator's loss looks at the real scores too
+    source: str  # papers
+    goes_with: str  # parameters, as Markdown
+    pairs: bool = False  # the generator's loss uses the real scores, too
 
 
 def _minimax_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(-real).mean() + softplus(fake).mean()
 
 
+LAZY_R1 = "`r1_gamma`, every `interval` steps"
+
 LOSSES = {
-    # Goodfellow et al. 2014, equation 1: E log D(x) + E log(1 - D(G(z))) with D the logistic of the score.
-    "minimax": AdversarialLoss(_minimax_discriminator, lambda _, fake: -softplus(fake).mean()),
+    # Goodfellow et al. 2014, equation 1: E log D(x) + E log(1 - D(G(z))) with D the sigmoid of the score.
+    "minimax": AdversarialLoss(
+        _minimax_discriminator, lambda _, fake: -softplus(fake).mean(), "Goodfellow et al. 2014", LAZY_R1
+    ),
     # Goodfellow et al. 2014, section 3: the generator maximises log D(G(z)) instead.
-    "non-saturating": AdversarialLoss(_minimax_discriminator, lambda _, fake: softplus(-fake).mean()),
-    # Arjovsky et al. 2017, equation 2; wants the gradient penalty.
-    "wgan": AdversarialLoss(lambda real, fake: fake.mean() - real.mean(), lambda _, fake: -fake.mean()),
+    "non-saturating": AdversarialLoss(
+        _minimax_discriminator, lambda _, fake: softplus(-fake).mean(), "Goodfellow et al. 2014", LAZY_R1
+    ),
+    # Arjovsky et al. 2017, equation 2; needs weight clipping or a gradient penalty.
+    "wgan": AdversarialLoss(
+        lambda real, fake: fake.mean() - real.mean(),
+        lambda _, fake: -fake.mean(),
+        "Arjovsky et al. 2017",
+        "`weight_clip` 0.01, or `gradient_penalty` 10 (Gulrajani et al. 2017); `discriminator_steps` 5",
+    ),
     # Lim & Ye 2017; Miyato et al. 2018, equations 16 and 17.
     "hinge": AdversarialLoss(
         lambda real, fake: relu(1 - real).mean() + relu(1 + fake).mean(),
         lambda _, fake: -fake.mean(),
+        "Lim & Ye 2017",
+        "`r1_gamma`",
     ),
     # Jolicoeur-Martineau 2018, section 4.1 (paired); Huang et al. 2024, equation 2.
     "relativistic": AdversarialLoss(
         lambda real, fake: softplus(fake - real).mean(),
         lambda real, fake: softplus(real - fake).mean(),
+        "Jolicoeur-Martineau 2018, in pairs; Huang et al. 2024 (R3GAN)",
+        "`r1_gamma` and `r2_gamma`",
         pairs=True,
     ),
 }
 
 
 def gradient_square_norms(scores: Tensor, pictures: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-    """Squared norm (N,) of each score's gradient at its picture, itself differentiable.
+    """Squared norm (N,) of the gradient of the summed `scores` at each image; itself differentiable.
 
-    A score that also depends on its neighbours in the batch counts with all of them. `scale` is what the gradient is multiplied
-    by on its way and divided by at its end, so that half precision holds it.
+    `scale` multiplies the scores before the gradient is computed and divides the gradient afterwards, so that half precision
+    holds it.
     """
     with no_weight_gradients():
         (gradients,) = torch.autograd.grad(scores.sum() * scale, pictures, create_graph=True)
@@ -66,24 +83,24 @@ def one_centred_penalty(square_norms: Tensor, weight: float) -> Tensor:
 
 
 def mode_seeking_loss(pictures: Tensor, latents: Tensor, labels: Tensor) -> Tensor:
-    """Mean over neighbours of one label of their latents' distance over their pictures', mean absolute differences; a scalar.
+    """Mean ratio of latent distance to image distance over neighbouring pairs with the same label; a scalar.
 
-    Mao et al. 2019, equation 4, in the form that is minimised: latents apart whose pictures are alike cost much, so a generator
-    that knows few pictures learns more. Pictures NCHW, latents (N, D), labels (N,); rows 0 and 1 are neighbours, 2 and 3, …
+    Distances are mean absolute differences. Mao et al. 2019, equation 4, inverted so that it is minimised: distant latents with
+    similar images cost most. Images NCHW, latents (N, D), labels (N,); rows 0 and 1 are a pair, 2 and 3, …
     """
     pairs = len(pictures) // 2 * 2
     of_pictures = (pictures[0:pairs:2] - pictures[1:pairs:2]).abs().mean(dim=(1, 2, 3))
     of_latents = (latents[0:pairs:2] - latents[1:pairs:2]).abs().mean(dim=1)
     alike = (labels[0:pairs:2] == labels[1:pairs:2]).float()
-    # The small number is the paper's authors': equal pictures cost much, not everything.
+    # The authors' epsilon: identical images have a large cost, not an infinite one.
     return (alike / (of_pictures / of_latents + 1e-5)).sum() / alike.sum().clamp(min=1)
 
 
 def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-    """How far `pictures` NCHW move with `styles` (N, L, D): ‖J'y‖ (N,), root mean square over the L layers; differentiable.
+    """Path lengths ‖Jᵀy‖ (N,) of `pictures` NCHW with respect to `styles` (N, L, D), RMS over the L layers; differentiable.
 
-    Karras et al. 2020, equation 4, with y of `directions` (as pictures, standard normal) scaled by 1/√(HW), so that the
-    lengths do not depend on the size; `scale` as in gradient_square_norms.
+    Karras et al. 2020, equation 4, with y = `directions` (NCHW, standard normal) scaled by 1/√(HW), so that lengths do
+    not depend on the image size; `scale` as in gradient_square_norms.
     """
     along = (pictures * directions).sum() / (pictures.shape[2] * pictures.shape[3]) ** 0.5
     with no_weight_gradients():
@@ -92,5 +109,5 @@ def path_lengths(pictures: Tensor, styles: Tensor, directions: Tensor, scale: Te
 
 
 def interpolate(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
-    """Pictures on the lines from real to generated ones, at `shares` (N,) in [0, 1] of the way."""
+    """Images linearly interpolated from `real` to `fake` by `shares` (N,) in [0, 1]."""
     return torch.lerp(real, fake, shares[:, None, None, None])

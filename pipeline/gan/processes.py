@@ -1,9 +1,9 @@
-"""Processes that train one GAN together, each on its share of every batch; `together` starts them, or torchrun.
+"""Several processes that train one GAN, each on its share of every batch; started by `launch_torchrun` or by torchrun itself.
 
-Gradients are averaged by hand, in one message a network and step, rather than by DistributedDataParallel: that wants one
-forward for each backward and does not go with torch.autograd.grad, where a step here goes several times through two networks,
-one of them frozen in half of it, and differentiates twice for the penalties of some steps. What all go on from alike (losses,
-scores, ADA's signs, running statistics) travels with the gradients.
+Gradients are averaged by hand, in one all-reduce per network and step, not by DistributedDataParallel. DDP expects one backward
+per forward and does not support torch.autograd.grad; a step here passes through two networks several times, freezes one of
+them half of the time, and differentiates twice for penalties. Losses, scores, ADA's signs and running statistics are averaged
+in the same messages.
 """
 
 import os
@@ -23,24 +23,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among `count`; alone, or where they are not joined, as in a forecast, it hears nothing from others."""
+    """This process among `count`. Collectives are no-ops for one process, or outside a process group as in a dry run."""
 
     index: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files, draws samples and tells."""
+        """Whether this process writes files, samples and logs."""
         return self.index == 0
 
     @property
-    def _joined(self) -> bool:
+    def _in_group(self) -> bool:
         return self.count > 1 and torch.distributed.is_initialized()
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Set each of `tensors`, float32, to its mean over the processes: to the same bits in all. Raises TrainingError."""
-        if not self._joined:
+        """Replace each float32 tensor by its mean over the processes, identical in all. Raises TrainingError."""
+        if not self._in_group:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         with _as_training_error():
@@ -50,18 +50,18 @@ class Processes:
             tensor.copy_(mean.view(tensor.shape))
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is true in one of the processes. Raises TrainingError."""
-        if not self._joined:
+        """Whether `flag` is true in any process. Raises TrainingError."""
+        if not self._in_group:
             return flag
-        count = torch.tensor(int(flag))  # on the CPU: no GPU is waited for
+        count = torch.tensor(int(flag))  # on the CPU, so that no GPU blocks
         with _as_training_error():
             torch.distributed.all_reduce(count)
         return bool(count)
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What `make` returns in the first process, which alone calls it. Raises TrainingError."""
+        """The result of `make`, called in the first process only, in all processes. Raises TrainingError."""
         made: list[T | None] = [make() if self.is_first else None]
-        if self._joined:
+        if self._in_group:
             with _as_training_error():
                 torch.distributed.broadcast_object_list(made, src=0, device=torch.device("cpu"))
         return made[0]  # type: ignore[return-value]
@@ -78,17 +78,17 @@ def _as_training_error() -> Iterator[None]:
 
 
 def launch_torchrun(count: int, module: str, arguments: Sequence[str]) -> int:
-    """Exit status of `python -m module arguments` in `count` processes on this machine, as torchrun starts them.
+    """Run `python -m module arguments` in `count` processes on this machine with torchrun; returns the exit status.
 
-    torchrun's own is 1 whatever happened. Here it is that of the process that failed first, and where a signal stopped all,
-    that of a stopped stage: torchrun passes the signal on, and waits half a minute for the checkpoint.
+    torchrun itself exits with 1 after any failure. This returns the status of the process that failed first, and after a signal
+    that of a stopped stage: torchrun passes the signal on and waits 30 s for the checkpoint.
     """
-    from torch.distributed import run as torchrun  # takes a while, and is not for those who train alone
+    from torch.distributed import run as torchrun  # slow to import, and not needed with one process
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are here, and no network need know this machine's name
-    # Behind the dashes options are the module's; torchrun would take --log for the beginning of one of its own.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes are local, so the host name need not resolve
+    # After `--` all options belong to the module; torchrun would read --log as an abbreviation of one of its own.
     start = ["--standalone", "--nproc-per-node", str(count), "-m", "--", module, *arguments]
     try:
         torchrun.run(torchrun.get_args_parser().parse_args(start))
@@ -96,15 +96,15 @@ def launch_torchrun(count: int, module: str, arguments: Sequence[str]) -> int:
         return StoppedError.exit_status
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
-        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode  # as shells tell of a death by signal
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode  # 128 + signal, as shells do
     return 0
 
 
 @contextmanager
 def process_group(count: int, device: torch.device) -> Iterator[Processes]:
-    """The `count` processes of train.processes, joined while the block runs: by NCCL on GPUs, each its own, by Gloo on CPUs.
+    """Join the process group of train.processes while the block runs: NCCL with one GPU per process, or Gloo on CPUs.
 
-    Raises ParamsError where torchrun has started another number of them.
+    Raises ParamsError if torchrun has started another number of processes.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != count:

@@ -1,4 +1,4 @@
-"""How this process uses the CPU: threads, and what the allocator does with memory that is free again."""
+"""CPU settings of this process: threads, and how the allocator treats freed memory."""
 
 import ctypes
 import sys
@@ -7,16 +7,16 @@ import torch
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-LARGEST_MMAP_THRESHOLD = 32 * 2**20  # what glibc takes at most
-KEPT_BYTES = 2**31 - 1  # mallopt's numbers are C ints
+LARGEST_MMAP_THRESHOLD = 32 * 2**20  # glibc's maximum
+KEPT_BYTES = 2**31 - 1  # mallopt takes C ints
 PAD_BYTES = 64 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next tensor; whether it was told so. Elsewhere than on Linux nothing changes.
+    """Make glibc keep freed memory for the next tensor; whether it accepted the settings. A no-op except on Linux.
 
-    A step frees and takes the same tensors of megabytes again. By default each goes back to the kernel, and each page is then
-    zeroed and mapped anew: a seventh of the training's time. The process's resident memory stays at its peak.
+    Each step frees and allocates the same tensors of several megabytes. By default glibc returns them to the kernel, which maps
+    and zeroes every page again: a seventh of the training time. Resident memory then stays at its peak.
     """
     if sys.platform != "linux":
         return False
@@ -26,6 +26,6 @@ def keep_freed_memory() -> bool:
 
 
 def prepare_processor(threads: int) -> None:
-    """Compute on so many threads from now on, for the last bits of results depend on it, and keep freed memory."""
+    """Fix the number of threads, on which the last bits of results depend, and keep freed memory."""
     torch.set_num_threads(threads)
     keep_freed_memory()

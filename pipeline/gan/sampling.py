@@ -1,4 +1,4 @@
-"""Pictures out of a generator, and back into the range networks work in."""
+"""Images from a generator, and the conversion between uint8 and the networks' range."""
 
 import numpy as np
 import torch
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 as float32 in [-1, 1]."""
+    """uint8 images as float32 in [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
 def to_uint8(pictures: Tensor) -> Tensor:
-    """Floats in [-1, 1] as uint8, rounded."""
+    """Images in [-1, 1] as uint8, rounded and clipped."""
     return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -20,7 +20,7 @@ def to_uint8(pictures: Tensor) -> Tensor:
 def generate_images(
     generator: nn.Module, latents: NDArray[np.float32], labels: NDArray[np.int64], batch: int = 250
 ) -> NDArray[np.uint8]:
-    """Pictures (N, H, W, C) of `latents` (N, D) and `labels` (N,), drawn in `eval` mode, `batch` at a time."""
+    """uint8 images (N, H, W, C) from `latents` (N, D) and `labels` (N,), in `eval` mode, `batch` at a time."""
     device = next(generator.parameters()).device
     generator.eval()
     drawn = []

@@ -1,7 +1,7 @@
-"""What goes wrong while a GAN trains, found in the numbers it leaves behind.
+"""Detection of divergence, mode collapse, a winning discriminator and vanishing gradients.
 
-Numbers that are not finite end a step with DivergedError. Collapse, a discriminator that has won and vanishing gradients are
-events: functions of the history alone, so an interrupted training finds the same ones again.
+Divergence (a NaN or an infinity) raises DivergedError. The others are events: pure functions of the history, so an interrupted
+training reports the same ones.
 """
 
 import statistics
@@ -16,19 +16,19 @@ from torch import Tensor
 from pipeline.gan.devices import AsyncCopy
 from pipeline.gan.recipe import WatchdogParams
 
-PATIENCE_ROWS = 3  # of the history, one after the other, before something is an event
-# Of the loss of a discriminator that knows nothing. A healthy one loses a third to all of that; below a fiftieth the logistic
-# function of its scores is within 0.014 of 0 and 1, and a saturating loss teaches the generator nothing.
+PATIENCE_ROWS = 3  # consecutive rows of the history before a condition becomes an event
+# Share of the loss at chance. A healthy discriminator stays above a third of it. Below a fiftieth the sigmoid of its scores is
+# within 0.014 of 0 and 1, and a saturating loss gives the generator no gradient.
 WON_SHARE = 0.02
-VANISHED_SHARE = 1e-3  # of the median gradient norm so far, which healthy training stays within a factor of thirty of
-# Also when it never was larger: spread over a million weights it is 1e-7 each, where Adam's 1e-8 begins to count.
+VANISHED_SHARE = 1e-3  # share of the median gradient norm so far; healthy training stays within a factor of thirty
+# An absolute limit, too: over a million weights it is 1e-7 each, where Adam's epsilon of 1e-8 begins to matter.
 VANISHED_NORM = 1e-4
-GRACE_SAMPLES = 2  # the first ones, in which a generator may still draw one picture
+GRACE_SAMPLES = 2  # the first sheets, when a generator may still produce a single image
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that went wrong when so many images had been seen."""
+    """A problem found after `images_seen` images."""
 
     images_seen: int
     name: str
@@ -36,37 +36,37 @@ class Event:
 
 
 class FiniteCheck:
-    """Says of the numbers of each step whether all were finite: at once on a CPU, with the next step's on a GPU.
+    """Checks each step for NaN and infinity: immediately on a CPU, one step late on a GPU.
 
-    Asking a GPU at once would have it wait for the answer to be read before it is given the next step.
+    An immediate check would block until the GPU has finished the step.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._at_once = device.type == "cpu"
-        self._asked: AsyncCopy | None = None
+        self._immediate = device.type == "cpu"
+        self._pending: AsyncCopy | None = None
 
     def all_finite(self, numbers: Tensor) -> bool:
-        """Whether `numbers`, on a GPU those of the call before, hold neither NaN nor infinity."""
-        asked = AsyncCopy(torch.isfinite(numbers).all())
-        if self._at_once:
-            return bool(asked.wait())
-        before, self._asked = self._asked, asked
+        """Whether `numbers` (on a GPU, those of the previous call) are all finite."""
+        result = AsyncCopy(torch.isfinite(numbers).all())
+        if self._immediate:
+            return bool(result.wait())
+        before, self._pending = self._pending, result
         return before is None or bool(before.wait())
 
 
 def is_finite(state: dict[str, Tensor]) -> bool:
-    """Whether no tensor of floats in `state` holds NaN or infinity."""
+    """Whether all floating-point tensors in `state` are finite."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in state.values() if tensor.is_floating_point())
 
 
 def has_won(losses: Sequence[float], at_chance: float) -> bool:
-    """Whether the discriminator's last `losses` are next to nothing, measured by its loss `at_chance`; 0: no such measure."""
+    """Whether the discriminator's last `losses` are negligible relative to its loss `at_chance`; never if that is 0."""
     last = losses[-PATIENCE_ROWS:]
     return at_chance > 0 and len(last) == PATIENCE_ROWS and max(last) < WON_SHARE * at_chance
 
 
 def has_vanished(norms: Sequence[float]) -> bool:
-    """Whether the last gradient `norms` are next to nothing, measured by their median."""
+    """Whether the last gradient `norms` are negligible, relative to their median or absolutely."""
     last = norms[-PATIENCE_ROWS:]
     return len(last) == PATIENCE_ROWS and max(last) < max(VANISHED_SHARE * statistics.median(norms), VANISHED_NORM)
 
@@ -75,7 +75,7 @@ def _conditions(history: dict[str, list[float]], at_chance: float) -> dict[str, 
     found = {}
     if has_won(history["loss_discriminator"], at_chance):
         found["discriminator-won"] = (
-            f"the discriminator's loss is {history['loss_discriminator'][-1]:.2g}, of {at_chance:.2g} where it knows nothing: "
+            f"the discriminator's loss is {history['loss_discriminator'][-1]:.2g}, against {at_chance:.2g} at chance: "
             "the generator learns little; lower train.discriminator_rate or raise train.penalties.r1_gamma"
         )
     for network in ("generator", "discriminator"):
@@ -88,7 +88,7 @@ def _conditions(history: dict[str, list[float]], at_chance: float) -> dict[str, 
 
 
 def events_of_history(columns: Iterable[str], history: Sequence[Sequence[float]], at_chance: float) -> list[Event]:
-    """Events that begin with the last row of `history`, whose `columns` have names; `at_chance` as in `has_won`."""
+    """Events that begin with the last row of `history`, whose columns are named `columns`; `at_chance` as in `has_won`."""
     names = list(columns)
 
     def named(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
@@ -100,7 +100,7 @@ def events_of_history(columns: Iterable[str], history: Sequence[Sequence[float]]
 
 
 def diversity(pictures: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
-    """Root mean square difference of two `pictures` (N, H, W, C) of one category, per category; 0 where there are not two."""
+    """RMS difference between pairs of `pictures` (N, H, W, C) of one category, per category; 0 with fewer than two."""
     found = np.zeros(categories)
     for category in range(categories):
         of_category = pictures[labels == category].reshape(np.count_nonzero(labels == category), -1).astype(np.float64)
@@ -117,7 +117,7 @@ def _collapsed(shares: Sequence[Sequence[float]], limit: float) -> set[int]:
 
 
 def events_of_diversity(shares: Sequence[Sequence[float]], categories: Sequence[str], limit: float) -> list[Event]:
-    """A collapse that begins with the last of `shares`: rows of images seen and each category's diversity by real pictures'."""
+    """A collapse that begins with the last row of `shares`: images seen, then relative diversity per category."""
     begun = sorted(_collapsed(shares, limit) - _collapsed(shares[:-1], limit))
     if not begun:
         return []
@@ -130,7 +130,7 @@ def events_of_diversity(shares: Sequence[Sequence[float]], categories: Sequence[
 
 
 class Watchdog:
-    """What has been seen so far, and how often the training has returned to a checkpoint; part of every checkpoint itself."""
+    """The state of the checks across a training: diversity so far and returns to a checkpoint. Part of every checkpoint."""
 
     def __init__(
         self, params: WatchdogParams, categories: Sequence[str], real_diversity: NDArray[np.float64], loss_at_chance: float
@@ -142,7 +142,7 @@ class Watchdog:
 
     @property
     def rate_factor(self) -> float:
-        """What the learning rates are multiplied by after the returns so far."""
+        """Factor on the learning rates after the returns so far."""
         return self.params.rate_on_return**self.returns
 
     def check_history(self, columns: Iterable[str], history: Sequence[Sequence[float]]) -> list[Event]:
@@ -150,18 +150,18 @@ class Watchdog:
         return events_of_history(columns, history, self._loss_at_chance)
 
     def check_samples(self, images_seen: int, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[Event]:
-        """Events that begin with these samples (N, H, W, C), labels (N,)."""
+        """Events that begin with these samples (N, H, W, C) with labels (N,)."""
         drawn = diversity(pictures, labels, len(self.categories))
         shares = np.divide(drawn, self._real_diversity, out=np.ones_like(drawn), where=self._real_diversity > 0)
         self.shares.append([float(images_seen), *shares.tolist()])
         return events_of_diversity(self.shares, self.categories, self.params.min_diversity)
 
     def state(self) -> dict[str, Tensor]:
-        """What `restore` takes."""
+        """Checkpoint entries, which `restore` reads back."""
         shares = torch.tensor(self.shares, dtype=torch.float64).reshape(-1, 1 + len(self.categories))
         return {"watchdog.shares": shares, "watchdog.returns": torch.tensor(self.returns)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
         self.shares = state["watchdog.shares"].tolist()
         self.returns = int(state["watchdog.returns"])

@@ -1,6 +1,8 @@
 """Losses and penalties against their closed forms."""
 
 import math
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from pipeline.gan.losses import (
     path_lengths,
     zero_centred_penalty,
 )
+from pipeline.gan.recipe import TrainParams
 
 REAL, FAKE = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 0.25])
 
@@ -104,3 +107,10 @@ def test_mode_seeking_drives_equal_pictures_apart() -> None:
 def test_between_lies_on_the_line() -> None:
     real, fake = torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)
     assert interpolate(real, fake, torch.tensor([0.25, 1.0])).flatten().tolist() == [0.25, 1.0]
+
+
+def test_the_schema_and_the_documentation_list_every_loss() -> None:
+    assert get_args(TrainParams.model_fields["loss"].annotation) == tuple(LOSSES)
+    table = (Path(__file__).parents[2] / "docs" / "gan.md").read_text(encoding="utf-8").splitlines()
+    rows = [f"| `{name}` | {loss.source} | {loss.goes_with} |" for name, loss in LOSSES.items()]
+    assert [row for row in rows if row not in table] == []

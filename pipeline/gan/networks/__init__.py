@@ -1,8 +1,8 @@
-"""Generators and discriminators, by name; each is built from its arguments and the shape of the pictures.
+"""Generators and discriminators by name, built from their arguments and the image shape.
 
-A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to pictures, NCHW float in [-1, 1]. A
-discriminator maps pictures, labels and attributes to scores (N,), higher for more real. Unconditional is one category, whatever
-the labels; without attributes a network is given none.
+A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to images, NCHW float in [-1, 1]. A
+discriminator maps images, labels and attributes to scores (N,), higher for more real. An unconditional network has one category
+and ignores the labels; the attributes are optional.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,12 +37,12 @@ def build_generator(
     latent_dim: int,
     attributes: int = 0,
 ) -> Generator:
-    """A generator of GENERATORS with fresh weights, drawn from torch's global random state."""
+    """A generator of GENERATORS, initialised from torch's global random state."""
     return GENERATORS[name](shape, categories, latent_dim, attributes, **arguments)
 
 
 def build_discriminator(
     name: str, arguments: Mapping[str, Any], shape: PictureShape, categories: int, attributes: int = 0
 ) -> nn.Module:
-    """A discriminator of DISCRIMINATORS with fresh weights, drawn from torch's global random state."""
+    """A discriminator of DISCRIMINATORS, initialised from torch's global random state."""
     return DISCRIMINATORS[name](shape, categories, attributes, **arguments)

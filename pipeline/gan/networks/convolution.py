@@ -1,8 +1,8 @@
-"""Convolutions that a GPU differentiates twice in good time.
+"""Convolutions with a fast second derivative on GPUs.
 
-torch's own second derivative computes a weight's gradient as a convolution with pictures for kernels, for which cuDNN has only
-its slowest code: three quarters of a step with R1 on an H100. Here the gradient at the input is itself a convolution, the other
-way round, and differentiated as such.
+torch's own double backward computes the weight gradient as a convolution whose kernels are whole images. cuDNN has only slow
+code for that: it took three quarters of a step with R1 on an H100. Here the input gradient is itself a (transposed) convolution
+and is differentiated as one.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_asked = {"weights": True}  # of all threads, for torch goes backwards in one of its own
+_weight_gradients = {"enabled": True}  # shared by all threads, because torch runs backward in a thread of its own
 
 
 @contextmanager
 def no_weight_gradients() -> Iterator[None]:
-    """Gradients asked for while the block runs are those at inputs, and those of weights are not computed."""
-    _asked["weights"] = False
+    """Skip the gradients of convolution weights while the block runs, when only input gradients are needed."""
+    _weight_gradients["enabled"] = False
     try:
         yield
     finally:
-        _asked["weights"] = True
+        _weight_gradients["enabled"] = True
 
 
 class _Convolution(torch.autograd.Function):
-    """Of x (N, C, H, W) and a weight, or transposed; one stride and one padding for both sides, no bias."""
+    """Convolution or transposed convolution of x (N, C, H, W), without bias; one stride and padding for both sides."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, transposed: bool) -> Tensor:
@@ -40,9 +40,9 @@ class _Convolution(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         strides, paddings, dilations, transposed = ctx.how
-        if torch.is_grad_enabled() and not _asked["weights"]:
+        if torch.is_grad_enabled() and not _weight_gradients["enabled"]:
             sides = zip(x.shape[2:], gradient.shape[2:], weight.shape[2:], strides, paddings, strict=True)
-            # What a stride left over at the end of a side.
+            # The output padding: rows and columns that the stride left over.
             spare = [0 if transposed else side - (of - 1) * s + 2 * p - kernel for side, of, kernel, s, p in sides]
             back = torch.ops.aten.convolution(gradient, weight, None, strides, paddings, dilations, not transposed, spare, 1)
             return back, None, None, None, None
@@ -77,5 +77,5 @@ class Conv2d(nn.Conv2d):
     """torch's, with one stride and one padding for both sides."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name there
-        """Maps (N, C', H', W') of maps (N, C, H, W)."""
+        """Feature maps (N, C, H, W) to (N, C', H', W')."""
         return conv2d(input, self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))

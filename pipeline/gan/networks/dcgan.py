@@ -1,4 +1,4 @@
-"""DCGAN; Radford et al. 2016, with the class as a further input."""
+"""DCGAN; Radford et al. 2016, with the class as an additional input."""
 
 import math
 from itertools import pairwise
@@ -21,12 +21,12 @@ from pipeline.gan.networks.parts import (
 
 
 def one_hot(labels: Tensor, categories: int, like: Tensor) -> Tensor:
-    """Labels (N,) as rows (N, categories) of zeros and a one."""
+    """Labels (N,) as one-hot rows (N, categories)."""
     return functional.one_hot(known_labels(labels, categories), categories).to(like.dtype)
 
 
 class DcganGenerator(Generator):
-    """Transposed 4×4 convolutions with batch norm; Radford et al. 2016, with the class as further latent numbers."""
+    """Transposed 4×4 convolutions with batch norm; Radford et al. 2016, with the one-hot class appended to the latent."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class DcganGenerator(Generator):
         for wide, narrow in pairwise(channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1), nn.Tanh())
-        _start_as_dcgan(self)
+        _initialise(self)
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
         start = self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
@@ -60,7 +60,7 @@ class DcganGenerator(Generator):
 
 
 class DcganDiscriminator(nn.Module):
-    """Strided 4×4 convolutions with batch norm; Radford et al. 2016, with a map of the class as a further channel."""
+    """Strided 4×4 convolutions with batch norm; Radford et al. 2016, with a class embedding as an additional channel."""
 
     def __init__(self, shape: PictureShape, categories: int, attributes: int = 0, *, width: int, max_width: int) -> None:
         super().__init__()
@@ -71,15 +71,15 @@ class DcganDiscriminator(nn.Module):
         for narrow, wide in pairwise(channels):
             layers += [Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * grid_width, 1))
-        _start_as_dcgan(self)
+        _initialise(self)
 
     def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
         class_map = self.class_map(labels, attributes).reshape(-1, 1, *pictures.shape[2:])
         return self.layers(torch.cat([pictures, class_map], dim=1)).squeeze(1)
 
 
-def _start_as_dcgan(network: nn.Module) -> None:
-    """Normal weights of deviation 0.02; Radford et al. 2016, section 4."""
+def _initialise(network: nn.Module) -> None:
+    """Initialise weights from a normal distribution with deviation 0.02; Radford et al. 2016, section 4."""
     for module in network.modules():
         if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
             nn.init.normal_(module.weight, std=0.02)

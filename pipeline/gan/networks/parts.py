@@ -1,17 +1,17 @@
-"""What the networks of every family are made of: the sizes of their maps, conditions, truncation, the minibatch deviation."""
+"""Building blocks of all networks: channel widths, condition embedding, truncation, minibatch deviation."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-SLOPE = 0.2  # of the leaky rectifiers
+SLOPE = 0.2  # negative slope of every leaky ReLU
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
 class PictureShape:
-    """What a generator draws."""
+    """Shape of the images."""
 
     height: int
     width: int
@@ -19,17 +19,17 @@ class PictureShape:
 
 
 def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
-    """Channels of the feature maps, from the coarsest to half the picture's side; they halve as the side doubles."""
+    """Channels of the feature maps, from the coarsest to half the image's side; they halve when the side doubles."""
     return [min(max_width, width * 2**level) for level in reversed(range(doublings))]
 
 
 def known_labels(labels: Tensor, categories: int) -> Tensor:
-    """`labels` (N,) as a network of so many categories knows them: one of a single category, unconditional, takes any."""
+    """`labels` (N,), or zeros for a network with a single category, which is unconditional and accepts any label."""
     return labels if categories > 1 else torch.zeros_like(labels)
 
 
 class ConditionEmbedding(nn.Embedding):
-    """A vector (N, D) of each label, plus those of the attributes that are set; with none set the label's alone."""
+    """An embedding (N, D) of the label, plus the sum of the embeddings of the attributes that are set."""
 
     def __init__(self, categories: int, dim: int, attributes: int) -> None:
         super().__init__(categories, dim)
@@ -46,9 +46,9 @@ class ConditionEmbedding(nn.Embedding):
 class RandomInputs:
     """What a generator takes at random for one training batch, besides the latents."""
 
-    other_latents: Tensor  # (N, D), whose styles the layers from the crossover on see
+    other_latents: Tensor  # (N, D); layers from the crossover on use their styles
     crossovers: Tensor  # (N,)
-    noises: tuple[Tensor, ...]  # (N, 1, H, W), a layer each
+    noises: tuple[Tensor, ...]  # (N, 1, H, W) per layer
 
     def select(self, rows: slice) -> "RandomInputs":
         """The inputs of some rows of the batch."""
@@ -56,9 +56,9 @@ class RandomInputs:
 
 
 class Generator(nn.Module):
-    """Base of the generators: outside training it takes latents pulled towards their mean, 0, by the factor `truncation`.
+    """Base class of the generators. In `eval` mode latents are truncated: scaled towards their mean, 0, by `truncation`.
 
-    Fewer unlikely pictures for fewer kinds of them; Brock et al. 2019, section 3.1, with a smaller deviation for a cut tail.
+    This trades variety for fidelity; Brock et al. 2019, section 3.1, who cut the tails where this shrinks the deviation.
     """
 
     def __init__(self, truncation: float) -> None:
@@ -66,26 +66,26 @@ class Generator(nn.Module):
         self.truncation = truncation
 
     def truncate(self, latents: Tensor) -> Tensor:
-        """`latents` as the layers see them."""
+        """The truncated latents in `eval` mode, the latents themselves in training."""
         return latents if self.training or self.truncation == 1 else latents * self.truncation
 
-    def random_inputs(self, count: int, random: torch.Generator) -> RandomInputs | None:  # noqa: ARG002
-        """What `count` pictures want in training beside latents, the last input of `forward`; None where it takes nothing."""
+    def random_inputs(self, count: int, rng: torch.Generator) -> RandomInputs | None:  # noqa: ARG002
+        """Random inputs of `count` training images besides latents, the last input of `forward`; None if it takes none."""
         return None
 
     def images_and_styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None
     ) -> tuple[Tensor, Tensor]:
-        """Pictures NCHW and the styles (N, L, D) they were drawn from, where the network has styles."""
+        """Images NCHW and their styles (N, L, D), for networks that have styles."""
         raise NotImplementedError
 
 
 def minibatch_deviation(features: Tensor, group: int) -> Tensor:
-    """Standard deviation of each channel of (N, H, W, C) over `group` neighbours in the batch, averaged over places, (N, C).
+    """Standard deviation of each channel of (N, H, W, C) over `group` neighbours in the batch, averaged over positions, (N, C).
 
-    Karras et al. 2018 (progressive growing), section 3, kept apart by channel. N is a multiple of `group`.
+    Karras et al. 2018 (progressive growing), section 3, but per channel. N is a multiple of `group`.
     """
     grouped = features.float().unflatten(0, (-1, group))  # (N / group, group, H, W, C)
     centred = grouped - grouped.mean(dim=1, keepdim=True)
-    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2))  # var() takes five times as long
+    deviation = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=(1, 2))  # five times as fast as var()
     return deviation.repeat_interleave(group, dim=0)

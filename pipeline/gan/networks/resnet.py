@@ -1,4 +1,4 @@
-"""A plain residual pair: batch norm that sees latent and class, strided and transposed convolutions, a projected class."""
+"""A residual GAN: conditional batch norm, strided and transposed convolutions, and a projection discriminator."""
 
 import math
 from itertools import pairwise
@@ -31,8 +31,8 @@ class ConditionalBatchNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels, affine=False)
         self.affine = nn.Linear(condition_dim, 2 * channels)
 
-    def start_neutral(self) -> None:
-        """Begin close to plain batch norm."""
+    def initialise(self) -> None:
+        """Start close to plain batch norm."""
         nn.init.normal_(self.affine.weight, std=0.02)
         nn.init.zeros_(self.affine.bias)
 
@@ -42,7 +42,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """y = x + W ∗ relu(norm(x)) with 3×3 W, then twice the side by a transposed 4×4 convolution of relu(norm(y))."""
+    """y = x + W ∗ relu(norm(x)) with 3×3 W, then a transposed 4×4 convolution of relu(norm(y)) that doubles the side."""
 
     def __init__(self, channels: int, narrower: int, condition_dim: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class UpBlock(nn.Module):
 
 
 class ResnetGenerator(Generator):
-    """Latent and class, linear to the coarsest map, then one UpBlock a doubling; every norm sees latent and class."""
+    """A linear layer to the coarsest map, then one UpBlock per doubling; latent and class condition every norm."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class ResnetGenerator(Generator):
         self.blocks = nn.ModuleList(
             UpBlock(wide, narrow, condition_dim) for wide, narrow in pairwise([*channels, shape.channels])
         )
-        _start_orthogonal(self)
+        _initialise_orthogonal(self)
         for module in self.modules():
             if isinstance(module, ConditionalBatchNorm):
-                module.start_neutral()
+                module.initialise()
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
         condition = torch.cat([self.truncate(latents), self.embedding(labels, attributes)], dim=1)  # (N, D + EMBEDDING_DIM)
@@ -122,7 +122,7 @@ class ResnetDiscriminator(nn.Module):
         self.hidden = nn.Linear(features, HIDDEN_DIM)
         self.score = nn.Linear(HIDDEN_DIM, 1)
         self.embedding = ConditionEmbedding(categories, HIDDEN_DIM, attributes)
-        _start_orthogonal(self)
+        _initialise_orthogonal(self)
         for table in self.embedding.parameters():
             nn.init.normal_(table, std=0.05)
 
@@ -131,7 +131,7 @@ class ResnetDiscriminator(nn.Module):
         for down, residual in zip(self.downs, self.residuals, strict=True):
             x = functional.leaky_relu(down(x), SLOPE)
             x = x + functional.leaky_relu(residual(x), SLOPE)
-        places = x.permute(0, 2, 3, 1)  # (N, H, W, C), as it lies in memory: backwards, too, nothing is reordered
+        places = x.permute(0, 2, 3, 1)  # (N, H, W, C), the memory order, so that backward reorders nothing either
         features = places.flatten(1)
         if self.stddev_group:
             features = torch.cat([features, minibatch_deviation(places, self.stddev_group).to(features.dtype)], dim=1)
@@ -139,8 +139,8 @@ class ResnetDiscriminator(nn.Module):
         return self.score(hidden).squeeze(1) + (self.embedding(labels, attributes) * hidden).sum(dim=1)
 
 
-def _start_orthogonal(network: nn.Module) -> None:
-    """Orthogonal weights and no bias, in every convolution and linear layer; Saxe et al. 2014."""
+def _initialise_orthogonal(network: nn.Module) -> None:
+    """Set orthogonal weights and zero biases in every convolution and linear layer; Saxe et al. 2014."""
     for module in network.modules():
         if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
             nn.init.orthogonal_(module.weight)

@@ -1,6 +1,6 @@
-"""StyleGAN2, written from Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; equations are its own.
+"""StyleGAN2, written from Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; its equation numbers.
 
-Every weight is stored with deviation 1 and scaled by its fan-in when it is used, so that Adam moves all layers at one rate;
+Weights are stored with unit variance and scaled by their fan-in at run time, so that all layers learn at the same rate;
 Karras et al. 2018 (progressive growing), section 4.1.
 """
 
@@ -26,33 +26,33 @@ from pipeline.gan.networks.parts import (
     minibatch_deviation,
 )
 
-MAPPING_RATE = 0.01  # of the mapping's layers; Karras et al. 2019 (StyleGAN), appendix C
-MEAN_DECAY = 0.995  # of the moving mean of a category's styles, a picture
+MAPPING_RATE = 0.01  # learning rate multiplier of the mapping layers; Karras et al. 2019 (StyleGAN), appendix C
+MEAN_DECAY = 0.995  # per image, of the moving mean of a category's styles
 SMALL = 1e-8
-# What keeps the deviation through a leaky rectifier. Before it or after is the same: where maps are large it is multiplied into
-# the weights and biases before, which are small.
+# Preserves the variance through a leaky ReLU. It commutes with the ReLU, so for large maps it is folded into the weights and
+# biases of the layer before.
 GAIN = math.sqrt(2)
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8  # of the low-pass filter
 
 
 def scaled_leaky_relu(x: Tensor) -> Tensor:
-    """Leaky rectifier that keeps the deviation of what comes in."""
-    return rectified(x) * GAIN
+    """Leaky ReLU that preserves the variance of its input."""
+    return leaky_relu(x) * GAIN
 
 
-def rectified(x: Tensor) -> Tensor:
-    """Leaky rectifier of what was multiplied by GAIN before."""
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of an input already multiplied by GAIN."""
     return functional.leaky_relu(x, SLOPE)
 
 
 def normalize_second_moment(x: Tensor) -> Tensor:
     """Rows (N, D) with mean square 1; Karras et al. 2018, section 4.2. Rows of zeros stay."""
-    # Not + SMALL: ONNX's optimiser takes so small a term for none, and then a row of zeros is not a number.
+    # clamp, not + SMALL: ONNX's optimiser drops so small a term, and a row of zeros would become NaN.
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True).clamp(min=SMALL))
 
 
 class ScaledLinear(nn.Module):
-    """x W / √fan-in + b, both learnt at `rate` times the optimiser's rate."""
+    """x W / √fan-in + b, both learning at `rate` times the optimiser's rate."""
 
     def __init__(self, entering: int, leaving: int, *, bias: float = 0.0, rate: float = 1.0) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class ScaledConv(nn.Module):
         down_from: tuple[int, int] | None = None,
         bias: bool = True,
     ) -> None:
-        """`down_from` is the size of what comes in, where it is halved."""
+        """`down_from` is the input size, if the convolution halves it."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(leaving)) if bias else None
         self.scale, self.gain = gain / math.sqrt(entering * kernel**2), gain
-        # A kernel of one place looks at no others than those that stay.
+        # A 1×1 kernel sees only the positions that are kept, so the blur itself can be strided.
         early, self.stride = (1, 1) if down_from is None else (2, 1) if kernel == 1 else (1, 2)
         self.blur = None if down_from is None else Blur(down_from, kernel + 1, stride=early)
         self.padding = kernel // 2 if down_from is None else 0
@@ -95,9 +95,9 @@ class ScaledConv(nn.Module):
 
 
 class Resampled(nn.Module):
-    """Maps or pictures (N, C, H, W) multiplied by a matrix along each side: `rows` (H', H) and `columns` (W', W).
+    """Feature maps or images (N, C, H, W) multiplied by a matrix along each side: `rows` (H', H) and `columns` (W', W).
 
-    Not torch's own resampling, whose backward pass is not deterministic on a GPU.
+    Replaces torch's resampling, whose backward pass is not deterministic on a GPU.
     """
 
     def __init__(self, rows: Tensor, columns: Tensor) -> None:
@@ -111,7 +111,7 @@ class Resampled(nn.Module):
         count, channels, height, width = x.shape
         rows, columns = self.rows.to(x.dtype), self.columns.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            x = x.permute(0, 2, 3, 1).reshape(count, height, width * channels)  # as it lies in memory, channels last
+            x = x.permute(0, 2, 3, 1).reshape(count, height, width * channels)  # the memory order, channels last
             x = torch.bmm(rows.expand(count, -1, -1), x).view(count * len(rows), width, channels)
             x = torch.bmm(columns.expand(len(x), -1, -1), x)
         return x.view(count, len(rows), len(columns), channels).permute(0, 3, 1, 2)
@@ -121,8 +121,8 @@ class Blur(Resampled):
     """The filter [1, 3, 3, 1] / 8 along both sides at every `stride`-th place, with `padding` zeros along a side in all; Zhang
     2019, with StyleGAN2's taps.
 
-    In training a product with matrices: on an H100 cuDNN takes thirty times as long for a convolution of every channel for
-    itself, and on a CPU, too, it takes longer to be differentiated. To draw with on a CPU, and in exported graphs, it is one.
+    Computed as matrix products in training: a depthwise convolution takes thirty times as long with cuDNN on an H100, and its
+    backward pass is slower on a CPU, too. For inference on a CPU and in exported graphs it is a depthwise convolution.
     """
 
     def __init__(self, size: tuple[int, int], padding: int, *, gain: float = 1.0, stride: int = 1) -> None:
@@ -141,34 +141,34 @@ class Blur(Resampled):
 
 
 def blurring(side: int, before: int, after: int, stride: int) -> Tensor:
-    """The matrix that filters a side by TAPS at every `stride`-th place, with so many zeros around it."""
+    """The matrix that filters a side by TAPS at every `stride`-th position, padded by `before` and `after` zeros."""
     padded = functional.pad(torch.eye(side), (before, after))[:, None]  # (side, 1, before + side + after)
     return functional.conv1d(padded, TAPS[None, None], stride=stride)[:, 0].T.contiguous()
 
 
 def doubling(side: int) -> Tensor:
-    """The matrix (2 · side, side) of [1, 3, 3, 1] / 4 between the places of a side, the edge repeated: bilinear."""
+    """The matrix (2 · side, side) of [1, 3, 3, 1] / 4 along a side, with the edge repeated: bilinear upsampling."""
     return functional.interpolate(torch.eye(side)[None], scale_factor=2, mode="linear")[0].T.contiguous()
 
 
 class ModulatedConv(nn.Module):
-    """Convolution whose weights a style scales, equation 1: w'_ijk = s_i w_ijk; equation 3 sets them back to unit deviation:
+    """Convolution whose weights a style scales, equation 1: w'_ijk = s_i w_ijk; equation 3 restores unit variance:
     w''_ijk = w'_ijk / √(Σ_ik w'²_ijk + ε).
 
-    Computed as section 2.2 shows it to be equal: s scales what comes in, and 1/√…, `demodulation`, what goes out, so that a
-    batch of styles is one plain convolution.
+    Computed in the equivalent form of section 2.2: s scales the input, and 1/√… (`demodulation`) the output, so that a batch of
+    styles is one plain convolution.
     """
 
     def __init__(
         self, entering: int, leaving: int, kernel: int, style_dim: int, *, up_to: tuple[int, int] | None = None
     ) -> None:
-        """`up_to` is the size of what goes out, where what comes in is doubled first."""
+        """`up_to` is the output size, if the convolution doubles it."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
         self.affine = ScaledLinear(style_dim, entering, bias=1.0)
         self.scale = 1 / math.sqrt(entering * kernel**2)
         self.padding = kernel // 2
-        # A transposed convolution leaves three of four places empty, and its result is a place larger.
+        # The transposed convolution fills one of four positions, hence the gain, and its result is one position larger.
         self.blur = None if up_to is None else Blur((up_to[0] + 1, up_to[1] + 1), 2, gain=4.0)
 
     def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,8 +181,8 @@ class ModulatedConv(nn.Module):
         return conv2d(x, weight, padding=self.padding), scales
 
     def demodulation(self, scales: Tensor) -> Tensor:
-        """What maps drawn with `scales` are multiplied by (N, leaving)."""
-        with torch.autocast(scales.device.type, enabled=False):  # squares of many numbers are no matter for 8 bits
+        """Factors (N, leaving) that demodulate maps computed with `scales`."""
+        with torch.autocast(scales.device.type, enabled=False):  # sums of squares need more than 8 bits of mantissa
             squares = (self.weight * self.scale).square().sum(dim=(2, 3))
             return torch.rsqrt(scales.square() @ squares.T + SMALL)
 
@@ -202,7 +202,7 @@ class StyledLayer(nn.Module):
         x, scales = self.conv(x, style)
         lengths = (self.conv.demodulation(scales) * GAIN)[:, :, None, None].to(x.dtype)
         added = ((self.noise if noise is None else noise) * (self.strength * GAIN)).to(x.dtype)
-        return rectified(torch.addcmul(added, x, lengths) + (self.bias * GAIN)[:, None, None].to(x.dtype))
+        return leaky_relu(torch.addcmul(added, x, lengths) + (self.bias * GAIN)[:, None, None].to(x.dtype))
 
 
 class ToPicture(nn.Module):
@@ -228,7 +228,7 @@ class Mapping(nn.Module):
         self.layers = nn.ModuleList(ScaledLinear(*size, rate=MAPPING_RATE) for size in pairwise(sizes))
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
-        with torch.autocast(latents.device.type, enabled=False):  # a few rows: nothing to win, and truncation wants them exact
+        with torch.autocast(latents.device.type, enabled=False):  # cheap, and truncation needs exact styles
             x = torch.cat(
                 [normalize_second_moment(latents), normalize_second_moment(self.embedding(labels, attributes))], dim=1
             )
@@ -238,10 +238,10 @@ class Mapping(nn.Module):
 
 
 class Stylegan2Generator(Generator):
-    """Styles into a skip generator: at every size a picture, all of them added up; figure 7 (b).
+    """Skip generator: one image per resolution, upsampled and summed; figure 7 (b).
 
-    Outside training styles are pulled towards the mean of their category, w̄ + ψ (w - w̄), Karras et al. 2019, appendix B, and
-    the pictures are clipped to [-1, 1].
+    In `eval` mode styles are truncated towards the mean of their category, w̄ + ψ (w - w̄), Karras et al. 2019, appendix B, and
+    images are clipped to [-1, 1].
     """
 
     def __init__(
@@ -263,7 +263,7 @@ class Stylegan2Generator(Generator):
         channels = channels_to_full_size(width, max_width, doublings)
         self.latent_dim, self.style_mixing = latent_dim, style_mixing
         self.mapping = Mapping(categories, attributes, latent_dim, style_dim, mapping_layers)
-        # A parameter without a gradient: so the moving average of the weights takes it along.
+        # A parameter without gradient, so that the EMA includes it.
         self.mean_styles = nn.Parameter(torch.zeros(categories, style_dim), requires_grad=False)
         self.start = nn.Parameter(torch.randn(1, channels[0], height, grid_width))
         sizes = [(height << level, grid_width << level) for level in range(doublings + 1)]
@@ -274,26 +274,26 @@ class Stylegan2Generator(Generator):
         self.keeps = nn.ModuleList(StyledLayer(narrow, narrow, style_dim, size, up=False) for (_, narrow), size in steps)
         self.to_picture = nn.ModuleList(ToPicture(wide, shape.channels, style_dim) for wide in channels)
         self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
-        self.style_count = len(self.noise_sizes) + 1  # a layer each, and one for the last picture
+        self.style_count = len(self.noise_sizes) + 1  # one per layer, and one for the last image
 
-    def random_inputs(self, count: int, random: torch.Generator) -> RandomInputs:
-        """What `count` pictures want in training beside latents: other latents to mix in, where they begin, and noise."""
-        other = torch.randn(count, self.latent_dim, generator=random)
-        mixed = torch.rand(count, generator=random) < self.style_mixing
-        crossovers = torch.randint(1, self.style_count, (count,), generator=random).where(mixed, self.style_count)
+    def random_inputs(self, count: int, rng: torch.Generator) -> RandomInputs:
+        """Random inputs of `count` training images: latents to mix in, crossover layers, and noise."""
+        other = torch.randn(count, self.latent_dim, generator=rng)
+        mixed = torch.rand(count, generator=rng) < self.style_mixing
+        crossovers = torch.randint(1, self.style_count, (count,), generator=rng).where(mixed, self.style_count)
         device = self.start.device
-        there = device_generator(random, device)
-        noises = tuple(torch.randn(count, 1, *size, generator=there, device=device) for size in self.noise_sizes)
+        device_rng = device_generator(rng, device)
+        noises = tuple(torch.randn(count, 1, *size, generator=device_rng, device=device) for size in self.noise_sizes)
         return RandomInputs(to_device(other, device), to_device(crossovers, device), noises)
 
     def styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: RandomInputs | None = None
     ) -> Tensor:
-        """Styles of every layer (N, style_count, style_dim): all alike, or from the drawn crossover on those of another latent
-        (style mixing; Karras et al. 2019, section 3.1).
+        """Styles of every layer (N, style_count, style_dim): equal in all layers, or with style mixing those of another latent
+        from the crossover on; Karras et al. 2019, section 3.1.
         """
         style = self.mapping(latents, labels, attributes)
-        if drawn is not None and torch.is_grad_enabled():  # pictures drawn for the discriminator alone come again
+        if drawn is not None and torch.is_grad_enabled():  # images generated without gradients are generated again
             self._note_mean(style.detach(), labels)
         if not self.training and self.truncation != 1:
             style = torch.lerp(self.mean_styles[known_labels(labels, len(self.mean_styles))], style, self.truncation)
@@ -312,7 +312,7 @@ class Stylegan2Generator(Generator):
         self.mean_styles.add_((means - self.mean_styles) * (1 - MEAN_DECAY**counts))
 
     def pictures(self, styles: Tensor, noises: Sequence[Tensor] = ()) -> Tensor:
-        """Pictures NCHW of `styles` (N, style_count, style_dim), with the layers' own fixed noise where none is given."""
+        """Images NCHW from `styles` (N, style_count, style_dim), with the layers' fixed noise if `noises` is empty."""
         noise: list[Tensor | None] = [*noises] or [None] * len(self.noise_sizes)
         x = self.first(self.start.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
         drawn = self.to_picture[0](x, styles[:, 1])
@@ -326,7 +326,7 @@ class Stylegan2Generator(Generator):
     def images_and_styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None
     ) -> tuple[Tensor, Tensor]:
-        """Pictures NCHW and the styles (N, style_count, style_dim) they were drawn from, as in training."""
+        """Images NCHW and their styles (N, style_count, style_dim)."""
         styles = self.styles(latents, labels, attributes, drawn)
         return self.pictures(styles, drawn.noises if drawn is not None else ()), styles
 
@@ -338,26 +338,26 @@ class Stylegan2Generator(Generator):
 
 
 def channels_to_full_size(width: int, max_width: int, doublings: int) -> list[int]:
-    """Channels from the coarsest map to the picture's own size: `width` at half its side, half of that at the last."""
+    """Channels from the coarsest map to the full image size: `width` at half the side, half of that at the full size."""
     return [*channels_by_level(width, max_width, doublings), max(width // 2, 1)]
 
 
 class DownBlock(nn.Module):
-    """Two 3×3 convolutions, the second to half the side, beside a 1×1 one, the sum over √2; figure 7 (c)."""
+    """Two 3×3 convolutions, the second strided, plus a 1×1 skip, divided by √2; figure 7 (c)."""
 
     def __init__(self, entering: int, leaving: int, size: tuple[int, int]) -> None:
-        """`size` is that of what comes in."""
+        """`size` is the input size."""
         super().__init__()
         self.keep = ScaledConv(entering, entering, 3, gain=GAIN)
         self.down = ScaledConv(entering, leaving, 3, down_from=size, gain=GAIN / math.sqrt(2))
         self.skip = ScaledConv(entering, leaving, 1, down_from=size, gain=1 / math.sqrt(2), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return rectified(self.down(rectified(self.keep(x)))) + self.skip(x)
+        return leaky_relu(self.down(leaky_relu(self.keep(x)))) + self.skip(x)
 
 
 class Stylegan2Discriminator(nn.Module):
-    """Residual blocks, minibatch deviation as one more map, a convolution, a hidden layer, and a projected condition.
+    """Residual blocks, minibatch deviation as an additional map, a convolution, a hidden layer, and a projected condition.
 
     The score is linear in the hidden layer h: w·h + e·h / √dim; Miyato & Koyama 2018, equation 3.
     """
@@ -387,13 +387,13 @@ class Stylegan2Discriminator(nn.Module):
         self.embedding = ConditionEmbedding(categories, last, attributes)
 
     def forward(self, pictures: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        x = rectified(self.enter(pictures))
+        x = leaky_relu(self.enter(pictures))
         for down in self.downs:
             x = down(x)
         if self.stddev_group:
             deviation = minibatch_deviation(x.permute(0, 2, 3, 1), self.stddev_group).mean(dim=1)  # (N,)
             x = torch.cat([x, deviation.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
-        x = rectified(self.last(x))
+        x = leaky_relu(self.last(x))
         hidden = scaled_leaky_relu(self.hidden(x.flatten(1))).float()  # (N, last)
         condition = self.embedding(labels, attributes)
         return self.score(hidden).float().squeeze(1) + (condition * hidden).sum(dim=1) / math.sqrt(hidden.shape[1])
