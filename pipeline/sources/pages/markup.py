@@ -98,6 +98,7 @@ DEFAULT_WIDTH_PX = 1080  # among those that lazysizes, which fills the templates
 TEMPLATE = re.compile(r"\{width\}|%7Bwidth%7D", re.IGNORECASE)
 MAX_STYLE_CHARACTERS = 10_000  # of an element
 MAX_LIST_CHARACTERS = 1_000_000  # of a gallery in an attribute
+MAX_PROMISED = 10  # attributes of an element
 MAX_LISTED = 500  # pictures of it
 MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
 # What one entry of a gallery calls the addresses of its one picture, the largest first.
@@ -154,9 +155,12 @@ def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozens
 
 def _promised(element: HtmlElement, base: str) -> Iterator[Rendition]:
     """The pictures in `data-` attributes that no list here has, but whose names promise a large one."""
-    for name, value in element.items():
-        if PROMISES_LARGE.match(name) and name not in (*ZOOMED, *LAZY) and is_picture_link(value):
-            yield from _named(element, (name,), base, zoomed=True)
+    promised = (
+        name
+        for name, value in element.items()
+        if PROMISES_LARGE.match(name) and name not in (*ZOOMED, *LAZY) and is_picture_link(value)
+    )
+    yield from _named(element, islice(promised, MAX_PROMISED), base, zoomed=True)
 
 
 def _scripted(element: HtmlElement, base: str) -> Iterator[Rendition]:
