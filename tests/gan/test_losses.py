@@ -16,7 +16,7 @@ from pipeline.gan.losses import (
     path_lengths,
     zero_centred_penalty,
 )
-from pipeline.gan.recipe import TrainParams
+from pipeline.gan.recipe import Recipe
 
 REAL, FAKE = torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 0.25])
 
@@ -110,7 +110,7 @@ def test_between_lies_on_the_line() -> None:
 
 
 def test_the_schema_and_the_documentation_list_every_loss() -> None:
-    assert get_args(TrainParams.model_fields["loss"].annotation) == tuple(LOSSES)
+    assert get_args(Recipe.model_fields["loss"].annotation) == tuple(LOSSES)
     table = (Path(__file__).parents[2] / "docs" / "gan.md").read_text(encoding="utf-8").splitlines()
     rows = [f"| `{name}` | {loss.source} | {loss.goes_with} |" for name, loss in LOSSES.items()]
     assert [row for row in rows if row not in table] == []
