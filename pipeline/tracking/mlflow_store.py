@@ -37,6 +37,7 @@ LIBRARIES = (
 PROBE_TIMEOUT_S = 3.0
 QUIET_S = 5.0  # an unfinished database that nobody has written to for so long was left by a process that was killed
 REASON_CHARACTERS = 700
+AUTOFLUSH = "(raised as a result of Query-invoked autoflush"  # a line that SQLAlchemy puts before the reason
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # Error codes by which a store says that it would take the same later.
 FOR_NOW = (
@@ -77,7 +78,7 @@ class EventsWaitError(UnavailableError):
 
 def reason_of(error: BaseException) -> str:
     """The first line of what `error` says, with its cure where MLflow names one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(AUTOFLUSH)]
     reason = (lines[0] if lines else type(error).__name__).replace("<database_uri>", store_name())
     return reason if len(reason) <= REASON_CHARACTERS else f"{reason[: REASON_CHARACTERS - 1]}…"
 
@@ -136,6 +137,8 @@ def passes_soon(error: BaseException) -> bool:
         return _is_locked(database_errors[0])
     import requests
 
+    if any(isinstance(cause, requests.TooManyRedirects) for cause in _causes(error)):
+        return False
     return is_passing(error) and (not isinstance(error, OSError) or isinstance(error, requests.RequestException))
 
 
@@ -154,7 +157,7 @@ def _probe_http(uri: str) -> None:
         with urllib.request.urlopen(health, timeout=PROBE_TIMEOUT_S, context=context):
             return
     except urllib.error.HTTPError as error:
-        if error.code in (502, 503, 504):
+        if error.code >= 500:
             raise UnreachableError(f"{_without_password(uri)} cannot be reached (HTTP {error.code})", passing=True) from None
     except OSError as error:
         reason = getattr(error, "reason", error)
@@ -268,6 +271,8 @@ def open_client(*, writable: bool = True) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what is logged here goes nowhere else
     try:
         path = database_path(uri)  # raises ValueError where the address is none, as the probes do
+        if uri.startswith("sqlite:") and path is None:
+            raise UnavailableError(f"{uri}: a database in memory keeps nothing; name a file", passing=False)
         if uri.startswith(("http://", "https://")):
             _probe_http(uri)
         elif path is None and "://" in uri:

@@ -140,7 +140,12 @@ class Sender:
             tags = {"stage": name}
             if name != PARENT:
                 tags |= {"mlflow.parentRunId": self._run_id(PARENT, time_ms), **self._progress.shared}
-            run = self._client.create_run(self._experiment_id, start_time=time_ms, tags=tags, run_name=name)
+            try:
+                run = self._client.create_run(self._experiment_id, start_time=time_ms, tags=tags, run_name=name)
+            except Exception as error:  # without a run every event would be refused, and dropped
+                if is_passing(error) or is_not_allowed(error):
+                    raise
+                raise EventsWaitError(f"{store_name()}: no run can be created: {reason_of(error)}", passing=False) from error
             self._progress.runs[name] = run.info.run_id
             self._progress.save(self._folder)
         return self._progress.runs[name]

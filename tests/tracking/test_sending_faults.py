@@ -18,6 +18,7 @@ from PIL import Image
 from benchmarks.mlflow_gone import free_port, served
 from pipeline.params import Params
 from pipeline.tracking.flat_params import flat, names_of_dicts
+from pipeline.tracking.mlflow_store import reason_of
 from pipeline.tracking.mlflow_values import safe_name, safe_text
 from pipeline.tracking.spools import MALFORMED, Progress, new_events, note_costs, noted_costs, stage_costs
 from pipeline.tracking.tracker import SPOOLS, Tracker
@@ -260,6 +261,11 @@ def test_only_so_much_is_kept_while_mlflow_is_away(tmp_path: Path, caplog: pytes
     assert len(list((tmp_path / "logs").rglob("kept/*/small.bin"))) == 1
 
 
+def test_the_reason_of_an_error_is_its_first_line_that_says_one() -> None:
+    hint = "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block)"
+    assert reason_of(OSError(f"{hint}\n(sqlite3.OperationalError) no such table: metrics\n[SQL: …]")).endswith("metrics")
+
+
 def note_one(project: Path, invocation: str = "one") -> None:
     """An invocation in `project` that noted one number."""
     track = noted(project, invocation)
@@ -290,6 +296,13 @@ def cut_off(database: Path) -> str:
     return str(database)
 
 
+def refuse_runs(database: Path) -> str:
+    with sqlite3.connect(database) as connection:
+        connection.execute("update experiments set artifact_location = ?", (f"{database.parent}/mlruns/1",))
+        connection.execute("create trigger refuse before insert on runs begin select raise(abort, 'no more runs'); end")
+    return "no more runs"
+
+
 def begin(database: Path) -> None:
     """What MLflow leaves of a database when it is killed while it creates it."""
     database.unlink()
@@ -304,7 +317,7 @@ def test_a_store_that_cannot_be_used_is_one_line_with_the_cure_and_one_half_made
     note_one(made)
     assert send_each((made, f"sqlite:///{made}/mlflow.db")) == [[0, []]]
     cures, projects = [], []
-    for harm in (delete_experiment, age_schema, overwrite, cut_off, begin):
+    for harm in (delete_experiment, age_schema, overwrite, cut_off, refuse_runs, begin):
         project = tmp_path / harm.__name__
         note_one(project)
         shutil.copy(made / "mlflow.db", project)
@@ -314,14 +327,16 @@ def test_a_store_that_cannot_be_used_is_one_line_with_the_cure_and_one_half_made
         "./mlruns": "MLFLOW_ALLOW_FILE_STORE",
         "sqlite:///.": "unable to open",
         "nonsense://x": "nonsense",
+        "sqlite://": "keeps nothing",
+        "sqlite:///:memory:": "keeps nothing",
         "http://127.0.0.1:9": "127.0.0.1:9 cannot be reached",
         "postgresql://me:secret@127.0.0.1:9/runs": "127.0.0.1:9 cannot be reached",
     }
     note_one(tmp_path / "elsewhere")
     projects += [(tmp_path / "elsewhere", uri) for uri in places]
     found = send_each(*projects)
-    harmed, begun, elsewhere = found[:4], found[4], found[5:]
-    for cure, (status, (line,)) in zip([*cures[:4], *places.values()], [*harmed, *elsewhere], strict=True):
+    harmed, begun, elsewhere = found[:5], found[5], found[6:]
+    for cure, (status, (line,)) in zip([*cures[:5], *places.values()], [*harmed, *elsewhere], strict=True):
         assert status == 1
         assert cure is not None
         assert cure in line
