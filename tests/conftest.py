@@ -1,5 +1,6 @@
 """Fixtures of many tests."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,11 @@ def shared_data() -> Path:
 def photographs() -> list[Path]:
     """40 photographs of garments, sorted by category; a category is a folder."""
     return sorted(PHOTOGRAPHS.glob("*/*.jpg"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Captured output as UTF-8: names that are not UTF-8 are logged in some tests, and pytest-xdist cannot send them."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode("utf-8")) for name, text in report.sections]
+    return report
