@@ -294,6 +294,8 @@ class SnakemakeSession:
         except InputError as error:  # the run goes on: its results are good without a record
             sys.stderr.write(f"versioning: {error}\n")
             return
+        if versioning.recorded_code_is_gone():
+            sys.stderr.write(f"versioning: {versioning.EARLIER_CODE}\n")
         if not looks:
             unrecorded = self._unrecorded(recorded)  # asked before pending stages are committed
             _commit_pending(_pending(), unrecordable)

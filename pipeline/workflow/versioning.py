@@ -16,6 +16,10 @@ from pipeline.errors import InputError
 
 PIPELINE_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
+EARLIER_CODE = (
+    "the results here were made by an earlier version of the code, whose files have moved: every stage runs again; "
+    "to keep results that are up to date, stop and run `snakemake --touch && dvc commit --force`"
+)
 NESTED = "ATELIER_NESTED"  # set for the commands run here: a nested snakemake must not synchronise again
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 ERROR_LINE = re.compile(r"(?:ERROR|fatal): (.*)")  # as DVC and git write it
@@ -105,6 +109,13 @@ def recorded_stages() -> set[str]:
         pass
     cure = f"restore it (git checkout {LOCK_FILE}), or delete it, and the next snakemake records the results anew"
     raise InputError(f"{LOCK_FILE}: damaged, so that DVC does not know these results; {cure}")
+
+
+def recorded_code_is_gone() -> bool:
+    """Whether dvc.lock, which is not damaged, records results of source files that this version of the code does not have."""
+    stages = yaml.safe_load(LOCK_FILE.read_bytes())["stages"] if LOCK_FILE.exists() else {}
+    paths = [dep["path"] for entry in stages.values() for dep in entry.get("deps", []) if "path" in dep]
+    return any(path.startswith("pipeline/") and not Path(path).exists() for path in paths)
 
 
 def is_as_recorded() -> bool:

@@ -228,6 +228,18 @@ def test_a_damaged_lock_file_of_dvc_is_named(tmp_path: Path, monkeypatch: pytest
         recorded_stages()
 
 
+def test_results_of_code_that_has_moved_are_told_from_those_of_this_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not versioning.recorded_code_is_gone()
+    Path("dvc.lock").write_text("stages: {train: {deps: [{path: pipeline/train.py}, {path: data/train}]}}\n")
+    assert versioning.recorded_code_is_gone()
+    Path("pipeline").mkdir()
+    Path("pipeline/train.py").touch()
+    assert not versioning.recorded_code_is_gone()
+
+
 def test_a_failed_commit_says_why(repository: Path) -> None:
     _with_dvc(repository)
     versioning.PIPELINE_FILE.write_text('stages: {report: {cmd: "true", outs: [page.html]}}\n')
