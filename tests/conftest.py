@@ -39,3 +39,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode("utf-8")) for name, text in report.sections]
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that run whole graphs first: they take minutes, and would otherwise end on one core, with the other idle."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)

@@ -113,7 +113,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture
 def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
     shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    return Checkout(tmp_path / "project")
+    copy = Checkout(tmp_path / "project")
+    copy.run("python", "-m", "pipeline", "send", "--relocate")
+    return copy
 
 
 def _covers(declared: str, path: str) -> bool:

@@ -38,7 +38,7 @@ def _lines(output: str, word: str) -> list[str]:
 def test_nothing_of_params_is_expanded_by_snakemake_dvc_or_the_shell(checkout: Checkout) -> None:
     def make_odd(collect: dict[str, Any]) -> None:
         collect["folder"] = {"path": f"data/{ODD}", "licence": ODD}
-        collect["crawl"]["categories"] = {"Dresses": ODD}
+        collect["crawl"] = {"categories": {"Dresses": ODD}}
         sites = {"start": ["https://shop.example/{x}"], "domains": ["{x}"], "follow": "/p/[0-9]{4}", "sitemaps": True}
         collect["crawl"]["sites"] = [sites | {"max_depth": 1, "max_pages": 1, "max_pictures": 1}]
 
@@ -154,7 +154,7 @@ def _collect_lists() -> None:
     """Have params.yaml collect from lists."""
     params = yaml.safe_load(sync.PARAMS_FILE.read_text())
     params["collect"]["source"] = "manifest"
-    params["fetch"]["web"]["contact"] = "you@shop.example"
+    params["fetch"]["web"] = {"contact": "you@shop.example"}
     sync.PARAMS_FILE.write_text(yaml.safe_dump(params))
 
 

@@ -112,14 +112,14 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
     assert float(differences.quantile(0.95)) < 1e-4
 
 
-def test_the_first_alone_writes_and_tells(train: Path, tmp_path: Path) -> None:
+def test_only_the_first_process_writes_files_and_records_events(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**TRAINING, processes=2)
     with _at_work(*_arguments(params, train, tmp_path), folder=tmp_path, **{INVOCATION_VARIABLE: "together"}) as process:
         assert process.wait() == 0, (tmp_path / "told").read_text()
     state = read_checkpoint((tmp_path / "gan" / "checkpoint.pt").read_bytes())
     assert state["images_seen"] == 160
     assert sorted(path.name for path in (tmp_path / "gan" / "samples").iterdir()) == ["00000000.png", "00000160.png"]
-    [spool] = (tmp_path / "logs" / "tracking" / "together").iterdir()
+    [spool] = (tmp_path / "logs" / "tracking" / "together").glob("*.jsonl")
     events = [json.loads(line) for line in spool.read_text(encoding="utf-8").splitlines()]
     assert [event["step"] for event in events if "loss_generator" in event.get("metrics", {})] == [80, 160]
     assert (tmp_path / "logs" / "train.log").read_text().count("trained in") == 1
