@@ -36,7 +36,7 @@ run: environment ## everything, from nothing to the report
 
 .PHONY: test
 test: environment ## the tests, under ten minutes on two cores
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 .PHONY: test-slow
 test-slow: environment ## what takes longer

@@ -1,5 +1,6 @@
 """Fixtures of many tests."""
 
+import logging
 from collections.abc import Generator
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that run whole graphs first: they take minutes, and would otherwise end on one core, with the other idle."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
+@pytest.fixture(autouse=True)
+def _no_handlers_left() -> Generator[None]:
+    """Takes away the log handlers of a command that ran in the test: they write to a terminal that is captured no more."""
+    yield
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each).__module__.startswith("pipeline")]:
+        root.removeHandler(handler)
+        handler.close()
