@@ -94,13 +94,13 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(
 
 @pytest.mark.parametrize("name", ["generator.onnx", "generator.json", SUMS])
 def test_a_flipped_bit_in_an_exported_model_is_noticed_by_generate(
-    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     shutil.copytree(project / "models/export", tmp_path / "export")
     path = tmp_path / "export" / name
     flip_bit(path, 8 * path.read_bytes().index(b"generator.json") if name == SUMS else path.stat().st_size * 4)
     assert main(["generate", "--model", str(tmp_path / "export"), str(tmp_path / "sheet.png")]) == 1
-    assert str(path) in capsys.readouterr().err
+    assert str(path) in caplog.text
 
 
 def test_folders_and_tables_without_a_record_are_read_without_a_check(tmp_path: Path) -> None:
