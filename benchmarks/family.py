@@ -25,11 +25,10 @@ from pipeline.errors import TrainingError
 from pipeline.gan.devices import choose_device
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
-from pipeline.imaging.contact_sheets import contact_sheet, enlarged
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged, save_png
 from pipeline.metrics.classifier import load_classifier
 from pipeline.params import load_params
 from pipeline.stages.train.params import TrainParams
-from pipeline.stages.train.run_folder import save_png
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text
 

@@ -29,7 +29,7 @@ from pipeline.gan.processor import prepare_processor
 from pipeline.gan.recipe import DcganParams, PenaltyParams
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
-from pipeline.imaging.contact_sheets import contact_sheet, enlarged
+from pipeline.imaging.contact_sheets import contact_sheet, enlarged, save_png
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, train_classifier
 from pipeline.metrics.frechet import frechet_distance_of_features
@@ -37,7 +37,6 @@ from pipeline.metrics.manifold import manifold_of, overlap
 from pipeline.params import load_params
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
-from pipeline.stages.train.run_folder import save_png
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.files import write_json, write_text

@@ -29,10 +29,9 @@ from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_pena
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
-from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.params import load_params
 from pipeline.stages.train.params import TrainParams
-from pipeline.stages.train.run_folder import save_png
 from pipeline.stages.train.training_loop import SAMPLE_NORM_BATCHES, crosses_interval, fixed_samples
 from pipeline.storage.arrays import read_card, read_split
 from pipeline.storage.checkpoints import save_checkpoint

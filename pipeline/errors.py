@@ -5,7 +5,6 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 MAX_LISTED = 20
 
@@ -59,19 +58,6 @@ class StoppedError(AtelierError):
 
 class ExportError(AtelierError):
     """The exported model does not draw what torch draws."""
-
-
-class NotFetchedError(Exception):
-    """The bytes of one picture are not there: `failed` if they could not be had, `refused` if they were not asked for.
-
-    Becomes a row of the shard's table, never the end of a stage.
-    """
-
-    def __init__(self, status: Literal["failed", "refused"], reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        # The reason may quote a stranger's bytes, which a table cannot hold as they are.
-        self.reason = reason if reason.isascii() else reason.encode("utf-8", "replace").decode("utf-8")
 
 
 def known_names(name: str, known: Sequence[str]) -> str:

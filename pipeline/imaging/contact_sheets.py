@@ -1,7 +1,12 @@
 """Contact sheets: many pictures of one size on one."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.storage.files import whole_file
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, gap_value: int = 255) -> NDArray[np.uint8]:
@@ -18,3 +23,9 @@ def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, g
 def enlarged(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     """`image` (H, W, C) with every pixel as a square of `times` × `times`."""
     return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write `image` (H, W, 1 or 3) as PNG, whole or not at all."""
+    with whole_file(path) as partial:
+        Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(partial, format="PNG")

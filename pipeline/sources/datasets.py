@@ -3,7 +3,6 @@
 Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 70,000 grey pictures of 28×28 pixels in ten categories, MIT licence.
 """
 
-import fcntl
 import gzip
 import hashlib
 import io
@@ -13,16 +12,16 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import NotFetchedError, SourceError
+from pipeline.errors import SourceError
 from pipeline.sources import Listed
-from pipeline.storage.files import whole_folder
+from pipeline.storage.files import locked, whole_folder
+from pipeline.web.responses import NotFetchedError
 
 SCHEME = "fashion-mnist"
 LICENCE = "MIT"
@@ -128,14 +127,6 @@ WAYS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _set_aside(folder: Path) -> Path:
     aside = folder.with_name(f"{folder.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
@@ -155,7 +146,7 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
             raise SourceError(
                 f"collect.fashion_mnist.path: {error}; give the published files, or null to have them fetched"
             ) from None
-    with _alone_in(downloads):
+    with locked(downloads / ".lock"):
         tried = []
         if folder.exists():
             try:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from pipeline.errors import NotFetchedError, SourceError
+from pipeline.errors import SourceError
 from pipeline.sources import Listed
 from pipeline.sources.splits import split_of
 from pipeline.sources.survey import ABOVE, CLUTTER, Survey, survey_folder
+from pipeline.web.responses import NotFetchedError
 
 SCHEME = "file"
 

@@ -23,7 +23,6 @@ from scrapy.responsetypes import responsetypes
 from twisted.python.failure import Failure
 from w3lib.url import canonicalize_url
 
-from pipeline.errors import NotFetchedError
 from pipeline.sources.pages.feeds import read_listing
 from pipeline.sources.pages.found import Found, Harvest
 from pipeline.sources.pages.html import read_page
@@ -35,7 +34,7 @@ from pipeline.web.compression import gunzipped
 from pipeline.web.page_cache import MAX_PAGE_BYTES, PageCache
 from pipeline.web.params import WebParams
 from pipeline.web.polite_client import PoliteClient
-from pipeline.web.responses import FailedError, RefusedError
+from pipeline.web.responses import FailedError, NotFetchedError, RefusedError
 from pipeline.web.scratch import Bodies, Journal
 from pipeline.web.urls import absolute_url
 

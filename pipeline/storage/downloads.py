@@ -1,18 +1,15 @@
 """A file of known content from the web: resumed where it broke off, and at its place whole and verified or not at all."""
 
-import fcntl
 import http.client
 import logging
 import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import SourceError
-from pipeline.storage.files import BLOCK_BYTES, sha256_of_file
+from pipeline.storage.files import BLOCK_BYTES, locked, sha256_of_file
 
 TIMEOUT_S = 60  # without a byte
 TRIES = 3  # connections that may break off
@@ -23,15 +20,6 @@ log = logging.getLogger(__name__)
 
 class _BrokenOffError(Exception):
     """The connection ended before the file did."""
-
-
-@contextmanager
-def _alone(partial: Path) -> Iterator[None]:
-    """No other process writes to `partial` meanwhile."""
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with partial.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _start_of(answer: http.client.HTTPResponse, had: int) -> int:
@@ -88,7 +76,7 @@ def download(url: str, path: Path, sha256: str, max_bytes: int) -> Path:
     it is fetched once more from the start. Raises SourceError; `path` is then as it was before.
     """
     partial = path.with_name(f".{path.name}.{sha256[:16]}.partial")
-    with _alone(partial):
+    with locked(partial.with_suffix(".lock")):
         if path.is_file() and sha256_of_file(path) == sha256:
             return path
         for _ in range(2 if partial.exists() else 1):

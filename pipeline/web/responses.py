@@ -7,7 +7,7 @@ from typing import Literal
 
 from multidict import CIMultiDictProxy
 
-from pipeline.errors import NotFetchedError
+from pipeline.web.values import storable
 
 
 class Again(Enum):
@@ -16,6 +16,18 @@ class Again(Enum):
     SOON = "soon"  # within this run, after a pause
     NEXT_RUN = "next run"
     NEVER = "never"
+
+
+class NotFetchedError(Exception):
+    """The bytes of one picture are not there: `failed` if they could not be had, `refused` if they were not asked for.
+
+    Becomes a row of the shard's table, never the end of a stage.
+    """
+
+    def __init__(self, status: Literal["failed", "refused"], reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = storable(reason)  # it may quote a stranger's bytes
 
 
 class NoAnswerError(NotFetchedError):

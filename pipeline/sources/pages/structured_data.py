@@ -10,10 +10,10 @@ from urllib.parse import urljoin
 import extruct
 from lxml.html import HtmlElement
 
-from pipeline.errors import NotFetchedError
 from pipeline.sources.pages.json_ld import read_json
 from pipeline.sources.pages.licences import licence_name
 from pipeline.sources.pages.renditions import Rendition, is_picture_link, picture_address
+from pipeline.web.responses import NotFetchedError
 from pipeline.web.values import iso_date, pixels_of, plain, price_of
 
 MAX_THINGS = 10_000  # on one page; a page that says more is not believed

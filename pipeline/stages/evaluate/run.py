@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from pipeline.errors import InputError, ParamsError
@@ -17,7 +16,7 @@ from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_gener
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.sampling import generate_images
 from pipeline.imaging import category_sheets as sheets
-from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.imaging.neighbours import LookAlikeLimits
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
 from pipeline.metrics import classifier as classifiers
@@ -223,11 +222,6 @@ def path_scores(generator: nn.Module, card: GeneratorCard, extractors: list[Extr
         )
         for extractor in extractors
     ]
-
-
-def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write `image` (H, W, 1 or 3) as PNG."""
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(path, format="PNG")
 
 
 def write_evaluation(

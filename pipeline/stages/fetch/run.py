@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import InputError, NotFetchedError
+from pipeline.errors import InputError
 from pipeline.imaging.kinds import picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
 from pipeline.sources import Outcome, datasets, folder
@@ -20,6 +20,7 @@ from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
 from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
+from pipeline.web.responses import NotFetchedError
 from pipeline.web.scratch import Bodies, disk_full_as_error
 
 WEB_SCHEMES = ("http", "https")

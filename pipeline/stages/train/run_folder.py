@@ -11,25 +11,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.history import history_csv
 from pipeline.gan.watchdog import Event
-from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.storage.checkpoints import checkpoint_bytes
 from pipeline.storage.checksums import write_sums
-from pipeline.storage.files import whole_file, whole_folder, write_json, write_text
+from pipeline.storage.files import whole_folder, write_json, write_text
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
-
-
-def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write `image` (H, W, 1 or 3) as PNG."""
-    with whole_file(path) as partial:
-        Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(partial, format="PNG")
 
 
 def _complete_lines(path: Path) -> str:
