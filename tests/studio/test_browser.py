@@ -216,7 +216,8 @@ def test_all_rooms_work_behind_a_path_prefix(browser: Browser, studio: Client) -
         page.locator("#wall-grid .pick").first.click()
         expect(page.locator("#sliders-measured input").first).to_be_visible()
         visitor.show("fabric")
-        page.wait_for_function("document.querySelector('#fabric-patterns img').naturalWidth > 0", timeout=TIMEOUT_MS)
+        # The page forbids evaluating strings, so no wait_for_function with an expression.
+        expect(page.locator("#fabric-patterns img").first).not_to_have_js_property("naturalWidth", 0, timeout=TIMEOUT_MS)
         visitor.show("taste")
         expect(page.locator("#taste-grid canvas")).to_have_count(8)
         visitor.show("collections")

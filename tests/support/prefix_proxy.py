@@ -3,7 +3,7 @@
 import http.client
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding", "content-length", "date"}
@@ -41,7 +41,8 @@ def proxied(port: int, prefix: str, *, strips: bool = True, own_host: bool = Fal
                     self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError):  # a browser that leaves the page drops its requests
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = do_DELETE = pass_on  # noqa: N815
 
