@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.quality import border
+from pipeline.imaging.resizing import border_pixels
 
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("box", "bilinear", "bicubic", "lanczos")}
 Fit = Literal["pad", "crop", "stretch"]
@@ -93,7 +93,7 @@ def fill_colour(image: Image.Image, pad_value: int | Literal["edge"]) -> Fill:
     if pad_value != "edge":
         return pad_value if image.mode == "L" else (pad_value,) * 3
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
-    colour = tuple(round(float(level)) for level in np.median(border(pixels), axis=0))
+    colour = tuple(round(float(level)) for level in np.median(border_pixels(pixels), axis=0))
     return colour[0] if image.mode == "L" else colour
 
 
