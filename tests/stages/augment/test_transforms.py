@@ -1,23 +1,35 @@
 """Pictures in the training frame and their random changes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.stages.augment.changes import apply_changes
-from pipeline.stages.augment.transforms import Change, Frame, fill_colour, fit_to_frame, pixels_of, random_change
-from pipeline.stages.augment.transforms import ChangeLimits as ChangeLimits
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.augment.transforms import (
+    Change,
+    Frame,
+    changes_pixels,
+    fill_colour,
+    fit_to_frame,
+    pixels_of,
+    random_change,
+)
 from tests.support.garments import small_garment
 
-STILL = {"degrees": 0.0, "scale": 1.0, "shift_x": 0.0, "shift_y": 0.0, "mirrored": False, "brightness": 1.0, "saturation": 1.0}
-STILL |= {"contrast": 1.0, "hue": 0.0}
-NO_LIMITS = {"rotate_degrees": 0.0, "min_scale": 1.0, "max_scale": 1.0, "translate": 0.0, "crop": 0.0, "brightness": 0.0}
-NO_LIMITS |= {"saturation": 0.0, "contrast": 0.0, "hue": 0.0}
 
-
-def _frame(**changes: object) -> Frame:
-    plain = {"width": 32, "height": 32, "fit": "pad", "resize_filter": "lanczos", "upscale": False, "pad_value": 0}
-    return Frame(**(plain | changes))  # type: ignore[arg-type]
+def _frame(**changes: Any) -> Frame:
+    plain: dict[str, Any] = {
+        "width": 32,
+        "height": 32,
+        "fit": "pad",
+        "resize_filter": "lanczos",
+        "upscale": False,
+        "pad_value": 0,
+    }
+    return Frame(**(plain | changes))
 
 
 def test_small_picture_is_padded_and_otherwise_unchanged() -> None:
@@ -99,8 +111,8 @@ def _centre(image: Image.Image) -> tuple[float, float]:
         ({"mirrored": True, "shift_x": 0.25, "scale": 0.5}, (16 - 8.5 / 2 + 8, 16 + 0.5 / 2)),
     ],
 )
-def test_dot_moves_as_the_change_specifies(change: dict[str, object], expected: tuple[float, float]) -> None:
-    [moved] = apply_changes(_dot(24, 16), _frame(), [Change(**(STILL | change))])  # type: ignore[arg-type]
+def test_dot_moves_as_the_change_specifies(change: dict[str, Any], expected: tuple[float, float]) -> None:
+    [moved] = apply_changes(_dot(24, 16), _frame(), [Change(**change)])
     assert moved.size == (32, 32)
     assert _centre(moved) == pytest.approx(expected, abs=0.2)
 
@@ -108,12 +120,12 @@ def test_dot_moves_as_the_change_specifies(change: dict[str, object], expected: 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize(("width", "height"), [(28, 28), (64, 64), (96, 64), (28, 512), (512, 384)])
 def test_white_picture_fills_frames_of_any_size(width: int, height: int, mode: str) -> None:
-    everything = STILL | {"degrees": 9.0, "scale": 1.1, "shift_x": 0.05, "mirrored": True, "contrast": 1.1, "hue": 0.05}
+    everything: dict[str, Any] = {"degrees": 9.0, "scale": 1.1, "shift_x": 0.05, "mirrored": True, "contrast": 1.1, "hue": 0.05}
     frame = _frame(width=width, height=height, fit="crop", upscale=True, pad_value="edge")
     still, moved = apply_changes(
         Image.new(mode, (40, 30), "white"),
         frame,
-        [Change(**STILL), Change(**everything)],  # type: ignore[arg-type]
+        [Change(), Change(**everything)],
     )
     for image in (still, moved):
         assert (image.size, image.mode) == ((width, height), mode)
@@ -122,13 +134,13 @@ def test_white_picture_fills_frames_of_any_size(width: int, height: int, mode: s
 
 def test_full_rotation_keeps_the_picture_nearly_unchanged() -> None:
     image = small_garment(side_px=64)
-    [turned] = apply_changes(image, _frame(), [Change(**(STILL | {"degrees": 360.0}))])  # type: ignore[arg-type]
+    [turned] = apply_changes(image, _frame(), [Change(degrees=360.0)])
     assert np.abs(pixels_of(turned, 3).astype(int) - pixels_of(fit_to_frame(image, _frame()), 3)).mean() < 3
 
 
 def test_colour_changes_leave_margins_unchanged() -> None:
     image = Image.new("RGB", (16, 32), (100, 50, 50))
-    changes = [Change(**(STILL | {name: 0.5})) for name in ("brightness", "saturation")]  # type: ignore[arg-type]
+    changes = [Change(brightness=0.5), Change(saturation=0.5)]
     darker, paler = apply_changes(image, _frame(pad_value=200), changes)
     assert darker.getpixel((16, 16)) == (50, 25, 25)
     assert paler.getpixel((16, 16)) == pytest.approx(((100 + 65) / 2, (50 + 65) / 2, (50 + 65) / 2), abs=1)
@@ -137,14 +149,14 @@ def test_colour_changes_leave_margins_unchanged() -> None:
     assert grey.getpixel((16, 16)) == 65
     halves = Image.new("RGB", (32, 32), (200, 0, 0))
     halves.paste((0, 0, 0), (0, 0, 32, 16))
-    changes = [Change(**(STILL | change)) for change in ({"contrast": 0.0}, {"hue": 1 / 3})]  # type: ignore[arg-type]
+    changes = [Change(contrast=0.0), Change(hue=1 / 3)]
     flat, green = apply_changes(halves, _frame(), changes)
     assert flat.getpixel((16, 8)) == flat.getpixel((16, 24)) == (30, 30, 30)  # the mean of the luma
     assert green.getpixel((16, 24)) == pytest.approx((0, 200, 0), abs=8)
 
 
 def test_random_changes_cover_exactly_their_limits() -> None:
-    limits = ChangeLimits(
+    params = AugmentParams(
         rotate_degrees=10,
         min_scale=0.8,
         max_scale=1.25,
@@ -156,7 +168,7 @@ def test_random_changes_cover_exactly_their_limits() -> None:
         hue=0.1,
     )
     rng = np.random.default_rng(0)
-    drawn = [random_change(limits, True, rng) for _ in range(2000)]
+    drawn = [random_change(params, True, rng) for _ in range(2000)]
     for name, low, high in [
         ("degrees", -10, 10),
         ("scale", 0.8, 1.25),
@@ -175,15 +187,15 @@ def test_random_changes_cover_exactly_their_limits() -> None:
 
 
 def test_crop_shows_no_margin() -> None:
-    limits = ChangeLimits(**(NO_LIMITS | {"crop": 0.4}))
+    params = AugmentParams(crop=0.4)
     rng = np.random.default_rng(0)
-    changes = [random_change(limits, False, rng) for _ in range(50)]
+    changes = [random_change(params, False, rng) for _ in range(50)]
     assert max(change.scale for change in changes) == pytest.approx(1 / 0.6, rel=0.03)
     for image in apply_changes(Image.new("L", (32, 32), 255), _frame(), changes):
         assert np.asarray(image).min() > 250
 
 
 def test_zero_limits_give_the_identity() -> None:
-    none = ChangeLimits(**NO_LIMITS)
-    assert not none.any
-    assert random_change(none, False, np.random.default_rng(0)) == Change(**STILL)  # type: ignore[arg-type]
+    assert not changes_pixels(AugmentParams())
+    assert changes_pixels(AugmentParams(hue=0.1))
+    assert random_change(AugmentParams(), False, np.random.default_rng(0)) == Change()
