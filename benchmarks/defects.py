@@ -25,9 +25,10 @@ from scipy.stats import mannwhitneyu
 from benchmarks.edits import jpeg
 from benchmarks.photographs import photographs
 from benchmarks.strangers import KINDS, drawn
-from pipeline.imaging.quality import border
+from pipeline.imaging.measures import aspect, size_ratio
+from pipeline.imaging.resizing import border_pixels
 from pipeline.params import load_params
-from pipeline.stages.curate.run import size_ratios, with_relevance
+from pipeline.stages.curate.run import with_relevance
 from pipeline.stages.dedup.run import duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
@@ -93,7 +94,7 @@ def _cut(share: float) -> Defect:
 
 
 def _ground(image: Image.Image) -> tuple[int, ...]:
-    return tuple(round(float(level)) for level in np.median(border(np.asarray(image)), axis=0))
+    return tuple(round(float(level)) for level in np.median(border_pixels(np.asarray(image)), axis=0))
 
 
 def _small(share: float) -> Defect:
@@ -206,7 +207,7 @@ def measured(files: list[Path], detect: list[str]) -> pd.DataFrame:
     rows = pd.DataFrame(rows_of([(file.name, file.read_bytes()) for file in files], params), dtype=object)
     rows.index = pd.Index([file.name for file in files])
     sides = rows[["width", "height"]].astype(float)
-    return rows.assign(aspect=sides.max(axis=1) / sides.min(axis=1), size_ratio=size_ratios(rows))
+    return rows.assign(aspect=aspect(sides), size_ratio=size_ratio(sides))
 
 
 def rival_scores(python: Path, folder: Path, issues: list[str]) -> pd.DataFrame:

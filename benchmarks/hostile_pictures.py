@@ -21,11 +21,12 @@ from typing import Any
 import psutil
 import yaml
 
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.params import Params, parse_params
 from pipeline.sources import folder
 from pipeline.storage.files import write_text
 from pipeline.storage.overrides import COLUMNS as OVERRIDES
-from pipeline.storage.tables import CURATED, INSPECT, RAW, read_table
+from pipeline.storage.tables import CURATED, RAW, read_table
 
 PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"  # its limits let nearly everything through
 CHANGES: dict[str, dict[str, Any]] = {

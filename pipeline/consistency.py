@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import ParamsError, SourceError, TrainingError
 from pipeline.gan.grid import coarsest_grid
+from pipeline.imaging.measures import limits
 from pipeline.sources import folder
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Contradiction = tuple[str, str]  # the key to change, the message
 OVERRIDES = Path("overrides.csv")
-RANGES = (("min_brightness", "max_brightness"),)  # lower and upper limit of one measure
 
 
 def contradictions(params: "Params") -> Iterator[Contradiction]:
@@ -51,7 +51,10 @@ def _splits(curate: "CurateParams") -> Iterator[Contradiction]:
 
 
 def _limits(curate: "CurateParams") -> Iterator[Contradiction]:
-    for low, high in RANGES:
+    keys = {key for key, _, _ in limits()}
+    for low, high in ((key, key.replace("min_", "max_", 1)) for key, _, limit in limits() if limit.bound == "min"):
+        if high not in keys:
+            continue
         lower, upper = (getattr(limit, "quantile", limit) for limit in (getattr(curate, low), getattr(curate, high)))
         if type(getattr(curate, low)) is type(getattr(curate, high)) and lower > upper:
             yield f"curate.{low}", f"{lower:g} is more than curate.{high}, {upper:g}: every picture would be dropped"

@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.consistency import check_categories, contradictions
 from pipeline.errors import ParamsError
+from pipeline.imaging.measures import limits
 from pipeline.section import FieldError, Section, format_error
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.collect.params import CollectParams
@@ -65,16 +66,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_detectors(self) -> Self:
-        needs = {
-            "curate.max_text": ("text", self.curate.max_text is not None),
-            "curate.max_face": ("faces", self.curate.max_face is not None),
-            "curate.min_clothing": ("clothing", self.curate.min_clothing is not None),
-            "curate.max_irrelevance": ("clothing", self.curate.max_irrelevance is not None),
-            "curate.max_misplacement": ("clothing", self.curate.max_misplacement is not None),
-            "augment.blur_faces": ("faces", self.augment.blur_faces),
-        }
-        for key, (detector, used) in needs.items():
-            if used and detector not in self.inspect.detect:
+        needed = {f"curate.{key}": measure.detector for key, measure, _ in limits() if getattr(self.curate, key) is not None}
+        needed["augment.blur_faces"] = "faces" if self.augment.blur_faces else None
+        for key, detector in needed.items():
+            if detector is not None and detector not in self.inspect.detect:
                 raise FieldError("inspect.detect", f"must name {detector} when {key} is set")
         return self
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import InputError
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.storage import tables
 
 MANIFEST = Path("data/manifest.parquet")
@@ -18,7 +19,7 @@ PROVENANCE = ["url", "source", "page", "title", "licence", "also", "status", "re
 SCHEMAS = {
     "data/manifest.parquet": tables.MANIFEST,
     "data/raw/SHARD.parquet": tables.RAW,
-    "data/inspect/SHARD.parquet": tables.INSPECT,
+    "data/inspect/SHARD.parquet": INSPECT,
     "data/duplicates.parquet": tables.DUPLICATES,
     "data/curated.parquet": tables.CURATED,
     "data/known/NUMBER-DIGEST.parquet": tables.KNOWN,
@@ -36,7 +37,7 @@ def schema_as_markdown(path: str, schema: pa.Schema) -> str:
 
 def schemas_as_markdown() -> str:
     """docs/tables.md: every table between stages."""
-    title = "# Tables between stages\n\nPrinted by `python -m pipeline show schemas` from pipeline/storage/tables.py.\n"
+    title = "# Tables between stages\n\nPrinted by `python -m pipeline show schemas` from the schemas in the code.\n"
     return "\n".join([title, *(schema_as_markdown(path, schema) for path, schema in SCHEMAS.items())])
 
 

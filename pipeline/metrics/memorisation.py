@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.neighbours import HASH_BITS, LookAlikeLimits, Thumbnails
-from pipeline.imaging.quality import THUMBNAIL_SIDE_PX, thumbnail
+from pipeline.imaging.resizing import THUMBNAIL_SIDE_PX, thumbnail
 
 PRINT = np.dtype([("phash", np.uint64), ("thumbnail", np.uint8, (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))])
 QUERIES = 1024  # at a time, so that the candidates of all need not be held

@@ -16,146 +16,106 @@ from pipeline.storage.checksums import check_parquet, write_parquet
 from pipeline.storage.files import whole_file
 
 
-def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
+def column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
 
 
 PICTURE = [
-    _field("key", pa.string(), "first 16 hex digits of the SHA-256 of `url`; names the row in every later table"),
-    _field(
+    column("key", pa.string(), "first 16 hex digits of the SHA-256 of `url`; names the row in every later table"),
+    column(
         "url", pa.string(), "where the bytes are: https://…, file:RELATIVE, DATASET:SPLIT/INDEX, or row:FILE#NUMBER if nowhere"
     ),
-    _field("source", pa.string(), "the source that listed the picture, as in collect.source"),
-    _field("page", pa.string(), "the page the picture was found on", nullable=True),
-    _field("title", pa.string(), "title of the product, the article or the page", nullable=True),
-    _field("alt", pa.string(), "the text that stands for the picture", nullable=True),
-    _field("category", pa.string(), "garment category", nullable=True),
-    _field("site_category", pa.string(), "the site's own word for it, the most telling one", nullable=True),
-    _field("licence", pa.string(), "licence as an SPDX identifier or a link", nullable=True),
-    _field("published", pa.string(), "ISO 8601 date of publication", nullable=True),
-    _field("split", pa.string(), "the source's own split (train, validation, test), where it has one", nullable=True),
-    _field("price", pa.float64(), "price asked on the page", nullable=True),
-    _field("currency", pa.string(), "of the price, ISO 4217", nullable=True),
-    _field("also", pa.string(), "where else it was found: a JSON list of {source, page, title}", nullable=True),
-    _field("extra", pa.string(), "columns of a list that are none of these, as a JSON object", nullable=True),
+    column("source", pa.string(), "the source that listed the picture, as in collect.source"),
+    column("page", pa.string(), "the page the picture was found on", nullable=True),
+    column("title", pa.string(), "title of the product, the article or the page", nullable=True),
+    column("alt", pa.string(), "the text that stands for the picture", nullable=True),
+    column("category", pa.string(), "garment category", nullable=True),
+    column("site_category", pa.string(), "the site's own word for it, the most telling one", nullable=True),
+    column("licence", pa.string(), "licence as an SPDX identifier or a link", nullable=True),
+    column("published", pa.string(), "ISO 8601 date of publication", nullable=True),
+    column("split", pa.string(), "the source's own split (train, validation, test), where it has one", nullable=True),
+    column("price", pa.float64(), "price asked on the page", nullable=True),
+    column("currency", pa.string(), "of the price, ISO 4217", nullable=True),
+    column("also", pa.string(), "where else it was found: a JSON list of {source, page, title}", nullable=True),
+    column("extra", pa.string(), "columns of a list that are none of these, as a JSON object", nullable=True),
 ]
 
 MANIFEST = pa.schema(
     [
         *PICTURE,
-        _field("status", pa.string(), "`listed`, or why it will not be fetched: `refused`, `failed`"),
-        _field("reason", pa.string(), "one sentence when status is not listed", nullable=True),
+        column("status", pa.string(), "`listed`, or why it will not be fetched: `refused`, `failed`"),
+        column("reason", pa.string(), "one sentence when status is not listed", nullable=True),
     ]
 )
 
 RAW = pa.schema(
     [
         *PICTURE,
-        _field("status", pa.string(), "`ok`, or why there are no bytes: `failed`, `refused`"),
-        _field("reason", pa.string(), "one sentence when status is not ok", nullable=True),
-        _field("sha256", pa.string(), "SHA-256 of the bytes; names the tar member", nullable=True),
-        _field("extension", pa.string(), "file name extension of the tar member", nullable=True),
-        _field("size_bytes", pa.int64(), "length of the bytes", nullable=True),
-    ]
-)
-
-INSPECT = pa.schema(
-    [
-        _field("key", pa.string(), "row of the manifest"),
-        _field("sha256", pa.string(), "bytes of the picture"),
-        _field("decoded", pa.bool_(), "whether the whole picture could be decoded"),
-        _field("reason", pa.string(), "why it could not", nullable=True),
-        _field("format", pa.string(), "format by content: JPEG, PNG, WEBP, GIF, …", nullable=True),
-        _field("mode", pa.string(), "Pillow mode before conversion: L, RGB, P, CMYK, …", nullable=True),
-        _field(
-            "profile",
-            pa.string(),
-            "its colour profile: `none`, `sRGB`, `converted` to sRGB, or `ignored: ` and why",
-            nullable=True,
-        ),
-        _field("width", pa.int32(), "pixels, after EXIF rotation", nullable=True),
-        _field("height", pa.int32(), "pixels, after EXIF rotation", nullable=True),
-        _field("sharpness", pa.float32(), "variance of the Laplacian at up to 256 px, grey levels squared", nullable=True),
-        _field("brightness", pa.float32(), "mean luma in [0, 1]", nullable=True),
-        _field("shadow", pa.float32(), "luma in [0, 1] that 5 % of the pixels are not above", nullable=True),
-        _field("highlight", pa.float32(), "luma in [0, 1] that 99 % of the pixels are not above", nullable=True),
-        _field("contrast", pa.float32(), "standard deviation of luma in [0, 0.5]", nullable=True),
-        _field("colourfulness", pa.float32(), "Hasler & Süsstrunk 2003, 0 for grey", nullable=True),
-        _field("entropy_bits", pa.float32(), "mean entropy of the channels' histograms, 0 to 8", nullable=True),
-        _field("levels", pa.float32(), "share of the grey levels that are used, between those that are", nullable=True),
-        _field("background", pa.float32(), "share of pixels close to the border's median colour, in [0, 1]", nullable=True),
-        _field("cut_off", pa.float32(), "share of the middle of the picture in colours of its edge, in [0, 1]", nullable=True),
-        _field(
-            "second",
-            pa.float32(),
-            "area of the second largest piece in other colours than the edge, of the largest's",
-            nullable=True,
-        ),
-        _field("text", pa.float32(), "letters in the longest line of letters, with text in inspect.detect", nullable=True),
-        _field(
-            "face", pa.float32(), "height of the largest face, of the picture's, with faces in inspect.detect", nullable=True
-        ),
-        _field("faces", pa.string(), "JSON list of [left, top, right, bottom] as shares of the sides", nullable=True),
-        _field("clothing", pa.float32(), "probability of clothing, with clothing in inspect.detect", nullable=True),
-        _field("features", pa.binary(2560), "EfficientNet-Lite0's 1,280 features, float16, little-endian", nullable=True),
-        _field("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
-        _field("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
-        _field("thumbnail", pa.binary(256), "16×16 luma, box filter, row by row", nullable=True),
-        _field("sketch", pa.binary(4096), "64×64 luma without its frame, box filter, with inspect.sketch", nullable=True),
+        column("status", pa.string(), "`ok`, or why there are no bytes: `failed`, `refused`"),
+        column("reason", pa.string(), "one sentence when status is not ok", nullable=True),
+        column("sha256", pa.string(), "SHA-256 of the bytes; names the tar member", nullable=True),
+        column("extension", pa.string(), "file name extension of the tar member", nullable=True),
+        column("size_bytes", pa.int64(), "length of the bytes", nullable=True),
     ]
 )
 
 DUPLICATES = pa.schema(
     [
-        _field("key", pa.string(), "row of the manifest"),
-        _field("sha256", pa.string(), "bytes of the picture"),
-        _field("group", pa.string(), "key of the group's representative"),
-        _field("family", pa.string(), "best of all that are linked, be it by way of others: they go to one split"),
-        _field("representative", pa.bool_(), "whether this picture stands for its group"),
-        _field(
+        column("key", pa.string(), "row of the manifest"),
+        column("sha256", pa.string(), "bytes of the picture"),
+        column("group", pa.string(), "key of the group's representative"),
+        column("family", pa.string(), "best of all that are linked, be it by way of others: they go to one split"),
+        column("representative", pa.bool_(), "whether this picture stands for its group"),
+        column(
             "link",
             pa.string(),
             "why it is in the group: `alone`, `representative`, `bytes`, `phash`, `mirror`, `turned`, `edited`",
         ),
-        _field("distance_bits", pa.int16(), "Hamming distance between its pHash and its representative's", nullable=True),
-        _field("difference", pa.float32(), "√(2 - 2 correlation) to its representative, one over the other", nullable=True),
-        _field("earlier_split", pa.string(), "where an earlier run had a picture of the family (data/known/)", nullable=True),
+        column("distance_bits", pa.int16(), "Hamming distance between its pHash and its representative's", nullable=True),
+        column("difference", pa.float32(), "√(2 - 2 correlation) to its representative, one over the other", nullable=True),
+        column("earlier_split", pa.string(), "where an earlier run had a picture of the family (data/known/)", nullable=True),
     ]
 )
 
 CURATED = pa.schema(
     [
-        _field("key", pa.string(), "row of the manifest"),
-        _field("sha256", pa.string(), "bytes of the picture", nullable=True),
-        _field("shard", pa.string(), "name of the raw shard that holds the bytes"),
-        _field("category", pa.string(), "garment category", nullable=True),
-        _field("label", pa.int16(), "index of the category among those kept, -1 when dropped"),
-        _field("group", pa.string(), "duplicate group", nullable=True),
-        _field("family", pa.string(), "as in data/duplicates.parquet: no family crosses a split", nullable=True),
-        _field("kept", pa.bool_(), "whether the picture goes on"),
-        _field("reason", pa.string(), "why it was dropped, one word or two", nullable=True),
-        _field("split", pa.string(), "train, validation or test, when kept", nullable=True),
-        _field("url", pa.string(), "as in the manifest"),
-        _field("licence", pa.string(), "as in the manifest", nullable=True),
-        _field("extra", pa.string(), "as in the manifest", nullable=True),
-        _field("faces", pa.string(), "as in data/inspect", nullable=True),
-        _field("width", pa.int32(), "as in data/inspect", nullable=True),
-        _field("height", pa.int32(), "as in data/inspect", nullable=True),
-        _field(
+        column("key", pa.string(), "row of the manifest"),
+        column("sha256", pa.string(), "bytes of the picture", nullable=True),
+        column("shard", pa.string(), "name of the raw shard that holds the bytes"),
+        column("category", pa.string(), "garment category", nullable=True),
+        column("label", pa.int16(), "index of the category among those kept, -1 when dropped"),
+        column("group", pa.string(), "duplicate group", nullable=True),
+        column("family", pa.string(), "as in data/duplicates.parquet: no family crosses a split", nullable=True),
+        column("kept", pa.bool_(), "whether the picture goes on"),
+        column("reason", pa.string(), "why it was dropped, one word or two", nullable=True),
+        column("split", pa.string(), "train, validation or test, when kept", nullable=True),
+        column("url", pa.string(), "as in the manifest"),
+        column("licence", pa.string(), "as in the manifest", nullable=True),
+        column("extra", pa.string(), "as in the manifest", nullable=True),
+        column("faces", pa.string(), "as in data/inspect", nullable=True),
+        column("width", pa.int32(), "as in data/inspect", nullable=True),
+        column("height", pa.int32(), "as in data/inspect", nullable=True),
+        column(
             "irrelevance", pa.float32(), "distance of its features to the nearest category, 1 for a typical one", nullable=True
         ),
-        _field("misplacement", pa.float32(), "how much more like another category than its own, -1 to 1", nullable=True),
+        column("misplacement", pa.float32(), "how much more like another category than its own, -1 to 1", nullable=True),
     ]
 )
 
 
 KNOWN = pa.schema(
     [
-        _field("sha256", pa.string(), "bytes of the picture"),
-        _field("split", pa.string(), "where it was kept"),
-        _field("licence", pa.string(), "as in the manifest", nullable=True),
-        _field("size_bytes", pa.int64(), "length of the bytes"),
-        *(INSPECT.field(name) for name in ("width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch")),
+        column("sha256", pa.string(), "bytes of the picture"),
+        column("split", pa.string(), "where it was kept"),
+        column("licence", pa.string(), "as in the manifest", nullable=True),
+        column("size_bytes", pa.int64(), "length of the bytes"),
+        column("width", pa.int32(), "pixels, after EXIF rotation", nullable=True),
+        column("height", pa.int32(), "pixels, after EXIF rotation", nullable=True),
+        column("sharpness", pa.float32(), "as in data/inspect", nullable=True),
+        column("phash", pa.uint64(), "imagehash.phash, 64 bits, first bit highest", nullable=True),
+        column("phash_mirrored", pa.uint64(), "the same of the mirrored picture", nullable=True),
+        column("thumbnail", pa.binary(256), "16×16 luma, box filter, row by row", nullable=True),
+        column("sketch", pa.binary(4096), "64×64 luma without its frame, box filter, with inspect.sketch", nullable=True),
     ]
 )
 

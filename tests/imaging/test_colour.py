@@ -13,9 +13,10 @@ from PIL import Image, ImageCms
 from pipeline.imaging import colour
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB, cicp_profile, matrix_profile
 from pipeline.imaging.decoding import Picture, decode
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.metadata_stripping import without_metadata
 from pipeline.stages.inspect.run import measure_picture
-from pipeline.storage.tables import INSPECT, read_tables
+from pipeline.storage.tables import read_tables
 from studio.uploads import decoded_upload
 from tests.stages.inspect.test_inspect_hostile import PARAMS
 from tests.support import profiles

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline.imaging.decoding import UndecodableError, decode
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.stages.inspect.run import rows_of
-from pipeline.storage.tables import INSPECT, RAW, read_tables
+from pipeline.storage.tables import RAW, read_tables
 from studio.uploads import decoded_upload
 from tests.imaging.test_heic_metadata import TELLING
 from tests.stages.inspect.test_inspect_hostile import PARAMS

@@ -1,5 +1,6 @@
 """A drawn wardrobe: small pictures of garments, one folder per category, the same for the same seed."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def _shoe(wide: float, long: float) -> list[Points]:
 
 
 SILHOUETTES: list[Callable[[float, float], list[Points]]] = [_shirt, _trousers, _dress, _hat, _shoe]
+
+
+def saved_as(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The bytes of `image` in the format `kind`."""
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def small_garment(seed: int = 0, side_px: int = 64) -> Image.Image:
+    """The garment of `seed`, in RGB."""
+    return draw_garment(seed, np.random.default_rng(seed), side_px)
 
 
 def draw_garment(silhouette: int, random: np.random.Generator, side_px: int) -> Image.Image:

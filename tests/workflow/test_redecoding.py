@@ -10,10 +10,11 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.decoding import limits_of_inspected
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.sandbox import SandboxLimits
 from pipeline.pages.tiles import shown_pixels, tiles_of
 from pipeline.storage.shards import write_shard
-from pipeline.storage.tables import CURATED, INSPECT, read_table, read_tables
+from pipeline.storage.tables import CURATED, read_table, read_tables
 from tests.stages.inspect.test_inspect_hostile import bomb
 from tests.support.data_stages import DataStages, tiny_params
 from tests.support.web_pictures import drawn, encoded

@@ -1,6 +1,6 @@
-"""Random changes made to a picture on its way into the frame, by torchvision, which takes seconds to import."""
+"""Apply random changes to pictures with torchvision, which takes seconds to import."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from PIL import Image
 from torchvision.transforms import InterpolationMode
@@ -8,12 +8,22 @@ from torchvision.transforms.v2 import functional
 
 from pipeline.stages.augment.transforms import FILTERS, Change, Fill, Frame, centred, fill_colour, resize_to_frame
 
+# By attribute of Change, in the order in which they are applied; grey pictures have no colour to adjust.
+ADJUSTMENTS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+    "brightness": functional.adjust_brightness,
+    "contrast": functional.adjust_contrast,
+    "saturation": functional.adjust_saturation,
+    "hue": functional.adjust_hue,
+}
+COLOUR_ONLY = ("saturation", "hue")
+IDENTITY = Change()
+
 
 def _moved(image: Image.Image, change: Change, fill: Fill) -> Image.Image:
-    """`image` turned and scaled about its middle, then shifted; bicubic."""
+    """`image` rotated and scaled about its centre, then shifted; bicubic."""
     return functional.affine(
         image,
-        angle=-change.degrees,  # torchvision turns clockwise
+        angle=-change.degrees,  # torchvision rotates clockwise
         translate=[change.shift_x * image.width, change.shift_y * image.height],
         scale=change.scale,
         shear=[0.0, 0.0],
@@ -23,37 +33,32 @@ def _moved(image: Image.Image, change: Change, fill: Fill) -> Image.Image:
 
 
 def _recoloured(image: Image.Image, change: Change) -> Image.Image:
-    """`image` with its colours changed, in the order brightness, contrast, saturation, hue; grey has no colours to change."""
-    if change.brightness != 1:
-        image = functional.adjust_brightness(image, change.brightness)
-    if change.contrast != 1:
-        image = functional.adjust_contrast(image, change.contrast)
-    if change.saturation != 1 and image.mode == "RGB":
-        image = functional.adjust_saturation(image, change.saturation)
-    if change.hue != 0 and image.mode == "RGB":
-        image = functional.adjust_hue(image, change.hue)
+    for name, adjust in ADJUSTMENTS.items():
+        value = getattr(change, name)
+        if value != getattr(IDENTITY, name) and (image.mode == "RGB" or name not in COLOUR_ONLY):
+            image = adjust(image, value)
     return image
 
 
-def _changed(shrunk: Image.Image, frame: Frame, change: Change) -> Image.Image:
-    picture = _recoloured(functional.horizontal_flip(shrunk) if change.mirrored else shrunk, change)
+def _changed(resized: Image.Image, frame: Frame, change: Change) -> Image.Image:
+    picture = _recoloured(functional.horizontal_flip(resized) if change.mirrored else resized, change)
     fill = fill_colour(picture, frame.pad_value)
     placed = centred(picture, (frame.width * change.oversize, frame.height * change.oversize), fill)
     if change.oversize == 1:
         return placed
-    # Not functional.resize, which does not know every filter that a frame can name.
+    # functional.resize does not support every filter that a frame can name.
     return _moved(placed, change, fill).resize((frame.width, frame.height), FILTERS[frame.resize_filter])
 
 
-def changed_copies(shrunk: Mapping[int, Image.Image], frame: Frame, changes: Iterable[Change]) -> list[Image.Image]:
-    """A picture in the frame with each of `changes` made to it; `shrunk` holds it, of mode L or RGB, resized for each oversize.
+def changed_copies(resized: Mapping[int, Image.Image], frame: Frame, changes: Iterable[Change]) -> list[Image.Image]:
+    """One framed copy for each of `changes`; `resized` holds the picture, mode L or RGB, by oversize.
 
-    Margins keep the frame's own grey level.
+    The padding keeps the frame's own grey level.
     """
-    return [_changed(shrunk[change.oversize], frame, change) for change in changes]
+    return [_changed(resized[change.oversize], frame, change) for change in changes]
 
 
 def apply_changes(image: Image.Image, frame: Frame, changes: list[Change]) -> list[Image.Image]:
-    """`image`, of mode L or RGB, in the frame with each of `changes` made to it."""
-    shrunk = {oversize: resize_to_frame(image, frame, oversize) for oversize in {change.oversize for change in changes}}
-    return changed_copies(shrunk, frame, changes)
+    """One framed copy of `image`, mode L or RGB, for each of `changes`."""
+    resized = {oversize: resize_to_frame(image, frame, oversize) for oversize in {change.oversize for change in changes}}
+    return changed_copies(resized, frame, changes)

@@ -19,7 +19,7 @@ from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
 from pipeline.imaging.sandbox import BATCH, SandboxFailure, guarded_by_key
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
-from pipeline.stages.augment.transforms import Change, ChangeLimits, Frame, pixels_of, random_change
+from pipeline.stages.augment.transforms import Change, Frame, changes_pixels, pixels_of, random_change
 from pipeline.storage.arrays import (
     SPLITS,
     DatasetCard,
@@ -37,8 +37,8 @@ from pipeline.storage.tables import CURATED, read_table
 from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 
-BATCH_BYTES = 1 << 20  # of framed pictures that the decoding process hands over at once, about
-MAX_VALUES = 256  # of an attribute; more, and it is a text of its own for each picture
+BATCH_BYTES = 1 << 20  # of framed pictures in one message from the sandbox, roughly
+MAX_VALUES = 256  # of an attribute; one with more is probably free text
 PREVIEW_COLUMNS = 10
 PREVIEW_ROWS = 2
 PREVIEW_SIDE_PX = 64
@@ -48,33 +48,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture goes: its index among those of its split, sorted by key."""
+    """The slot of a picture in the arrays."""
 
     split: str
-    index: int
+    index: int  # among the pictures of the split, sorted by key
     key: str
     flip: bool
     faces: tuple[Box, ...]  # to be blurred
 
 
 def frame_of(params: AugmentParams) -> Frame:
-    """How pictures come into the training frame."""
+    """The training frame that `params` describe."""
     return Frame(params.width, params.height, params.fit, params.resize_filter, params.upscale, params.pad_value)
 
 
-def limits_of(params: AugmentParams) -> ChangeLimits:
-    """How far the random changes of copies may go."""
-    turn = (params.rotate_degrees, params.min_scale, params.max_scale, params.translate, params.crop)
-    return ChangeLimits(*turn, params.brightness, params.saturation, params.contrast, params.hue)
-
-
 def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
-    """The random change of this copy: the same whatever the order, the other pictures or the number of cores."""
-    return random_change(limits_of(params), flip, np.random.default_rng([params.seed, int(key, 16), copy]))
+    """The random change of a copy; depends only on the seed, the key and the copy's number."""
+    return random_change(params, flip, np.random.default_rng([params.seed, int(key, 16), copy]))
 
 
 def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place]]:
-    """Where each picture goes, by the SHA-256 of its bytes; `kept` is sorted by key."""
+    """The slots of each picture by the SHA-256 of its bytes; `kept` is sorted by key."""
     flips = kept["category"].isin(params.flip_categories) | ("*" in params.flip_categories)
     seen = kept["faces"].fillna("[]") if params.blur_faces else pd.Series("[]", index=kept.index)
     faces = [tuple(tuple(box) for box in json.loads(boxes)) for boxes in seen]
@@ -86,13 +80,13 @@ def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place
 
 
 def most_pixels(kept: pd.DataFrame) -> int:
-    """Pixels of the largest picture of `kept`."""
+    """Number of pixels of the largest picture in `kept`."""
     areas = kept["width"].astype(np.float64) * kept["height"].astype(np.float64)
     return int(areas.fillna(UNKNOWN_PIXELS).max())
 
 
 def changes_of(place: Place, params: AugmentParams) -> list[Change]:
-    """The changes of the copies made for `place`: training pictures have some, the others none."""
+    """The random changes of the further copies of a training picture; none for other splits."""
     copies = range(1, params.copies) if place.split == "train" else ()
     return [change_of(place.key, copy, place.flip, params) for copy in copies]
 
@@ -100,9 +94,9 @@ def changes_of(place: Place, params: AugmentParams) -> list[Change]:
 def shrunk_pictures(
     members: Iterable[tuple[str, bytes]], places: dict[str, list[Place]], max_pixels: int, params: AugmentParams
 ) -> Iterator[tuple[list[Place], list[Shrunk]]]:
-    """The places of each picture of `members` that has any, which are taken out of `places`, and the picture for each place.
+    """The slots of each wanted picture in `members`, which are removed from `places`, and the resized picture for each slot.
 
-    Pictures are decoded in a process with limits, once more after `inspect`. Raises InputError when one cannot be.
+    Decodes in a sandbox. Raises InputError for a picture that can no longer be decoded.
     """
 
     def tasks() -> Iterator[tuple[tuple[str, list[Place]], tuple[bytes, list[Request]]]]:
@@ -119,23 +113,24 @@ def shrunk_pictures(
     with closing(guarded_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
         for (name, here), pictures in results:
             if isinstance(pictures, SandboxFailure):
-                told = f"inspect has decoded it, but now it cannot be decoded ({pictures.reason})"
-                raise InputError(f"data/raw: {name}: {told}; run inspect again")
+                raise InputError(
+                    f"data/raw: {name}: inspect decoded it, but augment cannot ({pictures.reason}); run inspect again"
+                )
             yield here, pictures
 
 
 def copies_of(picture: Shrunk, place: Place, params: AugmentParams) -> list[NDArray[np.uint8]]:
-    """The changed copies of `picture` for `place`, each (H, W, C)."""
+    """The changed copies of `picture`, each (H, W, C) uint8."""
     changes = changes_of(place, params)
     if not changes:
         return []
-    from pipeline.stages.augment.changes import changed_copies  # with torchvision, which takes seconds to import
+    from pipeline.stages.augment.changes import changed_copies  # imports torchvision
 
     return [pixels_of(copy, params.channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
 
 
 def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: AugmentParams) -> None:
-    """Put `picture` into the reference set of its split and, from train, with its changed copies into the training set."""
+    """Write `picture` to the reference set of its split; a training picture and its copies also to the training set."""
     files[f"reference_{place.split}"].write(place.index, picture.framed[None])
     if place.split == "train":
         pictures = [picture.framed, *copies_of(picture, place, params)]
@@ -143,35 +138,35 @@ def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: Aug
 
 
 def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
-    """Labels of each of arrays.SPLITS; `kept` is sorted by key."""
+    """Labels by split, for each of arrays.SPLITS; `kept` is sorted by key."""
     splits = ("train", "validation", "test")
     reference = {split: kept.loc[kept["split"] == split, "label"].to_numpy(np.int64) for split in splits}
     return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
 
 
 def values_of(extra: str | None, name: str) -> set[str]:
-    """What a manifest's row says in its column `name`: the entries of a list, or the parts of a text between semicolons."""
+    """Values of the attribute `name` in `extra`, a JSON object: the items of a list, or a text split at semicolons."""
     value = json.loads(extra).get(name) if isinstance(extra, str) else None
     parts = value if isinstance(value, list) else [] if value is None else str(value).split(";")
     return {str(part).strip() for part in parts} - {""}
 
 
 def attributes_of(training: pd.DataFrame, names: list[str]) -> tuple[dict[str, list[str]], NDArray[np.uint8]]:
-    """The values of each attribute among the `training` pictures, and one where a picture has a value, (N, A) in that order.
+    """The values of each attribute in training, and multi-hot flags (N, A) uint8 in their order.
 
-    Raises ParamsError when no picture has an attribute, or one has more values than an attribute can.
+    Raises ParamsError for an attribute that no picture has, or that has more than MAX_VALUES values.
     """
-    said = {name: [values_of(extra, name) for extra in training["extra"]] for name in names}
-    values = {name: sorted(set().union(*rows)) for name, rows in said.items()}
+    by_picture = {name: [values_of(extra, name) for extra in training["extra"]] for name in names}
+    values = {name: sorted(set().union(*rows)) for name, rows in by_picture.items()}
     for name, known in values.items():
         if not 0 < len(known) <= MAX_VALUES:
             raise ParamsError(f"augment.attributes: {name} has {len(known)} values in training, not 1 to {MAX_VALUES}")
-    flags = [[value in row for row in said[name]] for name in names for value in values[name]]
+    flags = [[value in row for row in by_picture[name]] for name in names for value in values[name]]
     return values, np.array(flags, dtype=np.uint8).reshape(-1, len(training)).T
 
 
 def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int) -> Image.Image:
-    """Some training pictures of each category, in rows; with copies, each row is a picture and what was made of it."""
+    """A sheet with training pictures of each category; with copies, each row is one picture and its copies."""
     columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
     step, rows = (copies, PREVIEW_ROWS) if copies > 1 else (columns, 1)
     starts = [start for label in np.unique(labels) for start in np.flatnonzero(labels == label)[: step * rows : step]]
@@ -194,12 +189,12 @@ def _kept_rows(curated: Path, params: AugmentParams) -> tuple[pd.DataFrame, list
 
 
 def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path, track: Tracker) -> None:
-    """Write the folder of arrays, its description and a preview."""
+    """Write the arrays, dataset.json and a preview to the folder `train`."""
     kept, categories = _kept_rows(curated, params)
     profile = {"kept": len(kept), "categories": ", ".join(categories)}
     track.dataset("curated", sha256_of_file(curated), curated, context="curated", profile=profile)
-    if (params.copies > 1) != (limits_of(params).any or bool(params.flip_categories)):
-        log.warning("augment.copies is %d; only the second copy and those after it are changed at random", params.copies)
+    if (params.copies > 1) != changes_pixels(params):
+        log.warning("augment.copies is %d; the first copy is unchanged, only further copies get random changes", params.copies)
     places = places_of(kept, params)
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:

@@ -1,7 +1,4 @@
-"""A picture as small as training needs it, from its bytes: all that is done at its full size.
-
-Made to run in `images.guarded`: the bytes come from anywhere, and what comes back is small.
-"""
+"""Decode a picture in the sandbox and resize it to what training needs, so that only small arrays leave the sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,32 +11,32 @@ from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.stages.augment.transforms import Frame, fit_to_frame, pixels_of, resize_to_frame
 
-Box = tuple[float, float, float, float]  # of a face, as in images.faces
+Box = tuple[float, float, float, float]  # of a face, as in imaging.faces
 
 
 @dataclass(frozen=True)
 class Request:
-    """How a picture is wanted."""
+    """What augment needs of a picture."""
 
     faces: tuple[Box, ...]  # to be blurred
-    oversizes: frozenset[int]  # of its copies: how many times the frame it is while it is changed
+    oversizes: frozenset[int]  # of its copies: see Change.oversize
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A picture as it was requested."""
+    """The answer to a Request."""
 
-    framed: NDArray[np.uint8]  # the untouched one, (H, W, C)
-    resized: Mapping[int, NDArray[np.uint8]]  # by oversize, (H, W) or (H, W, 3), as transforms.resized gives them
+    framed: NDArray[np.uint8]  # (H, W, C), without random changes
+    resized: Mapping[int, NDArray[np.uint8]]  # by oversize, (H, W) or (H, W, 3), from transforms.resize_to_frame
 
     def images(self) -> dict[int, Image.Image]:
-        """What copies are made of, by oversize."""
+        """The resized picture by oversize, for changes.changed_copies."""
         return {oversize: Image.fromarray(pixels) for oversize, pixels in self.resized.items()}
 
 
 def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -> Shrunk:
     if request.faces:
-        from pipeline.imaging.faces import with_faces_blurred  # with OpenCV
+        from pipeline.imaging.faces import with_faces_blurred  # imports OpenCV
 
         image = with_faces_blurred(image, request.faces)
     small = {oversize: np.asarray(resize_to_frame(image, frame, oversize)) for oversize in request.oversizes}
@@ -47,7 +44,7 @@ def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -
 
 
 def shrunk(task: tuple[bytes, list[Request]], max_pixels: int, frame: Frame, channels: int) -> list[Shrunk] | SandboxFailure:
-    """The picture in the bytes of `task`, decoded once, as each of the requests wants it."""
+    """The picture for each request of `task`, decoded once."""
     content, requests = task
     try:
         image = decode(content, max_pixels).image

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.imaging.inspect_schema import INSPECT
+from pipeline.imaging.measures import inspected_measures, limits
 from pipeline.pages.tiles import shown_pixels, tiles_of
 from pipeline.section import Quantile
 from pipeline.stages.curate import decisions_page as decisions
@@ -16,35 +18,12 @@ from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.storage.files import write_text
 from pipeline.storage.overrides import read_overrides
-from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, RAW, read_table, read_tables, write_table
+from pipeline.storage.tables import CURATED, DUPLICATES, RAW, read_table, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
 PICTURE = ["key", "decoded", "width", "height"]
-# Reason, column and parameter of each measure, in the order of precedence: what a picture shows, from coarse to fine.
-LIMITS = (
-    ("too small", "side", "min_side_px"),
-    ("odd size", "size_ratio", "max_size_ratio"),
-    ("aspect", "aspect", "max_aspect"),
-    ("dark", "brightness", "min_brightness"),
-    ("underexposed", "highlight", "min_highlight"),
-    ("bright", "brightness", "max_brightness"),
-    ("washed out", "shadow", "max_shadow"),
-    ("flat", "contrast", "min_contrast"),
-    ("low information", "entropy_bits", "min_entropy_bits"),
-    ("few levels", "levels", "min_levels"),
-    ("grey", "colourfulness", "min_colourfulness"),
-    ("garment too small", "background", "max_background"),
-    ("cut off", "cut_off", "max_cut_off"),
-    ("more than one", "second", "max_second"),
-    ("blurry", "sharpness", "min_sharpness"),
-    ("text over it", "text", "max_text"),
-    ("face", "face", "max_face"),
-    ("not clothing", "clothing", "min_clothing"),
-    ("irrelevant", "irrelevance", "max_irrelevance"),
-    ("wrong category", "misplacement", "max_misplacement"),
-)
-RELATIVE = {"side", "aspect", "size_ratio", "irrelevance", "misplacement"}  # computed here, beside the other pictures
-MEASURES = [*PICTURE, *sorted({column for _, column, _ in LIMITS} - RELATIVE), "faces"]
+MEASURES = [*PICTURE, *(measure.name for measure in inspected_measures()), "faces"]
+RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
 BY_HAND = "by hand"
 UNTRAINED = "category not in training"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
@@ -68,28 +47,19 @@ class Limit:
         return self.values > self.limit if self.upper else self.values < self.limit
 
 
-def size_ratios(pictures: pd.DataFrame) -> pd.Series:
-    """How many times larger or smaller each of `pictures` is than the median one, by the root of its area: 1 or more."""
-    sizes = (pictures["width"].astype(np.float64) * pictures["height"].astype(np.float64)).pow(0.5)
-    ratios = sizes / sizes.median()
-    return ratios.where(ratios >= 1, 1 / ratios)
-
-
 def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
-    """The measured limits in their order; a quantile is taken of all `pictures` that could be decoded."""
-    short, long = pictures[["width", "height"]].min(axis=1), pictures[["width", "height"]].max(axis=1)
-    measured = pictures.assign(side=short, aspect=long / short, size_ratio=size_ratios(pictures))
-    limits = []
-    for reason, column, name in LIMITS:
-        limit, upper = getattr(params, name), name.startswith("max_")
-        if limit is None:
+    """The limits in force, in the order of precedence; quantiles are taken over all `pictures` that could be decoded."""
+    found = []
+    for key, measure, limit in limits():
+        value = getattr(params, key)
+        if value is None:
             continue
-        values = measured[column].astype(np.float64)
-        if isinstance(limit, Quantile):
-            limit = float(values.quantile(limit.quantile))
+        values = (measure.of_table(pictures) if measure.of_table else pictures[measure.name]).astype(np.float64)
+        if isinstance(value, Quantile):
+            value = float(values.quantile(value.quantile))
         # Measures are stored in 32 bits, so the limit is compared as one.
-        limits.append(Limit(reason, values.astype(np.float32), float(np.float32(limit)), upper))
-    return limits
+        found.append(Limit(limit.reason, values.astype(np.float32), float(np.float32(value)), limit.bound == "max"))
+    return found
 
 
 def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
@@ -234,7 +204,7 @@ def run(
 ) -> None:
     """Write a row for every row of the manifest, sorted by key, and a page for people to look at."""
     groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
-    by_features = params.max_irrelevance is not None or params.max_misplacement is not None
+    by_features = any(getattr(params, key) is not None for key, measure, _ in limits() if measure.name in RELEVANCE)
     measures = [*MEASURES, "features"] if by_features else MEASURES
     by_hand = read_overrides(overrides)
     pictures = (

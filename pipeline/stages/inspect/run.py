@@ -17,14 +17,16 @@ from pipeline.code_inputs import import_closure
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
 from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.hashing import phash_pixels, phashes
-from pipeline.imaging.quality import quality_of, seen_at, thumbnail
+from pipeline.imaging.inspect_schema import INSPECT
+from pipeline.imaging.measures import MEASURES, MeasuredPicture
+from pipeline.imaging.resizing import network_input, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, guarded_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard
-from pipeline.storage.tables import INSPECT, RAW, read_table, write_table
+from pipeline.storage.tables import RAW, read_table, write_table
 from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
@@ -41,6 +43,7 @@ def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
     except UndecodableError as error:
         return {"decoded": False, "reason": str(error)}
     grey = picture.image.convert("L")
+    measured = MeasuredPicture(picture.image, params.background_tolerance, grey)
     seen_by_phash = phash_pixels(grey)
     return {
         "decoded": True,
@@ -49,7 +52,7 @@ def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
         "profile": picture.profile,
         "width": picture.image.width,
         "height": picture.image.height,
-        **vars(quality_of(picture.image, grey, params.background_tolerance)),
+        **{name: measure.of_picture(measured) for name, measure in MEASURES.items() if measure.of_picture},
         "phash": seen_by_phash,
         "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
         "thumbnail": thumbnail(grey).tobytes(),
@@ -73,7 +76,7 @@ def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) ->
         boxes = faces_of(grey)
         found |= {"face": face_share(boxes), "faces": json.dumps([[round(side, 4) for side in box] for box in boxes])}
     if "clothing" in detect:
-        found["seen"] = seen_at(image)
+        found["seen"] = network_input(image)
     return found
 
 

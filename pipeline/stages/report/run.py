@@ -17,6 +17,7 @@ from PIL import Image
 from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.imaging.category_sheets import GAP_PX
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import story
 from pipeline.pages.numbers import flattened, headlines_of, kinds_of, of_kind
 from pipeline.pages.page import Page, Pairs, ShownStep, as_html, as_markdown
@@ -28,7 +29,7 @@ from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card, read_split
 from pipeline.storage.checksums import check_folder
 from pipeline.storage.files import sha256_of_file, write_bytes, write_text
-from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, read_tables
+from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, RAW, read_table, read_tables
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Augment: the arrays hold each picture where it belongs, and its changed copies depend on nothing but their seed."""
+"""Augment: each picture has its slot in the arrays, and its copies depend only on the seed and the key."""
 
 import logging
 import tracemalloc
@@ -48,7 +48,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_every_kept_picture_is_where_its_key_and_split_say(curated: DataStages) -> None:
+def test_reference_sets_hold_each_kept_picture_in_key_order(curated: DataStages) -> None:
     curated.augment()
     contents = {name.partition(".")[0]: content for shard in curated.shards for name, content in read_shard(shard)}
     rows = read_table(curated.curated, CURATED)
@@ -63,7 +63,7 @@ def test_every_kept_picture_is_where_its_key_and_split_say(curated: DataStages) 
             assert np.array_equal(image, pixels_of(fit_to_frame(picture, frame_of(curated.params.augment)), 3))
 
 
-def test_the_first_copy_is_untouched_and_the_others_are_not(curated: DataStages) -> None:
+def test_first_copy_equals_the_reference_and_others_differ(curated: DataStages) -> None:
     curated.augment()
     reference, reference_labels = read_split(curated.train, "reference_train")
     images, labels = read_split(curated.train, "train")
@@ -73,7 +73,7 @@ def test_the_first_copy_is_untouched_and_the_others_are_not(curated: DataStages)
         assert not np.array_equal(second, third)
 
 
-def test_a_copy_does_not_depend_on_shards_or_on_other_pictures(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
+def test_copies_do_not_depend_on_shards_or_other_pictures(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
     curated.augment()
     before = _files(curated.train)
     one_shard = DataStages(
@@ -94,7 +94,7 @@ def test_a_copy_does_not_depend_on_shards_or_on_other_pictures(curated: DataStag
     assert all(image.tobytes() in found for image in images)
 
 
-def test_another_seed_changes_the_copies_alone(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
+def test_another_seed_changes_only_the_copies(curated: DataStages, wardrobe: Path, tmp_path: Path) -> None:
     curated.augment()
     other = tiny_params(wardrobe, curate=curated.params.curate.model_dump(), augment=CHANGES | {"seed": 1})
     seeded = DataStages(other, tmp_path / "seeded").up_to("augment")
@@ -104,7 +104,7 @@ def test_another_seed_changes_the_copies_alone(curated: DataStages, wardrobe: Pa
     assert split_sha256(curated.train, "reference_test") == split_sha256(seeded.train, "reference_test")
 
 
-def test_flips_are_made_in_the_categories_named_alone(wardrobe: Path, tmp_path: Path) -> None:
+def test_only_flip_categories_are_flipped(wardrobe: Path, tmp_path: Path) -> None:
     augment = {"copies": 9, "flip_categories": ["hat"], "rotate_degrees": 0.0}
     stages = DataStages(tiny_params(wardrobe, augment=augment), tmp_path / "data").up_to("augment")
     images, labels = read_split(stages.train, "train")
@@ -141,13 +141,13 @@ def test_augmenting_again_gives_the_same_bytes(curated: DataStages) -> None:
     assert not list(curated.train.parent.glob(".*partial"))
 
 
-def test_a_category_that_does_not_exist_cannot_be_flipped(wardrobe: Path, tmp_path: Path) -> None:
+def test_unknown_flip_category_is_a_params_error(wardrobe: Path, tmp_path: Path) -> None:
     params = tiny_params(wardrobe, augment={"flip_categories": ["hats"]})
     with pytest.raises(ParamsError, match=r"augment\.flip_categories: no category 'hats'; there are dress, hat, shirt"):
         DataStages(params, tmp_path / "data").up_to("augment")
 
 
-def test_a_picture_missing_from_the_shards_is_one_clear_error(curated: DataStages) -> None:
+def test_picture_missing_from_the_shards_is_an_input_error(curated: DataStages) -> None:
     write_shard(curated.shards[0], [])
     with pytest.raises(InputError, match="run fetch again"):
         curated.augment()
@@ -155,15 +155,15 @@ def test_a_picture_missing_from_the_shards_is_one_clear_error(curated: DataStage
 
 
 @pytest.mark.parametrize("augment", [{"copies": 2, "flip_categories": [], "rotate_degrees": 0.0}, {"copies": 1, "crop": 0.1}])
-def test_changes_without_copies_and_copies_without_changes_are_told(
+def test_changes_without_copies_or_copies_without_changes_warn(
     wardrobe: Path, tmp_path: Path, augment: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         DataStages(tiny_params(wardrobe, augment=augment), tmp_path / "data").up_to("augment")
-    assert "only the second copy and those after it are changed at random" in caplog.text
+    assert "augment.copies" in caplog.text
 
 
-def test_the_preview_shows_pictures_and_what_was_made_of_them(curated: DataStages) -> None:
+def test_preview_with_copies_shows_each_picture_beside_its_copies(curated: DataStages) -> None:
     curated.augment()
     images, labels = read_split(curated.train, "train")
     sheet = np.asarray(Image.open(curated.train / "preview.png"))
@@ -197,7 +197,7 @@ def test_memory_stays_small_beside_the_arrays(tmp_path: Path) -> None:
     assert peak < 20_000_000
 
 
-def test_attributes_come_from_the_lists_further_columns() -> None:
+def test_attributes_come_from_the_column_extra() -> None:
     extras = ['{"colour": "red; blue", "year": 2020}', '{"colour": ["blue"]}', None, '{"season": "winter", "year": null}']
     values, flags = attributes_of(pd.DataFrame({"extra": extras}), ["colour", "season"])
     assert values == {"colour": ["blue", "red"], "season": ["winter"]}

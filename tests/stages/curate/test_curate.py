@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.imaging.measures import limits
 from pipeline.section import Quantile
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.run import (
@@ -68,8 +69,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "odd size": {"width": 1000, "height": 1000},
     "aspect": {"height": 301},
     "dark": {"brightness": 0.04},
-    "underexposed": {"highlight": 0.2},
     "bright": {"brightness": 0.96},
+    "underexposed": {"highlight": 0.2},
     "washed out": {"shadow": 0.8},
     "flat": {"contrast": 0.01},
     "low information": {"entropy_bits": 0.9},
@@ -130,8 +131,9 @@ def test_each_fault_is_a_reason() -> None:
     assert reasons.tolist() == [None, *FAULTS]
 
 
-def test_the_precedence_is_as_documented() -> None:
+def test_faults_have_the_precedence_of_the_registry() -> None:
     assert list(reasons_by_fault(_pictures({}), _params())) == list(FAULTS)
+    assert [limit.reason for _, _, limit in limits()] == list(FAULTS)[5:]
     own = list(FAULTS)[3:]
     for first, second in pairwise(own):
         if first != "dark":  # nothing is dark and bright

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from benchmarks.strangers import KINDS, drawn
 from pipeline.imaging.faces import face_share, faces_of, with_faces_blurred
-from pipeline.imaging.quality import seen_at
+from pipeline.imaging.resizing import network_input
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.stages.curate.run import with_relevance
 from pipeline.stages.inspect.clothing import WORN, Recogniser
@@ -77,8 +77,8 @@ def test_the_classes_of_clothing_are_those_of_imagenet() -> None:
 
 def test_garments_are_clothing_and_charts_are_not(photographs: list[Path]) -> None:
     recogniser = Recogniser()
-    garments = [recogniser(seen_at(Image.open(file)))[0] for file in photographs[::5]]
-    strangers = [recogniser(seen_at(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
+    garments = [recogniser(network_input(Image.open(file)))[0] for file in photographs[::5]]
+    strangers = [recogniser(network_input(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
     assert np.median(garments) > 5 * np.median(strangers)
 
 

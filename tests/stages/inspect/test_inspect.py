@@ -13,10 +13,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.shards import read_shard
-from pipeline.storage.tables import INSPECT, RAW, read_table, read_tables
+from pipeline.storage.tables import RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, by_file, tiny_params
 from tests.support.garments import draw_wardrobe
 

@@ -19,6 +19,7 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import charts, story
 from pipeline.pages.numbers import in_digits, in_equal_digits
 from pipeline.pages.pictures import cells_of_sheet
@@ -29,7 +30,7 @@ from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card
 from pipeline.storage.files import write_json
 from pipeline.storage.shards import write_shard
-from pipeline.storage.tables import CURATED, DUPLICATES, INSPECT, MANIFEST, RAW, read_table, write_table
+from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, RAW, read_table, write_table
 from pipeline.tracking.tracker import Tracker
 from tests.support.splits import write_split
 
