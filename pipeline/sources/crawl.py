@@ -88,6 +88,6 @@ def _limit_memory() -> None:
 
 def harvested(source: CrawlSource, web: WebParams, scratch: Path) -> list[Harvest]:
     """What was found on each site of `source`; in the crawling process."""
-    from pipeline.sources.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
+    from pipeline.sources.crawler import crawl_sites  # imports extruct, which takes a second
 
     return asyncio.run(crawl_sites(source, web, scratch, scratch / PAGES))

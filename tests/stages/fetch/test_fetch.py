@@ -165,7 +165,7 @@ from tests.support.data_stages import DataStages, tiny_params
 stages = DataStages(tiny_params(Path({str(wardrobe)!r})), Path({str(stages.manifest.parent)!r}))
 stages.collect()
 stages.fetch()
-print(sorted({{"scrapy", "extruct", "aiohttp", "twisted"}} & set(sys.modules)))
+print(sorted({{"extruct", "aiohttp"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
