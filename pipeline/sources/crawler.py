@@ -21,18 +21,19 @@ from w3lib.url import canonicalize_url
 
 from pipeline.errors import AtelierError
 from pipeline.sources.pages.feeds import read_listing
-from pipeline.sources.pages.found import Found, Harvest
+from pipeline.sources.pages.found import CrawledPicture, SiteResult
 from pipeline.sources.pages.html import read_page
-from pipeline.sources.pages.renditions import asset
+from pipeline.sources.pages.renditions import asset_key
 from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.web import reservations
 from pipeline.web.client import checked_url
-from pipeline.web.compression import gunzipped
+from pipeline.web.compression import gunzip
 from pipeline.web.page_cache import MAX_PAGE_BYTES, PageCache
 from pipeline.web.params import WebParams
-from pipeline.web.polite_client import MAX_REDIRECTS, REDIRECTS, PoliteClient
-from pipeline.web.responses import Answer, FailedError, NotFetchedError, RefusedError
-from pipeline.web.scratch import Bodies, Journal
+from pipeline.web.polite_client import MAX_REDIRECTS, PoliteClient
+from pipeline.web.responses import FailedError, NotFetchedError, RefusedError, Response
+from pipeline.web.scratch import BodyStore, Journal
+from pipeline.web.sites import REDIRECT_STATUSES
 from pipeline.web.urls import absolute_url
 
 DAY_S = 86_400.0
@@ -62,7 +63,7 @@ class SiteCrawler:
     """Crawls one site, one page at a time: two crawls of an unchanged site visit the same pages in the same order."""
 
     def __init__(self, site: CrawlSite, cache: PageCache, now: datetime) -> None:
-        self.harvest = Harvest()
+        self.result = SiteResult()
         self._site = site
         self._cache = cache
         self._now = now
@@ -72,14 +73,14 @@ class SiteCrawler:
         self._seen: set[str] = set()  # canonical URLs
         self._assets: set[str] = set()
 
-    async def crawl(self, start: list[str]) -> Harvest:
+    async def crawl(self, start: list[str]) -> SiteResult:
         """The pictures on the pages reachable from `start` within the limits of the site. Raises AtelierError or OSError."""
         self._enqueue_links(start, depth=0)
         while self._frontier:
             depth, _, url, redirects = heappop(self._frontier)
             try:
-                response = await self._cache.answer(url)
-                if response.status in REDIRECTS:
+                response = await self._cache.get(url)
+                if response.status in REDIRECT_STATUSES:
                     self._enqueue_redirect(response, depth, redirects + 1)
                 else:
                     self._enqueue_links(*self._parse(response, depth))
@@ -89,20 +90,20 @@ class SiteCrawler:
                 raise
             except Exception as error:  # an unforeseen response costs only its own row
                 self._record_unread(url, FailedError(f"cannot be requested: {type(error).__name__}"))
-        return self.harvest
+        return self.result
 
     def _enqueue_links(self, urls: list[str], depth: int) -> None:
         if depth > self._site.max_depth:
             return
         for url in filter(None, (absolute_url(url, "") for url in urls)):
-            if self.harvest.pages >= self._site.max_pages or len(self._assets) >= self._site.max_pictures:
+            if self.result.pages >= self._site.max_pages or len(self._assets) >= self._site.max_pictures:
                 return
             followed = depth == 0 or self._follow is None or self._follow.search(url) is not None
             if followed and self._is_on_site(url) and self._is_new(url):
-                self.harvest.pages += 1
+                self.result.pages += 1
                 heappush(self._frontier, (depth, next(self._order), url, 0))
 
-    def _enqueue_redirect(self, response: Answer, depth: int, redirects: int) -> None:
+    def _enqueue_redirect(self, response: Response, depth: int, redirects: int) -> None:
         target = absolute_url(response.headers.get("Location"), response.url)
         if target is None:
             raise FailedError("a redirect without a usable address")
@@ -125,7 +126,7 @@ class SiteCrawler:
         self._seen.add(canonical)
         return True
 
-    def _parse(self, response: Answer, depth: int) -> tuple[list[str], int]:
+    def _parse(self, response: Response, depth: int) -> tuple[list[str], int]:
         """The links in `response` and their depth; its pictures are added to the harvest. Raises NotFetchedError."""
         try:
             with _cpu_time_limit(MAX_PARSING_S):
@@ -136,10 +137,10 @@ class SiteCrawler:
             raise FailedError(f"cannot be read as a page: {type(error).__name__}") from error
         return links, depth + steps
 
-    def _read(self, response: Answer) -> tuple[list[str], int]:
+    def _read(self, response: Response) -> tuple[list[str], int]:
         """The links in `response`, and how much deeper they are: the pages of a sitemap are as deep as the sitemap."""
         reserved = reservations.header_reservation(response.headers, self._now)
-        body = gunzipped(response.body, MAX_PAGE_BYTES)
+        body = gunzip(response.body, MAX_PAGE_BYTES)
         listing = read_listing(body, response.url, self._now)
         if listing is not None:
             self._add_pictures(listing.pictures, reserved)
@@ -158,22 +159,22 @@ class SiteCrawler:
             now=self._now,
         )
         self._add_pictures(page.pictures, None)
-        self.harvest.repaired += page.repaired
-        self.harvest.unread += page.unread
+        self.result.repaired += page.repaired
+        self.result.unread += page.unread
         if page.repaired or page.unread:
-            self.harvest.first_broken = self.harvest.first_broken or response.url
+            self.result.first_broken = self.result.first_broken or response.url
         return [*page.feeds, *page.links], 1
 
-    def _add_pictures(self, pictures: tuple[Found, ...], reserved: str | None) -> None:
+    def _add_pictures(self, pictures: tuple[CrawledPicture, ...], reserved: str | None) -> None:
         for picture in pictures:
-            key = asset(picture.url)
+            key = asset_key(picture.url)
             if key not in self._assets and len(self._assets) >= self._site.max_pictures:
                 return
             self._assets.add(key)
-            self.harvest.pictures.append(picture if reserved is None else replace(picture, status="refused", reason=reserved))
+            self.result.pictures.append(picture if reserved is None else replace(picture, status="refused", reason=reserved))
 
     def _record_unread(self, url: str, error: NotFetchedError) -> None:
-        self.harvest.lost_pages.append(Found(url=url, page=url, status=error.status, reason=f"page: {error.reason}"))
+        self.result.unread_pages.append(CrawledPicture(url=url, page=url, status=error.status, reason=f"page: {error.reason}"))
 
 
 def _detect_encoding(content: bytes) -> str | None:
@@ -186,18 +187,18 @@ def _detect_encoding(content: bytes) -> str | None:
     return "utf-8"
 
 
-async def crawl_sites(source: CrawlSource, web: WebParams, shared: Path, pages: Path) -> list[Harvest]:
+async def crawl_sites(source: CrawlSource, web: WebParams, shared: Path, pages: Path) -> list[SiteResult]:
     """The result for each site of `source`. `shared` is the folder of all web processes, `pages` the crawl's own."""
     with Journal(pages / "journal", "pages") as journal:
         async with PoliteClient(web, shared) as client:
-            cache = PageCache(client, Bodies(pages / "bodies"), journal, source.max_age_days * DAY_S)
+            cache = PageCache(client, BodyStore(pages / "bodies"), journal, source.max_age_days * DAY_S)
             return await asyncio.gather(*(_crawl_site(site, client, cache) for site in source.sites))
 
 
-async def _crawl_site(site: CrawlSite, client: PoliteClient, cache: PageCache) -> Harvest:
+async def _crawl_site(site: CrawlSite, client: PoliteClient, cache: PageCache) -> SiteResult:
     sitemaps: list[str] = []
     if site.sitemaps:
         for origin in dict.fromkeys(str(checked_url(url).origin()) for url in site.start):
-            listed = (await client.site(origin)).robots.sitemaps
+            listed = (await client.site_rules(origin)).robots.sitemaps
             sitemaps.extend(filter(None, (absolute_url(sitemap, f"{origin}/robots.txt") for sitemap in listed)))
     return await SiteCrawler(site, cache, datetime.now(UTC)).crawl([*site.start, *sitemaps])
