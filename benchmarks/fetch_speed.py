@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.sources import Listed
+from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten
-from pipeline.stages.collect.run import manifest_of
+from pipeline.stages.collect.run import build_manifest
 from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.tables import MANIFEST, write_table
 from pipeline.web.params import WebParams
@@ -155,7 +155,7 @@ def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
     """The stage fetch as Snakemake calls it, once for each shard of `urls`."""
     folder.mkdir(exist_ok=True)
     manifest = folder / "manifest.parquet"
-    write_table(manifest, manifest_of((Listed(url, "manifest") for url in urls), Forgotten()), MANIFEST)
+    write_table(manifest, build_manifest((ListedPicture(url, "manifest") for url in urls), Forgotten()), MANIFEST)
     shards = -(-len(urls) // SHARD_ROWS)
     params = FetchParams(
         shards=shards, max_bytes=20_000_000, strip_metadata=False, licences=None, refresh=False, web=EVERYTHING_OFF

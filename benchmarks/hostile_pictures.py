@@ -121,10 +121,10 @@ def report(files: list[Path], suffix: str, scratch: Path) -> str:
     inspected = read_table(data / "inspect" / "00000.parquet", INSPECT)
     curated = read_table(data / "curated.parquet", CURATED)
     undecodable = inspected[~inspected["decoded"].astype(bool)]
-    lost = len(files) - len(raw) - survey.left_out.total()
+    lost = len(files) - len(raw) - survey.skipped.total()
     reasons = Counter(str(reason).split(":")[0] for reason in undecodable["reason"])
     lines = [
-        f"{len(files)} files: {len(raw)} rows, {survey.left_out.total()} left out, **{lost} without a trace**.",
+        f"{len(files)} files: {len(raw)} rows, {survey.skipped.total()} left out, **{lost} without a trace**.",
         f"Left out: {survey.summary() or 'none'}.",
         f"fetch: {_counts(Counter(raw['status']))}. inspect: {len(inspected) - len(undecodable)} decoded, "
         f"{len(undecodable)} not ({_counts(reasons)}).",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.sources.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
+from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 from pipeline.storage import tables
 from pipeline.storage.known_pictures import drop_known
-from pipeline.web.scratch import Bodies, remove_records
+from pipeline.web.scratch import BodyStore, remove_records
 from pipeline.workflow.snakemake_dvc_sync import FORGOTTEN_FILE, KNOWN_FOLDER
 
 RAW = Path("data/raw")
@@ -28,9 +28,9 @@ def clear_scratch(forgotten: Forgotten, scratch: Path) -> None:
     """Remove the bytes and the records of what is forgotten from what fetch keeps for later runs."""
     if not scratch.is_dir():
         return
-    bodies = Bodies(scratch / "bodies")
+    bodies = BodyStore(scratch / "bodies")
     for sha256 in forgotten.contents:
-        bodies.drop(sha256)
+        bodies.remove(sha256)
     remove_records(scratch / "journal", {digest[:KEY_DIGITS] for digest in forgotten.urls})
 
 
@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> None:
     paths = sorted(RAW.glob("[!.]*.parquet"))
     columns = ["url", "sha256"]
     raw = tables.read_tables(paths, tables.RAW, columns) if paths else pd.DataFrame(columns=columns)
-    found = everything_of(options.target, raw)
-    write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).with_(found))
+    found = fingerprints_of(options.target, raw)
+    write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).union(found))
     clear_scratch(found, SCRATCH)
     drop_known(KNOWN_FOLDER, set(found.contents))
     here = int((raw["url"].eq(options.target) | raw["sha256"].eq(options.target.lower())).sum())

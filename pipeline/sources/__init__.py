@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedPicture:
     """One picture as its source lists it: the columns of tables.MANIFEST but its key."""
 
     url: str
@@ -27,7 +27,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FetchOutcome:
     """How fetching a picture ended: the columns that tables.RAW has beside those of tables.MANIFEST."""
 
     status: Literal["ok", "refused", "failed"]

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.web.values import price_of
+from pipeline.web.values import parse_price
 
 MAX_DEPTH = 32  # of values within values; what lies deeper is left out
 MISSING_EVERYWHERE = frozenset({"", "nan", "NaN", "<NA>", "NaT"})  # as pandas and numpy write a missing value
 MISSING = frozenset({"nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "\\n"})  # also other programs, in any case
 # A list that was written into a text file: JSON's, Python's, or numpy's, which has no commas.
-WRITTEN_LIST = re.compile(r"""\[\s*+(?:(?:'[^']*+'|"[^"]*+")\s*+(?:,\s*+)?+)*+\]""")
-ENTRY = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+LIST_LITERAL = re.compile(r"""\[\s*+(?:(?:'[^']*+'|"[^"]*+")\s*+(?:,\s*+)?+)*+\]""")
+LIST_ENTRY = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 WHOLE_NUMBER = re.compile(r"(\d+)\.0+")
 
 
-def plain_value(value: Any, depth: int = 0) -> Any:
+def json_value(value: Any, depth: int = 0) -> Any:
     """`value` in the types that JSON has (others as text), or None when it is missing; a float without a fraction is an int.
 
     pandas makes floats of a column of integers in which one is missing. Bytes that are no text are left out.
@@ -32,38 +32,38 @@ def plain_value(value: Any, depth: int = 0) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping | list | tuple | set):
-        return _plain_container(value, depth) if depth < MAX_DEPTH else None
+        return _json_container(value, depth) if depth < MAX_DEPTH else None
     if isinstance(value, bytes):
-        return _plain_bytes(value)
+        return _decode_bytes(value)
     if isinstance(value, float) and math.isfinite(value):
         return int(value) if value.is_integer() else value
     return None if pd.isna(value) else str(value)
 
 
-def _plain_container(value: Mapping | list | tuple | set, depth: int) -> Any:
+def _json_container(value: Mapping | list | tuple | set, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): plain_value(part, depth + 1) for name, part in value.items()}
-    return [plain_value(part, depth + 1) for part in value]
+        return {str(name): json_value(part, depth + 1) for name, part in value.items()}
+    return [json_value(part, depth + 1) for part in value]
 
 
-def _plain_bytes(value: bytes) -> str | None:
+def _decode_bytes(value: bytes) -> str | None:
     try:
         return value.decode()
     except UnicodeDecodeError:
         return None
 
 
-def texts_of(value: Any) -> list[str]:
+def cell_texts(value: Any) -> list[str]:
     """The texts in a cell: one, or those of a list; none where it is missing or holds a mapping."""
-    return list(_texts(plain_value(value)))
+    return list(_texts(json_value(value)))
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for part in value:
             yield from _texts(part)
-    elif isinstance(value, str) and value.startswith("[") and WRITTEN_LIST.fullmatch(value):
-        for single, double in ENTRY.findall(value):
+    elif isinstance(value, str) and value.startswith("[") and LIST_LITERAL.fullmatch(value):
+        for single, double in LIST_ENTRY.findall(value):
             yield from _texts(single or double)
     elif value is not None and not isinstance(value, Mapping):
         text = str(value).strip()
@@ -71,15 +71,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield text
 
 
-def label_of(text: str) -> str:
+def category_label(text: str) -> str:
     """`text`, the name of a category; a number without its empty fraction, which a gap in a column of integers brings in."""
     match = WHOLE_NUMBER.fullmatch(text)
     return match[1] if match else text
 
 
-def price_in(value: Any) -> float | None:
+def cell_price(value: Any) -> float | None:
     """The price in a cell, a number or a text as shops write it; none when it is missing or negative."""
     if isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool):
         price = float(value)
         return price if math.isfinite(price) and price >= 0 else None
-    return next((found for text in texts_of(value) if (found := price_of(text)) is not None), None)
+    return next((found for text in cell_texts(value) if (found := parse_price(text)) is not None), None)

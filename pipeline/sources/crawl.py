@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.sources.pages.found import Found, Harvest, categorised, distinct
-from pipeline.sources.pages.renditions import Rendition, asset, largest
+from pipeline.sources.pages.found import CrawledPicture, SiteResult, assign_categories, merge_duplicates
+from pipeline.sources.pages.renditions import Rendition, asset_key, largest_rendition
 from pipeline.sources.params import CrawlSource
 from pipeline.web.params import WebParams
 
@@ -27,22 +27,22 @@ MEMORY_BYTES = 4 * 1024**3  # address space of the crawling process
 PAGES = "pages"  # folder of the pages read
 
 
-def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[Found]:
+def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[CrawledPicture]:
     """Each picture on the sites of `source` once, then the pages that could not be read, as rows with a reason.
 
     `scratch` keeps the pages read: a killed crawl goes on where it stopped.
     Raises SourceError when a start page is not on its site or the crawl dies.
     """
-    check(source)
+    check_start_pages(source)
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_limit_memory) as process:
-            harvests = process.submit(harvested, source, web, scratch).result()
+            harvests = process.submit(crawl_in_process, source, web, scratch).result()
     except (BrokenProcessPool, MemoryError):
         raise SourceError(f"collect.crawl: the crawler died, over {MEMORY_BYTES} bytes or killed; run again to go on") from None
-    return gathered(source, harvests)
+    return merge_sites(source, harvests)
 
 
-def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> list[Found]:
+def merge_sites(source: CrawlSource, harvests: Iterable[SiteResult]) -> list[CrawledPicture]:
     """What the harvests of the sites of `source` come to."""
     harvests = list(harvests)
     for site, harvest in zip(source.sites, harvests, strict=True):
@@ -54,22 +54,25 @@ def gathered(source: CrawlSource, harvests: Iterable[Harvest]) -> list[Found]:
                 harvest.repaired,
                 harvest.unread,
             )
-    found = [picture for harvest in harvests for picture in largest_of_each(harvest.pictures)]
-    pictures = categorised(found, source.categories, source.licence)
-    lost = [page for harvest in harvests for page in harvest.lost_pages]
+    found = [picture for harvest in harvests for picture in largest_renditions(harvest.pictures)]
+    pictures = assign_categories(found, source.categories, source.licence)
+    lost = [page for harvest in harvests for page in harvest.unread_pages]
     return [*pictures, *lost]
 
 
-def largest_of_each(pictures: Iterable[Found]) -> list[Found]:
+def largest_renditions(pictures: Iterable[CrawledPicture]) -> list[CrawledPicture]:
     """Each picture of a site once, at the largest address that any of its pages offers, sorted by page and address."""
     ordered = sorted(pictures, key=lambda found: (found.page or "", found.url))
     offered: dict[str, list[Rendition]] = {}
     for picture in ordered:
-        offered.setdefault(asset(picture.url), []).append(Rendition(picture.url, None))
-    return [replace(picture, url=largest(offered[asset(picture.url)]).url) for picture in distinct(ordered, asset)]
+        offered.setdefault(asset_key(picture.url), []).append(Rendition(picture.url, None))
+    return [
+        replace(picture, url=largest_rendition(offered[asset_key(picture.url)]).url)
+        for picture in merge_duplicates(ordered, asset_key)
+    ]
 
 
-def check(source: CrawlSource) -> None:
+def check_start_pages(source: CrawlSource) -> None:
     """Raise SourceError when a start page is not on its site."""
     for number, site in enumerate(source.sites):
         for url in site.start:
@@ -86,8 +89,8 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted, ceiling))
 
 
-def harvested(source: CrawlSource, web: WebParams, scratch: Path) -> list[Harvest]:
+def crawl_in_process(source: CrawlSource, web: WebParams, scratch: Path) -> list[SiteResult]:
     """What was found on each site of `source`; in the crawling process."""
-    from pipeline.sources.spider import crawl_sites  # Scrapy and extruct take a second to import, and stay out of collect
+    from pipeline.sources.crawler import crawl_sites  # imports extruct, which takes a second
 
     return asyncio.run(crawl_sites(source, web, scratch, scratch / PAGES))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed
+from pipeline.sources import ListedPicture
 from pipeline.storage.files import locked, whole_folder
 from pipeline.web.responses import NotFetchedError
 
@@ -35,7 +35,7 @@ MD5 = {  # as published by the authors; the same as in torchvision.datasets.Fash
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
-PACKED_AT = {"train": 1504176606, "t10k": 1504176627}  # seconds since 1970, in the published files' gzip headers
+GZIP_MTIME = {"train": 1504176606, "t10k": 1504176627}  # seconds since 1970, in the published files' gzip headers
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("usr/share/datasets/fashion-mnist")
 DOWNLOAD_TIMEOUT_S = 300
@@ -47,7 +47,7 @@ def _with_published_header(packed: bytes, name: str) -> bytes:
     """`packed` with the gzip header of the published file: Debian takes the name and the time out, to build reproducibly."""
     if not packed.startswith(b"\x1f\x8b\x08\0"):
         return packed
-    packed_at = struct.pack("<I", PACKED_AT[name.partition("-")[0]])
+    packed_at = struct.pack("<I", GZIP_MTIME[name.partition("-")[0]])
     return b"\x1f\x8b\x08\x08" + packed_at + packed[8:10] + name.removesuffix(".gz").encode() + b"\0" + packed[10:]
 
 
@@ -74,7 +74,7 @@ def _copy_files(origin: Path, folder: Path) -> None:
         (folder / name).write_bytes(published_file(origin / name))
 
 
-def _call(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path) -> None:
     try:
         subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=DOWNLOAD_TIMEOUT_S)
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def _from_debian_package(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".apt-") as name:
         place = Path(name).resolve()
         try:
-            _call(["apt-get", "download", DEBIAN_PACKAGE], place)
+            _run(["apt-get", "download", DEBIAN_PACKAGE], place)
         except SourceError as error:
             # A fresh machine has no package lists, and only root may fetch the system's: so fetch our own.
             log.info("%s; asking again with fresh package lists", error)
@@ -102,10 +102,10 @@ def _from_debian_package(folder: Path) -> None:
             own += ["-o", "Dir::State::status=/var/lib/dpkg/status"]
             for part in ("state/lists/partial", "cache/archives/partial"):
                 (place / part).mkdir(parents=True)
-            _call(["apt-get", *own, "update"], place)
-            _call(["apt-get", *own, "download", DEBIAN_PACKAGE], place)
+            _run(["apt-get", *own, "update"], place)
+            _run(["apt-get", *own, "download", DEBIAN_PACKAGE], place)
         package = next(place.glob("*.deb"))
-        _call(["dpkg-deb", "-x", package.name, "unpacked"], place)
+        _run(["dpkg-deb", "-x", package.name, "unpacked"], place)
         _copy_files(place / "unpacked" / DEBIAN_FOLDER, folder)
 
 
@@ -120,7 +120,7 @@ def _from_torchvision(folder: Path) -> None:
         _copy_files(Path(name) / "FashionMNIST" / "raw", folder)
 
 
-WAYS: dict[str, Callable[[Path], None]] = {
+PROVIDERS: dict[str, Callable[[Path], None]] = {
     f"/{DEBIAN_FOLDER}": _from_debian_files,
     f"Debian's package {DEBIAN_PACKAGE}": _from_debian_package,
     "torchvision's download": _from_torchvision,
@@ -155,7 +155,7 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
             except SourceError as error:
                 tried.append(f"{folder} ({error}; set aside as {_set_aside(folder)})")
                 log.warning("%s", tried[-1])
-        ways = WAYS if given is None else {str(given): lambda to: _copy_files(given, to)}
+        ways = PROVIDERS if given is None else {str(given): lambda to: _copy_files(given, to)}
         for name, way in ways.items():
             try:
                 with whole_folder(folder) as partial:
@@ -172,24 +172,24 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
     )
 
 
-def _numbers(path: Path, header_bytes: int) -> NDArray[np.uint8]:
+def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
     return np.frombuffer(gzip.decompress(path.read_bytes()), dtype=np.uint8, offset=header_bytes)
 
 
 def _labels(folder: Path, split: str) -> NDArray[np.uint8]:
-    return _numbers(folder / f"{PREFIXES[split]}-labels-idx1-ubyte.gz", 8)
+    return _read_idx(folder / f"{PREFIXES[split]}-labels-idx1-ubyte.gz", 8)
 
 
 def _images(folder: Path, split: str) -> NDArray[np.uint8]:
-    return _numbers(folder / f"{PREFIXES[split]}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+    return _read_idx(folder / f"{PREFIXES[split]}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
 
 
-def list_pictures(folder: Path, limit: int | None) -> Iterator[Listed]:
+def list_pictures(folder: Path, limit: int | None) -> Iterator[ListedPicture]:
     """The pictures of the four files in `folder`: the first `limit` of each split, or all."""
     for split in PREFIXES:
         for index, label in enumerate(_labels(folder, split)[:limit]):
             url = f"{SCHEME}:{split}/{index:05d}"
-            yield Listed(url, SCHEME, page=PAGE, category=CATEGORIES[label], licence=LICENCE, split=split)
+            yield ListedPicture(url, SCHEME, page=PAGE, category=CATEGORIES[label], licence=LICENCE, split=split)
 
 
 class FashionMnist:

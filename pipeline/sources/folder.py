@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed
+from pipeline.sources import ListedPicture
 from pipeline.sources.splits import split_of
-from pipeline.sources.survey import ABOVE, CLUTTER, Survey, survey_folder
+from pipeline.sources.survey import ABOVE_CATEGORIES, CLUTTER, Survey, survey_folder
 from pipeline.web.responses import NotFetchedError
 
 SCHEME = "file"
@@ -64,11 +64,11 @@ def _has_splits(folder: Path) -> bool:
 
 
 def _advice(found: Survey) -> str:
-    only_above = found.left_out.keys() <= {ABOVE}
+    only_above = found.skipped.keys() <= {ABOVE_CATEGORIES}
     return "make one sub-folder per category" if only_above else "convert these files, or name another folder"
 
 
-def list_pictures(folder: Path, licence: str | None) -> Iterator[Listed]:
+def list_pictures(folder: Path, licence: str | None) -> Iterator[ListedPicture]:
     """The pictures in `folder`, by path; the log counts the files that are left out.
 
     Raises SourceError when there is no picture, or the folder cannot be listed.
@@ -86,7 +86,7 @@ def list_pictures(folder: Path, licence: str | None) -> Iterator[Listed]:
         split = split_of(above[0]) if has_splits else None
         names = above[1:] if has_splits else above
         category = os.fsencode(names[0]).decode("utf-8", "replace") if names else None
-        yield Listed(file_url(path), "folder", page=file_url(folder), category=category, licence=licence, split=split)
+        yield ListedPicture(file_url(path), "folder", page=file_url(folder), category=category, licence=licence, split=split)
 
 
 def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:

@@ -40,12 +40,12 @@ class Forgotten:
         """Whether the bytes of this SHA-256 are to stay forgotten."""
         return sha256 in self.contents
 
-    def with_(self, other: "Forgotten") -> "Forgotten":
+    def union(self, other: "Forgotten") -> "Forgotten":
         """Both together."""
         return Forgotten(self.urls | other.urls, self.contents | other.contents)
 
 
-def everything_of(target: str, raw: pd.DataFrame) -> Forgotten:
+def fingerprints_of(target: str, raw: pd.DataFrame) -> Forgotten:
     """All fingerprints of the picture that `target` names, a URL or the SHA-256 of its bytes.
 
     `raw` has the columns `url` and `sha256` of every row fetched: the same bytes under other addresses go too, and so does

@@ -22,7 +22,7 @@ from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_na
 from pipeline.storage.encodings import WINDOWS_1252, encoding_of
 
 # Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
-KNOWN = {
+COLUMN_ALIASES = {
     "url": ("url", "image_url", "img_url"),
     "title": ("title", "caption", "text", "top_caption"),
     "alt": ("alt", "alt_text"),
@@ -44,7 +44,7 @@ CLUTTER = re.compile(
 BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+")  # before a URL on a line of its own
 MAX_PREAMBLE_LINES = 10  # titles and comments above the header of a table
 SWAPPED_QUOTES = str.maketrans("'\"", "\"'")
-NAMED_AT_MOST = 5
+MAX_SHOWN = 5
 GZIP = b"\x1f\x8b"
 BATCH_ROWS = 10_000
 MAX_LINE_CHARACTERS = 1 << 24  # of a longer line the rest is not read
@@ -66,7 +66,7 @@ def list_paths(path: Path) -> list[Path]:
         if suffix_of(path) is None:
             raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
         return [path]
-    files = [entry for entry in _entries(path) if suffix_of(entry) is not None and not entry.is_dir()]
+    files = [entry for entry in _list_folder(path) if suffix_of(entry) is not None and not entry.is_dir()]
     if not files:
         raise SourceError(f"collect.manifest.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
     if odd := next((file for file in files if not file.is_file()), None):
@@ -75,14 +75,14 @@ def list_paths(path: Path) -> list[Path]:
     return files
 
 
-def passed_over(path: Path) -> list[str]:
+def ignored_names(path: Path) -> list[str]:
     """Names of what lies in the folder `path` and is no list by its name; hidden files and the like left out."""
     if not path.is_dir():
         return []
-    return [entry.name for entry in _entries(path) if suffix_of(entry) is None or not entry.is_file()]
+    return [entry.name for entry in _list_folder(path) if suffix_of(entry) is None or not entry.is_file()]
 
 
-def _entries(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not CLUTTER.match(entry.name))
     except OSError as error:
@@ -90,29 +90,29 @@ def _entries(folder: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=1024)
-def our_columns(names: tuple[str, ...], columns: Columns) -> dict[str, str | None]:
+def match_columns(names: tuple[str, ...], columns: Columns) -> dict[str, str | None]:
     """For each of KNOWN the one of `names` that holds it, or none; `columns` says which where they are not img2dataset's."""
-    found = {_plain(name): name for name in reversed(names)}  # of names that differ only in their case the first counts
+    found = {_normalized(name): name for name in reversed(names)}  # of names that differ only in their case the first counts
     given = dict(columns)
 
     def holder(ours: str) -> str | None:
-        wanted = map(_plain, (given.get(ours, ours), *KNOWN[ours]))
+        wanted = map(_normalized, (given.get(ours, ours), *COLUMN_ALIASES[ours]))
         return next((found[name] for name in wanted if name in found), None)
 
-    return {ours: holder(ours) for ours in KNOWN}
+    return {ours: holder(ours) for ours in COLUMN_ALIASES}
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def rows_of(path: Path, columns: Columns) -> Iterator[Row]:
+def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
     """The rows of the list at `path`, in its order. Raises SourceError for a file that cannot be read or has no column url."""
     try:
         if suffix_of(path) == ".parquet":
             yield from _parquet_rows(path, columns)
         else:
-            with _text(path) as file:
+            with _open_text(path) as file:
                 yield from _text_rows(path, file, columns)
     except UnicodeDecodeError as error:
         raise SourceError(f"collect.manifest.path: {path}: not {error.encoding} throughout; save it as UTF-8") from None
@@ -121,7 +121,7 @@ def rows_of(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 @contextmanager
-def _text(path: Path) -> Iterator[TextIO]:
+def _open_text(path: Path) -> Iterator[TextIO]:
     """The text in the file at `path`, unpacked; bytes that are not UTF-8 become lone surrogates, and so cost only their row."""
     with path.open("rb") as file:
         packed = file.read(len(GZIP)) == GZIP
@@ -136,7 +136,7 @@ def _text(path: Path) -> Iterator[TextIO]:
             yield text
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def _read_lines(file: TextIO) -> Iterator[str]:
     while line := file.readline(MAX_LINE_CHARACTERS):
         yield line
         while line and not line.endswith(("\n", "\r")):
@@ -148,11 +148,11 @@ def _text_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
         case ".json":
             return _json_rows(path, file, columns)
         case ".jsonl" | ".ndjson":
-            return _json_lines(_lines(file))
+            return _json_lines(_read_lines(file))
         case ".txt":
-            return _url_lines(path, _lines(file), columns)
+            return _url_lines(path, _read_lines(file), columns)
         case suffix:
-            return _table_rows(path, _lines(file), "\t" if suffix == ".tsv" else ",", columns)
+            return _table_rows(path, _read_lines(file), "\t" if suffix == ".tsv" else ",", columns)
 
 
 def _is_utf8(line: str) -> bool:
@@ -193,13 +193,13 @@ def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
         if lines and isinstance(_json_row(lines[0]), Mapping):
             return _json_lines(lines)
         raise SourceError(f"collect.manifest.path: {path}: not JSON ({error})") from None
-    content = _entries_of(content, columns)
+    content = _json_entries(content, columns)
     if not isinstance(content, list):
         raise SourceError(f"collect.manifest.path: {path}: must be an array of objects or of URLs")
     return enumerate((_as_row(entry) for entry in content), start=1)
 
 
-def _entries_of(content: Any, columns: Columns) -> Any:
+def _json_entries(content: Any, columns: Columns) -> Any:
     """The rows in a value of JSON: by rows, by columns or split, as pandas writes them, or under a name such as `data`."""
     if isinstance(content, list):
         names = content[0] if content else None
@@ -209,10 +209,10 @@ def _entries_of(content: Any, columns: Columns) -> Any:
     if not isinstance(content, Mapping) or not content:
         return content
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
-        return _entries_of([content["columns"], *content["data"]], columns)
+        return _json_entries([content["columns"], *content["data"]], columns)
     values = list(content.values())
     if _has_url(content, columns):
-        url = content[str(our_columns(tuple(map(str, content)), columns)["url"])]
+        url = content[str(match_columns(tuple(map(str, content)), columns)["url"])]
         if isinstance(url, Mapping):
             numbers = dict.fromkeys(chain.from_iterable(part for part in values if isinstance(part, Mapping)))
             return [{name: part.get(key) for name, part in content.items() if isinstance(part, Mapping)} for key in numbers]
@@ -225,7 +225,7 @@ def _entries_of(content: Any, columns: Columns) -> Any:
 
 
 def _has_url(names: Iterable[str], columns: Columns) -> bool:
-    return our_columns(tuple(map(str, names)), columns)["url"] is not None
+    return match_columns(tuple(map(str, names)), columns)["url"] is not None
 
 
 def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
@@ -237,7 +237,7 @@ def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[R
         return iter(())
     for delimiter in DELIMITERS:
         names = header_names(first[1], delimiter)
-        if our_columns(tuple(names), columns)["url"] is not None:
+        if match_columns(tuple(names), columns)["url"] is not None:
             if len(names) > 1:
                 return _table_rows(path, chain([first[1]], lines), delimiter, columns)
             first = next(wanted, first)
@@ -252,31 +252,31 @@ def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) 
     for _ in range(MAX_PREAMBLE_LINES):
         if not header:
             break
-        if (rows := _rows_below(path, header.lstrip("\ufeff"), lines, usual, columns)) is not None:
+        if (rows := _rows_after_header(path, header.lstrip("\ufeff"), lines, usual, columns)) is not None:
             return rows
         header = read_header(lines)
     if not first:
         return iter(())
     header = first
     names, remedy = header_names(header, usual), "a header line is needed, or collect.manifest.columns"
-    raise _without_urls(path, names, columns, "its first line names", "it is", remedy)
+    raise _no_url_column(path, names, columns, "its first line names", "it is", remedy)
 
 
-def _rows_below(path: Path, header: str, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row] | None:
+def _rows_after_header(path: Path, header: str, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row] | None:
     """The rows of a table below `header`; None when it names no column of URLs."""
     whole = split_line(header, usual)
     if len(whole) == 1 and usual in whole[0]:  # Excel has quoted each line as if it were one field
         unquoted = ("".join(split_line(line, usual)) + "\n" for line in lines)
-        return _rows_below(path, whole[0], unquoted, usual, columns)
+        return _rows_after_header(path, whole[0], unquoted, usual, columns)
     if header.startswith("#"):
         header = header[1:].lstrip()
     if header.lstrip().startswith("'"):
         swapped = (line.translate(SWAPPED_QUOTES) for line in lines)
-        rows = _rows_below(path, header.translate(SWAPPED_QUOTES), swapped, usual, columns)
+        rows = _rows_after_header(path, header.translate(SWAPPED_QUOTES), swapped, usual, columns)
         return None if rows is None else ((number, _with_swapped_quotes(row)) for number, row in rows)
     for delimiter in dict.fromkeys((usual, *DELIMITERS)):
         names = header_names(header, delimiter)
-        url = our_columns(tuple(names), columns)["url"]
+        url = match_columns(tuple(names), columns)["url"]
         if url is not None:
             if delimiter != usual:
                 log.info("%s: separated by %r", path, delimiter)
@@ -288,8 +288,8 @@ def _with_swapped_quotes(row: Mapping[str, Any] | str) -> Mapping[str, Any] | st
     return row if isinstance(row, str) else {name: value.translate(SWAPPED_QUOTES) for name, value in row.items()}
 
 
-def _without_urls(path: Path, names: list[str], columns: Columns, subject: str, shown_as: str, remedy: str) -> SourceError:
-    shown = ", ".join([name[:60] for name in names[:NAMED_AT_MOST]] + ["…"] * (len(names) > NAMED_AT_MOST))
+def _no_url_column(path: Path, names: list[str], columns: Columns, subject: str, shown_as: str, remedy: str) -> SourceError:
+    shown = ", ".join([name[:60] for name in names[:MAX_SHOWN]] + ["…"] * (len(names) > MAX_SHOWN))
     return SourceError(
         f"collect.manifest.path: {path}: {subject} no column {dict(columns).get('url', 'url')} ({shown_as} {shown}); {remedy}"
     )
@@ -297,11 +297,11 @@ def _without_urls(path: Path, names: list[str], columns: Columns, subject: str, 
 
 def _checked_names(path: Path, names: list[str], columns: Columns) -> list[str]:
     """`names`, those that came before numbered as pandas does; what is odd about them goes into the log."""
-    twice = sorted(name for name, count in Counter(map(_plain, names)).items() if count > 1 and name)
+    twice = sorted(name for name, count in Counter(map(_normalized, names)).items() if count > 1 and name)
     if twice:
         log.warning("%s: more than one column %s; the first is read, the others are kept in extra", path, ", ".join(twice))
-    there = set(map(_plain, names))
-    if absent := [f"{ours}: {name}" for ours, name in columns if _plain(name) not in there]:
+    there = set(map(_normalized, names))
+    if absent := [f"{ours}: {name}" for ours, name in columns if _normalized(name) not in there]:
         log.warning("%s: no such column as collect.manifest.columns has (%s)", path, ", ".join(absent))
     before: Counter[str] = Counter()
     unique = []
@@ -315,8 +315,8 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
     number = 0
     with pq.ParquetFile(path) as file:
         names = [" ".join(name.split()) for name in file.schema_arrow.names]
-        if our_columns(tuple(names), columns)["url"] is None:
-            raise _without_urls(
+        if match_columns(tuple(names), columns)["url"] is None:
+            raise _no_url_column(
                 path, names, columns, "it has", "its columns are", "name the one with the URLs in collect.manifest.columns"
             )
         unique = _checked_names(path, names, columns)

@@ -27,17 +27,17 @@ def local_url(text: str, folder: Path) -> str | None:
     path = Path(os.fsdecode(unquote_to_bytes(given[1])) if given else text)
     if given is None and path.suffix.lower().removeprefix(".") not in BY_EXTENSION:
         return None
-    inside = _within(path, folder)
+    inside = _resolve_within(path, folder)
     if inside is None:
         raise RefusedError("a file outside the folder of the list")
     if inside.suffix.lower().removeprefix(".") not in BY_EXTENSION:
         raise RefusedError("a file without a picture's extension")
     if not os.path.isfile(inside):  # noqa: PTH113 Path.is_file raises for a name that is too long
-        raise RefusedError("no such file in the folder of the list" + ("" if given else ", and not a whole URL: no scheme"))
+        raise RefusedError("no such file in the folder of the list" + ("" if given else ", and not an absolute URL: no scheme"))
     return file_url(inside)
 
 
-def _within(path: Path, folder: Path) -> Path | None:
+def _resolve_within(path: Path, folder: Path) -> Path | None:
     """Where `path` lies below `folder`, links followed; none when that is outside."""
     root = folder.resolve()
     try:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed
-from pipeline.sources.cells import label_of, plain_value, price_in, texts_of
+from pipeline.sources import ListedPicture
+from pipeline.sources.cells import category_label, cell_price, cell_texts, json_value
 from pipeline.sources.folder import file_url
-from pipeline.sources.list_files import KNOWN, NAMED_AT_MOST, SUFFIXES, list_paths, our_columns, passed_over, rows_of
+from pipeline.sources.list_files import COLUMN_ALIASES, MAX_SHOWN, SUFFIXES, ignored_names, list_paths, match_columns, read_rows
 from pipeline.sources.local_paths import local_url
 from pipeline.sources.pages.licences import licence_name
 from pipeline.sources.splits import SPLITS, split_of
 from pipeline.storage.reasons import most_frequent
 from pipeline.web.client import checked_url
 from pipeline.web.responses import RefusedError
-from pipeline.web.urls import blanks_encoded
+from pipeline.web.urls import encode_spaces
 from pipeline.web.values import iso_date
 
 JOINED = ("title", "alt")  # columns whose texts, where there are several, are all kept; of another column the first is
@@ -33,38 +33,38 @@ AROUND_URL = "<>\"'`“”‘’ \t\r\n\xa0\u200b\u200c\u200d\u200e\u200f\u2060\
 log = logging.getLogger(__name__)
 
 
-def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[Listed]:
+def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[ListedPicture]:
     """The pictures in the file or folder at `path`, in its order, bad rows among them as refused with a reason.
 
     `columns` maps our names to the file's where they are not img2dataset's. What is odd about a file goes into the log. Raises
     SourceError for a file that cannot be read or has no column of URLs.
     """
-    unknown = sorted(set(columns) - set(KNOWN))
+    unknown = sorted(set(columns) - set(COLUMN_ALIASES))
     if unknown:
-        raise SourceError(f"collect.manifest.columns: {unknown[0]} is no column of ours; they are {', '.join(KNOWN)}")
-    if names := passed_over(path):
-        more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-        log.warning("%s: not read: %s%s; lists end in %s", path, ", ".join(names[:NAMED_AT_MOST]), more, ", ".join(SUFFIXES))
+        raise SourceError(f"collect.manifest.columns: {unknown[0]} is no column of ours; they are {', '.join(COLUMN_ALIASES)}")
+    if names := ignored_names(path):
+        more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+        log.warning("%s: not read: %s%s; lists end in %s", path, ", ".join(names[:MAX_SHOWN]), more, ", ".join(SUFFIXES))
     for file in list_paths(path):
         yield from _pictures_in(file, columns)
 
 
-def _pictures_in(file: Path, columns: Mapping[str, str]) -> Iterator[Listed]:
+def _pictures_in(file: Path, columns: Mapping[str, str]) -> Iterator[ListedPicture]:
     count, unknown_splits = 0, Counter[str]()
-    for number, row in rows_of(file, tuple(columns.items())):
+    for number, row in read_rows(file, tuple(columns.items())):
         count += 1
         where = f"{file.name}#{number}"
         if isinstance(row, str):
-            yield Listed(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
+            yield ListedPicture(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
         else:
-            picture = picture_of(row, columns, where, number, file.parent)
+            picture = picture_from_row(row, columns, where, number, file.parent)
             if picture.split is None:
                 unknown_splits.update(_cells(row, columns)["split"].texts[:1])
             yield picture
     if not count:
         log.warning("%s: no rows", file)
     if unknown_splits:
-        told = ", ".join(most_frequent(unknown_splits, NAMED_AT_MOST))
+        told = ", ".join(most_frequent(unknown_splits, MAX_SHOWN))
         log.warning(
             "%s: split is none of %s (%s); curate splits these rows like those without one", file, ", ".join(SPLITS), told
         )
@@ -83,38 +83,38 @@ class _Cell(NamedTuple):
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, _Cell]:
-    names = our_columns(tuple(map(str, row)), tuple(columns.items()))
-    cells = {ours: _Cell(name, row[name], texts_of(row[name])) for ours, name in names.items() if name is not None}
-    return dict.fromkeys(KNOWN, _Cell(None, None, [])) | cells
+    names = match_columns(tuple(map(str, row)), tuple(columns.items()))
+    cells = {ours: _Cell(name, row[name], cell_texts(row[name])) for ours, name in names.items() if name is not None}
+    return dict.fromkeys(COLUMN_ALIASES, _Cell(None, None, [])) | cells
 
 
-def picture_of(
+def picture_from_row(
     row: Mapping[str, Any], columns: Mapping[str, str], where: str, number: int, folder: Path | None = None
-) -> Listed:
+) -> ListedPicture:
     """The picture that a row names; refused when its URL is missing, is none, or is no picture within the list's `folder`."""
     cells = _cells(row, columns)
     text = {ours: _without_nul(cell.text) for ours, cell in cells.items()}
     url, page, reason = f"row:{where}", text["page"], None
     try:
-        url, page = _place(cells["url"].text, page, columns.get("url", "url"), folder)
+        url, page = _url_and_page(cells["url"].text, page, columns.get("url", "url"), folder)
     except RefusedError as error:
         reason = f"row {number}: {error.reason}"
     split = split_of(text["split"] or "")
     taken = {"page": page == text["page"], "split": split is not None or text["split"] is None}
-    in_full = {cell.column for ours, cell in cells.items() if taken.get(ours, True) and not _exceeds(ours, cell)}
-    rest = {name: plain_value(value) for name, value in row.items() if name not in in_full}
+    in_full = {cell.column for ours, cell in cells.items() if taken.get(ours, True) and not _has_more(ours, cell)}
+    rest = {name: json_value(value) for name, value in row.items() if name not in in_full}
     rest = {name: value for name, value in rest.items() if value is not None}
-    return Listed(
+    return ListedPicture(
         url=url,
         page=page,
         title=_without_nul(", ".join(cells["title"].texts)),
-        category=label_of(text["category"]) if text["category"] is not None else None,
+        category=category_label(text["category"]) if text["category"] is not None else None,
         licence=licence_name(text["licence"]),
         published=iso_date(text["published"]),
         split=split,
         source="manifest",
         alt=_without_nul(", ".join(cells["alt"].texts)),
-        price=price_in(cells["price"].value),
+        price=cell_price(cells["price"].value),
         currency=text["currency"],
         extra=json.dumps(rest, ensure_ascii=False, sort_keys=True, allow_nan=False) if rest else None,
         status="listed" if reason is None else "refused",
@@ -122,20 +122,20 @@ def picture_of(
     )
 
 
-def _place(url: str | None, page: str | None, column: str, folder: Path | None) -> tuple[str, str | None]:
+def _url_and_page(url: str | None, page: str | None, column: str, folder: Path | None) -> tuple[str, str | None]:
     """The URL of a picture and the page it is on; of a local one, the folder that it must not leave. Raises RefusedError."""
     if url is None:
         raise RefusedError(f"no {column}")
-    url = _bare(url)
+    url = _strip_wrapping(url)
     local = local_url(url, folder) if folder is not None else None
     if local is not None and folder is not None:
         return local, file_url(folder)
-    url = blanks_encoded(url)
+    url = encode_spaces(url)
     checked_url(url)
     return url, page
 
 
-def _bare(url: str) -> str:
+def _strip_wrapping(url: str) -> str:
     """The web's `url` without what spreadsheets, editors and mails put around one; any other text as it is."""
     if url.startswith("=") and (match := FORMULA.fullmatch(url)) is not None:
         return match[1]
@@ -148,6 +148,6 @@ def _without_nul(text: str | None) -> str | None:
     return text.replace("\0", "") or None if text is not None else None
 
 
-def _exceeds(ours: str, cell: _Cell) -> bool:
+def _has_more(ours: str, cell: _Cell) -> bool:
     """Whether the cell holds more than the manifest takes from it: the rest goes into `extra`."""
     return (len(cell.texts) > 1 and ours not in JOINED) or (isinstance(cell.value, Mapping) and len(cell.value) > 0)

@@ -1,29 +1,39 @@
-"""Where the pictures come from."""
+"""The sections of the sources, below `collect`."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.section import Address, Count, Pattern, Positive, Section
+from pipeline.section import Address, Count, FieldError, Pattern, Positive, Section
+from pipeline.web.params import WebParams
 
-Source = Literal["fashion-mnist", "folder", "manifest", "crawl"]
+
+class SourceSection(Section):
+    """Base class of the sections of the sources."""
+
+    def check(self, name: str, web: WebParams) -> None:  # noqa: ARG002
+        """Check what a chosen source needs. Raises FieldError; `name` is the key of this section below `collect`."""
+        path = getattr(self, "path", None)
+        if path is not None and not Path(path).exists():
+            raise FieldError(f"{name}.path", f"no such file or folder: {path}")
 
 
-class FashionMnistSource(Section):
+class FashionMnistSource(SourceSection):
     path: str | None = None
     """Folder with the four .gz files; null: look in the usual places, then download."""
     limit: Count | None = None
     """Take only the first pictures, at most this many of each of the two splits; null: all."""
 
 
-class FolderSource(Section):
+class FolderSource(SourceSection):
     path: str = "data/pictures"
     """Folder with one sub-folder per category. params.yaml must hold this key, because dvc.yaml reads it."""
     licence: str | None = None
     """Licence of all the pictures in the folder."""
 
 
-class ManifestSource(Section):
+class ManifestSource(SourceSection):
     path: str = "data/lists"
     """A list of URLs (CSV, TSV, JSON, Parquet, text) or a folder of lists. params.yaml must hold this key, because dvc.yaml
     reads it.
@@ -49,7 +59,7 @@ class CrawlSite(Section):
     """Also start from the sitemaps that robots.txt lists."""
 
 
-class CrawlSource(Section):
+class CrawlSource(SourceSection):
     sites: list[CrawlSite] = []
     """The sites to crawl."""
     categories: dict[str, str] = {}
@@ -58,3 +68,10 @@ class CrawlSource(Section):
     """Licence of pictures whose page names none."""
     max_age_days: Positive = 30.0
     """A page is requested again when the stored copy is older."""
+
+    def check(self, name: str, web: WebParams) -> None:
+        """Check that there is a contact and a site. Raises FieldError."""
+        if not web.contact:
+            raise FieldError("web.contact", "say who crawls: an e-mail address or a web page")
+        if not self.sites:
+            raise FieldError(f"{name}.sites", "name at least one site to crawl")

@@ -2,17 +2,17 @@
 
 import re
 
-NAMES = {
+SPLIT_NAMES = {
     "train": ("train", "training", "trn"),
     "validation": ("validation", "valid", "val", "vali", "dev", "devel", "development"),
     "test": ("test", "testing", "tst"),
 }
-SPLITS = tuple(NAMES)
-SPLIT_OF = {name: split for split, names in NAMES.items() for name in names}
-SET = re.compile(r"[\s_-]*(?:set|split)$")  # as in `train_set` and `Testset`
+SPLITS = tuple(SPLIT_NAMES)
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLIT_SUFFIX = re.compile(r"[\s_-]*(?:set|split)$")  # as in `train_set` and `Testset`
 
 
 def split_of(name: str) -> str | None:
     """The split that `name` stands for (train, validation or test), in any case, or none."""
     plain = name.strip().casefold()
-    return SPLIT_OF.get(plain) or SPLIT_OF.get(SET.sub("", plain))
+    return SPLIT_OF.get(plain) or SPLIT_OF.get(SPLIT_SUFFIX.sub("", plain))

@@ -11,8 +11,8 @@ from pipeline.imaging.formats import BY_EXTENSION, HEAD_BYTES, format_names, for
 
 # What operating systems and network drives leave in folders, and hidden files.
 CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")
-ABOVE = "above the category folders"
-BROKEN = "broken links in place of category folders"
+ABOVE_CATEGORIES = "above the category folders"
+BROKEN_LINKS = "broken links in place of category folders"
 KINDS_SHOWN = 8
 EXTENSION_CHARACTERS = 12  # what is longer is no extension, but a name with a dot in it
 
@@ -22,14 +22,14 @@ class Survey:
     """The files of a folder."""
 
     pictures: list[Path] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)  # how many files of each kind
+    skipped: Counter[str] = field(default_factory=Counter)  # how many files of each kind
     links: int = 0  # to folders, which are not followed
 
     def summary(self) -> str:
         """What was left out, in one line, the most frequent kinds first; empty where nothing was."""
         parts = []
-        if total := self.left_out.total():
-            kinds = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+        if total := self.skipped.total():
+            kinds = sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
             counts = [f"{count} {kind}{_advice(kind)}" for kind, count in kinds[:KINDS_SHOWN]]
             if len(kinds) > KINDS_SHOWN:
                 counts.append(f"{sum(count for _, count in kinds[KINDS_SHOWN:])} of other kinds")
@@ -100,10 +100,12 @@ def survey_folder(folder: Path, tops: Iterable[str], on_error: Callable[[OSError
                 if is_picture(path):
                     survey.pictures.append(path)
                 else:
-                    survey.left_out[_kind(path)] += 1
+                    survey.skipped[_kind(path)] += 1
     above = [entry for entry in folder.iterdir() if not CLUTTER.match(entry.name) and not entry.is_dir()]
-    survey.left_out[ABOVE] = sum(_extension(entry) in BY_EXTENSION or is_picture(entry) for entry in above if entry.exists())
-    survey.left_out[BROKEN] = sum(entry.is_symlink() and not entry.exists() for entry in above)
+    survey.skipped[ABOVE_CATEGORIES] = sum(
+        _extension(entry) in BY_EXTENSION or is_picture(entry) for entry in above if entry.exists()
+    )
+    survey.skipped[BROKEN_LINKS] = sum(entry.is_symlink() and not entry.exists() for entry in above)
     survey.pictures.sort()
-    survey.left_out = +survey.left_out
+    survey.skipped = +survey.skipped
     return survey

@@ -1,4 +1,4 @@
-"""One HTTP request under every limit: address, scheme, size, time, memory."""
+"""One HTTP request within limits of address, scheme, size, time and memory."""
 
 import asyncio
 import re
@@ -12,73 +12,76 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from pipeline.web.addresses import ForbiddenAddressError, guarded_sockets
+from pipeline.web.addresses import ForbiddenAddressError, public_only_socket_factory
 from pipeline.web.compression import Gunzipper
-from pipeline.web.responses import Again, Answer, FailedError, RefusedError, SilentError
+from pipeline.web.responses import FailedError, RefusedError, Response, Retry, UnresponsiveHostError
 
-Judge = Callable[[CIMultiDictProxy[str]], None]  # sees headers, may raise NoAnswerError
+HeaderCheck = Callable[[CIMultiDictProxy[str]], None]  # may raise RequestError
 
 MAX_URL_CHARACTERS = 8192
-BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
-BODIES_IN_FLIGHT_BYTES = 256_000_000  # of all requests together; a request waits for its share before it reads
+SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+MAX_BUFFERED_BYTES = 256_000_000  # of all requests together; a request reserves its share before it reads
 
 
 def checked_url(text: str) -> URL:
-    """`text` as a URL that may be asked for. Raises RefusedError: malformed, too long, not http(s), no host, a password."""
+    """`text` as a URL that may be requested, without its fragment.
+
+    Raises RefusedError if it is malformed, too long, not http(s), or has no host or a password.
+    """
     if len(text) > MAX_URL_CHARACTERS:
         raise RefusedError(f"the URL has more than {MAX_URL_CHARACTERS} characters")
-    if BLANK_OR_CONTROL.search(text):
-        raise RefusedError("the URL has blanks or control characters in it")
+    if SPACE_OR_CONTROL.search(text):
+        raise RefusedError("the URL contains spaces or control characters")
     try:
         url = URL(text)
         host = url.host
     except ValueError:
         raise RefusedError("not a URL") from None
     if url.scheme not in ("http", "https"):
-        raise RefusedError(f"not http or https but {url.scheme!r}" if url.scheme else "not a whole URL: no scheme")
+        raise RefusedError(f"the scheme {url.scheme!r} is not http(s)" if url.scheme else "not an absolute URL: no scheme")
     if not host:
         raise RefusedError("the URL has no host")
     if url.user is not None or url.password is not None:
-        raise RefusedError("the URL carries a user name or password")
+        raise RefusedError("the URL contains a user name or password")
     return url.with_fragment(None)
 
 
-class _Budget:
-    """A number of bytes, lent out and given back; who asks for more than is left waits."""
+class _MemoryBudget:
+    """A budget of bytes for concurrent requests; a reservation waits until enough is free."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._left = total
-        self._given_back = asyncio.Condition()
+        self._free = total
+        self._released = asyncio.Condition()
 
     @asynccontextmanager
-    async def lent(self, size: int) -> AsyncIterator[None]:
+    async def reserve(self, size: int) -> AsyncIterator[None]:
         size = min(size, self._total)
-        async with self._given_back:
-            await self._given_back.wait_for(lambda: self._left >= size)
-            self._left -= size
+        async with self._released:
+            await self._released.wait_for(lambda: self._free >= size)
+            self._free -= size
         try:
             yield
         finally:
-            async with self._given_back:
-                self._left += size
-                self._given_back.notify_all()
+            async with self._released:
+                self._free += size
+                self._released.notify_all()
 
 
-async def _plain_body(response: aiohttp.ClientResponse, max_bytes: int, *, cut: bool) -> bytes:
+async def _read_identity(response: aiohttp.ClientResponse, max_bytes: int, *, truncate: bool) -> bytes:
     parts: list[bytes] = []
-    room = max_bytes
+    remaining = max_bytes
     async for part in response.content.iter_any():
         parts.append(part)
-        room -= len(part)
-        if room < 0 and cut:
+        remaining -= len(part)
+        if remaining < 0 and truncate:
             return b"".join(parts)[:max_bytes]
-        if room < 0:
+        if remaining < 0:
             raise RefusedError(f"larger than {max_bytes} bytes")
     return b"".join(parts)
 
 
-async def _gzipped_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _read_gzip(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     gunzipper = Gunzipper(max_bytes)
     parts = [gunzipper.feed(chunk) async for chunk in response.content.iter_any()]
     if parts:
@@ -86,20 +89,20 @@ async def _gzipped_body(response: aiohttp.ClientResponse, max_bytes: int) -> byt
     return b"".join(parts)
 
 
-class Client:
-    """A session that makes single requests: no redirects, no cookies, no proxies, no retries of its own."""
+class HttpClient:
+    """An HTTP session that makes single requests, without redirects, cookies, proxies or retries."""
 
     def __init__(
         self, user_agent: str, *, connections: int, allow_loopback: bool, resolver: AbstractResolver | None = None
     ) -> None:
         context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())  # beside the machine's own, which a bare container lacks
+        context.load_verify_locations(certifi.where())  # in addition to the system's, which a bare container lacks
         connector = aiohttp.TCPConnector(
             limit=connections,
             ssl=context,
             resolver=resolver,
             ttl_dns_cache=300,
-            socket_factory=guarded_sockets(allow_loopback),
+            socket_factory=public_only_socket_factory(allow_loopback),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -109,10 +112,10 @@ class Client:
             timeout=aiohttp.ClientTimeout(),
             trust_env=False,
         )
-        self._memory = _Budget(BODIES_IN_FLIGHT_BYTES)
+        self._memory = _MemoryBudget(MAX_BUFFERED_BYTES)
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         await self._session.close()
 
     async def request(
@@ -123,57 +126,60 @@ class Client:
         max_bytes: int,
         timeout_s: float,
         headers: Mapping[str, str],
-        judge: Judge,
-        cut: bool = False,
-    ) -> Answer:
-        """The answer to one GET of `url`, whatever its status; only a 200 has a body, uncompressed.
+        check_headers: HeaderCheck,
+        truncate: bool = False,
+    ) -> Response:
+        """The response to one GET of `url`, whatever its status. Only a 200 has a body, decompressed.
 
-        `timeout_s` is for all of it, from the name to the last byte. `judge` sees the headers of a 200 before the body is read
-        and may raise. `cut` returns the first `max_bytes` of a longer body. Raises RefusedError or FailedError.
+        `timeout_s` covers everything from resolving the name to the last byte. `check_headers` is called with the headers of
+        a 200 before the body is read. `truncate` returns the first `max_bytes` of a longer body. Raises RefusedError or
+        FailedError.
         """
-        # A picture gains nothing from compression; pages may come as gzip, in which a bomb is easily stopped.
-        encoding = "identity" if cut or accept.startswith("image/") else "gzip"
-        asked = {"Accept": accept, "Accept-Encoding": encoding, **headers}
+        # Pictures do not compress; pages may be gzip, where a decompression bomb is easily stopped.
+        encoding = "identity" if truncate or accept.startswith("image/") else "gzip"
+        request_headers = {"Accept": accept, "Accept-Encoding": encoding, **headers}
         try:
             async with (
                 asyncio.timeout(timeout_s) as limit,
-                self._session.get(url, headers=asked, allow_redirects=False) as response,
+                self._session.get(url, headers=request_headers, allow_redirects=False) as response,
             ):
-                if response.status != 200:  # a body that says what went wrong is of no use here
-                    return Answer(str(url), response.status, response.headers, b"")
-                judge(response.headers)
-                body = await self._body(response, max_bytes, limit, cut=cut)
-                return Answer(str(url), response.status, response.headers, body)
+                if response.status != 200:  # an error page is of no use here
+                    return Response(str(url), response.status, response.headers, b"")
+                check_headers(response.headers)
+                body = await self._body(response, max_bytes, limit, truncate=truncate)
+                return Response(str(url), response.status, response.headers, body)
         except TimeoutError:
-            raise SilentError(f"took longer than {timeout_s:g} s in all", Again.NEXT_RUN) from None
+            raise UnresponsiveHostError(f"took longer than {timeout_s:g} s in total", Retry.NEXT_RUN) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
-            raise RefusedError("not a URL that can be asked for") from None
+            raise RefusedError("not a URL that can be requested") from None
         except aiohttp.ClientPayloadError:
-            raise FailedError("the body breaks off before its end", Again.SOON) from None
+            raise FailedError("the body is incomplete", Retry.SOON) from None
         except aiohttp.ClientConnectorCertificateError:
-            raise FailedError("the certificate is not valid for this host", Again.NEXT_RUN) from None
+            raise FailedError("the certificate is not valid for this host", Retry.NEXT_RUN) from None
         except aiohttp.ClientConnectorDNSError:
-            raise SilentError(f"{url.host} cannot be resolved", Again.NEXT_RUN) from None
+            raise UnresponsiveHostError(f"{url.host} cannot be resolved", Retry.NEXT_RUN) from None
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, ForbiddenAddressError):
                 raise RefusedError(f"{url.host} is not at a public address") from None
-            raise SilentError(f"no connection to {url.host}", Again.SOON) from None
+            raise UnresponsiveHostError(f"no connection to {url.host}", Retry.SOON) from None
         except (aiohttp.ClientConnectionError, OSError):
-            raise FailedError("the connection broke", Again.SOON) from None
+            raise FailedError("the connection broke", Retry.SOON) from None
         except aiohttp.ClientError:
-            raise FailedError("the answer is not proper HTTP", Again.NEXT_RUN) from None
+            raise FailedError("the response is not valid HTTP", Retry.NEXT_RUN) from None
 
-    async def _body(self, response: aiohttp.ClientResponse, max_bytes: int, limit: asyncio.Timeout, *, cut: bool) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse, max_bytes: int, limit: asyncio.Timeout, *, truncate: bool) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip"):
-            raise FailedError(f"sent in an encoding not asked for: {encoding[:40]}")
-        plain, declared = encoding == "identity", response.content_length
-        if declared is not None and declared > max_bytes and not cut:
+            raise FailedError(f"sent in an encoding that was not requested: {encoding[:40]}")
+        identity, declared = encoding == "identity", response.content_length
+        if declared is not None and declared > max_bytes and not truncate:
             raise RefusedError(f"larger than {max_bytes} bytes")
-        needed = min(declared, max_bytes) if plain and declared is not None else max_bytes
+        needed = min(declared, max_bytes) if identity and declared is not None else max_bytes
         clock = asyncio.get_running_loop().time
         left_s = (limit.when() or 0) - clock()
-        limit.reschedule(None)  # waiting for our own memory is not the server's fault
-        async with self._memory.lent(needed):
+        limit.reschedule(None)  # the wait for memory does not count against the server
+        async with self._memory.reserve(needed):
             limit.reschedule(clock() + left_s)
-            return await (_plain_body(response, max_bytes, cut=cut) if plain else _gzipped_body(response, max_bytes))
+            if identity:
+                return await _read_identity(response, max_bytes, truncate=truncate)
+            return await _read_gzip(response, max_bytes)

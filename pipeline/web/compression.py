@@ -1,56 +1,56 @@
-"""Decompression that stops at a limit instead of unfolding a bomb."""
+"""Decompression with a limit, which stops a decompression bomb."""
 
 import zlib
 
-from pipeline.web.responses import Again, FailedError, RefusedError
+from pipeline.web.responses import FailedError, RefusedError, Retry
 
-GZIP = 31  # zlib's window bits for a gzip header and trailer
-OVERHEAD_BYTES = 100_000  # what compression may add to a body that it cannot make smaller
+GZIP_WBITS = 31  # zlib's window bits for a gzip header and trailer
+MAX_OVERHEAD_BYTES = 100_000  # that compression may add to an incompressible body
 CHUNK_BYTES = 1 << 16
 MAX_LAYERS = 3  # of gzip in gzip
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Gunzipper:
-    """The bytes of a gzip body, which may have several members: at most `max_bytes`, from about as many.
+    """Decompresses a gzip stream of one or more members into at most `max_bytes`, from about as many.
 
-    What follows its end is dropped: zlib would gather it, without limit.
+    Bytes after the last member are dropped: zlib would buffer them without limit.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._stream = zlib.decompressobj(GZIP)
+        self._stream = zlib.decompressobj(GZIP_WBITS)
         self._max_bytes = max_bytes
-        self._room = max_bytes
-        self._taken = 0
+        self._remaining = max_bytes
+        self._consumed = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """What `chunk` unfolds to. Raises RefusedError past a limit, FailedError when damaged."""
-        self._taken += len(chunk)
-        if self._taken > self._max_bytes + OVERHEAD_BYTES:
+        """The decompressed `chunk`. Raises RefusedError past a limit, FailedError if the stream is damaged."""
+        self._consumed += len(chunk)
+        if self._consumed > self._max_bytes + MAX_OVERHEAD_BYTES:
             raise self._too_large()
         parts: list[bytes] = []
         while chunk:
             if self._stream.eof:
                 if not chunk.startswith(GZIP_MAGIC):
                     break
-                self._stream = zlib.decompressobj(GZIP)
-            parts.append(self._unfolded(chunk))
+                self._stream = zlib.decompressobj(GZIP_WBITS)
+            parts.append(self._decompress(chunk))
             chunk = self._stream.unused_data
         return b"".join(parts)
 
     def finish(self) -> None:
-        """Raise FailedError unless the stream has come to its end."""
+        """Raise FailedError unless the stream is complete."""
         if not self._stream.eof:
-            raise FailedError("the compressed body breaks off", Again.SOON)
+            raise FailedError("the compressed body is incomplete", Retry.SOON)
 
-    def _unfolded(self, chunk: bytes) -> bytes:
+    def _decompress(self, chunk: bytes) -> bytes:
         try:
-            # One byte more than there is room for tells "full" from "too much".
-            content = self._stream.decompress(chunk, self._room + 1)
+            # One byte more than remains distinguishes a full buffer from too much.
+            content = self._stream.decompress(chunk, self._remaining + 1)
         except zlib.error:
-            raise FailedError("the compressed body is damaged", Again.SOON) from None
-        self._room -= len(content)
-        if self._room < 0:
+            raise FailedError("the compressed body is damaged", Retry.SOON) from None
+        self._remaining -= len(content)
+        if self._remaining < 0:
             raise self._too_large()
         return content
 
@@ -58,19 +58,15 @@ class Gunzipper:
         return RefusedError(f"larger than {self._max_bytes} bytes")
 
 
-def gunzipped(content: bytes, max_bytes: int) -> bytes:
-    """`content`, decompressed while it is gzip: a `.xml.gz` is sent as it is, and now and then twice compressed.
+def gunzip(content: bytes, max_bytes: int) -> bytes:
+    """`content` without its layers of gzip: a `.xml.gz` is sent as it is, sometimes compressed twice.
 
     Raises RefusedError or FailedError.
     """
     for _ in range(MAX_LAYERS):
         if content.startswith(GZIP_MAGIC):
-            content = _unpacked(content, max_bytes)
+            gunzipper = Gunzipper(max_bytes)
+            parts = [gunzipper.feed(content[start : start + CHUNK_BYTES]) for start in range(0, len(content), CHUNK_BYTES)]
+            gunzipper.finish()
+            content = b"".join(parts)
     return content
-
-
-def _unpacked(content: bytes, max_bytes: int) -> bytes:
-    gunzipper = Gunzipper(max_bytes)
-    parts = [gunzipper.feed(content[start : start + CHUNK_BYTES]) for start in range(0, len(content), CHUNK_BYTES)]
-    gunzipper.finish()
-    return b"".join(parts)

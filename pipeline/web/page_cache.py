@@ -1,4 +1,4 @@
-"""Pages as a crawl reads them: through the visitor, and kept, so that a killed crawl goes on and a repeated one asks nobody."""
+"""A cache of the pages of a crawl, so that a killed crawl resumes and a repeated one sends no request."""
 
 import hashlib
 import time
@@ -7,49 +7,50 @@ from typing import Any
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pipeline.web.polite_client import PoliteClient, accept_any_headers
-from pipeline.web.responses import Answer
-from pipeline.web.scratch import Bodies, Journal
+from pipeline.web.responses import Response
+from pipeline.web.scratch import BodyStore, Journal
 
 ACCEPT = "text/html,application/xhtml+xml,application/rss+xml,application/atom+xml,application/xml;q=0.9,*/*;q=0.5"
 MAX_PAGE_BYTES = 20_000_000
 
 
 class PageCache:
-    """Answers to single steps (redirects included), from `journal` and `bodies` where an earlier crawl left them.
+    """Responses to single requests, redirects included, from `journal` and `bodies` where an earlier crawl stored them.
 
-    What is older than `max_age_s` is asked for again, and its body is removed.
+    A response older than `max_age_s` is requested again, and its body is removed.
     """
 
-    def __init__(self, visitor: PoliteClient, bodies: Bodies, journal: Journal, max_age_s: float) -> None:
-        self._visitor = visitor
+    def __init__(self, client: PoliteClient, bodies: BodyStore, journal: Journal, max_age_s: float) -> None:
+        self._client = client
         self._bodies = bodies
         self._journal = journal
         oldest = time.time() - max_age_s
-        known = journal.latest()
-        self._records = {key: record for key, record in known.items() if record["written"] > oldest}
-        for stale in {record["sha256"] for record in known.values()} - {record["sha256"] for record in self._records.values()}:
-            bodies.drop(stale)
+        stored = journal.latest()
+        self._records = {key: record for key, record in stored.items() if record["written"] > oldest}
+        current = {record["sha256"] for record in self._records.values()}
+        for stale in {record["sha256"] for record in stored.values()} - current:
+            bodies.remove(stale)
 
-    async def answer(self, url: str) -> Answer:
-        """The answer of one step to `url`. Raises RefusedError or FailedError."""
+    async def get(self, url: str) -> Response:
+        """The response to a request for `url`, without following redirects. Raises RefusedError or FailedError."""
         key = hashlib.sha256(url.encode()).hexdigest()
         record = self._records.get(key)
-        if record is not None and self._bodies.holds(record["sha256"], record["size_bytes"]):
-            return _answer(record, self._bodies)
-        answer = await self._visitor.step(url, accept=ACCEPT, max_bytes=MAX_PAGE_BYTES, judge=accept_any_headers)
+        if record is not None and self._bodies.has(record["sha256"], record["size_bytes"]):
+            return _cached_response(record, self._bodies)
+        response = await self._client.get_once(url, accept=ACCEPT, max_bytes=MAX_PAGE_BYTES, check_headers=accept_any_headers)
         self._journal.append(
             {
                 "key": key,
-                "url": answer.url,
-                "status": answer.status,
-                "headers": list(answer.headers.items()),
-                "sha256": self._bodies.put(answer.body),
-                "size_bytes": len(answer.body),
+                "url": response.url,
+                "status": response.status,
+                "headers": list(response.headers.items()),
+                "sha256": self._bodies.put(response.body),
+                "size_bytes": len(response.body),
             }
         )
-        return answer
+        return response
 
 
-def _answer(record: dict[str, Any], bodies: Bodies) -> Answer:
+def _cached_response(record: dict[str, Any], bodies: BodyStore) -> Response:
     headers = CIMultiDictProxy(CIMultiDict((name, value) for name, value in record["headers"]))
-    return Answer(record["url"], record["status"], headers, bodies.get(record["sha256"]))
+    return Response(record["url"], record["status"], headers, bodies.get(record["sha256"]))

@@ -1,4 +1,4 @@
-"""A visit to one URL that is polite and lawful, and ends with a body or with a reason."""
+"""An HTTP client that obeys robots.txt, reservations and rate limits; every request ends with a response or with a reason."""
 
 import asyncio
 import random
@@ -18,64 +18,66 @@ from yarl import URL
 from pipeline import __version__
 from pipeline.errors import ParamsError
 from pipeline.web import reservations
-from pipeline.web.client import Client, Judge, checked_url
+from pipeline.web.client import HeaderCheck, HttpClient, checked_url
 from pipeline.web.params import WebParams
 from pipeline.web.rate_limiter import HostRateLimiter
-from pipeline.web.responses import Again, Answer, FailedError, RefusedError, SilentError, Validators
-from pipeline.web.robots import PRODUCT_TOKEN, READ_BYTES
-from pipeline.web.sites import Site, Sites, redirect_target
-from pipeline.web.values import moment_of
+from pipeline.web.responses import FailedError, RefusedError, Response, Retry, UnresponsiveHostError, Validators
+from pipeline.web.robots import MAX_ROBOTS_BYTES, PRODUCT_TOKEN
+from pipeline.web.sites import REDIRECT_STATUSES, SiteRules, SiteRulesCache, redirect_target
+from pipeline.web.values import parse_datetime
 
 MAX_REDIRECTS = 5
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-FIRST_PAUSE_S = 1.0  # doubled at every further try
-LONGEST_PAUSE_S = 60.0
-GIVEN_UP_AFTER = 10  # silences of a host in a row, for each connection to it
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+FIRST_BACKOFF_S = 1.0  # doubled for every further attempt
+MAX_BACKOFF_S = 60.0
+MAX_UNANSWERED = 10  # consecutive requests for each connection to a host before it is given up
 
 
 def user_agent(contact: str) -> str:
-    """Our name, version and contact. Raises ParamsError when there is no contact."""
+    """Our name, version and contact. Raises ParamsError if there is no contact."""
     if not contact:
-        raise ParamsError("web.contact: nothing is asked of the web before you say who asks: an e-mail address or a web page")
+        raise ParamsError("web.contact: no request is made before you state a contact: an e-mail address or a web page")
     return f"{PRODUCT_TOKEN}/{__version__} (+{contact})"
 
 
 def retry_after_s(headers: CIMultiDictProxy[str], now: datetime) -> float | None:
-    """Seconds that a Retry-After header (a number or a date) asks for, or none."""
+    """The seconds of a Retry-After header, which holds a number or a date; none without one."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
-    moment = moment_of(value)
+    moment = parse_datetime(value)
     return max(0.0, (moment - now).total_seconds()) if moment is not None else None
 
 
-def pause_s(attempt: int, chance: random.Random) -> float:
-    """Seconds to wait before try `attempt` (1 is the second): half of a doubling span, and a random share of the other half."""
-    span = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
-    return span / 2 + chance.uniform(0, span / 2)
+def backoff_s(attempt: int, rng: random.Random) -> float:
+    """The pause in seconds before `attempt`, where 1 is the first retry.
+
+    Half of an exponentially growing span plus a random part of the other half.
+    """
+    span = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempt - 1))
+    return span / 2 + rng.uniform(0, span / 2)
 
 
-def check_headers(headers: CIMultiDictProxy[str]) -> None:
-    """Raise RefusedError when the headers of a response reserve it."""
+def check_reservations(headers: CIMultiDictProxy[str]) -> None:
+    """Raise RefusedError if the headers of a response reserve its content."""
     if (reason := reservations.header_reservation(headers, datetime.now(UTC))) is not None:
         raise RefusedError(reason)
 
 
 def accept_any_headers(_: CIMultiDictProxy[str]) -> None:
-    """For what is there to be read: rules of a site, and pages, whose headers speak of the pictures on them."""
+    """Accept robots.txt and pages: the headers of a page apply to the pictures on it, which are checked later."""
 
 
 class PoliteClient:
-    """Makes visits, at most `web.connections` at once. `folder` holds what all processes must agree on."""
+    """Makes at most `web.connections` requests at once. `folder` holds the state that all processes share."""
 
     def __init__(self, web: WebParams, folder: Path, *, resolver: AbstractResolver | None = None) -> None:
         self._web = web
-        self._turns = HostRateLimiter(folder / "turns", max_wait_s=web.max_wait_s)
-        self._sites = Sites(folder / "sites", self._ask_for_rules)
-        self._chance = random.Random()  # for pauses only
-        self._silences: Counter[str] = Counter()  # in a row, by host
-        self._client = Client(
+        self._rate_limiter = HostRateLimiter(folder / "rate_limits", max_wait_s=web.max_wait_s)
+        self._sites = SiteRulesCache(folder / "sites", self._get_rules)
+        self._rng = random.Random()  # only for pauses
+        self._unanswered: Counter[str] = Counter()  # consecutive requests, by host
+        self._client = HttpClient(
             user_agent(web.contact), connections=web.connections, allow_loopback=web.allow_loopback, resolver=resolver
         )
 
@@ -87,86 +89,100 @@ class PoliteClient:
     ) -> None:
         await self._client.close()
 
-    async def site(self, url: str) -> Site:
+    async def site_rules(self, url: str) -> SiteRules:
         """What the site of `url` allows. Raises RefusedError."""
-        return await self._sites.rules(checked_url(url).origin())
+        return await self._sites.get(checked_url(url).origin())
 
-    async def visit(self, url: str, *, accept: str, max_bytes: int, known: Validators | None = None) -> Answer:
-        """The answer behind `url` after at most five redirects, each hop judged alike: a 200 with its body, or a 304 when
-        `known`.
+    async def get(self, url: str, *, accept: str, max_bytes: int, validators: Validators | None = None) -> Response:
+        """The response after at most five redirects: a 200 with its body, or a 304 to `validators`.
+
+        Every hop is checked like the first. Raises RefusedError or FailedError.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self.get_once(url, accept=accept, max_bytes=max_bytes, validators=validators)
+            if response.status not in REDIRECT_STATUSES:
+                return response
+            url = str(redirect_target(URL(response.url), response))
+        raise FailedError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def get_once(
+        self,
+        url: str,
+        *,
+        accept: str,
+        max_bytes: int,
+        validators: Validators | None = None,
+        check_headers: HeaderCheck = check_reservations,
+    ) -> Response:
+        """The response without following redirects: a 200, a redirect, or a 304 to `validators`.
 
         Raises RefusedError or FailedError.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = await self.step(url, accept=accept, max_bytes=max_bytes, known=known)
-            if answer.status not in REDIRECTS:
-                return answer
-            url = str(redirect_target(URL(answer.url), answer))
-        raise FailedError(f"more than {MAX_REDIRECTS} redirects")
-
-    async def step(
-        self, url: str, *, accept: str, max_bytes: int, known: Validators | None = None, judge: Judge = check_headers
-    ) -> Answer:
-        """The answer of one hop: a 200, a redirect, or a 304 when `known`. Raises RefusedError or FailedError."""
         target = checked_url(url)
-        site = await self._sites.rules(target.origin())
+        site = await self._sites.get(target.origin())
         if (reason := site.refusal(target)) is not None:
-            raise RefusedError(reason, Again.NEXT_RUN if site.robots.unreachable else Again.NEVER)
-        headers = known.headers(str(target)) if known is not None else {}
-        answer = await self._persist(
+            raise RefusedError(reason, Retry.NEXT_RUN if site.robots.unreachable else Retry.NEVER)
+        headers = validators.headers(str(target)) if validators is not None else {}
+        response = await self._with_retries(
             target,
             site.robots.delay_s,
-            lambda: self._client.request(
-                target, accept=accept, max_bytes=max_bytes, timeout_s=self._web.timeout_s, headers=headers, judge=judge
+            partial(
+                self._client.request,
+                target,
+                accept=accept,
+                max_bytes=max_bytes,
+                timeout_s=self._web.timeout_s,
+                headers=headers,
+                check_headers=check_headers,
             ),
         )
-        if answer.status == 304 and headers:
-            judge(answer.headers)  # a reservation may have come since
-            return answer
-        if answer.status == 200 or answer.status in REDIRECTS:
-            return answer
-        raise status_error(answer.status)
+        if response.status == 304 and headers:
+            check_headers(response.headers)  # the content may have been reserved since
+            return response
+        if response.status == 200 or response.status in REDIRECT_STATUSES:
+            return response
+        raise status_error(response.status)
 
-    async def _ask_for_rules(self, url: URL, delay_s: float) -> Answer:
+    async def _get_rules(self, url: URL, delay_s: float) -> Response:
         url = checked_url(str(url))
-        ask = partial(
+        request = partial(
             self._client.request,
             url,
             accept="*/*",
-            max_bytes=READ_BYTES,
+            max_bytes=MAX_ROBOTS_BYTES,
             timeout_s=self._web.timeout_s,
             headers={},
-            judge=accept_any_headers,
-            cut=True,
+            check_headers=accept_any_headers,
+            truncate=True,
         )
-        return await self._persist(url, delay_s, ask)
+        return await self._with_retries(url, delay_s, request)
 
-    async def _persist(self, url: URL, delay_s: float, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The first answer of `ask` that is worth having, in turn, with growing pauses between tries."""
+    async def _with_retries(self, url: URL, delay_s: float, request: Callable[[], Awaitable[Response]]) -> Response:
+        """The first final response to `request`, within the rate limit, with a growing pause between attempts."""
         host = url.host or ""
         for attempt in range(self._web.retries + 1):
-            if self._silences[host] >= GIVEN_UP_AFTER * self._web.connections_per_host:
-                raise FailedError(f"{host} no longer answers", Again.NEXT_RUN)
+            if self._unanswered[host] >= MAX_UNANSWERED * self._web.connections_per_host:
+                raise FailedError(f"{host} no longer answers", Retry.NEXT_RUN)
             if attempt:
-                await asyncio.sleep(pause_s(attempt, self._chance))
-            await self._turns.wait(host, max(delay_s, self._web.delay_s))
+                await asyncio.sleep(backoff_s(attempt, self._rng))
+            await self._rate_limiter.acquire(host, max(delay_s, self._web.delay_s))
             try:
-                answer = await ask()
+                response = await request()
             except FailedError as error:
-                if isinstance(error, SilentError):
-                    self._silences[host] += 1
-                if error.again is not Again.SOON or attempt == self._web.retries:
+                if isinstance(error, UnresponsiveHostError):
+                    self._unanswered[host] += 1
+                if error.retry is not Retry.SOON or attempt == self._web.retries:
                     raise
                 continue
-            self._silences.pop(host, None)
-            if answer.status not in BUSY:
+            self._unanswered.pop(host, None)
+            if response.status not in RETRYABLE_STATUSES:
                 break
-            if (wait_s := retry_after_s(answer.headers, datetime.now(UTC))) is not None:
-                self._turns.hold(host, wait_s)
-        return answer
+            if (wait_s := retry_after_s(response.headers, datetime.now(UTC))) is not None:
+                self._rate_limiter.hold(host, wait_s)
+        return response
 
 
 def status_error(status: int) -> FailedError:
-    """The error that an HTTP status other than success means."""
-    lasting = 400 <= status < 500 and status not in BUSY
-    return FailedError(f"{status} {responses.get(status, 'Unknown')}", Again.NEVER if lasting else Again.NEXT_RUN)
+    """The error for an HTTP status that is neither success nor a redirect."""
+    permanent = 400 <= status < 500 and status not in RETRYABLE_STATUSES
+    return FailedError(f"{status} {responses.get(status, 'Unknown')}", Retry.NEVER if permanent else Retry.NEXT_RUN)

@@ -1,9 +1,9 @@
-"""Why a resource must not be mined, in its owner's machine-readable words.
+"""Machine-readable reservations of rights.
 
 `X-Robots-Tag` and robots meta tags (noai, noimageai, noindex, noimageindex, none, unavailable_after), and the TDM Reservation
-Protocol (W3C community group, 10 May 2024: response header, meta tag, /.well-known/tdmrep.json). Any reservation counts: where
-the protocol lets a header open what the file reserves, we keep away, since we would have to ask for a reserved resource to see
-its header.
+Protocol (W3C community group, 10 May 2024: response header, meta tag, /.well-known/tdmrep.json). Any reservation counts. The
+protocol lets a header permit what the file reserves; we do not look for it, because we would have to request a reserved
+resource.
 """
 
 import json
@@ -17,35 +17,35 @@ from protego import Protego
 from yarl import URL
 
 from pipeline.web.robots import PRODUCT_TOKEN
-from pipeline.web.values import moment_of
+from pipeline.web.values import parse_datetime
 
-RESERVING = ("noai", "noimageai", "noindex", "noimageindex", "none")
-WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
+RESERVING_DIRECTIVES = ("noai", "noimageai", "noindex", "noimageindex", "none")
+DIRECTIVES_WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
 WEEKDAY = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)[a-z]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Directive:
-    """One rule of an X-Robots-Tag header or a robots meta tag."""
+    """One directive of an X-Robots-Tag header or a robots meta tag."""
 
-    agent: str | None  # lower case; none: for everyone
+    agent: str | None  # lower case; none: all
     name: str  # lower case
     value: str
 
 
 def robots_directives(header: str) -> list[Directive]:
-    """The rules in one X-Robots-Tag value: `rule, rule`, `agent: rule, rule` and `agent: rule, other: rule`."""
+    """The directives of one X-Robots-Tag value: `name, name`, `agent: name, name` or `agent: name, other: name`."""
     found: list[Directive] = []
     agent: str | None = None
     for token in (part.strip() for part in header.split(",")):
         last = found[-1] if found else None
         if last is not None and last.name == "unavailable_after" and WEEKDAY.fullmatch(last.value):
-            # The comma stood inside a date: "Friday, 25-Jun-10 15:00:00 GMT".
+            # The comma was part of a date: "Friday, 25-Jun-10 15:00:00 GMT".
             found[-1] = Directive(last.agent, last.name, f"{last.value}, {token}")
             continue
         head, colon, rest = (part.strip() for part in token.partition(":"))
-        if colon and head.lower() not in WITH_VALUE:
-            agent, token = head.lower().partition("/")[0].strip(), rest  # a version counts as little as in robots.txt
+        if colon and head.lower() not in DIRECTIVES_WITH_VALUE:
+            agent, token = head.lower().partition("/")[0].strip(), rest  # the version is ignored, as in robots.txt
             head, colon, rest = (part.strip() for part in token.partition(":"))
         if head:
             found.append(Directive(agent, head.lower(), rest))
@@ -56,24 +56,24 @@ def _reserves(directive: Directive, now: datetime) -> bool:
     if directive.agent not in (None, "*", PRODUCT_TOKEN.lower()):
         return False
     if directive.name == "unavailable_after":
-        until = moment_of(directive.value)
-        return until is None or until <= now  # a date that nobody can read is no permission
-    return directive.name in RESERVING
+        until = parse_datetime(directive.value)
+        return until is None or until <= now  # an unreadable date is not a permission
+    return directive.name in RESERVING_DIRECTIVES
 
 
 def header_reservation(headers: CIMultiDictProxy[str], now: datetime) -> str | None:
-    """Why the headers of a response forbid its use, or none."""
+    """The reservation in the headers of a response, or none."""
     for value in headers.getall("X-Robots-Tag", []):
         for directive in robots_directives(value):
             if _reserves(directive, now):
                 return f"X-Robots-Tag: {directive.name}"
     if headers.get("tdm-reservation", "").strip() == "1":
-        return _reserved("tdm-reservation header", headers.get("tdm-policy"))
+        return _with_policy("tdm-reservation header", headers.get("tdm-policy"))
     return None
 
 
 def meta_reservation(metas: Iterable[tuple[str, str]], now: datetime) -> str | None:
-    """Why the (name, content) meta tags of a page forbid the use of what is on it, or none."""
+    """The reservation in the (name, content) meta tags of a page, or none."""
     named = [(name.strip().lower(), content) for name, content in metas]
     for name, content in named:
         if name in ("robots", PRODUCT_TOKEN.lower()):
@@ -82,33 +82,33 @@ def meta_reservation(metas: Iterable[tuple[str, str]], now: datetime) -> str | N
                     return f"robots meta tag: {directive.name}"
     by_name = dict(reversed(named))
     if by_name.get("tdm-reservation", "").strip() == "1":
-        return _reserved("tdm-reservation meta tag", by_name.get("tdm-policy"))
+        return _with_policy("tdm-reservation meta tag", by_name.get("tdm-policy"))
     return None
 
 
 def forbids_following(directives: Iterable[Directive]) -> bool:
-    """Whether the links of a page with these rules are not to be followed."""
+    """Whether a page with these directives forbids following its links."""
     return any(
         directive.agent in (None, "*", PRODUCT_TOKEN.lower()) and directive.name in ("nofollow", "none")
         for directive in directives
     )
 
 
-def _reserved(where: str, policy: str | None) -> str:
+def _with_policy(where: str, policy: str | None) -> str:
     return f"{where}, policy {policy.strip()[:200]}" if policy else where
 
 
 @dataclass(frozen=True)
-class MiningRule:
+class TdmRule:
     """One rule of a tdmrep.json."""
 
-    location: Protego  # disallows what the rule is about: the protocol takes its patterns from robots.txt
+    location: Protego  # disallows the location of the rule: the protocol uses the patterns of robots.txt
     reserved: bool
     policy: str | None
 
 
-def mining_rules(content: bytes) -> list[MiningRule]:
-    """The rules of a /.well-known/tdmrep.json, in its order; a file or rule that is not of the protocol counts as unset."""
+def parse_tdmrep(content: bytes) -> list[TdmRule]:
+    """The rules of a /.well-known/tdmrep.json in order; an invalid file or rule counts as unset."""
     try:
         rules = json.loads(content)
     except (ValueError, RecursionError):
@@ -119,7 +119,7 @@ def mining_rules(content: bytes) -> list[MiningRule]:
         if isinstance(location, str) and location.isprintable() and str(rule.get("tdm-reservation")) in ("0", "1"):
             policy = rule.get("tdm-policy")
             found.append(
-                MiningRule(
+                TdmRule(
                     Protego.parse(f"User-agent: *\nDisallow: {location}"),
                     str(rule["tdm-reservation"]) == "1",
                     policy if isinstance(policy, str) else None,
@@ -128,9 +128,9 @@ def mining_rules(content: bytes) -> list[MiningRule]:
     return found
 
 
-def file_reservation(rules: list[MiningRule], url: URL) -> str | None:
-    """Why tdmrep.json forbids the use of `url`, or none: the first rule that matches its path decides."""
+def tdmrep_reservation(rules: list[TdmRule], url: URL) -> str | None:
+    """The reservation of `url` in tdmrep.json, or none; the first rule that matches decides."""
     for rule in rules:
         if not rule.location.can_fetch(str(url), PRODUCT_TOKEN):
-            return _reserved("tdmrep.json", rule.policy) if rule.reserved else None
+            return _with_policy("tdmrep.json", rule.policy) if rule.reserved else None
     return None

@@ -1,4 +1,4 @@
-"""What a request ends in: an answer, or one of two reasons why there is none."""
+"""How a request ends: with a response, or with an error that says whether it was refused or failed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Literal
 
 from multidict import CIMultiDictProxy
 
-from pipeline.web.values import storable
+from pipeline.web.values import encodable
 
 
-class Again(Enum):
-    """When asking the same again may end otherwise."""
+class Retry(Enum):
+    """When the same request may end differently."""
 
     SOON = "soon"  # within this run, after a pause
     NEXT_RUN = "next run"
@@ -19,46 +19,47 @@ class Again(Enum):
 
 
 class NotFetchedError(Exception):
-    """The bytes of one picture are not there: `failed` if they could not be had, `refused` if they were not asked for.
+    """The bytes of one picture are missing, with the reason.
 
-    Becomes a row of the shard's table, never the end of a stage.
+    `failed` if they could not be fetched, `refused` if they were not requested or not accepted. Becomes a row of the shard's
+    table; it never ends a stage.
     """
 
     def __init__(self, status: Literal["failed", "refused"], reason: str) -> None:
         super().__init__(reason)
         self.status = status
-        self.reason = storable(reason)  # it may quote a stranger's bytes
+        self.reason = encodable(reason)  # it may quote bytes of the response
 
 
-class NoAnswerError(NotFetchedError):
-    """A request without a usable answer."""
+class RequestError(NotFetchedError):
+    """A request without a usable response."""
 
-    def __init__(self, status: Literal["failed", "refused"], reason: str, again: Again) -> None:
+    def __init__(self, status: Literal["failed", "refused"], reason: str, retry: Retry) -> None:
         super().__init__(status, reason)
-        self.again = again
+        self.retry = retry
 
 
-class RefusedError(NoAnswerError):
-    """We would not ask, or would not take: robots.txt, a reservation, an address, a size, a type, a licence."""
+class RefusedError(RequestError):
+    """We would not request or not accept it: robots.txt, a reservation, an address, a size, a type, a licence."""
 
-    def __init__(self, reason: str, again: Again = Again.NEVER) -> None:
-        super().__init__("refused", reason, again)
-
-
-class FailedError(NoAnswerError):
-    """We asked and got nothing whole: the network, the server, the bytes."""
-
-    def __init__(self, reason: str, again: Again = Again.NEVER) -> None:
-        super().__init__("failed", reason, again)
+    def __init__(self, reason: str, retry: Retry = Retry.NEVER) -> None:
+        super().__init__("refused", reason, retry)
 
 
-class SilentError(FailedError):
-    """The host did not answer at all, or not to the end in time."""
+class FailedError(RequestError):
+    """The request was made and brought nothing usable: the network, the server or the bytes failed."""
+
+    def __init__(self, reason: str, retry: Retry = Retry.NEVER) -> None:
+        super().__init__("failed", reason, retry)
+
+
+class UnresponsiveHostError(FailedError):
+    """The host did not respond, or not completely in time."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response with its body read whole, uncompressed, within every limit."""
+class Response:
+    """A response whose body was read completely, decompressed, within every limit."""
 
     url: str
     status: int
@@ -68,15 +69,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Validators:
-    """What an earlier answer offered to ask whether it still holds; what cannot be sent back as it came is left out."""
+    """The validators of an earlier response (RFC 9110, section 8.8), for a conditional request."""
 
-    url: str  # the last hop, which gave them
+    url: str  # of the last hop, which sent them
     etag: str | None
     last_modified: str | None
 
     def headers(self, url: str) -> Mapping[str, str]:
-        """The conditional headers for a request to `url`; none when another URL gave the validators."""
+        """The conditional headers for a request to `url`; empty if another URL sent the validators."""
         if url != self.url:
             return {}
-        given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value is not None and value.isascii() and value.isprintable()}
+        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        # Values that cannot be sent back unchanged are left out.
+        return {name: value for name, value in headers.items() if value is not None and value.isascii() and value.isprintable()}

@@ -1,4 +1,4 @@
-"""What a robots.txt allows, by RFC 9309: this module finds the rules that are for us, Protego matches URLs with them."""
+"""robots.txt by RFC 9309: this module selects the rules that apply to us, Protego matches URLs against them."""
 
 import codecs
 import re
@@ -8,13 +8,13 @@ from urllib.parse import quote, unquote
 from protego import Protego
 from yarl import URL
 
-PRODUCT_TOKEN = "Atelier"  # the name that a robots.txt calls us by
-READ_BYTES = 512_000  # 500 KiB: the least a crawler must read, and all that this one does
+PRODUCT_TOKEN = "Atelier"  # our name in robots.txt
+MAX_ROBOTS_BYTES = 512_000  # 500 KiB, the minimum that a crawler must read
 LINE_END = re.compile(r"\r\n|\r|\n")
-NAME_AND_VALUE = re.compile(r"\s*([a-z]{1,20}(?:[-_ ][a-z]{1,20})?)(?:\s*:|\s)\s*(.*)", re.IGNORECASE | re.DOTALL)
+DIRECTIVE_LINE = re.compile(r"\s*([a-z]{1,20}(?:[-_ ][a-z]{1,20})?)(?:\s*:|\s)\s*(.*)", re.IGNORECASE | re.DOTALL)
 AGENT_TOKEN = re.compile(r"[A-Za-z_-]+")
-# What a line may be called: the names of RFC 9309, the others that we obey, and how people misspell them.
-NAMES = {
+# Directives of RFC 9309, others that we obey, and common misspellings.
+DIRECTIVES = {
     "useragent": "user-agent",
     "useragents": "user-agent",
     "allow": "allow",
@@ -24,7 +24,7 @@ NAMES = {
     "sitemap": "sitemap",
     "sitemaps": "sitemap",
 }
-# What a query may hold as it is or percent-encoded, meaning the same: RFC 9309, section 2.2.2, has `https://` as an example.
+# Characters that mean the same in a query whether percent-encoded or not: RFC 9309, section 2.2.2 (`https://`).
 ENCODED_IN_QUERY = re.compile(r"%(?:3[AF]|2F|40)", re.IGNORECASE)
 SECONDS = re.compile(r"\d{1,9}(?:[.,]\d{1,9})?(?=$|[\s;]|s(?:ec(?:onds?)?)?$)", re.IGNORECASE)
 UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
@@ -38,38 +38,38 @@ class Robots:
     unreachable: str | None = None  # why the file could not be read, which disallows everything
 
     def refusal(self, url: URL) -> str | None:
-        """Why `url` must not be asked for, or none."""
+        """Why `url` must not be requested, or none."""
         if self.unreachable is not None:
-            return f"robots.txt cannot be had ({self.unreachable}), which disallows everything"
-        if self.rules is not None and not self.rules.can_fetch(_comparable(str(url)), PRODUCT_TOKEN):
+            return f"robots.txt is unreachable ({self.unreachable}), which disallows everything"
+        if self.rules is not None and not self.rules.can_fetch(_normalize_query(str(url)), PRODUCT_TOKEN):
             return "robots.txt disallows it"
         return None
 
     @property
     def delay_s(self) -> float:
-        """Seconds between two requests that the file asks for, 0 when it does not say."""
+        """The delay in seconds between two requests that the file demands, 0 by default."""
         if self.rules is None:
             return 0.0
         rate = self.rules.request_rate(PRODUCT_TOKEN)
-        asked = rate.seconds / rate.requests if rate is not None else 0.0
-        return max(asked, self.rules.crawl_delay(PRODUCT_TOKEN) or 0.0)
+        delay_s = rate.seconds / rate.requests if rate is not None else 0.0
+        return max(delay_s, self.rules.crawl_delay(PRODUCT_TOKEN) or 0.0)
 
     @property
     def sitemaps(self) -> list[str]:
-        """The sitemaps that the file lists."""
+        """The URLs of the sitemaps in the file."""
         return list(self.rules.sitemaps) if self.rules is not None else []
 
 
-def parse(content: bytes) -> Robots:
-    """The rules in `content`, of which the first 500 KiB count; the line cut through there does not."""
-    if len(content) >= READ_BYTES:
-        content = content[:READ_BYTES]
+def parse_robots(content: bytes) -> Robots:
+    """The rules in the first 500 KiB of `content`, without the line that is cut there."""
+    if len(content) >= MAX_ROBOTS_BYTES:
+        content = content[:MAX_ROBOTS_BYTES]
         content = content[: max(content.rfind(b"\n"), content.rfind(b"\r"), 0)]
-    return Robots(Protego.parse(rules_for_us(_text(content))))
+    return Robots(Protego.parse(matching_rules(_decode(content))))
 
 
-def _text(content: bytes) -> str:
-    """The text of a file that should be UTF-8; UTF-16 says so, and has a zero in about every other byte."""
+def _decode(content: bytes) -> str:
+    """`content` as text: UTF-8, or UTF-16 if it has a byte-order mark and enough zero bytes."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and 3 * content.count(0) > len(content):
         return content.decode("utf-16", errors="replace")
     return content.decode("utf-8-sig", errors="replace").lstrip("\ufeff")
@@ -77,24 +77,24 @@ def _text(content: bytes) -> str:
 
 @dataclass
 class _Group:
-    """Lines of one group: user agents, then rules."""
+    """One group of a robots.txt: user agents, then rules."""
 
-    agents: set[str] = field(default_factory=set)  # product tokens in lower case, `*` among them
+    agents: set[str] = field(default_factory=set)  # lower-case product tokens, or `*`
     lines: list[str] = field(default_factory=list)
-    closed: bool = False  # a rule came: the next user agent begins another group
+    closed: bool = False  # after a rule, the next user agent starts another group
 
 
-def rules_for_us(text: str) -> str:
-    """The robots.txt `text`, reduced to one group: the rules of all groups that name us, else of those for everybody.
+def matching_rules(text: str) -> str:
+    """The robots.txt `text` reduced to one group: the rules of all groups that name us, else those for `*`.
 
-    By RFC 9309, section 2.2.1, only `allow` and `disallow` end the user agents of a group: what else stands between does not.
+    By RFC 9309, section 2.2.1, only `allow` and `disallow` end the list of user agents of a group.
     """
     groups = [_Group()]
     sitemaps: list[str] = []
     for line in LINE_END.split(text):
-        if (named := _named(line)) is None:
+        if (parsed := _parse_line(line)) is None:
             continue
-        name, value = named
+        name, value = parsed
         if name == "sitemap":
             sitemaps.append(f"Sitemap: {value}")
         elif name == "user-agent":
@@ -110,37 +110,37 @@ def rules_for_us(text: str) -> str:
     return "\n".join([*sitemaps, "User-agent: *", *lines])
 
 
-def _named(line: str) -> tuple[str, str] | None:
-    """The name of a line in our spelling and its value without comment; None for a line that says nothing to us."""
-    match = NAME_AND_VALUE.fullmatch(line.partition("#")[0].rstrip(" \t"))
+def _parse_line(line: str) -> tuple[str, str] | None:
+    """The directive of a line in its canonical spelling and its value without comment; none for any other line."""
+    match = DIRECTIVE_LINE.fullmatch(line.partition("#")[0].rstrip(" \t"))
     if match is None:
         return None
     name, value = match.groups()
-    known = NAMES.get(re.sub("[-_ ]", "", name).lower())
+    known = DIRECTIVES.get(re.sub("[-_ ]", "", name).lower())
     if known in ("allow", "disallow"):
-        # What ends a line for Protego, though not here, must not end the rule.
-        value = _comparable(UNPRINTABLE.sub(lambda signs: quote(signs[0]), value))
+        # Characters that Protego takes for a line end must not end the rule.
+        value = _normalize_query(UNPRINTABLE.sub(lambda signs: quote(signs[0]), value))
     elif known == "crawl-delay" and (seconds := SECONDS.match(value)) is not None:
         value = seconds[0].replace(",", ".")
     return (known, value) if known is not None else None
 
 
-def _comparable(place: str) -> str:
-    """A URL or the path of a rule with its query decoded as far as that changes no meaning."""
-    path, mark, query = place.partition("?")
+def _normalize_query(url: str) -> str:
+    """A URL or the path of a rule with its query decoded as far as the meaning stays the same."""
+    path, mark, query = url.partition("?")
     return path + mark + ENCODED_IN_QUERY.sub(lambda sign: unquote(sign[0]), query)
 
 
 def _product_token(value: str) -> str:
-    """The name of a crawler in a user agent, without its version, in lower case: `Atelier/1.0 (+https://…)` is `atelier`."""
+    """The lower-case name of a user agent without its version: `atelier` for `Atelier/1.0 (+https://…)`."""
     if UNPRINTABLE.split(value.strip())[0] == "*":
         return "*"
     match = AGENT_TOKEN.match(value.replace("*", "").strip())
     return match[0].lower() if match is not None else ""
 
 
-def by_status(status: int) -> Robots:
-    """The rules of an origin whose robots.txt ended in `status`, not 200: RFC 9309, sections 2.3.1.3 and 2.3.1.4."""
+def robots_for_status(status: int) -> Robots:
+    """The rules of an origin whose robots.txt has a `status` other than 200: RFC 9309, sections 2.3.1.3 and 2.3.1.4."""
     if 400 <= status < 500:
         return Robots(None)
     return Robots(None, unreachable=f"status {status}")

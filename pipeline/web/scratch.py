@@ -1,8 +1,8 @@
-"""What survives a killed run: bodies in files named by their content, and a journal of what has been finished.
+"""The state that survives a killed run: a content-addressed store of bodies and a journal of finished rows.
 
-Neither is ever half true. A body is written beside and renamed; a journal line counts when it ends in a newline, and is written
-after its body. A machine that loses power may lose the last of both: a body is checked against its name before it is used, and
-a row without a good body is simply fetched again. Nothing here is declared to Snakemake or DVC, which delete declared outputs
+Both are consistent at any time: a body is written to a temporary file and renamed, and its journal line is written afterwards
+and counts only if it ends in a newline. A power failure may lose the last of both; a body is verified before it is used, and
+a row without a valid body is fetched again. The folder is not declared to Snakemake or DVC, which delete declared outputs
 before a rerun.
 """
 
@@ -20,22 +20,22 @@ from typing import Any, Self
 from pipeline.errors import InputError
 from pipeline.storage.files import write_text
 
-KEY_AT = len('{"key":"')  # where the key begins in a line of a journal
+KEY_OFFSET = len('{"key":"')  # of the key in a line
 
 
 @contextmanager
 def disk_full_as_error(folder: Path) -> Iterator[None]:
-    """A block in which a full disk is an InputError."""
+    """Turn a full disk into an InputError."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{folder}: no space left; free some and run again, what is there is kept") from error
+        raise InputError(f"{folder}: no space left; free some and run again, finished work is kept") from error
 
 
-class Bodies:
-    """Files named by the SHA-256 of their content, under `folder`."""
+class BodyStore:
+    """A content-addressed store: files under `folder`, named by the SHA-256 of their content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -44,15 +44,15 @@ class Bodies:
                 (folder / f"{name:02x}").mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
-        """The SHA-256 of `content`, which is kept from now on. Raises InputError when the disk is full."""
+        """Store `content` and return its hex SHA-256. Raises InputError if the disk is full."""
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest)
-        if self.holds(digest, len(content)):
+        if self.has(digest, len(content)):
             return digest
         partial = f"{path}.{os.getpid()}.partial"
         with disk_full_as_error(self._folder):
             try:
-                with open(partial, "wb") as file:  # noqa: PTH123 (twice as fast as pathlib, once a picture)
+                with open(partial, "wb") as file:  # noqa: PTH123 (twice as fast as pathlib, for every picture)
                     file.write(content)
                 os.replace(partial, path)  # noqa: PTH105
             except BaseException:
@@ -60,27 +60,27 @@ class Bodies:
                 raise
         return digest
 
-    def holds(self, digest: str, size_bytes: int) -> bool:
-        """Whether a body of this name and length is here; its content is checked when it is read."""
+    def has(self, digest: str, size_bytes: int) -> bool:
+        """Whether a body of this digest and size is stored; `get` verifies its content."""
         try:
             return os.stat(self._path(digest)).st_size == size_bytes  # noqa: PTH116
         except FileNotFoundError:
             return False
 
     def get(self, digest: str) -> bytes:
-        """The content named `digest`. Raises InputError, and removes it, when it is damaged."""
+        """The content with this SHA-256. Raises InputError if it is missing or damaged; a damaged file is removed."""
         path = self._path(digest)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise InputError(f"{path}: gone; run again to fetch it") from None
+            raise InputError(f"{path}: missing; run again to fetch it") from None
         if hashlib.sha256(content).hexdigest() != digest:
             path.unlink()
             raise InputError(f"{path}: damaged and removed; run again to fetch it")
         return content
 
-    def drop(self, digest: str) -> None:
-        """Forget the content named `digest`, and what a killed run left of it."""
+    def remove(self, digest: str) -> None:
+        """Remove the content with this SHA-256, and its temporary files from killed runs."""
         path = self._path(digest)
         for file in path.parent.glob(f"{digest}*"):
             file.unlink(missing_ok=True)
@@ -90,15 +90,18 @@ class Bodies:
 
 
 class Journal:
-    """Records of finished work, the last one of a key counts; each process appends to a file of its own and reads all."""
+    """Records of finished work; the latest record of a key counts.
+
+    Each process appends to its own file and reads all of them.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         path = folder / f"{name}.jsonl"
-        torn = path.exists() and _torn(path)
+        incomplete = path.exists() and _ends_mid_line(path)
         self._file = path.open("ab", buffering=0)
-        if torn:  # by a process killed in mid-line: end that line, so that the next one is whole
+        if incomplete:  # its process was killed while writing: end the line, so that the next one is valid
             self._write(b"\n")
 
     def __enter__(self) -> Self:
@@ -108,38 +111,38 @@ class Journal:
         self._file.close()
 
     def append(self, record: dict[str, Any]) -> None:
-        """Keep `record`, which has a `key`. Raises InputError when the disk is full."""
-        self._write(f"{_line({**record, 'written': time.time()})}\n".encode())
+        """Append `record`, which has a `key`. Raises InputError if the disk is full."""
+        self._write(f"{_format_line({**record, 'written': time.time()})}\n".encode())
 
     def latest(self, wanted: Container[str] | None = None) -> dict[str, dict[str, Any]]:
-        """The last record of each key, of those in `wanted` where given."""
-        found: dict[str, dict[str, Any]] = {}
+        """The latest record of each key, or of each key in `wanted`."""
+        latest: dict[str, dict[str, Any]] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
-            for record in _whole_records(path, wanted):
+            for record in _read_records(path, wanted):
                 key = record["key"]
-                if key not in found or found[key]["written"] <= record["written"]:
-                    found[key] = record
-        return found
+                if key not in latest or latest[key]["written"] <= record["written"]:
+                    latest[key] = record
+        return latest
 
     def _write(self, line: bytes) -> None:
         with disk_full_as_error(self._folder):
             if self._file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, "half a line was written")
+                raise OSError(errno.ENOSPC, "incomplete line")
 
 
 def remove_records(folder: Path, keys: Container[str]) -> None:
-    """Take the records of `keys` out of the journals in `folder`, while nobody writes there."""
+    """Remove the records of `keys` from the journals in `folder`. No other process may write to them meanwhile."""
     for path in sorted(folder.glob("*.jsonl")):
-        kept = [record for record in _whole_records(path, None) if record["key"] not in keys]
-        write_text(path, "".join(f"{_line(record)}\n" for record in kept))
+        kept = [record for record in _read_records(path, None) if record["key"] not in keys]
+        write_text(path, "".join(f"{_format_line(record)}\n" for record in kept))
 
 
-def _line(record: dict[str, Any]) -> str:
-    """`record` as a line, which begins with its key."""
+def _format_line(record: dict[str, Any]) -> str:
+    """`record` as JSON that starts with its key."""
     return json.dumps({"key": record["key"], **record}, separators=(",", ":"))
 
 
-def _torn(path: Path) -> bool:
+def _ends_mid_line(path: Path) -> bool:
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False
@@ -147,15 +150,15 @@ def _torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _whole_records(path: Path, wanted: Container[str] | None) -> Iterator[dict[str, Any]]:
+def _read_records(path: Path, wanted: Container[str] | None) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
-            # Every shard reads the journals of all: what is not its own is told by the key alone.
-            if wanted is not None and line[KEY_AT : line.find(b'"', KEY_AT)].decode("ascii", "replace") not in wanted:
+            # Every shard reads all journals; comparing the key first avoids parsing the lines of the others.
+            if wanted is not None and line[KEY_OFFSET : line.find(b'"', KEY_OFFSET)].decode("ascii", "replace") not in wanted:
                 continue
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
-                continue  # the torn last line of a process that was killed, or is writing now
+                continue  # the incomplete last line of a process that was killed or is still writing
             if isinstance(record, dict) and record.keys() >= {"key", "written"}:
                 yield record

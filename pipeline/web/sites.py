@@ -1,4 +1,4 @@
-"""What each site allows: its robots.txt and its tdmrep.json, read once and kept for a day."""
+"""What each site allows: its robots.txt and tdmrep.json, cached for a day."""
 
 import asyncio
 import contextlib
@@ -15,113 +15,115 @@ from yarl import URL
 
 from pipeline.storage.files import write_json
 from pipeline.web import reservations, robots
-from pipeline.web.reservations import MiningRule
-from pipeline.web.responses import Answer, FailedError, NoAnswerError
+from pipeline.web.reservations import TdmRule
+from pipeline.web.responses import FailedError, RequestError, Response
 from pipeline.web.robots import Robots
 
-KEPT_S = 86_400.0  # RFC 9309, section 2.4: not longer than a day
-IN_MEMORY = 1_000  # origins; the others are read again from the folder
+MAX_AGE_S = 86_400.0  # RFC 9309, section 2.4: at most a day
+MAX_CACHED_SITES = 1_000  # origins in memory; the others are read from the folder again
 MAX_REDIRECTS = 5  # RFC 9309, section 2.3.1.2
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 
-Ask = Callable[[URL, float], Awaitable[Answer]]
+Get = Callable[[URL, float], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class Site:
+class SiteRules:
     """The rules of one origin."""
 
     robots: Robots
-    mining: list[MiningRule]
+    tdmrep: list[TdmRule]
 
     def refusal(self, url: URL) -> str | None:
-        """Why `url` must not be asked for, or none."""
-        return self.robots.refusal(url) or reservations.file_reservation(self.mining, url)
+        """Why `url` must not be requested, or none."""
+        return self.robots.refusal(url) or reservations.tdmrep_reservation(self.tdmrep, url)
 
 
-class Sites:
-    """The rules of every origin met, asked for through `ask(url, delay_s)`, which makes one paced request."""
+class SiteRulesCache:
+    """The rules of every origin, requested through `get(url, delay_s)`, which makes one rate-limited request."""
 
-    def __init__(self, folder: Path, ask: Ask) -> None:
+    def __init__(self, folder: Path, get: Get) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._ask = ask
-        self._known: OrderedDict[URL, tuple[float, asyncio.Task[Site]]] = OrderedDict()
+        self._get = get
+        self._cached: OrderedDict[URL, tuple[float, asyncio.Task[SiteRules]]] = OrderedDict()  # origin: expiry, rules
 
-    async def rules(self, origin: URL) -> Site:
-        """The rules of `origin`; whoever comes while they are being read waits for the same answer."""
-        known = self._known.get(origin)
-        if known is None or known[0] < time.time():
-            known = time.time() + KEPT_S, asyncio.create_task(self._read(origin))
-            self._known[origin] = known
-        self._known.move_to_end(origin)
-        if len(self._known) > IN_MEMORY:
-            self._known.popitem(last=False)
-        # Shielded: one visitor that runs out of patience must not take the answer from the others.
-        return await asyncio.shield(known[1])
+    async def get(self, origin: URL) -> SiteRules:
+        """The rules of `origin`; concurrent callers share one request."""
+        cached = self._cached.get(origin)
+        if cached is None or cached[0] < time.time():
+            cached = time.time() + MAX_AGE_S, asyncio.create_task(self._load(origin))
+            self._cached[origin] = cached
+        self._cached.move_to_end(origin)
+        if len(self._cached) > MAX_CACHED_SITES:
+            self._cached.popitem(last=False)
+        # Shielded: cancelling one caller must not cancel the request for the others.
+        return await asyncio.shield(cached[1])
 
-    async def _read(self, origin: URL) -> Site:
+    async def _load(self, origin: URL) -> SiteRules:
         path = self._folder / f"{hashlib.sha256(str(origin).encode()).hexdigest()[:32]}.json"
-        kept = _kept(path)
-        if kept is None:
-            kept = await self._ask_site(origin)
-            if kept["robots_unreachable"] is None:
-                with contextlib.suppress(OSError):  # a full disk: then the next run asks again
-                    write_json(path, kept)
-        return _site(kept)
+        record = _load_record(path)
+        if record is None:
+            record = await self._request_record(origin)
+            if record["robots_unreachable"] is None:
+                with contextlib.suppress(OSError):  # on a full disk the next run requests it again
+                    write_json(path, record)
+        return _parse_record(record)
 
-    async def _ask_site(self, origin: URL) -> dict[str, Any]:
-        found: dict[str, Any] = {"kept_until": time.time() + KEPT_S, "robots": None, "robots_unreachable": None, "mining": ""}
+    async def _request_record(self, origin: URL) -> dict[str, Any]:
+        expiry = time.time() + MAX_AGE_S
+        record: dict[str, Any] = {"kept_until": expiry, "robots": None, "robots_unreachable": None, "mining": ""}
         delay_s = 0.0
         try:
-            answer = await self._followed(origin / "robots.txt", delay_s)
-        except NoAnswerError as error:
-            found["robots_unreachable"] = error.reason
-            return found
-        if answer is not None and answer.status == 200:
-            found["robots"] = answer.body.decode("latin-1")
-            delay_s = robots.parse(answer.body).delay_s
-        elif answer is not None and (reason := robots.by_status(answer.status).unreachable) is not None:
-            found["robots_unreachable"] = reason
-            return found
+            response = await self._follow_redirects(origin / "robots.txt", delay_s)
+        except RequestError as error:
+            record["robots_unreachable"] = error.reason
+            return record
+        if response is not None and response.status == 200:
+            record["robots"] = response.body.decode("latin-1")
+            delay_s = robots.parse_robots(response.body).delay_s
+        elif response is not None and (reason := robots.robots_for_status(response.status).unreachable) is not None:
+            record["robots_unreachable"] = reason
+            return record
         try:
-            answer = await self._followed(origin / ".well-known" / "tdmrep.json", delay_s)
-        except NoAnswerError:
-            return found  # "implies that the origin server does not implement this protocol"
-        if answer is not None and answer.status == 200:
-            found["mining"] = answer.body.decode("latin-1")
-        return found
+            response = await self._follow_redirects(origin / ".well-known" / "tdmrep.json", delay_s)
+        except RequestError:
+            return record  # "implies that the origin server does not implement this protocol"
+        if response is not None and response.status == 200:
+            record["mining"] = response.body.decode("latin-1")
+        return record
 
-    async def _followed(self, url: URL, delay_s: float) -> Answer | None:
-        """The answer after at most five redirects, over hosts too; none after more, which RFC 9309 calls unavailable."""
+    async def _follow_redirects(self, url: URL, delay_s: float) -> Response | None:
+        """The response after at most five redirects, also to other hosts; none after more, which RFC 9309 calls unavailable."""
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._ask(url, delay_s)
-            if answer.status not in (301, 302, 303, 307, 308):
-                return answer
-            url = redirect_target(url, answer)
+            response = await self._get(url, delay_s)
+            if response.status not in REDIRECT_STATUSES:
+                return response
+            url = redirect_target(url, response)
         return None
 
 
-def redirect_target(url: URL, answer: Answer) -> URL:
-    """Where a redirect leads. Raises FailedError when it does not say."""
+def redirect_target(url: URL, response: Response) -> URL:
+    """The URL that `response` redirects to. Raises FailedError if its Location header is missing or invalid."""
     try:
-        return url.join(URL(answer.headers["Location"])).with_fragment(None)
+        return url.join(URL(response.headers["Location"])).with_fragment(None)
     except (KeyError, ValueError):
-        raise FailedError("a redirect that leads nowhere") from None
+        raise FailedError("a redirect without a usable address") from None
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
+def _load_record(path: Path) -> dict[str, Any] | None:
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept if kept["kept_until"] > time.time() else None
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record if record["kept_until"] > time.time() else None
+    except (OSError, ValueError, TypeError, KeyError):  # missing or damaged
         return None
 
 
-def _site(kept: dict[str, Any]) -> Site:
-    if kept["robots_unreachable"] is not None:
-        rules = Robots(None, unreachable=kept["robots_unreachable"])
-    elif kept["robots"] is None:
+def _parse_record(record: dict[str, Any]) -> SiteRules:
+    if record["robots_unreachable"] is not None:
+        rules = Robots(None, unreachable=record["robots_unreachable"])
+    elif record["robots"] is None:
         rules = Robots(None)
     else:
-        rules = robots.parse(kept["robots"].encode("latin-1"))
-    return Site(rules, reservations.mining_rules(kept["mining"].encode("latin-1")))
+        rules = robots.parse_robots(record["robots"].encode("latin-1"))
+    return SiteRules(rules, reservations.parse_tdmrep(record["mining"].encode("latin-1")))

@@ -10,7 +10,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands import forget
 from pipeline.sources.forgotten import read_forgotten
-from pipeline.web.scratch import Bodies, Journal
+from pipeline.web.scratch import BodyStore, Journal
 from tests.support.web_fetch_run import fetch_shard, list_urls
 from tests.support.web_pictures import jpeg
 from tests.support.web_server import Reply, serving
@@ -31,7 +31,7 @@ def test_a_picture_from_the_web_is_gone_with_all_its_addresses(
         fetch_shard(manifest, scratch, shard, {})
         assert main(["forget", urls[0] if by == "url" else SHA256.upper()]) == 0
         assert "2 addresses and 1 contents" in capsys.readouterr().out
-        assert not Bodies(scratch / "bodies").holds(SHA256, len(PICTURE))
+        assert not BodyStore(scratch / "bodies").has(SHA256, len(PICTURE))
         with Journal(scratch / "journal", "other") as journal:
             assert [record["validators"]["url"] for record in journal.latest().values()] == [urls[2]]
         asked = len(server.requests)

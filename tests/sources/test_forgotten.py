@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.sources.forgotten import Forgotten, everything_of, read_forgotten, write_forgotten
+from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 
 DRESS, COAT = hashlib.sha256(b"dress").hexdigest(), hashlib.sha256(b"coat").hexdigest()
 RAW = pd.DataFrame(
@@ -18,7 +18,7 @@ RAW = pd.DataFrame(
 
 def test_a_picture_is_forgotten_by_its_url_under_every_other_url_too() -> None:
     for target in ("https://a.example/1", DRESS, DRESS.upper()):
-        forgotten = everything_of(target, RAW)
+        forgotten = fingerprints_of(target, RAW)
         assert forgotten.has_url("https://a.example/1")
         assert forgotten.has_url("https://b.example/1")
         assert forgotten.has_content(DRESS)
@@ -28,13 +28,13 @@ def test_a_picture_is_forgotten_by_its_url_under_every_other_url_too() -> None:
 
 
 def test_what_was_never_fetched_is_kept_out_all_the_same() -> None:
-    assert everything_of("https://c.example/9", RAW).has_url("https://c.example/9")
-    assert everything_of("https://a.example/3", RAW).contents == frozenset()
+    assert fingerprints_of("https://c.example/9", RAW).has_url("https://c.example/9")
+    assert fingerprints_of("https://a.example/3", RAW).contents == frozenset()
 
 
 def test_the_list_is_written_and_read_back_and_tells_no_address(tmp_path: Path) -> None:
     path = tmp_path / "forgotten.csv"
-    forgotten = everything_of(DRESS, RAW).with_(everything_of("https://c.example/9", RAW))
+    forgotten = fingerprints_of(DRESS, RAW).union(fingerprints_of("https://c.example/9", RAW))
     write_forgotten(path, forgotten)
     assert read_forgotten(path) == forgotten
     assert b"example" not in path.read_bytes()

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed, list_files
+from pipeline.sources import ListedPicture, list_files
 from pipeline.sources.manifest import list_pictures
 
 TABLE = "url,caption,category\nhttps://x.example/1.jpg,Ein süßes Kleid,dress\nhttps://x.example/2.jpg,plain,coat\n"
@@ -25,7 +25,7 @@ RECORDS = [dict(zip(("url", "caption", "category"), row, strict=True)) for row i
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
 
 
-def listed(path: Path, **columns: str) -> list[Listed]:
+def listed(path: Path, **columns: str) -> list[ListedPicture]:
     return list(list_pictures(path, columns))
 
 

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.sources import Listed
-from pipeline.sources.cells import plain_value, price_in, texts_of
+from pipeline.sources import ListedPicture
+from pipeline.sources.cells import cell_price, cell_texts, json_value
 from pipeline.sources.folder import read_picture
-from pipeline.sources.manifest import list_pictures, picture_of
+from pipeline.sources.manifest import list_pictures, picture_from_row
 from pipeline.sources.splits import split_of
 
 URL = "https://x.example/1.jpg"
 
 
-def picture(**row: object) -> Listed:
-    return picture_of({"url": URL, **row}, {}, "l.csv#1", 1)
+def picture(**row: object) -> ListedPicture:
+    return picture_from_row({"url": URL, **row}, {}, "l.csv#1", 1)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_a_missing_value_is_none_however_it_is_written(missing: object) -> None:
     ],
 )
 def test_the_texts_in_a_cell(value: object, texts: list[str]) -> None:
-    assert texts_of(value) == texts
+    assert cell_texts(value) == texts
 
 
 def test_a_cell_written_to_take_long_takes_no_time() -> None:
-    assert texts_of("[" + "'a' " * 50_000 + "!") != []
+    assert cell_texts("[" + "'a' " * 50_000 + "!") != []
 
 
 def test_values_nested_without_end_are_cut() -> None:
     value: object = "deep"
     for _ in range(900):
         value = [value]
-    json.dumps(plain_value(value))
+    json.dumps(json_value(value))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_of_several_categories_the_first_counts_and_all_are_kept() -> None:
     ],
 )
 def test_the_price_in_a_cell(value: object, price: float | None) -> None:
-    assert price_in(value) == price
+    assert cell_price(value) == price
 
 
 def test_a_parquet_file_of_pandas_own_types(tmp_path: Path) -> None:

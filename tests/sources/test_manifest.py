@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed
+from pipeline.sources import ListedPicture
 from pipeline.sources.manifest import list_pictures
 
 
-def listed(path: Path, **columns: str) -> list[Listed]:
+def listed(path: Path, **columns: str) -> list[ListedPicture]:
     return list(list_pictures(path, columns))
 
 
@@ -75,7 +75,7 @@ def test_bad_rows_of_a_csv_are_rows_with_a_reason(tmp_path: Path) -> None:
     assert [(picture.url, picture.status, picture.reason) for picture in listed(tmp_path / "l.csv")] == [
         ("https://x.example/1.jpg", "listed", None),
         ("row:l.csv#2", "refused", "row 2: no url"),
-        ("row:l.csv#3", "refused", "row 3: the URL has blanks or control characters in it"),
+        ("row:l.csv#3", "refused", "row 3: the URL contains spaces or control characters"),
         ("row:l.csv#4", "refused", "row 4: a file outside the folder of the list"),
         ("row:l.csv#5", "refused", "row 5: 3 fields, where the header has 2"),
         ("row:l.csv#6", "refused", "row 6: 1 fields, where the header has 2"),
@@ -101,7 +101,7 @@ def test_bad_lines_of_jsonl_are_rows_with_a_reason(tmp_path: Path) -> None:
         "row 2: not JSON",
         "row 3: not a JSON object",
         "row 4: not JSON",
-        "row 5: not a whole URL: no scheme",
+        "row 5: not an absolute URL: no scheme",
         "row 6: not JSON",
         "row 7: no url",
     ]

@@ -166,7 +166,7 @@ def test_a_copy_already_there_is_used_and_nothing_else_tried(
     small_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(small_files, tmp_path / "sources" / "fashion-mnist")
-    monkeypatch.setattr(datasets, "WAYS", {"a way": _fails})
+    monkeypatch.setattr(datasets, "PROVIDERS", {"a way": _fails})
     assert datasets.fashion_mnist_folder(tmp_path / "sources") == tmp_path / "sources" / "fashion-mnist"
 
 
@@ -177,7 +177,7 @@ def test_a_wrong_copy_is_set_aside_and_the_next_way_tried(
     shutil.copytree(small_files, wrong)
     (wrong / "train-labels-idx1-ubyte.gz").write_bytes(b"flipped")
     ways = {"first": _fails, "second": lambda to: datasets._copy_files(small_files, to)}
-    monkeypatch.setattr(datasets, "WAYS", ways)
+    monkeypatch.setattr(datasets, "PROVIDERS", ways)
     found = datasets.fashion_mnist_folder(tmp_path / "sources")
     assert {path.name for path in found.iterdir()} == set(datasets.MD5)
     assert (tmp_path / "sources" / "fashion-mnist.damaged" / "train-labels-idx1-ubyte.gz").read_bytes() == b"flipped"
@@ -187,7 +187,9 @@ def test_a_way_that_brings_wrong_files_leaves_nothing(
     small_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (small_files / "t10k-images-idx3-ubyte.gz").write_bytes(b"flipped")
-    monkeypatch.setattr(datasets, "WAYS", {"a copy": lambda to: datasets._copy_files(small_files, to), "a download": _fails})
+    monkeypatch.setattr(
+        datasets, "PROVIDERS", {"a copy": lambda to: datasets._copy_files(small_files, to), "a download": _fails}
+    )
     with pytest.raises(SourceError) as caught:
         datasets.fashion_mnist_folder(tmp_path / "sources")
     told = str(caught.value)
@@ -240,7 +242,7 @@ def test_debians_package_is_fetched_and_unpacked_without_root(
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(datasets, "WAYS", {"package": datasets._from_debian_package})
+    monkeypatch.setattr(datasets, "PROVIDERS", {"package": datasets._from_debian_package})
     found = datasets.fashion_mnist_folder(tmp_path / "sources")
     assert len(list(datasets.list_pictures(found, None))) == 17
     assert sorted(path.name for path in found.parent.iterdir()) == [".lock", "fashion-mnist"]

@@ -88,7 +88,7 @@ def test_what_is_left_out_is_counted_by_kind_in_one_line(tmp_path: Path, caplog:
 def test_an_odd_extension_is_judged_by_content(tmp_path: Path, name: str, content: bytes, is_listed: bool) -> None:
     write(tmp_path, {f"hat/{name}": content, "hat/sure.png": PNG})
     assert (f"hat/{name}" in listed(tmp_path)) == is_listed
-    assert folder.survey(tmp_path).left_out.total() == (not is_listed)
+    assert folder.survey(tmp_path).skipped.total() == (not is_listed)
 
 
 @pytest.mark.usefixtures("with_heic")
@@ -145,7 +145,7 @@ def test_a_category_that_is_a_link_out_of_the_folder_is_counted_and_not_walked(t
 def test_a_broken_link_in_place_of_a_category_is_counted(tmp_path: Path) -> None:
     place = write(tmp_path, {"hat/a.jpg": JPEG})
     (place / "shoe").symlink_to("nowhere")
-    assert folder.survey(place).left_out == {survey.BROKEN: 1}
+    assert folder.survey(place).skipped == {survey.BROKEN_LINKS: 1}
 
 
 def test_nothing_in_a_folder_holds_up_the_survey(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_nothing_in_a_folder_holds_up_the_survey(tmp_path: Path) -> None:
     (place / "hat" / "null").symlink_to("/dev/zero")
     (place / "hat" / os.fsdecode(b"\xff.\xfe")).write_bytes(b"")
     assert listed(place) == ["hat/a.jpg"]
-    assert folder.survey(place).left_out.total() == 6
+    assert folder.survey(place).skipped.total() == 6
     assert folder.survey(place).summary().isprintable()
 
 

@@ -16,10 +16,10 @@ def test_equal_reasons_are_one_line_without_their_row_numbers() -> None:
     ("form", "kind"),
     [
         ("failed: host{0}.example cannot be resolved", "failed: … cannot be resolved"),
-        ("refused: robots.txt cannot be had (h{0}.example is silent)", "robots.txt cannot be had (… is silent)"),
+        ("refused: robots.txt is unreachable (h{0}.example is silent)", "robots.txt is unreachable (… is silent)"),
         ("failed: no connection to shop{0}.example.com", "failed: no connection to …"),
         ("refused: {0}1234 bytes, more than fetch.max_bytes (5000)", "… bytes, more than fetch.max_bytes (…)"),
-        ("refused: not http or https but 'x{0}'", "refused: not http or https but …"),
+        ("refused: is not http but 'x{0}'", "refused: is not http but …"),
         ("failed: https://x.example/{0}?a=1 leads nowhere", "failed: … leads nowhere"),
         ("refused: row {0}: {0} fields, where the header has 2", "… fields, where the header has …"),
         ("image file is truncated ({0} bytes not processed)", "(… bytes not processed)"),

@@ -11,7 +11,7 @@ from pipeline.sources.forgotten import read_forgotten
 from pipeline.stages.train.run_folder import append_event, best_swd
 from pipeline.storage.overrides import read_overrides
 from pipeline.web.scratch import Journal
-from pipeline.web.sites import _kept
+from pipeline.web.sites import _load_record
 from pipeline.workflow import snakemake_dvc_sync as sync
 from studio.database import StudioDatabase
 
@@ -40,7 +40,7 @@ def test_damaged_state_files_count_as_missing(tmp_path: Path, monkeypatch: pytes
     assert sync._pending() == {"train": ["models/gan"]}
     for name in ("site.json", "score.json"):
         (tmp_path / name).write_bytes(torn)
-    assert _kept(tmp_path / "site.json") is None
+    assert _load_record(tmp_path / "site.json") is None
     assert best_swd(tmp_path / "score.json") == math.inf
 
 

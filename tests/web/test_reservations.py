@@ -9,12 +9,12 @@ from yarl import URL
 
 from pipeline.web.polite_client import PoliteClient
 from pipeline.web.reservations import (
-    file_reservation,
     forbids_following,
     header_reservation,
     meta_reservation,
-    mining_rules,
+    parse_tdmrep,
     robots_directives,
+    tdmrep_reservation,
 )
 from pipeline.web.responses import RefusedError
 from tests.support.web_params import web
@@ -130,18 +130,18 @@ REPORT_EXAMPLE = [
     ],
 )
 def test_the_mining_file(rules: object, path: str, reason: str | None) -> None:
-    assert file_reservation(mining_rules(json.dumps(rules).encode()), URL(f"https://provider.com{path}")) == reason
+    assert tdmrep_reservation(parse_tdmrep(json.dumps(rules).encode()), URL(f"https://provider.com{path}")) == reason
 
 
 @pytest.mark.parametrize("content", [b"", b"not json", b"[" * 100_000, b"\xff\xfe"])
 def test_a_broken_mining_file_reserves_nothing(content: bytes) -> None:
-    assert mining_rules(content) == []
+    assert parse_tdmrep(content) == []
 
 
 def reason_for(picture: Reply, folder: Path, mining: Reply | None = None) -> tuple[str | None, list[str]]:
     async def run(url: str) -> None:
-        async with PoliteClient(web(), folder) as visitor:
-            await visitor.visit(url, accept="image/*", max_bytes=100)
+        async with PoliteClient(web(), folder) as client:
+            await client.get(url, accept="image/*", max_bytes=100)
 
     with serving({"/a.jpg": picture, "/.well-known/tdmrep.json": mining or Reply(status=404)}) as server:
         try:

@@ -10,7 +10,7 @@ from yarl import URL
 
 from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import RefusedError
-from pipeline.web.robots import READ_BYTES, by_status, parse
+from pipeline.web.robots import MAX_ROBOTS_BYTES, parse_robots, robots_for_status
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Request, Route, serving
 
@@ -64,7 +64,7 @@ PICTURE = URL("https://shop.example/pictures/dress.jpg?size=xl")
     ],
 )
 def test_rules_are_matched_as_rfc_9309_says(content: bytes, allowed: bool) -> None:
-    assert (parse(content).refusal(PICTURE) is None) is allowed
+    assert (parse_robots(content).refusal(PICTURE) is None) is allowed
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_rules_are_matched_as_rfc_9309_says(content: bytes, allowed: bool) -> No
     ],
 )
 def test_percent_encoding_is_compared_as_rfc_9309_says(rule: str, path: str, allowed: bool) -> None:
-    rules = parse(f"User-agent: *\nDisallow: {rule}".encode())
+    rules = parse_robots(f"User-agent: *\nDisallow: {rule}".encode())
     assert (rules.refusal(URL(f"https://shop.example{path}", encoded=True)) is None) is allowed
 
 
@@ -93,22 +93,25 @@ def test_percent_encoding_is_compared_as_rfc_9309_says(rule: str, path: str, all
     ("status", "allowed"), [(404, True), (401, True), (403, True), (410, True), (500, False), (503, False)]
 )
 def test_a_missing_file_allows_and_a_broken_server_disallows(status: int, allowed: bool) -> None:
-    assert (by_status(status).refusal(PICTURE) is None) is allowed
+    assert (robots_for_status(status).refusal(PICTURE) is None) is allowed
 
 
 def test_500_kib_are_read_and_no_cut_line_counts() -> None:
-    filler = b"User-agent: *\n" + b"# filler\n" * (READ_BYTES // 9)
-    assert parse(filler[: READ_BYTES - 12] + b"\nDisallow: /pictures").refusal(PICTURE) is None
-    assert parse(b"User-agent: *\nDisallow: /pictures\n" + filler).refusal(PICTURE) is not None
+    filler = b"User-agent: *\n" + b"# filler\n" * (MAX_ROBOTS_BYTES // 9)
+    assert parse_robots(filler[: MAX_ROBOTS_BYTES - 12] + b"\nDisallow: /pictures").refusal(PICTURE) is None
+    assert parse_robots(b"User-agent: *\nDisallow: /pictures\n" + filler).refusal(PICTURE) is not None
 
 
 def test_500_kib_with_the_line_ends_of_old_macs_are_read() -> None:
-    assert parse(b"User-agent: *\rDisallow: /pictures\r" + b"# filler\r" * (READ_BYTES // 9)).refusal(PICTURE) is not None
+    assert (
+        parse_robots(b"User-agent: *\rDisallow: /pictures\r" + b"# filler\r" * (MAX_ROBOTS_BYTES // 9)).refusal(PICTURE)
+        is not None
+    )
 
 
 def test_a_line_of_letters_takes_no_time() -> None:
     started = time.perf_counter()
-    assert parse(b"a" * (READ_BYTES - 1)).refusal(PICTURE) is None
+    assert parse_robots(b"a" * (MAX_ROBOTS_BYTES - 1)).refusal(PICTURE) is None
     assert time.perf_counter() - started < 10
 
 
@@ -127,13 +130,13 @@ def test_a_line_of_letters_takes_no_time() -> None:
     ],
 )
 def test_the_delay_a_site_asks_for(content: bytes, delay_s: float) -> None:
-    assert parse(content).delay_s == delay_s
+    assert parse_robots(content).delay_s == delay_s
 
 
 def test_a_hostile_file_is_matched_in_no_time() -> None:
     content = b"User-agent: *\n" + (b"Disallow: /" + b"*a" * 200 + b"$\n") * 1000
     started = time.perf_counter()
-    assert parse(content).refusal(URL("https://shop.example/" + "a" * 3000 + "b")) is None
+    assert parse_robots(content).refusal(URL("https://shop.example/" + "a" * 3000 + "b")) is None
     assert time.perf_counter() - started < 10
 
 
@@ -141,8 +144,8 @@ def visit(routes: Mapping[str, Route], folder: Path, **changes: Any) -> list[str
     """Every path that the server was asked for by a visit to /dress.jpg."""
 
     async def run(url: str) -> None:
-        async with PoliteClient(web(**changes), folder) as visitor:
-            await visitor.visit(url, accept="image/*", max_bytes=1000)
+        async with PoliteClient(web(**changes), folder) as client:
+            await client.get(url, accept="image/*", max_bytes=1000)
 
     with serving({"/dress.jpg": Reply(b"picture"), **routes}) as server:
         try:
@@ -177,7 +180,7 @@ def _dripping(_: Request) -> Any:
 def test_an_unreachable_robots_txt_disallows_everything(tmp_path: Path, route: Route) -> None:
     asked = visit({"/robots.txt": route}, tmp_path, retries=0, timeout_s=0.5)
     assert set(asked[:-1]) == {"/robots.txt"}
-    assert asked[-1].startswith("robots.txt cannot be had")
+    assert asked[-1].startswith("robots.txt is unreachable")
 
 
 def hops(count: int) -> dict[str, Route]:
@@ -216,8 +219,8 @@ def test_rules_are_kept_for_a_day_and_shared_between_runs(tmp_path: Path) -> Non
     routes: dict[str, Route] = {"/dress.jpg": Reply(b"picture")}
 
     async def run(url: str) -> None:
-        async with PoliteClient(web(), tmp_path) as visitor:
-            await visitor.visit(url, accept="image/*", max_bytes=1000)
+        async with PoliteClient(web(), tmp_path) as client:
+            await client.get(url, accept="image/*", max_bytes=1000)
 
     with serving(routes) as server:
         asyncio.run(run(f"{server.url}/dress.jpg"))

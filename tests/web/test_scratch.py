@@ -4,33 +4,33 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.web.scratch import Bodies, Journal
+from pipeline.web.scratch import BodyStore, Journal
 
 
 def test_a_body_is_named_by_its_content_and_kept_once(tmp_path: Path) -> None:
-    bodies = Bodies(tmp_path)
+    bodies = BodyStore(tmp_path)
     digest = bodies.put(b"a dress")
     assert digest == hashlib.sha256(b"a dress").hexdigest() == bodies.put(b"a dress")
     assert bodies.get(digest) == b"a dress"
-    assert bodies.holds(digest, 7)
-    assert not bodies.holds(digest, 8)
+    assert bodies.has(digest, 7)
+    assert not bodies.has(digest, 8)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [digest]
 
 
 def test_a_damaged_body_is_found_out_and_removed(tmp_path: Path) -> None:
-    bodies = Bodies(tmp_path)
+    bodies = BodyStore(tmp_path)
     digest = bodies.put(b"a dress")
     (tmp_path / digest[:2] / digest).write_bytes(b"a drexx")
     with pytest.raises(InputError, match="damaged and removed; run again"):
         bodies.get(digest)
-    assert not bodies.holds(digest, 7)
+    assert not bodies.has(digest, 7)
 
 
 def test_a_dropped_body_is_gone_with_what_a_killed_run_left_of_it(tmp_path: Path) -> None:
-    bodies = Bodies(tmp_path)
+    bodies = BodyStore(tmp_path)
     digest = bodies.put(b"a dress")
     (tmp_path / digest[:2] / f"{digest}.1.partial").write_bytes(b"a dr")
-    bodies.drop(digest)
+    bodies.remove(digest)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 

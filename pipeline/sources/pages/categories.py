@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping
 LEVELS = re.compile(r"\s*(?:>|»|›|/|\||→)\s*")
 
 
-def plain_word(word: str) -> str:
+def normalize_word(word: str) -> str:
     """`word` as it is compared: lower case, blanks, hyphens and underscores alike."""
     return " ".join(re.split(r"[\s_-]+", word.casefold())).strip()
 
 
-def category_of(words: Iterable[str], mapping: Mapping[str, str]) -> str | None:
+def match_category(words: Iterable[str], mapping: Mapping[str, str]) -> str | None:
     """Our category for a site's `words`, the most telling first, or none.
 
     A word may be a whole path (`Women > Tops > T-Shirts`): it is looked up whole, then from its last level to its first.
     """
-    known = {plain_word(word): category for word, category in mapping.items()}
+    known = {normalize_word(word): category for word, category in mapping.items()}
     for word in words:
         for candidate in (word, *reversed(LEVELS.split(word))):
-            if (category := known.get(plain_word(candidate))) is not None:
+            if (category := known.get(normalize_word(candidate))) is not None:
                 return category
     return None

@@ -10,22 +10,22 @@ from typing import Any, Literal
 from lxml import etree
 
 from pipeline.imaging.kinds import is_decoded_type
-from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import MAX_WORDS, read_page
 from pipeline.sources.pages.json_ld import read_json
 from pipeline.sources.pages.licences import creative_commons, licence_name
-from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address
-from pipeline.sources.pages.structured_data import many, text_of
-from pipeline.sources.pages.xml_text import MARKS, decoded, mended
+from pipeline.sources.pages.renditions import Rendition, asset_key, largest_rendition, names_picture, picture_url
+from pipeline.sources.pages.structured_data import flatten, text_of
+from pipeline.sources.pages.xml_text import BYTE_ORDER_MARKS, decode_xml, repair_xml
 from pipeline.web.urls import absolute_url
-from pipeline.web.values import iso_date, pixels_of, plain
+from pipeline.web.values import clean_text, iso_date, parse_pixels
 
 MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
 EMBEDDED_HTML = ("encoded", "content", "description", "summary")
 HEAD_BYTES = 512
-TEXT_MARKS = tuple(mark for mark, _ in MARKS)
-LONGEST_PREAMBLE = 20_000  # characters before the root: comments, and what PHP complains about
-LONGEST_TEXT_AROUND = 200  # characters that a web page may show before the XML that it is wrapped around
+TEXT_BOMS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
+MAX_PREAMBLE_CHARACTERS = 20_000  # characters before the root: comments, and what PHP complains about
+MAX_WRAPPER_TEXT = 200  # characters that a web page may show before the XML that it is wrapped around
 ROOT = re.compile(r"<(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
 ESCAPED_ROOT = re.compile(r"&lt;(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=\s|&gt;)", re.IGNORECASE)
 LEADING_COMMENTS = re.compile(r"(?:\s+|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
@@ -34,8 +34,8 @@ TAG = re.compile(r"<[^>]*>|&lt;.*?&gt;", re.DOTALL)
 PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
 DOCTYPE = re.compile(r"<!DOCTYPE\s+(?!html\b)", re.IGNORECASE)
 SCRIPT = re.compile(r"<script[\s>]", re.IGNORECASE)
-ADDRESS_LINE = re.compile(r"https?://(?:(?!\s\w+://)[^\t\n])+", re.IGNORECASE)
-AROUND_ADDRESS = " \t\"'<>,;"  # quotes and separators of tables
+URL_LINE = re.compile(r"https?://(?:(?!\s\w+://)[^\t\n])+", re.IGNORECASE)
+URL_DELIMITERS = " \t\"'<>,;"  # quotes and separators of tables
 MERCHANT_PICTURES = ("image_link", "additional_image_link")  # Google's product feeds
 PICTURE_MARKUP = re.compile(r"<(?:img|picture)[\s/>]", re.IGNORECASE)
 Kind = Literal["feed", "sitemap", "sitemap index"]
@@ -46,7 +46,7 @@ class Listing:
     """What a feed or a sitemap lists."""
 
     kind: Kind
-    pictures: tuple[Found, ...]
+    pictures: tuple[CrawledPicture, ...]
     pages: tuple[str, ...]
     sitemaps: tuple[str, ...]
 
@@ -54,33 +54,33 @@ class Listing:
 def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
     """What `content`, got from `url`, lists; none when it is no feed and no sitemap."""
     binary = b"\x00" in content[:HEAD_BYTES] and not content.lstrip().startswith(b"<")
-    if binary and not content.startswith(TEXT_MARKS):
+    if binary and not content.startswith(TEXT_BOMS):
         return None  # a picture, an archive
-    text = decoded(content).strip()
+    text = decode_xml(content).strip()
     if not text.startswith("<") and "jsonfeed.org/version" in text.replace("\\/", "/"):
         return _json_feed(text, url, now)
     begin = LEADING_COMMENTS.match(text)
     assert begin is not None  # it matches nothing, too
-    start = ROOT.search(text, begin.end(), begin.end() + LONGEST_PREAMBLE)
-    if start is None and (start := ESCAPED_ROOT.search(text, begin.end(), begin.end() + LONGEST_PREAMBLE)) is not None:
+    start = ROOT.search(text, begin.end(), begin.end() + MAX_PREAMBLE_CHARACTERS)
+    if start is None and (start := ESCAPED_ROOT.search(text, begin.end(), begin.end() + MAX_PREAMBLE_CHARACTERS)) is not None:
         before = text[: start.start()]
         text = before + html.unescape(text[start.start() :])
         start = ROOT.match(text, start.start())
     if start is None:
         return _text_sitemap(text, url)
     before = text[: start.start()]
-    listing = _xml_listing(text, start.start(), url, now) if _is_wrapping(before) else None
+    listing = _xml_listing(text, start.start(), url, now) if _is_wrapper(before) else None
     if listing is not None and PAGE.search(before) and not (listing.pages or listing.pictures or listing.sitemaps):
         return None  # a page with an element of that name
     return listing
 
 
-def _is_wrapping(before: str) -> bool:
+def _is_wrapper(before: str) -> bool:
     """Whether the markup before a root is no web page that has something else to show."""
     before = COMMENT.sub("", before)
     if SCRIPT.search(before) is not None:
         return False
-    return PAGE.search(before) is None or len("".join(TAG.sub("", before).split())) <= LONGEST_TEXT_AROUND
+    return PAGE.search(before) is None or len("".join(TAG.sub("", before).split())) <= MAX_WRAPPER_TEXT
 
 
 def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | None:
@@ -89,7 +89,7 @@ def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | No
     # No entities, no network, no huge texts: a billion laughs stay unlaughed.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, recover=True)
     try:
-        root = etree.fromstring(mended(text[start if doctype is None else doctype.start() :]), parser)
+        root = etree.fromstring(repair_xml(text[start if doctype is None else doctype.start() :]), parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
     if root is None:
@@ -114,13 +114,13 @@ def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
 
 def _text(element: etree._Element, name: str) -> str | None:
     """The words of the first child of this name, or none."""
-    return next((words for child in _children(element, name) if (words := plain("".join(child.itertext())))), None)
+    return next((words for child in _children(element, name) if (words := clean_text("".join(child.itertext())))), None)
 
 
 def _sitemap(root: etree._Element, url: str) -> Listing:
     pages: list[str] = []
     sitemaps: list[str] = []
-    pictures: list[Found] = []
+    pictures: list[CrawledPicture] = []
     # Wherever they stand: where one has no end, the next stands inside it.
     # So may pictures: their page is the one that came last.
     entries = [entry for entry in root.iter() if _name(entry) in ("url", "sitemap", "image") and entry is not root]
@@ -134,20 +134,20 @@ def _sitemap(root: etree._Element, url: str) -> Listing:
     return Listing(kind, tuple(pictures), tuple(dict.fromkeys(pages)), tuple(dict.fromkeys(sitemaps)))
 
 
-def _sitemap_pictures(image: etree._Element, page: str) -> Iterator[Found]:
+def _sitemap_pictures(image: etree._Element, page: str) -> Iterator[CrawledPicture]:
     licence, title, alt = licence_name(_text(image, "license")), _text(image, "title"), _text(image, "caption")
     for place in _children(image, "loc"):
-        if (address := picture_address(plain("".join(place.itertext())), page)) is not None:
-            yield Found(url=address, page=page, title=title, licence=licence, alt=alt)
+        if (address := picture_url(clean_text("".join(place.itertext())), page)) is not None:
+            yield CrawledPicture(url=address, page=page, title=title, licence=licence, alt=alt)
 
 
 def _text_sitemap(text: str, url: str) -> Listing | None:
     """The pages in a sitemap of one address a line; none when `text` is something else."""
     if text.startswith("<"):
         return None
-    stripped = (line.partition("\t")[0].strip(AROUND_ADDRESS) for line in text.splitlines()[: 2 * MAX_ENTRIES])
+    stripped = (line.partition("\t")[0].strip(URL_DELIMITERS) for line in text.splitlines()[: 2 * MAX_ENTRIES])
     lines = [line for line in stripped if line and not line.startswith("#")]
-    addresses = [line for line in lines if ADDRESS_LINE.fullmatch(line)]
+    addresses = [line for line in lines if URL_LINE.fullmatch(line)]
     if not addresses or 2 * len(addresses) < len(lines):
         return None
     pages = dict.fromkeys(page for line in addresses if (page := absolute_url(line, url)) is not None)
@@ -156,18 +156,18 @@ def _text_sitemap(text: str, url: str) -> Listing | None:
 
 def _json_feed(text: str, url: str, now: datetime) -> Listing:
     """What a JSON Feed lists (jsonfeed.org, versions 1 and 1.1), whatever script it is wrapped in."""
-    values = (part for value in read_json(text).values for part in many(value) if isinstance(part, dict))
+    values = (part for value in read_json(text).values for part in flatten(value) if isinstance(part, dict))
     feed = next((value for value in values if "items" in value), {})
     pages: list[str] = []
-    pictures: list[Found] = []
-    for item in [item for item in many(feed.get("items")) if isinstance(item, dict)][:MAX_ENTRIES]:
+    pictures: list[CrawledPicture] = []
+    for item in [item for item in flatten(feed.get("items")) if isinstance(item, dict)][:MAX_ENTRIES]:
         places = [_string(item, key) for key in ("url", "external_url")]
         places += [name for name in (_string(item, "id"),) if name.startswith(("http://", "https://"))]
         page = next((page for place in places if (page := absolute_url(place, url))), None)
         if page is not None:
             pages.append(page)
-        words = [word for tag in many(item.get("tags"))[:MAX_WORDS] if (word := text_of(tag)) is not None]
-        common = Found(
+        words = [word for tag in flatten(item.get("tags"))[:MAX_WORDS] if (word := text_of(tag)) is not None]
+        common = CrawledPicture(
             url="",
             page=page or url,
             title=text_of(item.get("title")),
@@ -175,14 +175,14 @@ def _json_feed(text: str, url: str, now: datetime) -> Listing:
             site_category=words[0] if words else None,
             words=tuple(dict.fromkeys(words)),
         )
-        attached = [part for part in many(item.get("attachments")) if isinstance(part, dict)]
+        attached = [part for part in flatten(item.get("attachments")) if isinstance(part, dict)]
         named = [_string(item, "image"), _string(item, "banner_image")]
         named += [_string(part, "url") for part in attached if _is_picture(_string(part, "mime_type"), _string(part, "url"))]
-        found = [replace(common, url=address) for value in named if (address := picture_address(value, common.page or url))]
+        found = [replace(common, url=address) for value in named if (address := picture_url(value, common.page or url))]
         embedded = _pictures_in_html(_string(item, "content_html"), common.page or url, common, now)
-        unique: dict[str, Found] = {}
+        unique: dict[str, CrawledPicture] = {}
         for picture in (*found, *embedded):
-            unique.setdefault(asset(picture.url), picture)
+            unique.setdefault(asset_key(picture.url), picture)
         pictures.extend(unique.values())
     return Listing("feed", tuple(pictures), tuple(pages), ())
 
@@ -193,14 +193,14 @@ def _string(item: Mapping[str, Any], key: str) -> str:
 
 def _is_picture(media_type: str, address: str) -> bool:
     """Whether an attachment is a picture that we decode: by its type, else by its name."""
-    return is_decoded_type(media_type) if media_type.lower().startswith("image") else is_picture_link(address)
+    return is_decoded_type(media_type) if media_type.lower().startswith("image") else names_picture(address)
 
 
 def _feed(entries: list[etree._Element], root: etree._Element, url: str, now: datetime) -> Listing:
     channel = next(_children(root, "channel"), root)
     licence = _licence(channel)
     pages: list[str] = []
-    pictures: list[Found] = []
+    pictures: list[CrawledPicture] = []
     for entry in entries[:MAX_ENTRIES]:
         page = _entry_page(entry, url)
         if page is not None:
@@ -233,12 +233,12 @@ def _licence(element: etree._Element) -> str | None:
     return creative_commons(rights)
 
 
-def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[Found]:
+def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: datetime) -> Iterator[CrawledPicture]:
     words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
     words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",", MAX_WORDS)]
     words += [_text(entry, name) or "" for name in ("product_type", "google_product_category")]
-    words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := plain(told)) is not None))
-    common = Found(
+    words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := clean_text(told)) is not None))
+    common = CrawledPicture(
         url="",
         page=page,
         title=_text(entry, "title"),
@@ -249,13 +249,13 @@ def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: 
         site_category=words[0] if words else None,
         words=tuple(words),
     )
-    unique: dict[str, Found] = {}
+    unique: dict[str, CrawledPicture] = {}
     for picture in (*_media(entry, page, common), *_embedded(entry, page, common, now)):
-        unique.setdefault(asset(picture.url), picture)
+        unique.setdefault(asset_key(picture.url), picture)
     yield from unique.values()
 
 
-def _media(entry: etree._Element, page: str, common: Found) -> Iterator[Found]:
+def _media(entry: etree._Element, page: str, common: CrawledPicture) -> Iterator[CrawledPicture]:
     """The pictures of media:content (the largest of each media:group) and enclosures; thumbnails where there are none."""
     grouped = [[*group] for group in entry.iter() if _name(group) == "group"]
     inside = {id(media) for group in grouped for media in group}
@@ -266,13 +266,13 @@ def _media(entry: etree._Element, page: str, common: Found) -> Iterator[Found]:
     merchant = [
         part for name in MERCHANT_PICTURES for child in _children(entry, name) for part in (child.text or "").split(",")
     ]
-    addresses = [address for part in merchant if (address := picture_address(part, page)) is not None]
+    addresses = [address for part in merchant if (address := picture_url(part, page)) is not None]
     yield from (replace(common, url=address) for address in addresses)
     found = bool(addresses)
     for medias in [*grouped, *contents, *enclosures]:
         offered = [(rendition, media) for media in medias if (rendition := _rendition(media, page)) is not None]
         if offered:
-            best = largest([rendition for rendition, _ in offered])
+            best = largest_rendition([rendition for rendition, _ in offered])
             media = next(media for rendition, media in offered if rendition is best)
             found = True
             yield replace(common, url=best.url, alt=_text(media, "description"))
@@ -281,7 +281,7 @@ def _media(entry: etree._Element, page: str, common: Found) -> Iterator[Found]:
             if _name(media) not in ("thumbnail", "image"):
                 continue
             place = media.get("url") or media.get("href") or _text(media, "url") or media.text
-            if (address := picture_address(place, page)) is not None:
+            if (address := picture_url(place, page)) is not None:
                 yield replace(common, url=address)
 
 
@@ -291,11 +291,11 @@ def _rendition(media: etree._Element, page: str) -> Rendition | None:
     pictured = (media.get("medium") or "").lower() == "image" and not media_type.lower().startswith("image")
     if _name(media) == "thumbnail" or not (pictured or _is_picture(media_type, place)):
         return None
-    address = picture_address(place, page)
-    return Rendition(address, pixels_of(media.get("width"))) if address is not None else None
+    address = picture_url(place, page)
+    return Rendition(address, parse_pixels(media.get("width"))) if address is not None else None
 
 
-def _embedded(entry: etree._Element, page: str, common: Found, now: datetime) -> Iterator[Found]:
+def _embedded(entry: etree._Element, page: str, common: CrawledPicture, now: datetime) -> Iterator[CrawledPicture]:
     """The pictures in the HTML that an entry carries."""
     for child in entry:
         if _name(child) not in EMBEDDED_HTML or child.get("url"):
@@ -305,7 +305,7 @@ def _embedded(entry: etree._Element, page: str, common: Found, now: datetime) ->
         yield from _pictures_in_html(text, page, common, now)
 
 
-def _pictures_in_html(text: str, page: str, common: Found, now: datetime) -> Iterator[Found]:
+def _pictures_in_html(text: str, page: str, common: CrawledPicture, now: datetime) -> Iterator[CrawledPicture]:
     """The pictures in a piece of HTML, which may be escaped once too often."""
     if PICTURE_MARKUP.search(text) is None and "&lt;" in text:
         text = html.unescape(text)

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from pipeline.sources import Listed
-from pipeline.sources.pages.categories import category_of
+from pipeline.sources import ListedPicture
+from pipeline.sources.pages.categories import match_category
 
-Picture = TypeVar("Picture", bound=Listed)
+Picture = TypeVar("Picture", bound=ListedPicture)
 
 # What the place that tells most does not say is taken from the next; a price and its currency stay together.
 FILLED = ("title", "alt", "category", "site_category", "licence", "published", "split", "extra")
 
 
 @dataclass(frozen=True)
-class Found(Listed):
+class CrawledPicture(ListedPicture):
     """One picture on a page or in a feed."""
 
     source: str = "crawl"
@@ -23,30 +23,32 @@ class Found(Listed):
 
 
 @dataclass
-class Harvest:
+class SiteResult:
     """What the crawl of one site brought in."""
 
-    pictures: list[Found] = field(default_factory=list)
-    lost_pages: list[Found] = field(default_factory=list)  # pages that could not be read, as rows with a reason
+    pictures: list[CrawledPicture] = field(default_factory=list)
+    unread_pages: list[CrawledPicture] = field(default_factory=list)  # pages that could not be read, as rows with a reason
     pages: int = 0
     repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
     unread: int = 0  # parts of pages' structured data of which nothing could be read
     first_broken: str | None = None  # page with either
 
 
-def categorised(pictures: Iterable[Found], mapping: Mapping[str, str], licence: str | None) -> list[Found]:
+def assign_categories(
+    pictures: Iterable[CrawledPicture], mapping: Mapping[str, str], licence: str | None
+) -> list[CrawledPicture]:
     """`pictures` with our category for the site's words, and `licence` where a page named none."""
     return [
         replace(
             picture,
-            category=picture.category or category_of(picture.words, mapping),
+            category=picture.category or match_category(picture.words, mapping),
             licence=picture.licence or (licence if picture.status == "listed" else None),
         )
         for picture in pictures
     ]
 
 
-def distinct(pictures: Iterable[Picture], same: Callable[[str], str]) -> list[Picture]:
+def merge_duplicates(pictures: Iterable[Picture], same: Callable[[str], str]) -> list[Picture]:
     """Each picture once, as the place that tells most about it has it; the other places stand in `also`.
 
     `same` names what two addresses of one picture share. A reservation at any of its places counts. Order: as first found.
@@ -54,11 +56,11 @@ def distinct(pictures: Iterable[Picture], same: Callable[[str], str]) -> list[Pi
     groups: dict[str, list[Picture]] = {}
     for picture in pictures:
         groups.setdefault(same(picture.url), []).append(picture)
-    return [group[0] if len(group) == 1 else _together(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else _merge(group) for group in groups.values()]
 
 
-def _together(group: list[Picture]) -> Picture:
-    ranked = sorted(group, key=lambda found: (-_told(found), found.source, found.page or "", found.url))
+def _merge(group: list[Picture]) -> Picture:
+    ranked = sorted(group, key=lambda found: (-_count_facts(found), found.source, found.page or "", found.url))
     best = next((found for found in ranked if found.status != "listed"), ranked[0])
     filled: dict[str, Any] = {name: _first(name, [best, *ranked]) for name in FILLED}
     places = {(found.source, found.page, found.title): None for found in ranked}
@@ -72,6 +74,6 @@ def _first(name: str, group: list[Picture]) -> Any:
     return next((told for found in group if (told := getattr(found, name)) is not None), None)
 
 
-def _told(found: Listed) -> int:
+def _count_facts(found: ListedPicture) -> int:
     facts = (found.category, found.site_category, found.title, found.licence, found.published, found.price, found.alt)
     return sum(fact is not None for fact in facts)

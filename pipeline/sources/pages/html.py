@@ -8,39 +8,46 @@ from urllib.parse import urljoin
 from lxml import etree, html
 from lxml.html import HtmlElement
 
-from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.licences import creative_commons, licence_name
 from pipeline.sources.pages.markup import (
     IMAGE_TAGS,
     background_renditions,
+    drop_placeholders,
     is_small,
     listed_renditions,
     renditions_of,
+    reveal_lazy_pictures,
     scripted_galleries,
-    show_lazy_pictures,
     source_renditions,
-    without_placeholders,
 )
-from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address, set_renditions
+from pipeline.sources.pages.renditions import (
+    Rendition,
+    asset_key,
+    largest_rendition,
+    names_picture,
+    picture_url,
+    srcset_renditions,
+)
 from pipeline.sources.pages.structured_data import (
-    Described,
     Item,
+    ItemPicture,
     OpenGraph,
-    Shown,
-    breadcrumbs,
-    items_on,
+    StructuredData,
+    find_items,
+    find_things,
     main_item,
-    open_graph,
-    things_on,
+    read_breadcrumbs,
+    read_open_graph,
 )
 from pipeline.web import reservations
 from pipeline.web.urls import absolute_url
-from pipeline.web.values import iso_date, plain, price_of
+from pipeline.web.values import clean_text, iso_date, parse_price
 
 MAX_PICTURES = 500  # on one page
 MAX_WORDS = 100  # that a page may say about what kind of thing it shows
-FURNITURE = frozenset({"header", "nav", "footer", "aside", "template"})
-FURNITURE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
+BOILERPLATE_TAGS = frozenset({"header", "nav", "footer", "aside", "template"})
+BOILERPLATE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
 FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
 DATE_METAS = ("article:published_time", "og:published_time", "date", "dc.date", "dcterms.created", "datepublished", "pubdate")
 LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license", "copyright")
@@ -50,7 +57,7 @@ LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license",
 class Page:
     """What a page gives."""
 
-    pictures: tuple[Found, ...]
+    pictures: tuple[CrawledPicture, ...]
     links: tuple[str, ...]  # that may be followed, in their order
     feeds: tuple[str, ...]
     repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
@@ -63,7 +70,7 @@ class _Group:
 
     renditions: list[Rendition]
     item: Item | None = None
-    shown: Shown | None = None
+    shown: ItemPicture | None = None
     alt: str | None = None
     licence: str | None = None
 
@@ -82,7 +89,7 @@ class _Gallery:
 
     def group_of(self, renditions: list[Rendition]) -> _Group | None:
         """The group that one of `renditions` belongs to, or none."""
-        return next((group for rendition in renditions if (group := self._by_asset.get(asset(rendition.url)))), None)
+        return next((group for rendition in renditions if (group := self._by_asset.get(asset_key(rendition.url)))), None)
 
     def add(self, renditions: list[Rendition]) -> _Group:
         """The group that `renditions` belong to, with them added."""
@@ -92,7 +99,7 @@ class _Gallery:
             self.groups.append(group)
         group.renditions.extend(renditions)
         for rendition in renditions:
-            self._by_asset.setdefault(asset(rendition.url), group)
+            self._by_asset.setdefault(asset_key(rendition.url), group)
         return group
 
 
@@ -109,8 +116,8 @@ def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofol
         rule for name, content in metas if name.lower() == "robots" for rule in reservations.robots_directives(content)
     ]
     nofollow = headers_nofollow or reservations.forbids_following(directives)
-    show_lazy_pictures(tree, base)
-    described = things_on(tree, base)
+    reveal_lazy_pictures(tree, base)
+    described = find_things(tree, base)
     return Page(
         tuple(_pictures(tree, base, url, metas, described, reserved)),
         () if nofollow else tuple(_links(tree, base)),
@@ -126,10 +133,10 @@ def _base(tree: HtmlElement, url: str) -> str:
 
 
 def _pictures(
-    tree: HtmlElement, base: str, url: str, metas: list[tuple[str, str]], described: Described, reserved: str | None
-) -> Iterator[Found]:
-    graph = open_graph(metas, base)
-    items = items_on(described.things, base)
+    tree: HtmlElement, base: str, url: str, metas: list[tuple[str, str]], described: StructuredData, reserved: str | None
+) -> Iterator[CrawledPicture]:
+    graph = read_open_graph(metas, base)
+    items = find_items(described.things, base)
     main = main_item(items)  # whose page this is
     gallery = _Gallery()
     for item in items:
@@ -144,7 +151,7 @@ def _pictures(
         if offered and (gallery.group_of(offered) is not None or _is_content(element, offered, base, url)):
             group = gallery.add(offered)
             group.item = group.item or main
-            group.alt = group.alt or plain(element.get("alt"))
+            group.alt = group.alt or clean_text(element.get("alt"))
             group.licence = group.licence or _figure_licence(element, base)
     for offered in scripted_galleries(tree, base):
         group = gallery.add(offered)
@@ -154,7 +161,7 @@ def _pictures(
             group = gallery.add(offered)
             group.item = group.item or main
     by_name = {name.lower(): content for name, content in reversed(metas)}
-    about = _About(tree, base, by_name, graph, breadcrumbs(described.things))
+    about = _PageFacts(tree, base, by_name, graph, read_breadcrumbs(described.things))
     for group in gallery.groups[:MAX_PICTURES]:
         yield about.found(group, url, reserved)
 
@@ -164,13 +171,13 @@ def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tup
     images = list(tree.iter(*IMAGE_TAGS))
     without = [picture for picture in tree.iter("picture") if next(picture.iter(*IMAGE_TAGS), None) is None]
     offers = [*(renditions_of(image, base, known) for image in images), *(source_renditions(each, base) for each in without)]
-    yield from zip([*images, *without], without_placeholders(offers), strict=True)
+    yield from zip([*images, *without], drop_placeholders(offers), strict=True)
     for element in tree.iter(etree.Element):
         yield element, background_renditions(element, base)
         for offered in listed_renditions(element, base):
             yield element, offered
-        if element.tag == "a" and is_picture_link(element.get("href", "")) and _shows_nothing(element):
-            address = picture_address(element.get("href"), base)
+        if element.tag == "a" and names_picture(element.get("href", "")) and _shows_nothing(element):
+            address = picture_url(element.get("href"), base)
             yield element, [Rendition(address, None, zoomed=True)] if address is not None else []
 
 
@@ -184,35 +191,35 @@ def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
     for link in tree.iter("link"):
         rel = (link.get("rel") or "").lower().split()
         if "image_src" in rel or ("preload" in rel and (link.get("as") or "").lower() == "image"):
-            offered = list(set_renditions(link.get("imagesrcset") or "", base, None))
-            if (address := picture_address(link.get("href"), base)) is not None:
+            offered = list(srcset_renditions(link.get("imagesrcset") or "", base, None))
+            if (address := picture_url(link.get("href"), base)) is not None:
                 offered.append(Rendition(address, None))
             if offered:
                 yield offered
 
 
-class _About:
+class _PageFacts:
     """What a page says about all its pictures, where nothing nearer to a picture says otherwise."""
 
     def __init__(self, tree: HtmlElement, base: str, metas: dict[str, str], graph: OpenGraph, trail: list[str]) -> None:
-        self._title = plain(graph.properties.get("og:title")) or plain(tree.findtext(".//title"))
+        self._title = clean_text(graph.properties.get("og:title")) or clean_text(tree.findtext(".//title"))
         self._trail = trail
         named = (graph.properties.get(name) for name in ("product:category", "article:section", "article:tag"))
         self._words = [word for word in (*named, *metas.get("keywords", "").split(",", MAX_WORDS)[:MAX_WORDS]) if word]
         self._published = next((day for name in DATE_METAS if (day := iso_date(metas.get(name)))), None)
         self._licence = _page_licence(tree, base, metas)
-        self._price = price_of(graph.properties.get("product:price:amount") or graph.properties.get("og:price:amount"))
-        self._currency = plain(graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency"))
+        self._price = parse_price(graph.properties.get("product:price:amount") or graph.properties.get("og:price:amount"))
+        self._currency = clean_text(graph.properties.get("product:price:currency") or graph.properties.get("og:price:currency"))
 
-    def found(self, group: _Group, url: str, reserved: str | None) -> Found:
+    def found(self, group: _Group, url: str, reserved: str | None) -> CrawledPicture:
         """The picture of `group`."""
         item, shown = group.item, group.shown
         title = item.title if item is not None else None
         trail = [level for level in reversed(self._trail) if level != title]
         named = (*(item.words if item is not None else ()), *trail, *self._words)
-        words = tuple(dict.fromkeys(word for told in named if (word := plain(told)) is not None))[:MAX_WORDS]
-        return Found(
-            url=largest(group.renditions).url,
+        words = tuple(dict.fromkeys(word for told in named if (word := clean_text(told)) is not None))[:MAX_WORDS]
+        return CrawledPicture(
+            url=largest_rendition(group.renditions).url,
             page=url,
             title=title or self._title,
             licence=_first(shown and shown.licence, group.licence, item and item.licence, self._licence),
@@ -227,7 +234,7 @@ class _About:
         )
 
 
-def _first(*values: str | Shown | Item | None) -> str | None:
+def _first(*values: str | ItemPicture | Item | None) -> str | None:
     return next((value for value in values if isinstance(value, str)), None)
 
 
@@ -236,7 +243,9 @@ def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: 
     if is_small(element, offered):
         return False
     for around in (element, *element.iterancestors()):
-        if (around.tag in FURNITURE and not _is_articles_header(around)) or around.get("role", "").lower() in FURNITURE_ROLES:
+        if (around.tag in BOILERPLATE_TAGS and not _is_articles_header(around)) or around.get(
+            "role", ""
+        ).lower() in BOILERPLATE_ROLES:
             return False
         # What leads to another page is shown there, larger.
         if around.tag == "a" and _leads_elsewhere(around.get("href"), base, url):
@@ -252,7 +261,7 @@ def _is_articles_header(element: HtmlElement) -> bool:
 def _leads_elsewhere(href: str | None, base: str, url: str) -> bool:
     """Whether a link leads to another page: not to a picture, not to a place on this page, not to a script."""
     target = absolute_url(href, base)
-    return target is not None and not is_picture_link(target) and target not in (url.partition("#")[0], base.partition("#")[0])
+    return target is not None and not names_picture(target) and target not in (url.partition("#")[0], base.partition("#")[0])
 
 
 def _figure_licence(image: HtmlElement, base: str) -> str | None:
@@ -282,7 +291,7 @@ def _page_licence(tree: HtmlElement, base: str, metas: dict[str, str]) -> str | 
 def _links(tree: HtmlElement, base: str) -> Iterator[str]:
     for link in tree.iter("a", "area", "link"):
         rel = (link.get("rel") or "").lower().split()
-        if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or is_picture_link(link.get("href") or ""):
+        if "nofollow" in rel or (link.tag == "link" and "next" not in rel) or names_picture(link.get("href") or ""):
             continue
         if (target := absolute_url(link.get("href"), base)) is not None:
             yield target

@@ -31,23 +31,23 @@ CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedJson:
     """What was read from one script."""
 
     values: list[Any]  # objects and arrays
     valid: bool  # the script is one JSON value, as the standard wants it
 
 
-def read_json(text: str) -> Reading:
+def read_json(text: str) -> ParsedJson:
     """The JSON objects and arrays in `text`, read around whatever else stands there. Never raises for any text."""
     try:
-        value = json.loads(text, strict=False, object_pairs_hook=thing_of)
+        value = json.loads(text, strict=False, object_pairs_hook=parse_object)
     except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
-        return Reading(_salvaged(text), valid=False)
-    return Reading([value] if isinstance(value, dict | list) else [], valid=True)
+        return ParsedJson(_parse_leniently(text), valid=False)
+    return ParsedJson([value] if isinstance(value, dict | list) else [], valid=True)
 
 
-def thing_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON-LD without schema.org's address in its keys; of equal keys the last counts, of `image` all."""
     thing: dict[str, Any] = {}
     for key, value in pairs:
@@ -63,28 +63,28 @@ def _put(thing: dict[str, Any], key: str, value: Any) -> None:
     thing[key] = value
 
 
-def _salvaged(text: str) -> list[Any]:
+def _parse_leniently(text: str) -> list[Any]:
     """The outermost objects and arrays in `text`, which is no JSON: without what is cut off, stray or nested too deeply."""
     if '"' not in text:
         text = html.unescape(text) if "&quot;" in text else text.translate(OTHER_QUOTES)
-    salvage = _Salvage(text, closes_inner=True)
+    salvage = _LenientParser(text, closes_inner=True)
     escaped = INNER_QUOTE.sub(r"\"", text)
-    if len(escaped) > len(text) and (other := _Salvage(escaped, closes_inner=True)).members > salvage.members:
+    if len(escaped) > len(text) and (other := _LenientParser(escaped, closes_inner=True)).members > salvage.members:
         text, salvage = escaped, other
     if salvage.misfits:
         # Such a bracket is one too many, or one before it is missing: whichever saves more is right.
-        salvage = max(salvage, _Salvage(text, closes_inner=False), key=lambda each: each.members)
+        salvage = max(salvage, _LenientParser(text, closes_inner=False), key=lambda each: each.members)
     return salvage.outermost
 
 
-class _Salvage:
+class _LenientParser:
     """What can be read of a text. `closes_inner`: a bracket that does not fit closes everything down to the one it fits."""
 
     def __init__(self, text: str, *, closes_inner: bool) -> None:
         self.outermost: list[Any] = []
         self.members = 0  # of all objects
         self.misfits = 0
-        self._stack: list[_Open] = []
+        self._stack: list[_OpenContainer] = []
         self._too_deep = 0  # open brackets below the deepest that is read
         self._closes_inner = closes_inner
         for kind, token in _tokens(text):
@@ -100,7 +100,7 @@ class _Salvage:
             self._close(dict if sign == "}" else list)
         elif not self._stack:
             if sign == "," and self.outermost and isinstance(self.outermost[-1], dict):
-                self._stack.append(_Open(self.outermost[-1]))  # closed too early: its members go on
+                self._stack.append(_OpenContainer(self.outermost[-1]))  # closed too early: its members go on
         elif not self._too_deep:
             if sign == ":" and len(self._stack) > 1 and isinstance(self._stack[-2].container, dict):
                 self._end_array_before_key()
@@ -120,7 +120,7 @@ class _Salvage:
             self.members += isinstance(self._stack[-1].container, dict)
         else:
             self.outermost.append(container)
-        self._stack.append(_Open(container))
+        self._stack.append(_OpenContainer(container))
 
     def _close(self, kind: type) -> None:
         if self._too_deep:
@@ -139,7 +139,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             yield kind, match[0]
 
 
-class _Open:
+class _OpenContainer:
     """An object or an array whose end has not been read."""
 
     def __init__(self, container: dict[str, Any] | list[Any]) -> None:

@@ -12,12 +12,19 @@ from lxml import etree, html
 from lxml.html import HtmlElement
 
 from pipeline.imaging.kinds import is_decoded_type, is_undecoded_name
-from pipeline.sources.pages.renditions import Rendition, asset, is_picture_link, largest, picture_address, set_renditions
-from pipeline.web.values import pixels_of
+from pipeline.sources.pages.renditions import (
+    Rendition,
+    asset_key,
+    largest_rendition,
+    names_picture,
+    picture_url,
+    srcset_renditions,
+)
+from pipeline.web.values import parse_pixels
 
 IMAGE_TAGS = ("img", "amp-img", "amp-anim", "image")
 # What zoom galleries call the address, from the largest rendition they promise to the smallest.
-ZOOMED = (
+ZOOM_ATTRIBUTES = (
     "data-zoom-image",
     "data-zoom",
     "data-zoom-src",
@@ -40,7 +47,7 @@ ZOOMED = (
     "data-mfp-src",
 )
 # What lazy-loading scripts call it.
-LAZY = (
+LAZY_ATTRIBUTES = (
     "data-src",
     "data-lazy-src",
     "data-lazy",
@@ -63,7 +70,7 @@ LAZY = (
     "data-flickity-lazyload-src",
     "data-splide-lazy",
 )
-LAZY_SETS = (
+LAZY_SRCSET_ATTRIBUTES = (
     "data-srcset",
     "data-lazy-srcset",
     "data-lazy-set",
@@ -73,7 +80,7 @@ LAZY_SETS = (
     "data-splide-lazy-srcset",
     "data-cfsrcset",
 )
-BACKGROUNDS = ("data-bg", "data-bg-src", "data-bg-image", "data-background", "data-background-image", "data-bgset")
+BACKGROUND_ATTRIBUTES = ("data-bg", "data-bg-src", "data-bg-image", "data-background", "data-background-image", "data-bgset")
 # Any other attribute whose name promises as much, and which names a picture.
 PROMISES_LARGE = re.compile(
     r"data-(?=.*(?:zoom|large|big|full|hi-?res|high|xl|orig|master|magnif|retina))(?!.*(?:thumb|hover))"
@@ -132,44 +139,44 @@ def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozens
     `known` are the assets that the page names as pictures elsewhere: they are no placeholders.
     """
     sets, addresses = _own_renditions(image, base, known)
-    found = [*_named(image, ZOOMED, base, zoomed=True), *sets]
+    found = [*_attribute_renditions(image, ZOOM_ATTRIBUTES, base, zoomed=True), *sets]
     # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands.
     for picture in image.iterancestors("picture"):
         found.extend(source_renditions(picture, base, known))
     found.extend(addresses)
     for link in image.iterancestors("a"):
-        if is_picture_link(link.get("href", "")):
-            found.extend(_named(link, ("href",), base, zoomed=True))
-        found.extend(_named(link, (*ZOOMED, *LAZY), base, zoomed=True))
-        found.extend(_promised(link, base))
-        found.extend(_scripted(link, base))
+        if names_picture(link.get("href", "")):
+            found.extend(_attribute_renditions(link, ("href",), base, zoomed=True))
+        found.extend(_attribute_renditions(link, (*ZOOM_ATTRIBUTES, *LAZY_ATTRIBUTES), base, zoomed=True))
+        found.extend(_hinted_renditions(link, base))
+        found.extend(_scripted_renditions(link, base))
     for around in islice(image.iterancestors(), LEVELS_AROUND):
         if around.tag != "a":
-            found.extend(_named(around, (*ZOOMED, "data-src"), base, zoomed=True))
-    found.extend(_promised(image, base))
-    found.extend(_scripted(image, base))
+            found.extend(_attribute_renditions(around, (*ZOOM_ATTRIBUTES, "data-src"), base, zoomed=True))
+    found.extend(_hinted_renditions(image, base))
+    found.extend(_scripted_renditions(image, base))
     listed = list(listed_renditions(image, base))
     found.extend(listed[0] if len(listed) == 1 else [])
     return [rendition for rendition in found if not is_undecoded_name(urlsplit(rendition.url).path)]
 
 
-def _promised(element: HtmlElement, base: str) -> Iterator[Rendition]:
+def _hinted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]:
     """The pictures in `data-` attributes that no list here has, but whose names promise a large one."""
     promised = (
         name
         for name, value in element.items()
-        if PROMISES_LARGE.match(name) and name not in (*ZOOMED, *LAZY) and is_picture_link(value)
+        if PROMISES_LARGE.match(name) and name not in (*ZOOM_ATTRIBUTES, *LAZY_ATTRIBUTES) and names_picture(value)
     )
-    yield from _named(element, islice(promised, MAX_PROMISED), base, zoomed=True)
+    yield from _attribute_renditions(element, islice(promised, MAX_PROMISED), base, zoomed=True)
 
 
-def _scripted(element: HtmlElement, base: str) -> Iterator[Rendition]:
+def _scripted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]:
     """The large picture that the options or the call of a zoom script name."""
     href = element.get("href") or ""
     calls = [href] if href.strip().lower().startswith("javascript:") else []
     for text in (*calls, *(element.get(name) or "" for name in SCRIPTED_ATTRIBUTES)):
         for address in (*LARGE_OPTION.findall(text[:MAX_STYLE_CHARACTERS]), *CALLED_WITH.findall(text[:MAX_STYLE_CHARACTERS])):
-            if is_picture_link(address) and (url := picture_address(address, base)) is not None:
+            if names_picture(address) and (url := picture_url(address, base)) is not None:
                 yield Rendition(url, None, zoomed=True)
 
 
@@ -185,23 +192,23 @@ def _own_renditions(element: HtmlElement, base: str, known: Container[str]) -> t
 
     Where a script is to load something, what is shown until then is a placeholder, unless it is the same picture.
     """
-    declared = pixels_of(element.get("width"))
-    sets = list(set_renditions(element.get("srcset", ""), base, declared))
-    for attribute in LAZY_SETS:
-        sets.extend(set_renditions(element.get(attribute, ""), base, declared, lazy=True))
-    addresses = list(_named(element, LAZY, base, lazy=True))
-    addresses.extend(_named(element, ("src",), base))
+    declared = parse_pixels(element.get("width"))
+    sets = list(srcset_renditions(element.get("srcset", ""), base, declared))
+    for attribute in LAZY_SRCSET_ATTRIBUTES:
+        sets.extend(srcset_renditions(element.get(attribute, ""), base, declared, lazy=True))
+    addresses = list(_attribute_renditions(element, LAZY_ATTRIBUTES, base, lazy=True))
+    addresses.extend(_attribute_renditions(element, ("src",), base))
     if element.tag == "image":  # of an inline drawing
-        addresses.extend(_named(element, ("href", "xlink:href"), base))
-    lazy = {asset(rendition.url) for rendition in (*sets, *addresses) if rendition.lazy}
+        addresses.extend(_attribute_renditions(element, ("href", "xlink:href"), base))
+    lazy = {asset_key(rendition.url) for rendition in (*sets, *addresses) if rendition.lazy}
 
     def is_picture(rendition: Rendition) -> bool:
-        return not lazy or asset(rendition.url) in lazy or asset(rendition.url) in known
+        return not lazy or asset_key(rendition.url) in lazy or asset_key(rendition.url) in known
 
     return list(filter(is_picture, sets)), list(filter(is_picture, addresses))
 
 
-def _named(
+def _attribute_renditions(
     element: HtmlElement, attributes: Iterable[str], base: str, *, zoomed: bool = False, lazy: bool = False
 ) -> Iterator[Rendition]:
     for attribute in attributes:
@@ -209,15 +216,15 @@ def _named(
         if value is None:
             continue
         if attribute.startswith("data-"):  # scripts keep flags and numbers in attributes of the same names
-            value = _filled(value, element)
-            if "/" not in value and not is_picture_link(value):
+            value = _fill_template(value, element)
+            if "/" not in value and not names_picture(value):
                 continue
-        url = picture_address(value, base)
+        url = picture_url(value, base)
         if url is not None and not (attribute != "src" and is_placeholder_name(url)):
             yield Rendition(url, None, zoomed, lazy=lazy)
 
 
-def _filled(template: str, element: HtmlElement) -> str:
+def _fill_template(template: str, element: HtmlElement) -> str:
     """`template` with the largest width that the element offers for it, else with one of the loader's own."""
     widths = [int(width) for width in re.findall(r"\d{1,5}", element.get("data-widths") or "")]
     return TEMPLATE.sub(str(max(widths, default=DEFAULT_WIDTH_PX)), template)
@@ -228,29 +235,30 @@ def is_placeholder_name(url: str) -> bool:
     return PLACEHOLDER_NAME.search(urlsplit(url).path) is not None
 
 
-def without_placeholders(offers: Sequence[list[Rendition]]) -> list[list[Rendition]]:
+def drop_placeholders(offers: Sequence[list[Rendition]]) -> list[list[Rendition]]:
     """`offers`, the renditions of each `img` of a page, without the addresses that stand in for a picture not loaded yet.
 
     Besides what is named like one, that is an address which several images share that have nothing else in common.
     """
     beside: dict[str, list[frozenset[str]]] = {}
     for offered in offers:
-        assets = frozenset(asset(rendition.url) for rendition in offered)
+        assets = frozenset(asset_key(rendition.url) for rendition in offered)
         for one in assets if len(assets) > 1 else ():
             beside.setdefault(one, []).append(assets - {one})
     shared = {one for one, others in beside.items() if len(others) > 1 and not frozenset.intersection(*others)}
     return [
-        [each for each in offered if asset(each.url) not in shared and not is_placeholder_name(each.url)] for offered in offers
+        [each for each in offered if asset_key(each.url) not in shared and not is_placeholder_name(each.url)]
+        for offered in offers
     ]
 
 
-def show_lazy_pictures(tree: HtmlElement, base: str) -> None:
+def reveal_lazy_pictures(tree: HtmlElement, base: str) -> None:
     """Do in `tree` what a script does later: show what is loaded lazily, and what is meant for browsers without one."""
     for image in tree.iter(*IMAGE_TAGS):
         if image.get("itemprop") is not None:
             sets, addresses = _own_renditions(image, base, frozenset())
             if lazy := [rendition for rendition in (*sets, *addresses) if rendition.lazy]:
-                image.set("src", largest(lazy).url)
+                image.set("src", largest_rendition(lazy).url)
     for fallback in list(tree.iter("noscript")):
         text = fallback.text or ""
         if "<img" in text.lower():  # escaped, where it should have been markup
@@ -270,7 +278,7 @@ def show_lazy_pictures(tree: HtmlElement, base: str) -> None:
 def is_small(element: HtmlElement, offered: Iterable[Rendition]) -> bool:
     """Whether the page shows an element as small as an icon, and has nothing larger to show for it."""
     sides = [
-        side for name in ("width", "height") if (side := pixels_of((element.get(name) or "").removesuffix("px"))) is not None
+        side for name in ("width", "height") if (side := parse_pixels((element.get(name) or "").removesuffix("px"))) is not None
     ]
     sides += [int(side) for side in STYLE_SIDE.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])]
     if any(rendition.zoomed for rendition in offered):  # a thumbnail
@@ -282,10 +290,10 @@ def is_small(element: HtmlElement, offered: Iterable[Rendition]) -> bool:
 
 def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
     """The picture that an element without an `img` in it has as its background."""
-    found = list(_named(element, BACKGROUNDS, base, lazy=True))
+    found = list(_attribute_renditions(element, BACKGROUND_ATTRIBUTES, base, lazy=True))
     if not found:
         addresses = (
-            picture_address(value.strip("\"' "), base)
+            picture_url(value.strip("\"' "), base)
             for value in STYLE_URL.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])
         )
         found = [Rendition(address, None) for address in addresses if address is not None and not is_placeholder_name(address)]
@@ -293,8 +301,8 @@ def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
         return []
     if element.tag in IMAGE_TAGS or next(element.iter(*IMAGE_TAGS, "picture"), None) is not None:
         return []  # there the background is what is seen until the image is loaded
-    if element.tag == "a" and is_picture_link(element.get("href", "")):
-        found.extend(_named(element, ("href", *ZOOMED), base, zoomed=True))
+    if element.tag == "a" and names_picture(element.get("href", "")):
+        found.extend(_attribute_renditions(element, ("href", *ZOOM_ATTRIBUTES), base, zoomed=True))
     return found
 
 
@@ -346,25 +354,25 @@ def _pictures_in(listed: Any, base: str) -> Iterator[list[Rendition]]:
         if isinstance(value, list):
             waiting.extend(value[::-1])
         elif isinstance(value, str):
-            if (url := _listed_address(value, base)) is not None:
+            if (url := _listed_url(value, base)) is not None:
                 yield [Rendition(url, None)]
         elif isinstance(value, dict):
-            if offered := _entry(value, base):
+            if offered := _entry_renditions(value, base):
                 yield offered
             known = {key for key in value if key.lower() in ENTRY_KEYS and isinstance(value[key], str)} if offered else set()
             waiting.extend([part for key, part in value.items() if key not in known][::-1])
 
 
-def _entry(entry: dict[str, Any], base: str) -> list[Rendition]:
+def _entry_renditions(entry: dict[str, Any], base: str) -> list[Rendition]:
     """The renditions of the one picture that an object describes, the largest first; none when it describes none."""
     by_name = {key.lower(): value for key, value in entry.items() if isinstance(value, str)}
-    named = [url for key in ENTRY_KEYS if (url := _listed_address(by_name.get(key, ""), base)) is not None]
-    sets = list(set_renditions(by_name.get("srcset", ""), base, None))
+    named = [url for key in ENTRY_KEYS if (url := _listed_url(by_name.get(key, ""), base)) is not None]
+    sets = list(srcset_renditions(by_name.get("srcset", ""), base, None))
     # Amazon's form: {address: [width, height]}.
     sized = [
         Rendition(url, sides[0])
         for key, sides in entry.items()
-        if isinstance(sides, list) and sides and isinstance(sides[0], int) and (url := _listed_address(key, base)) is not None
+        if isinstance(sides, list) and sides and isinstance(sides[0], int) and (url := _listed_url(key, base)) is not None
     ]
     width = entry.get("width")
     if len(named) == 1 and isinstance(width, int) and not isinstance(width, bool):
@@ -372,7 +380,7 @@ def _entry(entry: dict[str, Any], base: str) -> list[Rendition]:
     return [*(Rendition(url, None, zoomed=place == 0) for place, url in enumerate(named)), *sets, *sized]
 
 
-def _listed_address(value: str, base: str) -> str | None:
+def _listed_url(value: str, base: str) -> str | None:
     """The address of a picture in a string of JSON, which may as well be a word: only what ends like a picture's counts."""
-    url = picture_address(value, base) if is_picture_link(value) else None
+    url = picture_url(value, base) if names_picture(value) else None
     return url if url is not None and not is_placeholder_name(url) else None

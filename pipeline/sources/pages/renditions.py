@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pipeline.imaging.formats import FORMATS
 from pipeline.web.urls import absolute_url
-from pipeline.web.values import MAX_CHARACTERS, pixels_of
+from pipeline.web.values import MAX_CHARACTERS, parse_pixels
 
 SIZE_PARAMETERS = frozenset(
     {"w", "width", "imwidth", "sw", "wid", "h", "height", "imheight", "sh", "hei", "size", "resize", "fit", "crop", "dpr"}
@@ -64,7 +64,7 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
         known = DESCRIPTORS.match(described)
         if known is not None and not known[0] and (spaced := LAST_DESCRIPTOR.fullmatch(f"{address} {described}")) is not None:
             address, described = spaced[1], spaced[2].strip()
-        elif known is not None and not known[0] and is_picture_link(described):
+        elif known is not None and not known[0] and names_picture(described):
             address, described = f"{address} {described}", ""
         elif known is not None and known[0] and len(known[0]) < len(described):
             end = srcset.index(described, position) + len(known[0])
@@ -74,10 +74,12 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
             yield address, described
 
 
-def set_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: bool = False) -> Iterator[Rendition]:
+def srcset_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: bool = False) -> Iterator[Rendition]:
     """The renditions in a `srcset`; `declared_px` is how wide the page says the picture is shown."""
-    offered = [(url, text) for value, text in srcset_candidates(srcset) if (url := picture_address(value, base)) is not None]
-    named = next((width for url, text in offered if _density_of(text) == 1 and (width := width_in(url)) is not None), None)
+    offered = [(url, text) for value, text in srcset_candidates(srcset) if (url := picture_url(value, base)) is not None]
+    named = next(
+        (width for url, text in offered if _density_of(text) == 1 and (width := width_from_url(url)) is not None), None
+    )
     single_px = declared_px or named  # how wide the candidate of one pixel for each of the page is
     for url, text in offered:
         density = _density_of(text)
@@ -89,7 +91,7 @@ def set_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: boo
 
 def _width_of(descriptor: str) -> int | None:
     match = re.search(r"(\d+)w\b", descriptor, re.IGNORECASE)
-    return pixels_of(match[1]) if match else None
+    return parse_pixels(match[1]) if match else None
 
 
 def _density_of(descriptor: str) -> float:
@@ -97,7 +99,7 @@ def _density_of(descriptor: str) -> float:
     return float(match[1]) if match else 1.0
 
 
-def asset(url: str) -> str:
+def asset_key(url: str) -> str:
     """What all renditions of one picture have in common: `url` without the sizes that shops write into it."""
     parts = urlsplit(url)
     path = SIZE_IN_FOLDER.sub(r"\1", SIZE_IN_PATH.sub("", SIZE_IN_NAME.sub("", parts.path)))
@@ -105,39 +107,39 @@ def asset(url: str) -> str:
     return urlunsplit(("", parts.netloc.lower(), path, query, ""))
 
 
-def width_in(url: str) -> int | None:
+def width_from_url(url: str) -> int | None:
     """The width in pixels that `url` names, or none."""
     parts = urlsplit(url)
     for name, value in parse_qsl(parts.query):
-        if name.lower() in WIDTH_IN_QUERY and (width := pixels_of(value)) is not None:
+        if name.lower() in WIDTH_IN_QUERY and (width := parse_pixels(value)) is not None:
             return width
     if (match := SIZE_IN_NAME.search(parts.path)) is not None and (digits := match[1] or match[2]):
         return int(digits)
     steps = SIZE_IN_PATH.search(parts.path)
     match = re.search(r"\bw_(\d+)", steps[0]) if steps else None
-    return pixels_of(match[1]) if match else None
+    return parse_pixels(match[1]) if match else None
 
 
-def is_sized(url: str) -> bool:
+def has_size(url: str) -> bool:
     """Whether `url` names a size: one that does not, beside others that do, is the original."""
     parts = urlsplit(url)
     named = any(name.lower() in SIZE_PARAMETERS for name, _ in parse_qsl(parts.query))
     return named or any(size.search(parts.path) is not None for size in (SIZE_IN_NAME, SIZE_IN_PATH, SIZE_IN_FOLDER))
 
 
-def largest(renditions: Iterable[Rendition]) -> Rendition:
+def largest_rendition(renditions: Iterable[Rendition]) -> Rendition:
     """The rendition that promises the most pixels; the first of equals."""
     candidates = list(renditions)
-    sized = {asset(candidate.url) for candidate in candidates if is_sized(candidate.url)}
+    sized = {asset_key(candidate.url) for candidate in candidates if has_size(candidate.url)}
 
     def promise(candidate: Rendition) -> tuple[bool, bool, int, float]:
-        original = not is_sized(candidate.url) and asset(candidate.url) in sized
-        return candidate.zoomed, original, candidate.width or width_in(candidate.url) or 0, candidate.density
+        original = not has_size(candidate.url) and asset_key(candidate.url) in sized
+        return candidate.zoomed, original, candidate.width or width_from_url(candidate.url) or 0, candidate.density
 
     return max(candidates, key=promise)
 
 
-def picture_address(value: str | None, base: str) -> str | None:
+def picture_url(value: str | None, base: str) -> str | None:
     """The absolute http address in an attribute, or none for data, blobs, drawings, templates and the page itself."""
     if value is None or "{" in value or (url := absolute_url(value, base)) is None:
         return None
@@ -147,6 +149,6 @@ def picture_address(value: str | None, base: str) -> str | None:
     return None if url == base.partition("#")[0] else url
 
 
-def is_picture_link(href: str) -> bool:
+def names_picture(href: str) -> bool:
     """Whether a link leads to a picture and not to a page."""
     return PICTURE_NAME.search(re.split(r"[?#]", href.strip(), maxsplit=1)[0]) is not None

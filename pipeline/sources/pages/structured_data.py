@@ -12,9 +12,9 @@ from lxml.html import HtmlElement
 
 from pipeline.sources.pages.json_ld import read_json
 from pipeline.sources.pages.licences import licence_name
-from pipeline.sources.pages.renditions import Rendition, is_picture_link, picture_address
+from pipeline.sources.pages.renditions import Rendition, names_picture, picture_url
 from pipeline.web.responses import NotFetchedError
-from pipeline.web.values import iso_date, pixels_of, plain, price_of
+from pipeline.web.values import clean_text, iso_date, parse_pixels, parse_price
 
 MAX_THINGS = 10_000  # on one page; a page that says more is not believed
 PRODUCTS = frozenset({"Product", "ProductGroup", "ProductModel", "IndividualProduct", "SomeProducts"})
@@ -37,7 +37,7 @@ Thing = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ItemPicture:
     """One picture of a thing."""
 
     rendition: Rendition
@@ -57,12 +57,12 @@ class Item:
     currency: str | None
     published: str | None
     licence: str | None
-    shown: tuple[Shown, ...]
+    shown: tuple[ItemPicture, ...]
     group: "Item | None" = None  # whose variant it is
 
 
 @dataclass(frozen=True)
-class Described:
+class StructuredData:
     """What a page says in schema.org's words."""
 
     things: list[Thing]
@@ -73,7 +73,7 @@ class Described:
 def text_of(value: Any, depth: int = MAX_DEPTH) -> str | None:
     """The first plain text in a schema.org value: a string, a number, a thing's name, or a list of these."""
     if isinstance(value, str):
-        return plain(_unescaped(value))
+        return clean_text(_unescaped(value))
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, Mapping) and depth:
@@ -93,32 +93,32 @@ def _unescaped(text: str) -> str:
     return text
 
 
-def many(value: Any, depth: int = MAX_DEPTH) -> list[Any]:
+def flatten(value: Any, depth: int = MAX_DEPTH) -> list[Any]:
     """`value` as a list without lists in it, whichever way it was given."""
     if isinstance(value, Mapping) and ("@list" in value or "@set" in value):
         value = value.get("@list", value.get("@set"))
     if isinstance(value, list):
-        return [part for inner in value for part in many(inner, depth - 1)] if depth else []
+        return [part for inner in value for part in flatten(inner, depth - 1)] if depth else []
     return [] if value is None else [value]
 
 
-def address_of(value: Any, base: str, depth: int = MAX_DEPTH) -> str | None:
+def picture_url_of(value: Any, base: str, depth: int = MAX_DEPTH) -> str | None:
     """The address of the picture that a schema.org value is: a string, or what a thing says about where it is."""
     if isinstance(value, str):
-        return picture_address(_unescaped(value), base)
+        return picture_url(_unescaped(value), base)
     if isinstance(value, Mapping) and depth:
         parts = (value.get(key) for key in ADDRESS_KEYS)
-        found = next((found for part in parts if (found := address_of(part, base, depth - 1))), None)
+        found = next((found for part in parts if (found := picture_url_of(part, base, depth - 1))), None)
         name = value.get("@id")
-        return found or (picture_address(name, base) if isinstance(name, str) and is_picture_link(name) else None)
+        return found or (picture_url(name, base) if isinstance(name, str) and names_picture(name) else None)
     if isinstance(value, list) and depth:
-        return next((found for part in value if (found := address_of(part, base, depth - 1))), None)
+        return next((found for part in value if (found := picture_url_of(part, base, depth - 1))), None)
     return None
 
 
 def types_of(thing: Thing) -> set[str]:
     """The names of a thing's schema.org types, those known here in schema.org's letters."""
-    kinds = many(thing.get("@type", thing.get("type")))
+    kinds = flatten(thing.get("@type", thing.get("type")))
     names = (re.split(r"[/#:]", kind.strip().rstrip("/#"))[-1] for kind in kinds if isinstance(kind, str))
     return {BY_LOWER_NAME.get(name.lower(), name) for name in names}
 
@@ -137,7 +137,7 @@ def all_things(roots: Iterable[Any]) -> list[Thing]:
     return found
 
 
-def things_on(tree: HtmlElement, url: str) -> Described:
+def find_things(tree: HtmlElement, url: str) -> StructuredData:
     """Every schema.org thing on a page; what cannot be read costs only itself, and is counted."""
     roots: list[Any] = []
     repaired = unread = 0
@@ -150,7 +150,7 @@ def things_on(tree: HtmlElement, url: str) -> Described:
                 repaired += bool(reading.values)
                 unread += not reading.values
     microdata, failed = _microdata(tree, url)
-    return Described(all_things([*roots, *microdata]), repaired, unread + failed)
+    return StructuredData(all_things([*roots, *microdata]), repaired, unread + failed)
 
 
 def _microdata(tree: HtmlElement, url: str) -> tuple[list[Any], int]:
@@ -184,18 +184,18 @@ def _drop_broken_addresses(tree: HtmlElement) -> None:
                     del element.attrib[name]
 
 
-def breadcrumbs(things: Iterable[Thing]) -> list[str]:
+def read_breadcrumbs(things: Iterable[Thing]) -> list[str]:
     """The levels of the first breadcrumb trail, from the top."""
     for thing in things:
         if "BreadcrumbList" in types_of(thing):
-            steps = [step for step in many(thing.get("itemListElement")) if isinstance(step, Mapping)]
-            steps.sort(key=lambda step: price_of(text_of(step.get("position"))) or 0)
+            steps = [step for step in flatten(thing.get("itemListElement")) if isinstance(step, Mapping)]
+            steps.sort(key=lambda step: parse_price(text_of(step.get("position"))) or 0)
             names = [text_of(step.get("name")) or text_of(step.get("item")) for step in steps]
             return [name for name in names if name is not None]
     return []
 
 
-def items_on(things: list[Thing], url: str) -> list[Item]:
+def find_items(things: list[Thing], url: str) -> list[Item]:
     """The products and posts among `things` that show a picture, then the pictures that no other item shows."""
     graph = _Graph(things, url)
     products = [_product(thing, graph) for thing in things if types_of(thing) & PRODUCTS]
@@ -230,7 +230,7 @@ class _Graph:
                 known = self._by_id.setdefault(name, {})
                 known.update({key: value for key, value in thing.items() if key not in known})
         self._groups = {
-            key: thing for thing in things for variant in many(thing.get("hasVariant")) for key in self._keys_of(variant)
+            key: thing for thing in things for variant in flatten(thing.get("hasVariant")) for key in self._keys_of(variant)
         }
         self._by_group_id = {text: thing for thing in things if (text := text_of(thing.get("productGroupID")))}
 
@@ -257,7 +257,7 @@ class _Graph:
 
     def _group_of(self, thing: Thing) -> Thing | None:
         above = next((group for key in self._keys_of(thing) if (group := self._groups.get(key)) is not None), None)
-        for value in many(thing.get("isVariantOf")):
+        for value in flatten(thing.get("isVariantOf")):
             above = above or self.named(value) or (value if isinstance(value, Mapping) else None)
         return above or self._by_group_id.get(text_of(thing.get("inProductGroupWithID")) or "")
 
@@ -287,7 +287,7 @@ def _product(thing: Thing, graph: _Graph) -> Item:
     if not groups:
         return _item("product", own, graph)
     inherited = {key: value for group in groups[::-1] for key, value in graph.whole(group).items() if key not in OWN_KEYS}
-    item = _item("product", {**inherited, **{key: value for key, value in own.items() if many(value)}}, graph)
+    item = _item("product", {**inherited, **{key: value for key, value in own.items() if flatten(value)}}, graph)
     words = dict.fromkeys((*item.words, *(word for group in groups for word in graph.head(group).words)))
     return replace(item, words=tuple(words), group=graph.head(groups[-1]))
 
@@ -298,12 +298,17 @@ def _stands_alone(thing: Thing) -> bool:
 
 
 def _item(kind: Literal["product", "post"], thing: Thing, graph: _Graph) -> Item:
-    offers = [offer for offer in many(thing.get("offers")) if isinstance(offer, Mapping)]
-    prices = [part for offer in offers for part in (offer, *many(offer.get("priceSpecification"))) if isinstance(part, Mapping)]
-    named = [
-        text for key in ("category", "articleSection", "keywords") for part in many(thing.get(key)) if (text := text_of(part))
+    offers = [offer for offer in flatten(thing.get("offers")) if isinstance(offer, Mapping)]
+    prices = [
+        part for offer in offers for part in (offer, *flatten(offer.get("priceSpecification"))) if isinstance(part, Mapping)
     ]
-    price = (price_of(text_of(part.get("price", part.get("lowPrice")))) for part in prices)
+    named = [
+        text
+        for key in ("category", "articleSection", "keywords")
+        for part in flatten(thing.get(key))
+        if (text := text_of(part))
+    ]
+    price = (parse_price(text_of(part.get("price", part.get("lowPrice")))) for part in prices)
     return Item(
         kind=kind,
         title=text_of(thing.get("name")) or text_of(thing.get("headline")),
@@ -312,7 +317,7 @@ def _item(kind: Literal["product", "post"], thing: Thing, graph: _Graph) -> Item
         currency=next((text for part in prices if (text := text_of(part.get("priceCurrency")))), None),
         published=_published(thing),
         licence=licence_name(text_of(thing.get("license"))),
-        shown=tuple(_shown(thing, graph)),
+        shown=tuple(_item_pictures(thing, graph)),
     )
 
 
@@ -320,34 +325,34 @@ def _published(thing: Thing) -> str | None:
     return next((found for key in DATE_KEYS if (found := iso_date(text_of(thing.get(key))))), None)
 
 
-def _shown(thing: Thing, graph: _Graph) -> Iterator[Shown]:
-    values = [part for key in PICTURE_KEYS for value in many(thing.get(key)) for part in _separate(value)]
-    for value in values or [value for key in THUMBNAIL_KEYS for value in many(thing.get(key))]:
+def _item_pictures(thing: Thing, graph: _Graph) -> Iterator[ItemPicture]:
+    values = [part for key in PICTURE_KEYS for value in flatten(thing.get(key)) for part in _split_pictures(value)]
+    for value in values or [value for key in THUMBNAIL_KEYS for value in flatten(thing.get(key))]:
         referred = graph.named(value) if not isinstance(value, Mapping) or len(value) <= 2 else None
         if referred is not None or isinstance(value, Mapping):
             yield from _picture(referred or value, graph.url).shown
-        elif (address := address_of(value, graph.url)) is not None:
-            yield Shown(Rendition(address, None), None, None, None)
+        elif (address := picture_url_of(value, graph.url)) is not None:
+            yield ItemPicture(Rendition(address, None), None, None, None)
 
 
-def _separate(value: Any) -> list[Any]:
+def _split_pictures(value: Any) -> list[Any]:
     """The pictures that are written as one: their addresses joined in a string, or a list where one thing has its address."""
     if isinstance(value, str):
         parts = SEVERAL_ADDRESSES.split(value.strip())
-        return parts if all(map(is_picture_link, parts)) else [value]
+        return parts if all(map(names_picture, parts)) else [value]
     if isinstance(value, Mapping):
         key = next((key for key in ADDRESS_KEYS if value.get(key)), None)
-        if key is not None and len(parts := many(value[key])) > 1:
+        if key is not None and len(parts := flatten(value[key])) > 1:
             return [{**value, key: part} for part in parts]
     return [value]
 
 
 def _picture(thing: Thing, url: str) -> Item:
-    address = address_of(thing, url)
-    width = price_of(text_of(thing.get("width")))  # a length, written like a price: 1,200 or `1200 px`
+    address = picture_url_of(thing, url)
+    width = parse_price(text_of(thing.get("width")))  # a length, written like a price: 1,200 or `1200 px`
     licence, published = licence_name(text_of(thing.get("license"))), _published(thing)
     alt = next((text for key in ("caption", "description", "name") if (text := text_of(thing.get(key)))), None)
-    shown = (Shown(Rendition(address, int(width) if width else None), alt, licence, published),) if address else ()
+    shown = (ItemPicture(Rendition(address, int(width) if width else None), alt, licence, published),) if address else ()
     return Item("picture", text_of(thing.get("name")), (), None, None, published, licence, shown)
 
 
@@ -356,10 +361,10 @@ class OpenGraph:
     """The OpenGraph tags of a page."""
 
     properties: Mapping[str, str]  # the first of each
-    shown: tuple[Shown, ...]
+    shown: tuple[ItemPicture, ...]
 
 
-def open_graph(metas: Iterable[tuple[str, str]], url: str) -> OpenGraph:
+def read_open_graph(metas: Iterable[tuple[str, str]], url: str) -> OpenGraph:
     """The OpenGraph tags among the (name, content) meta tags of a page, with each `og:image` and the tags that describe it.
 
     Where no picture is named so, those of Twitter's cards are taken.
@@ -375,10 +380,10 @@ def open_graph(metas: Iterable[tuple[str, str]], url: str) -> OpenGraph:
         elif pictures:
             pictures[-1][part] = value
     pictures = pictures or [{"url": value} for name, value in pairs if name in ("twitter:image", "twitter:image:src")]
-    shown: dict[str, Shown] = {}
+    shown: dict[str, ItemPicture] = {}
     for picture in pictures:
-        address = picture_address(picture.get("secure_url"), url) or picture_address(picture["url"], url)
+        address = picture_url(picture.get("secure_url"), url) or picture_url(picture["url"], url)
         if address is not None:
-            rendition = Rendition(address, pixels_of(picture.get("width")))
-            shown.setdefault(address, Shown(rendition, plain(picture.get("alt")), None, None))
+            rendition = Rendition(address, parse_pixels(picture.get("width")))
+            shown.setdefault(address, ItemPicture(rendition, clean_text(picture.get("alt")), None, None))
     return OpenGraph(dict(reversed(pairs)), tuple(shown.values()))

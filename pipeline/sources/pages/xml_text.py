@@ -4,7 +4,7 @@ import codecs
 import html
 import re
 
-MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -23,9 +23,9 @@ PREDEFINED = frozenset({"amp", "lt", "gt", "quot", "apos"})
 HEAD_BYTES = 1024  # in which XML declares its encoding
 
 
-def decoded(content: bytes) -> str:
+def decode_xml(content: bytes) -> str:
     """The text of `content`: by its byte-order mark, else as it declares, else UTF-8, else Windows-1252."""
-    for mark, encoding in MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return content.decode(encoding, "replace").lstrip("\ufeff")
     declared = ENCODING.search(content[:HEAD_BYTES])
@@ -41,7 +41,7 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def mended(text: str) -> str:
+def repair_xml(text: str) -> str:
     """`text` without what XML may not hold: control characters, HTML's entities, bare ampersands, half a word at a cut end."""
     text = NOT_XML.sub("", DECLARATION.sub("", text))
     if not text.rstrip().endswith(">"):

@@ -10,74 +10,51 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed, datasets, folder
+from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten, read_forgotten
-from pipeline.sources.pages.found import distinct
+from pipeline.sources.pages.found import merge_duplicates
+from pipeline.sources.registry import SOURCES, Context, section_name
 from pipeline.stages.collect.params import CollectParams
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.reasons import most_frequent, rows_missing
 from pipeline.storage.tables import MANIFEST, write_table
 from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
-from pipeline.web.values import storable
+from pipeline.web.values import encodable
 
 log = logging.getLogger(__name__)
 
 
-def key_of(url: str) -> str:
+def row_key(url: str) -> str:
     """The first 16 hex digits of the SHA-256 of `url`."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def manifest_of(pictures: Iterable[Listed], forgotten: Forgotten) -> pd.DataFrame:
+def build_manifest(pictures: Iterable[ListedPicture], forgotten: Forgotten) -> pd.DataFrame:
     """A row of tables.MANIFEST for each picture, in their order; one found at several places is one row.
 
     A forgotten picture has no row: its address must not be kept either.
     """
-    kept = (picture for picture in map(_storable, pictures) if not forgotten.has_url(picture.url))
-    rows = [vars(picture) | {"key": key_of(picture.url)} for picture in distinct(kept, lambda url: url)]
+    kept = (picture for picture in map(_encodable_texts, pictures) if not forgotten.has_url(picture.url))
+    rows = [vars(picture) | {"key": row_key(picture.url)} for picture in merge_duplicates(kept, lambda url: url)]
     return pd.DataFrame(rows, columns=MANIFEST.names, dtype=object)
 
 
-def _storable(picture: Listed) -> Listed:
+def _encodable_texts(picture: ListedPicture) -> ListedPicture:
     told = vars(picture).items()
-    odd: dict[str, Any] = {name: storable(value) for name, value in told if isinstance(value, str) and not value.isascii()}
+    odd: dict[str, Any] = {name: encodable(value) for name, value in told if isinstance(value, str) and not value.isascii()}
     return replace(picture, **odd) if odd else picture
 
 
-def _pictures(source: str, params: CollectParams, downloads: Path, scratch: Path) -> Iterable[Listed]:
-    match source:
-        case "folder":
-            return folder.list_pictures(Path(params.folder.path), params.folder.licence)
-        case "manifest":
-            from pipeline.sources import manifest
-
-            return manifest.list_pictures(Path(params.manifest.path), params.manifest.columns)
-        case "crawl":
-            from pipeline.sources import crawl
-
-            return crawl.crawl(params.crawl, params.web, scratch)
-        case _:
-            given = params.fashion_mnist.path
-            files = datasets.fashion_mnist_folder(downloads, Path(given) if given else None)
-            return datasets.list_pictures(files, params.fashion_mnist.limit)
-
-
-def listed(params: CollectParams, downloads: Path, scratch: Path) -> Iterator[Listed]:
-    """The pictures of every source, one source after the other."""
-    for source in params.source:
-        yield from _pictures(source, params, downloads, scratch)
+def list_all(params: CollectParams, context: Context) -> Iterator[ListedPicture]:
+    """The pictures of every chosen source, one source after the other."""
+    for name in params.source:
+        yield from SOURCES[name].list_pictures(getattr(params, section_name(name)), context)
 
 
 def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
-    """Why there is nothing to fetch, in one line."""
-    places = {
-        "folder": params.folder.path,
-        "manifest": params.manifest.path,
-        "fashion-mnist": "fashion-mnist",
-        "crawl": "crawl",
-    }
-    where = ", ".join(places[source] for source in params.source)
+    """One line that says why there is nothing to fetch."""
+    where = ", ".join(getattr(getattr(params, section_name(name)), "path", None) or name for name in params.source)
     if rows.empty:
         return f"collect.source: {where}: no rows; the lists are empty, or every picture in them is in forgotten.csv"
     return f"collect.source: {where}: none of {len(rows)} rows can be fetched; {'; '.join(rows_missing(rows))}"
@@ -85,9 +62,9 @@ def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
 
 def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
     """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
-    pictures = listed(params, manifest.parent / "sources", scratch)
+    pictures = list_all(params, Context(manifest.parent / "sources", scratch, params.web))
     shown = progress(pictures, what="collect", unit="pictures")
-    rows = manifest_of(shown, read_forgotten(forgotten))
+    rows = build_manifest(shown, read_forgotten(forgotten))
     if not rows["status"].eq("listed").any():
         raise SourceError(_nothing_listed(params, rows))
     write_table(manifest, rows, MANIFEST)

@@ -4,16 +4,16 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.imaging.kinds import picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
-from pipeline.sources import Outcome, datasets, folder
+from pipeline.sources import FetchOutcome
 from pipeline.sources.forgotten import Forgotten, read_forgotten
-from pipeline.stages.fetch.content_store import Contents
+from pipeline.sources.registry import Reader, Row, reader_for
+from pipeline.stages.fetch.content_store import ContentBuffer
 from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.reasons import rows_missing
 from pipeline.storage.shards import write_shard
@@ -21,15 +21,12 @@ from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
 from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 from pipeline.web.responses import NotFetchedError
-from pipeline.web.scratch import Bodies, disk_full_as_error
+from pipeline.web.scratch import BodyStore, disk_full_as_error
 
 WEB_SCHEMES = ("http", "https")
-UNKNOWN = "bin"  # extension of bytes that do not begin like a picture
-FORGOTTEN = Outcome("refused", "forgotten on request")
-OUTCOME = [field.name for field in dataclasses.fields(Outcome)]
-
-Row = dict[Any, Any]  # of tables.MANIFEST, empty fields as None
-Reader = Callable[[Row], bytes]
+UNKNOWN_EXTENSION = "bin"  # extension of bytes that do not begin like a picture
+FORGOTTEN = FetchOutcome("refused", "forgotten on request")
+OUTCOME = [field.name for field in dataclasses.fields(FetchOutcome)]
 
 log = logging.getLogger(__name__)
 
@@ -39,62 +36,51 @@ def shard_of(key: str, shards: int) -> int:
     return int(key, 16) % shards
 
 
-def unasked(row: Row, params: FetchParams, forgotten: Forgotten) -> Outcome | None:
+def outcome_before_fetch(row: Row, params: FetchParams, forgotten: Forgotten) -> FetchOutcome | None:
     """How `row` ends before anybody is asked for its picture, or none."""
     if row["status"] != "listed":
-        return Outcome(row["status"], row["reason"])
+        return FetchOutcome(row["status"], row["reason"])
     if forgotten.has_url(row["url"]):
         return FORGOTTEN
     if params.licences is not None and row["licence"] not in params.licences:
-        return Outcome("refused", f"licence {row['licence'] or 'unknown'} is not among those allowed")
+        return FetchOutcome("refused", f"licence {row['licence'] or 'unknown'} is not among those allowed")
     return None
 
 
-def _reader(scheme: str, params: FetchParams, downloads: Path) -> Reader | None:
-    match scheme:
-        case folder.SCHEME:
-            return lambda row: folder.read_picture(row["url"], row["page"], params.max_bytes)
-        case datasets.SCHEME:
-            pictures = datasets.FashionMnist(datasets.fashion_mnist_folder(downloads))
-            return lambda row: pictures.png_of(row["url"])
-        case _:
-            return None
-
-
-def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents: Contents) -> Outcome:
+def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents: ContentBuffer) -> FetchOutcome:
     """How reading `row` from this machine ends; its bytes, when they came, are put into `contents`."""
     if reader is None:
-        return Outcome("refused", "no source reads such a url")
+        return FetchOutcome("refused", "no source reads such a url")
     try:
         content = reader(row)
     except NotFetchedError as error:
-        return Outcome(error.status, error.reason)
+        return FetchOutcome(error.status, error.reason)
     if not content:
-        return Outcome("failed", "empty")
-    extension = picture_extension(content) or UNKNOWN
-    if strip_metadata and extension != UNKNOWN:
+        return FetchOutcome("failed", "empty")
+    extension = picture_extension(content) or UNKNOWN_EXTENSION
+    if strip_metadata and extension != UNKNOWN_EXTENSION:
         try:
             content = without_metadata(content, extension)
         except MetadataError as error:
-            return Outcome("refused", f"its metadata cannot be taken out: {error}")
-    return Outcome("ok", None, contents.put(content), extension, len(content))
+            return FetchOutcome("refused", f"its metadata cannot be removed: {error}")
+    return FetchOutcome("ok", None, contents.put(content), extension, len(content))
 
 
-def _visited(rows: list[Row], params: FetchParams, scratch: Path, shard: str, progress: Callable[[int], object]) -> Mapping:
+def _fetch_web(rows: list[Row], params: FetchParams, scratch: Path, shard: str, progress: Callable[[int], object]) -> Mapping:
     """How fetching `rows` from the web ends, by key; their bytes are in the scratch folder."""
     if not rows:
         return {}
     from pipeline.stages.fetch import web_fetcher as fetcher  # with an HTTP client, which other sources do not need
 
-    terms = fetcher.Terms(params.web, params.max_bytes, params.strip_metadata, params.refresh)
-    wanted = [fetcher.Wanted(row["key"], row["url"]) for row in rows]
-    return fetcher.fetch(wanted, terms, scratch, shard, progress=progress)
+    terms = fetcher.FetchSettings(params.web, params.max_bytes, params.strip_metadata, params.refresh)
+    wanted = [fetcher.Target(row["key"], row["url"]) for row in rows]
+    return fetcher.fetch_targets(wanted, terms, scratch, shard, progress=progress)
 
 
-def _members(outcomes: Mapping[str, Outcome], contents: Contents, bodies: Path) -> Iterator[tuple[str, bytes]]:
+def _tar_members(outcomes: Mapping[str, FetchOutcome], contents: ContentBuffer, bodies: Path) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every picture that came, sorted by name."""
     kept = {outcome.sha256: outcome.extension for outcome in outcomes.values() if outcome.sha256 is not None}
-    fetched = Bodies(bodies) if any(sha256 not in contents for sha256 in kept) else None
+    fetched = BodyStore(bodies) if any(sha256 not in contents for sha256 in kept) else None
     for sha256, extension in sorted(kept.items()):
         yield f"{sha256}.{extension}", fetched.get(sha256) if fetched and sha256 not in contents else contents.get(sha256)
 
@@ -109,15 +95,15 @@ def run(
     frame = read_rows(manifest, MANIFEST, lambda rows: [shard_of(key, params.shards) == number for key in rows["key"]])
     gone = read_forgotten(forgotten)
     rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    outcomes = {row["key"]: outcome for row in rows if (outcome := unasked(row, params, gone)) is not None}
+    outcomes = {row["key"]: outcome for row in rows if (outcome := outcome_before_fetch(row, params, gone)) is not None}
     left = [row for row in rows if row["key"] not in outcomes]
     schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
     shown = Progress(len(rows), f"fetch {shard.stem}", "pictures", initial=len(outcomes))
-    with disk_full_as_error(shard.parent), shown, Contents(shard.parent) as contents:
+    with disk_full_as_error(shard.parent), shown, ContentBuffer(shard.parent) as contents:
         visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
-        outcomes |= _visited(visits, params, scratch, shard.stem, shown.update)
+        outcomes |= _fetch_web(visits, params, scratch, shard.stem, shown.update)
         readers = {
-            scheme: _reader(scheme, params, manifest.parent / "sources")
+            scheme: reader_for(scheme, manifest.parent / "sources", params.max_bytes)
             for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})
         }
         for row in left:
@@ -125,7 +111,7 @@ def run(
                 outcomes[row["key"]] = read_outcome(row, readers[schemes[row["key"]]], params.strip_metadata, contents)
                 shown.update()
         outcomes = {key: FORGOTTEN if gone.has_content(outcome.sha256) else outcome for key, outcome in outcomes.items()}
-        write_shard(shard, _members(outcomes, contents, scratch / "bodies"))
+        write_shard(shard, _tar_members(outcomes, contents, scratch / "bodies"))
     columns = pd.DataFrame([vars(outcomes[row["key"]]) for row in rows], columns=OUTCOME, dtype=object)
     fetched = pd.concat([frame.drop(columns=["status", "reason"]), columns], axis=1)
     write_table(table, fetched, RAW)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.sources.pages.feeds import read_listing
-from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import read_page
-from pipeline.sources.pages.renditions import asset
+from pipeline.sources.pages.renditions import asset_key
 from pipeline.web.urls import absolute_url
 
 PAGES = Path(__file__).parent / "saved"
@@ -167,12 +167,12 @@ def fuzzed_page(rng: random.Random, pages: list[str]) -> str:
     return cut_and_spoiled(text, rng) if rng.random() < 0.3 else text
 
 
-def check(pictures: tuple[Found, ...]) -> None:
+def check(pictures: tuple[CrawledPicture, ...]) -> None:
     """What every picture must be that is listed at all."""
     for picture in pictures:
         assert WHOLE_ADDRESS.fullmatch(picture.url), picture.url
         assert absolute_url(picture.url, "") == picture.url
-        assert asset(picture.url)
+        assert asset_key(picture.url)
         assert all(isinstance(word, str) and word for word in (*picture.words, picture.title or "-", picture.alt or "-"))
         repr(picture).encode()
 

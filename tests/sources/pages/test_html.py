@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import Page, read_page
 
 PAGES = Path(__file__).parent / "saved"
@@ -15,7 +15,7 @@ def page(name: str, url: str) -> Page:
     return read_page(text, url, headers_reserve=None, headers_nofollow=False, now=NOW)
 
 
-def by_url(found: Page) -> dict[str, Found]:
+def by_url(found: Page) -> dict[str, CrawledPicture]:
     return {picture.url: picture for picture in found.pictures}
 
 

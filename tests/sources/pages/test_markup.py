@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.sources.pages.found import Found
+from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import Page, read_page
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -17,7 +17,7 @@ def read(text: str) -> Page:
     return read_page(text, URL, headers_reserve=None, headers_nofollow=False, now=NOW)
 
 
-def addresses(pictures: tuple[Found, ...]) -> list[str]:
+def addresses(pictures: tuple[CrawledPicture, ...]) -> list[str]:
     return [picture.url.removeprefix(SHOP) for picture in pictures]
 
 

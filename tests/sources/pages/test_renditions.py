@@ -1,6 +1,13 @@
 import pytest
 
-from pipeline.sources.pages.renditions import Rendition, asset, is_sized, largest, srcset_candidates, width_in
+from pipeline.sources.pages.renditions import (
+    Rendition,
+    asset_key,
+    has_size,
+    largest_rendition,
+    srcset_candidates,
+    width_from_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +40,8 @@ def test_srcset_is_split_as_browsers_do(srcset: str, candidates: list[tuple[str,
     ],
 )
 def test_what_only_differs_in_size_is_one_asset(one: str, other: str, width: int | None) -> None:
-    assert asset(one) == asset(other)
-    assert width_in(one) == width
+    assert asset_key(one) == asset_key(other)
+    assert width_from_url(one) == width
 
 
 @pytest.mark.parametrize(
@@ -47,8 +54,8 @@ def test_what_only_differs_in_size_is_one_asset(one: str, other: str, width: int
     ],
 )
 def test_different_pictures_are_different_assets(one: str, other: str) -> None:
-    assert asset(one) != asset(other)
-    assert not is_sized(one)
+    assert asset_key(one) != asset_key(other)
+    assert not has_size(one)
 
 
 def test_the_largest_is_zoomed_then_original_then_widest_then_first() -> None:
@@ -57,8 +64,10 @@ def test_the_largest_is_zoomed_then_original_then_widest_then_first() -> None:
     original = Rendition("https://s.example/p.jpg", None)
     zoomed = Rendition("https://s.example/zoom/p.jpg", None, zoomed=True)
     stated = Rendition("https://s.example/q.jpg", 2000)
-    assert largest([small, wide]) is wide
-    assert largest([small, wide, original]) is original
-    assert largest([small, original, zoomed]) is zoomed
-    assert largest([stated, small, wide]) is stated
-    assert largest([Rendition("https://s.example/1.jpg", 5), Rendition("https://s.example/2.jpg", 5)]).url.endswith("1.jpg")
+    assert largest_rendition([small, wide]) is wide
+    assert largest_rendition([small, wide, original]) is original
+    assert largest_rendition([small, original, zoomed]) is zoomed
+    assert largest_rendition([stated, small, wide]) is stated
+    assert largest_rendition([Rendition("https://s.example/1.jpg", 5), Rendition("https://s.example/2.jpg", 5)]).url.endswith(
+        "1.jpg"
+    )

@@ -3,10 +3,10 @@ import math
 
 import pytest
 
-from pipeline.sources.pages.categories import category_of
-from pipeline.sources.pages.found import Found, categorised, distinct
+from pipeline.sources.pages.categories import match_category
+from pipeline.sources.pages.found import CrawledPicture, assign_categories, merge_duplicates
 from pipeline.sources.pages.licences import licence_name
-from pipeline.web.values import MAX_CHARACTERS, iso_date, moment_of, pixels_of, plain, price_of
+from pipeline.web.values import MAX_CHARACTERS, clean_text, iso_date, parse_datetime, parse_pixels, parse_price
 
 WORDS = {"T-Shirts": "t-shirt", "Dresses": "dress", "women > tops": "shirt", "ankle boots": "ankle-boot"}
 
@@ -25,7 +25,7 @@ WORDS = {"T-Shirts": "t-shirt", "Dresses": "dress", "women > tops": "shirt", "an
     ],
 )
 def test_the_sites_words_become_ours(words: list[str], category: str | None) -> None:
-    assert category_of(words, WORDS) == category
+    assert match_category(words, WORDS) == category
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_licences_by_one_name(text: str | None, name: str | None) -> None:
     ],
 )
 def test_prices_however_they_are_written(text: str | None, price: float | None) -> None:
-    assert price_of(text) == price
+    assert parse_price(text) == price
 
 
 @pytest.mark.parametrize(
@@ -104,29 +104,31 @@ def test_dates_in_iso_8601(text: str | None, day: str | None) -> None:
 
 
 def test_a_picture_found_twice_is_one_picture_with_two_provenances() -> None:
-    poor = Found(url="https://x.example/a.jpg", page="https://x.example/feed", title="A coat")
-    rich = Found(url="https://x.example/a.jpg", page="https://x.example/p/1", title="A coat", words=("coats",), price=9.0)
-    other = Found(url="https://x.example/b.jpg", page="https://x.example/p/1")
+    poor = CrawledPicture(url="https://x.example/a.jpg", page="https://x.example/feed", title="A coat")
+    rich = CrawledPicture(
+        url="https://x.example/a.jpg", page="https://x.example/p/1", title="A coat", words=("coats",), price=9.0
+    )
+    other = CrawledPicture(url="https://x.example/b.jpg", page="https://x.example/p/1")
     for order in ([poor, rich, other], [rich, poor, other]):
-        first, second = distinct(order, lambda url: url)
+        first, second = merge_duplicates(order, lambda url: url)
         assert (first.page, first.words, second) == ("https://x.example/p/1", ("coats",), other)
         assert json.loads(first.also or "") == [{"source": "crawl", "page": "https://x.example/feed", "title": "A coat"}]
 
 
 def test_a_reservation_at_one_place_counts_at_all() -> None:
-    open_place = Found(url="u", page="1", title="told", words=("coats",))
-    reserved = Found(url="u", page="2", status="refused", reason="noai")
-    [picture] = distinct([open_place, reserved], lambda url: url)
+    open_place = CrawledPicture(url="u", page="1", title="told", words=("coats",))
+    reserved = CrawledPicture(url="u", page="2", status="refused", reason="noai")
+    [picture] = merge_duplicates([open_place, reserved], lambda url: url)
     assert (picture.status, picture.reason) == ("refused", "noai")
 
 
 def test_categories_and_a_licence_for_what_names_none() -> None:
     found = [
-        Found(url="1", words=("dresses",)),
-        Found(url="2", category="coat", licence="CC0-1.0"),
-        Found(url="3", words=("hats",)),
+        CrawledPicture(url="1", words=("dresses",)),
+        CrawledPicture(url="2", category="coat", licence="CC0-1.0"),
+        CrawledPicture(url="3", words=("hats",)),
     ]
-    assert [(picture.category, picture.licence) for picture in categorised(found, WORDS, "own")] == [
+    assert [(picture.category, picture.licence) for picture in assign_categories(found, WORDS, "own")] == [
         ("dress", "own"),
         ("coat", "CC0-1.0"),
         (None, "own"),
@@ -135,7 +137,7 @@ def test_categories_and_a_licence_for_what_names_none() -> None:
 
 @pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "", "1e400", "nan"])
 def test_no_price_is_beyond_all_prices(text: str) -> None:
-    price = price_of(text)
+    price = parse_price(text)
     assert price is None or math.isfinite(price)
 
 
@@ -145,18 +147,18 @@ def test_no_price_is_beyond_all_prices(text: str) -> None:
 )
 def test_a_date_that_no_calendar_has_is_none(text: str) -> None:
     assert iso_date(text) is None
-    assert moment_of(text) is None
+    assert parse_datetime(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "pixels"), [("800", 800), ("0", 0), ("٣", 3), ("9" * 5000, None), ("-1", None), ("", None), (None, None)]
 )
 def test_pixels(text: str | None, pixels: int | None) -> None:
-    assert pixels_of(text) == pixels
+    assert parse_pixels(text) == pixels
 
 
 def test_words_are_made_fit_for_a_table() -> None:
-    assert plain("  a\n\tb  ") == "a b"
-    assert plain(" \n") is None
-    assert plain("half a pair: \ud83d") == "half a pair: ?"
-    assert len(plain("x " * 1_000_000) or "") <= MAX_CHARACTERS
+    assert clean_text("  a\n\tb  ") == "a b"
+    assert clean_text(" \n") is None
+    assert clean_text("half a pair: \ud83d") == "half a pair: ?"
+    assert len(clean_text("x " * 1_000_000) or "") <= MAX_CHARACTERS

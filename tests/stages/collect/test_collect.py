@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources import Listed
+from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten
-from pipeline.stages.collect.run import key_of, manifest_of
+from pipeline.stages.collect.run import build_manifest, row_key
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables, write_table
 from tests.support.data_stages import DataStages, by_file, tiny_params
 from tests.support.web_params import QUICK
 
 
 def test_the_key_is_a_hash_of_the_url() -> None:
-    assert key_of("file:a/b.jpg") == hashlib.sha256(b"file:a/b.jpg").hexdigest()[:16]
+    assert row_key("file:a/b.jpg") == hashlib.sha256(b"file:a/b.jpg").hexdigest()[:16]
 
 
 def test_what_a_source_does_not_know_stays_empty() -> None:
-    rows = manifest_of([Listed("file:a.png", "folder", category="dress")], Forgotten())
+    rows = build_manifest([ListedPicture("file:a.png", "folder", category="dress")], Forgotten())
     assert list(rows.columns) == MANIFEST.names
     assert rows.iloc[0].dropna().to_dict() == {
-        "key": key_of("file:a.png"),
+        "key": row_key("file:a.png"),
         "url": "file:a.png",
         "source": "folder",
         "category": "dress",
@@ -66,10 +66,10 @@ def test_pictures_above_the_categories_have_none(wardrobe: Path, tmp_path: Path)
 
 def test_the_same_address_from_two_sources_is_one_row_with_two_provenances() -> None:
     url = "https://shop.example/hat.jpg"
-    bare = Listed(url, "manifest", title="Hat", extra='{"colour": "red"}')
-    rich = Listed(url, "crawl", page="https://shop.example/p/1", title="A felt hat", category="hat", licence="CC0-1.0")
+    bare = ListedPicture(url, "manifest", title="Hat", extra='{"colour": "red"}')
+    rich = ListedPicture(url, "crawl", page="https://shop.example/p/1", title="A felt hat", category="hat", licence="CC0-1.0")
     for order in ([bare, rich], [rich, bare]):
-        [row] = manifest_of(order, Forgotten()).to_dict("records")
+        [row] = build_manifest(order, Forgotten()).to_dict("records")
         assert (row["source"], row["category"], row["extra"]) == ("crawl", "hat", '{"colour": "red"}')
         assert json.loads(row["also"]) == [{"source": "manifest", "page": None, "title": "Hat"}]
 
@@ -89,14 +89,16 @@ def test_several_sources_make_one_manifest(wardrobe: Path, tmp_path: Path) -> No
 def test_a_forgotten_address_has_no_row() -> None:
     url = "https://shop.example/hat.jpg"
     forgotten = Forgotten(urls=frozenset({hashlib.sha256(url.encode()).hexdigest()}))
-    rows = manifest_of([Listed(url, "crawl"), Listed("https://shop.example/coat.jpg", "crawl")], forgotten)
+    rows = build_manifest([ListedPicture(url, "crawl"), ListedPicture("https://shop.example/coat.jpg", "crawl")], forgotten)
     assert rows["url"].tolist() == ["https://shop.example/coat.jpg"]
 
 
 def test_what_is_no_character_costs_itself_alone(tmp_path: Path) -> None:
     half = "\ud83d"  # of a pair, as JSON lets it stand alone
-    odd = Listed(f"row:{half}", "manifest", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half)
-    rows = manifest_of([odd, Listed("file:b.png", "folder", title="Hüte 👒")], Forgotten(urls=frozenset({"0" * 64})))
+    odd = ListedPicture(
+        f"row:{half}", "manifest", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half
+    )
+    rows = build_manifest([odd, ListedPicture("file:b.png", "folder", title="Hüte 👒")], Forgotten(urls=frozenset({"0" * 64})))
     write_table(tmp_path / "manifest.parquet", rows, MANIFEST)
     assert read_table(tmp_path / "manifest.parquet", MANIFEST)["title"].tolist() == ["Hat ?", "Hüte 👒"]
 

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.imaging.kinds import picture_extension
-from pipeline.sources import Listed
-from pipeline.sources.forgotten import Forgotten, everything_of, write_forgotten
-from pipeline.stages.collect.run import manifest_of
+from pipeline.sources import ListedPicture
+from pipeline.sources.forgotten import Forgotten, fingerprints_of, write_forgotten
+from pipeline.stages.collect.run import build_manifest
 from pipeline.stages.fetch.run import shard_of
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables, write_table
@@ -86,7 +86,7 @@ def test_fetching_again_gives_the_same_bytes(fetched: DataStages) -> None:
 
 def test_a_url_that_no_source_reads_is_refused(wardrobe: Path, tmp_path: Path) -> None:
     stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
-    write_table(stages.manifest, manifest_of([Listed("gopher:hat.png", "folder")], Forgotten()), MANIFEST)
+    write_table(stages.manifest, build_manifest([ListedPicture("gopher:hat.png", "folder")], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
     assert (row.status, row.reason) == ("refused", "no source reads such a url")
@@ -94,8 +94,8 @@ def test_a_url_that_no_source_reads_is_refused(wardrobe: Path, tmp_path: Path) -
 
 def test_what_the_manifest_refuses_keeps_its_reason(wardrobe: Path, tmp_path: Path) -> None:
     stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
-    lost = Listed("row:list.csv#2", "manifest", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
-    write_table(stages.manifest, manifest_of([lost], Forgotten()), MANIFEST)
+    lost = ListedPicture("row:list.csv#2", "manifest", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
+    write_table(stages.manifest, build_manifest([lost], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
     assert (row.status, row.reason, row.extra) == ("refused", "row 2: no url", '{"colour": "red"}')
@@ -113,7 +113,7 @@ def test_a_forgotten_picture_leaves_every_table_and_shard(wardrobe: Path, tmp_pa
     stages = DataStages(tiny_params(wardrobe), tmp_path / "data").up_to("fetch")
     before = read_tables(stages.raw_tables, RAW)
     hat = by_file(before)["hat/000.png"]
-    write_forgotten(stages.forgotten, everything_of(hat["url"], before))
+    write_forgotten(stages.forgotten, fingerprints_of(hat["url"], before))
     shutil.copy(wardrobe / "hat" / "000.png", wardrobe / "shoe" / "new.png")  # it comes back under a new name
     stages.up_to("fetch")
     after = read_tables(stages.raw_tables, RAW)
@@ -129,7 +129,7 @@ def test_metadata_is_taken_out_of_files_too(wardrobe: Path, tmp_path: Path) -> N
     stages = DataStages(tiny_params(wardrobe, fetch={"strip_metadata": True}), tmp_path / "data").up_to("fetch")
     files = by_file(read_tables(stages.raw_tables, RAW))
     assert files["hat/telling.jpg"]["status"] == "ok"
-    assert files["hat/unclean.tif"]["reason"] == "its metadata cannot be taken out: no lossless way for .tif"
+    assert files["hat/unclean.tif"]["reason"] == "its metadata cannot be removed: no lossless way for .tif"
     assert not any(SECRET in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
@@ -165,7 +165,7 @@ from tests.support.data_stages import DataStages, tiny_params
 stages = DataStages(tiny_params(Path({str(wardrobe)!r})), Path({str(stages.manifest.parent)!r}))
 stages.collect()
 stages.fetch()
-print(sorted({{"scrapy", "extruct", "aiohttp", "twisted"}} & set(sys.modules)))
+print(sorted({{"extruct", "aiohttp"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr

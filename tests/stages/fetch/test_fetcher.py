@@ -16,8 +16,8 @@ from pipeline.imaging.metadata_stripping import without_metadata
 from pipeline.stages.fetch import web_fetcher as fetcher
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import RAW, read_table
-from pipeline.web.responses import Answer
-from pipeline.web.scratch import Bodies
+from pipeline.web.responses import Response
+from pipeline.web.scratch import BodyStore
 from tests.support.web_fetch_run import fetch_shard, fetched, list_urls
 from tests.support.web_pictures import SECRET, jpeg, telling
 from tests.support.web_server import Reply, Request, Route, Server, serving
@@ -55,12 +55,12 @@ def test_every_row_ends_with_a_status_and_a_reason(server: Server, tmp_path: Pat
         ("refused", None, "no picture, by its bytes"),
         ("ok", "jpg", None),
         ("failed", None, "404 Not Found"),
-        ("refused", None, "not http or https but 'file'"),
-        ("refused", None, "the URL has blanks or control characters in it"),
-        ("refused", None, "not a whole URL: no scheme"),
+        ("refused", None, "the scheme 'file' is not http(s)"),
+        ("refused", None, "the URL contains spaces or control characters"),
+        ("refused", None, "not an absolute URL: no scheme"),
     ]
     assert outcomes[0].sha256 == outcomes[6].sha256
-    assert Bodies(tmp_path / "bodies").get(outcomes[0].sha256 or "") == PICTURE
+    assert BodyStore(tmp_path / "bodies").get(outcomes[0].sha256 or "") == PICTURE
 
 
 def test_a_second_run_asks_for_nothing(server: Server, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_failed_for_the_moment_is_asked_for_again(server: Server, tmp_path:
 def test_a_lost_body_is_fetched_again(server: Server, tmp_path: Path) -> None:
     server.routes["/a.jpg"] = Reply(PICTURE)
     [outcome] = fetched([f"{server.url}/a.jpg"], tmp_path)
-    Bodies(tmp_path / "bodies").drop(outcome.sha256 or "")
+    BodyStore(tmp_path / "bodies").remove(outcome.sha256 or "")
     assert fetched([f"{server.url}/a.jpg"], tmp_path) == [outcome]
     assert server.paths() == ["/a.jpg"] * 2
 
@@ -124,8 +124,8 @@ def test_metadata_never_reaches_the_disk(server: Server, tmp_path: Path) -> None
     content = telling("JPEG", 6)
     server.routes |= {"/a.jpg": Reply(content), "/a.tif": Reply(b"II*\x00" + SECRET)}
     picture, unclean = fetched([f"{server.url}/a.jpg", f"{server.url}/a.tif"], tmp_path, strip_metadata=True)
-    assert Bodies(tmp_path / "bodies").get(picture.sha256 or "") == without_metadata(content, "jpg")
-    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be taken out: no lossless way for .tif")
+    assert BodyStore(tmp_path / "bodies").get(picture.sha256 or "") == without_metadata(content, "jpg")
+    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be removed: no lossless way for .tif")
     assert not any(SECRET in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
@@ -159,13 +159,13 @@ FAR_ZONE = b"Mon, 01 Jun 2026 12:00:30 +9999999999999999"  # a zone that no inte
     ("answer", "status", "reason"),
     [
         (raw(b'ETag: "\xff"\r\nLast-Modified: \xe9t\xe9'), "ok", None),
-        (raw(b"Content-Encoding: \xff"), "failed", "sent in an encoding not asked for: ?"),
+        (raw(b"Content-Encoding: \xff"), "failed", "sent in an encoding that was not requested: ?"),
         (raw(b"tdm-reservation: 1\r\ntdm-policy: \xff"), "refused", "tdm-reservation header, policy ?"),
         (raw(b"X-Robots-Tag: unavailable_after: " + FAR_ZONE), "refused", "X-Robots-Tag: unavailable_after"),
         (raw(b"Retry-After: " + FAR_ZONE, b"503 Busy"), "failed", "503 Service Unavailable"),
         (raw(b"Retry-After: " + b"9" * 5000, b"503 Busy"), "failed", "the host asks to come back in inf s"),
         (raw(b"Location: /\xff", b"302 Found"), "failed", "404 Not Found"),
-        (raw(b"Location: http://[::1/", b"302 Found"), "failed", "a redirect that leads nowhere"),
+        (raw(b"Location: http://[::1/", b"302 Found"), "failed", "a redirect without a usable address"),
         (raw(b"Set-Cookie: \xff=\x01;;;="), "ok", None),
     ],
 )
@@ -187,16 +187,16 @@ def test_an_answer_that_nobody_foresaw_costs_its_row_alone(
     server.routes |= {"/a.jpg": Reply(PICTURE), "/b.jpg": Reply(jpeg(1))}
     urls = [f"{server.url}/a.jpg", f"{server.url}/b.jpg"]
     with monkeypatch.context() as patched:
-        keep = fetcher.picture_in
+        keep = fetcher.extract_picture
 
-        def picture_in(answer: Answer, terms: fetcher.Terms) -> tuple[bytes, str]:
-            if answer.url.endswith("a.jpg"):
-                raise KeyError(answer.url)
-            return keep(answer, terms)
+        def extract_picture(response: Response, settings: fetcher.FetchSettings) -> tuple[bytes, str]:
+            if response.url.endswith("a.jpg"):
+                raise KeyError(response.url)
+            return keep(response, settings)
 
-        patched.setattr(fetcher, "picture_in", picture_in)
+        patched.setattr(fetcher, "extract_picture", extract_picture)
         odd, good = fetched(urls, tmp_path)
-    assert (odd.status, odd.reason) == ("failed", "an answer that cannot be handled: KeyError")
+    assert (odd.status, odd.reason) == ("failed", "an unexpected response: KeyError")
     assert good.status == "ok"
     assert fetched(urls, tmp_path)[0].status == "ok"  # it is asked for again
 

@@ -15,9 +15,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from pipeline import __version__
 from pipeline.errors import ParamsError
-from pipeline.web import polite_client as visitor_module
-from pipeline.web.polite_client import PoliteClient, pause_s, retry_after_s, user_agent
-from pipeline.web.responses import Again, Answer, FailedError, NoAnswerError, RefusedError
+from pipeline.web import polite_client
+from pipeline.web.polite_client import PoliteClient, backoff_s, retry_after_s, user_agent
+from pipeline.web.responses import FailedError, RefusedError, RequestError, Response, Retry
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Request, Route, Server, serving
 
@@ -27,20 +27,20 @@ NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitor_module, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(polite_client, "FIRST_BACKOFF_S", 0.02)
 
 
-def visit(url: str, folder: Path, accept: str = "image/*", **changes: Any) -> Answer:
-    async def run() -> Answer:
-        async with PoliteClient(web(**changes), folder) as visitor:
-            return await visitor.visit(url, accept=accept, max_bytes=MAX_BYTES)
+def visit(url: str, folder: Path, accept: str = "image/*", **changes: Any) -> Response:
+    async def run() -> Response:
+        async with PoliteClient(web(**changes), folder) as client:
+            return await client.get(url, accept=accept, max_bytes=MAX_BYTES)
 
     return asyncio.run(run())
 
 
-def failure(route: Route, folder: Path, **changes: Any) -> NoAnswerError:
+def failure(route: Route, folder: Path, **changes: Any) -> RequestError:
     """What a visit to `route` ends in."""
-    with serving({"/a": route}) as server, pytest.raises(NoAnswerError) as caught:
+    with serving({"/a": route}) as server, pytest.raises(RequestError) as caught:
         visit(f"{server.url}/a", folder, **changes)
     return caught.value
 
@@ -80,8 +80,8 @@ def test_requests_to_a_host_keep_their_distance(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x"), "/b": Reply(b"x"), "/c": Reply(b"x")}) as server:
 
         async def run() -> None:
-            async with PoliteClient(web(delay_s=0.3), tmp_path) as visitor:
-                await asyncio.gather(*(visitor.visit(f"{server.url}/{name}", accept="*/*", max_bytes=9) for name in "abc"))
+            async with PoliteClient(web(delay_s=0.3), tmp_path) as client:
+                await asyncio.gather(*(client.get(f"{server.url}/{name}", accept="*/*", max_bytes=9) for name in "abc"))
 
         asyncio.run(run())
         assert len(server.requests) == 5
@@ -93,7 +93,7 @@ def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
 
         async def run() -> None:
             async with PoliteClient(web(delay_s=0.3), tmp_path) as one, PoliteClient(web(delay_s=0.3), tmp_path) as other:
-                await asyncio.gather(*(visitor.visit(f"{server.url}/a", accept="*/*", max_bytes=9) for visitor in (one, other)))
+                await asyncio.gather(*(client.get(f"{server.url}/a", accept="*/*", max_bytes=9) for client in (one, other)))
 
         asyncio.run(run())
         assert min(gaps_s(server)) > 0.2
@@ -126,11 +126,11 @@ def test_retry_after_holds_up_everybody(tmp_path: Path) -> None:
 
         async def run() -> None:
             async with PoliteClient(web(delay_s=0.01), tmp_path) as one, PoliteClient(web(delay_s=0.01), tmp_path) as other:
-                first = asyncio.create_task(one.visit(f"{server.url}/a", accept="*/*", max_bytes=9))
+                first = asyncio.create_task(one.get(f"{server.url}/a", accept="*/*", max_bytes=9))
                 while "/a" not in server.paths():
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0.2)
-                await other.visit(f"{server.url}/b", accept="*/*", max_bytes=9)
+                await other.get(f"{server.url}/b", accept="*/*", max_bytes=9)
                 await first
 
         asyncio.run(run())
@@ -141,7 +141,7 @@ def test_retry_after_holds_up_everybody(tmp_path: Path) -> None:
 def test_a_retry_after_beyond_patience_ends_the_visit(tmp_path: Path) -> None:
     error = failure(Reply(status=503, headers={"Retry-After": "86000"}), tmp_path)
     assert error.reason == "the host asks to come back in 86000 s"
-    assert error.again is Again.NEXT_RUN
+    assert error.retry is Retry.NEXT_RUN
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_retry_after_in_both_forms(value: str, seconds: float | None) -> None:
 def test_pauses_double_and_differ() -> None:
     chance = random.Random(0)
     for attempt in range(1, 12):
-        span = min(visitor_module.LONGEST_PAUSE_S, visitor_module.FIRST_PAUSE_S * 2 ** (attempt - 1))
-        pauses = {pause_s(attempt, chance) for _ in range(20)}
+        span = min(polite_client.MAX_BACKOFF_S, polite_client.FIRST_BACKOFF_S * 2 ** (attempt - 1))
+        pauses = {backoff_s(attempt, chance) for _ in range(20)}
         assert len(pauses) > 1
         assert all(span / 2 <= pause <= span for pause in pauses)
 
@@ -173,23 +173,23 @@ def test_pauses_double_and_differ() -> None:
 @pytest.mark.parametrize(
     ("status", "asked", "again"),
     [
-        (404, 1, Again.NEVER),
-        (410, 1, Again.NEVER),
-        (451, 1, Again.NEVER),
-        (403, 1, Again.NEVER),
-        (429, 2, Again.NEXT_RUN),
-        (503, 2, Again.NEXT_RUN),
-        (500, 2, Again.NEXT_RUN),
-        (204, 1, Again.NEXT_RUN),
-        (304, 1, Again.NEXT_RUN),
+        (404, 1, Retry.NEVER),
+        (410, 1, Retry.NEVER),
+        (451, 1, Retry.NEVER),
+        (403, 1, Retry.NEVER),
+        (429, 2, Retry.NEXT_RUN),
+        (503, 2, Retry.NEXT_RUN),
+        (500, 2, Retry.NEXT_RUN),
+        (204, 1, Retry.NEXT_RUN),
+        (304, 1, Retry.NEXT_RUN),
     ],
 )
-def test_bad_statuses(tmp_path: Path, status: int, asked: int, again: Again) -> None:
+def test_bad_statuses(tmp_path: Path, status: int, asked: int, again: Retry) -> None:
     with serving({"/a": Reply(status=status)}) as server:
         with pytest.raises(FailedError, match=str(status)) as caught:
             visit(f"{server.url}/a", tmp_path)
         assert server.paths() == ["/a"] * asked
-        assert caught.value.again is again
+        assert caught.value.retry is again
 
 
 def test_redirects_are_followed_to_the_end(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_a_redirect_loop_ends(tmp_path: Path, location: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Location": "http://[broken"}])
-def test_a_redirect_that_leads_nowhere(tmp_path: Path, headers: dict[str, str]) -> None:
-    assert failure(Reply(status=302, headers=headers), tmp_path).reason == "a redirect that leads nowhere"
+def test_a_redirect_without_a_usable_address(tmp_path: Path, headers: dict[str, str]) -> None:
+    assert failure(Reply(status=302, headers=headers), tmp_path).reason == "a redirect without a usable address"
 
 
 def drip(head: bytes) -> Callable[[Request], Iterator[bytes]]:
@@ -229,7 +229,7 @@ def drip(head: bytes) -> Callable[[Request], Iterator[bytes]]:
 def test_a_server_that_drips_is_left_after_the_time_for_all(tmp_path: Path, head: bytes) -> None:
     with serving({"/a": drip(head)}) as server:
         visit_started = time.perf_counter()
-        with pytest.raises(FailedError, match=r"took longer than 0\.6 s in all"):
+        with pytest.raises(FailedError, match=r"took longer than 0\.6 s in total"):
             visit(f"{server.url}/a", tmp_path, timeout_s=0.6)
         assert time.perf_counter() - visit_started < 5
         assert server.paths() == ["/a"]  # it is not asked again in this run
@@ -241,7 +241,7 @@ def whole(head: bytes, *parts: bytes) -> Callable[[Request], list[bytes]]:
 
 ZIPPED = gzip.compress(b"x")
 BOMB = gzip.compress(b"\0" * 50_000_000)
-BREAKS = "the body breaks off before its end"
+BREAKS = "the body is incomplete"
 
 
 @pytest.mark.parametrize(
@@ -249,28 +249,32 @@ BREAKS = "the body breaks off before its end"
     [
         (whole(b"Content-Length: 1000", b"half"), FailedError, BREAKS),
         (whole(b"Transfer-Encoding: chunked", b"5\r\nhello\r\n"), FailedError, BREAKS),
-        (whole(b"Transfer-Encoding: chunked", b"zz\r\nhello\r\n"), FailedError, "breaks off|not proper HTTP|connection broke"),
-        (whole(b"Transfer-Encoding: chunked", b"ffffffffffffffff\r\nhello\r\n"), FailedError, "breaks off|not proper HTTP"),
-        (whole(b"Content-Length: -5", b"hello"), FailedError, "not proper HTTP"),
-        (whole(b"Content-Length: 5\r\nContent-Length: 50", b"hello"), FailedError, "not proper HTTP"),
-        (lambda _: [b"SSH-2.0-OpenSSH_9.2\r\n"], FailedError, "not proper HTTP|connection broke"),
+        (
+            whole(b"Transfer-Encoding: chunked", b"zz\r\nhello\r\n"),
+            FailedError,
+            "is incomplete|not valid HTTP|connection broke",
+        ),
+        (whole(b"Transfer-Encoding: chunked", b"ffffffffffffffff\r\nhello\r\n"), FailedError, "is incomplete|not valid HTTP"),
+        (whole(b"Content-Length: -5", b"hello"), FailedError, "not valid HTTP"),
+        (whole(b"Content-Length: 5\r\nContent-Length: 50", b"hello"), FailedError, "not valid HTTP"),
+        (lambda _: [b"SSH-2.0-OpenSSH_9.2\r\n"], FailedError, "not valid HTTP|connection broke"),
         (lambda _: [], FailedError, "the connection broke"),
-        (whole(b"X: " + b"y" * 100_000, b"hello"), FailedError, "not proper HTTP"),
+        (whole(b"X: " + b"y" * 100_000, b"hello"), FailedError, "not valid HTTP"),
         (whole(b"Content-Length: 100001", b"x"), RefusedError, "larger than 100000 bytes"),
-        (whole(b"Content-Length: 99999999999999999999", b"x"), FailedError, "not proper HTTP"),
+        (whole(b"Content-Length: 99999999999999999999", b"x"), FailedError, "not valid HTTP"),
         (whole(b"Server: endless", b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Transfer-Encoding: chunked", b"186A1\r\n" + b"x" * 100_001), RefusedError, "larger than 100000 bytes"),
         (whole(b"Content-Encoding: gzip", BOMB), RefusedError, "larger than 100000 bytes"),
         (whole(b"Content-Encoding: gzip", ZIPPED, b"\0" * 1_000_000), RefusedError, "larger than 100000 bytes"),
-        (whole(b"Content-Encoding: gzip", ZIPPED + ZIPPED[:10]), FailedError, "the compressed body breaks off"),
-        (whole(b"Content-Encoding: gzip", gzip.compress(BOMB)[:40]), FailedError, "the compressed body breaks off"),
+        (whole(b"Content-Encoding: gzip", ZIPPED + ZIPPED[:10]), FailedError, "the compressed body is incomplete"),
+        (whole(b"Content-Encoding: gzip", gzip.compress(BOMB)[:40]), FailedError, "the compressed body is incomplete"),
         (whole(b"Content-Encoding: gzip", b"not gzip at all"), FailedError, "the compressed body is damaged"),
-        (whole(b"Content-Encoding: br", b"?"), FailedError, "an encoding not asked for: br"),
-        (whole(b"Content-Encoding: gzip, gzip", BOMB), FailedError, "an encoding not asked for"),
-        (whole(b"Content-Encoding: deflate", zlib.compress(b"x")), FailedError, "an encoding not asked for"),
+        (whole(b"Content-Encoding: br", b"?"), FailedError, "an encoding that was not requested: br"),
+        (whole(b"Content-Encoding: gzip, gzip", BOMB), FailedError, "an encoding that was not requested"),
+        (whole(b"Content-Encoding: deflate", zlib.compress(b"x")), FailedError, "an encoding that was not requested"),
     ],
 )
-def test_bodies_that_are_not_whole_or_too_much(tmp_path: Path, answer: Route, kind: type[NoAnswerError], reason: str) -> None:
+def test_bodies_that_are_not_whole_or_too_much(tmp_path: Path, answer: Route, kind: type[RequestError], reason: str) -> None:
     error = failure(answer, tmp_path, retries=0)
     assert isinstance(error, kind)
     assert re.search(reason, error.reason)
@@ -301,7 +305,7 @@ def test_a_broken_body_is_tried_again(tmp_path: Path) -> None:
 def test_nobody_at_home(tmp_path: Path) -> None:
     with serving({}) as server:
         pass
-    with pytest.raises(RefusedError, match=r"robots\.txt cannot be had \(no connection to 127\.0\.0\.1"):
+    with pytest.raises(RefusedError, match=r"robots\.txt is unreachable \(no connection to 127\.0\.0\.1"):
         visit(f"{server.url}/a", tmp_path, retries=0)
 
 
@@ -309,29 +313,29 @@ def test_a_host_that_falls_silent_is_given_up(tmp_path: Path) -> None:
     with serving({"/a": drip(b"HTTP/1.1 200 OK\r\n\r\n")}) as server:
 
         async def run() -> list[str]:
-            async with PoliteClient(web(timeout_s=0.2, retries=0, connections_per_host=1), tmp_path) as visitor:
+            async with PoliteClient(web(timeout_s=0.2, retries=0, connections_per_host=1), tmp_path) as client:
                 reasons = []
-                for _ in range(visitor_module.GIVEN_UP_AFTER + 2):
+                for _ in range(polite_client.MAX_UNANSWERED + 2):
                     with pytest.raises(FailedError) as caught:
-                        await visitor.visit(f"{server.url}/a", accept="*/*", max_bytes=9)
+                        await client.get(f"{server.url}/a", accept="*/*", max_bytes=9)
                     reasons.append(caught.value.reason)
                 return reasons
 
         reasons = asyncio.run(run())
         assert reasons[-2:] == ["127.0.0.1 no longer answers"] * 2
-        assert len(server.paths()) == visitor_module.GIVEN_UP_AFTER
+        assert len(server.paths()) == polite_client.MAX_UNANSWERED
 
 
 def test_bodies_in_flight_share_a_budget_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.web import client
 
-    monkeypatch.setattr(client, "BODIES_IN_FLIGHT_BYTES", 150_000)
+    monkeypatch.setattr(client, "MAX_BUFFERED_BYTES", 150_000)
     with serving({f"/{number}": Reply(b"x" * MAX_BYTES) for number in range(6)}) as server:
 
-        async def run() -> list[Answer]:
-            async with PoliteClient(web(), tmp_path) as visitor:
-                visits: list[Coroutine[Any, Any, Answer]] = [
-                    visitor.visit(f"{server.url}/{number}", accept="*/*", max_bytes=MAX_BYTES) for number in range(6)
+        async def run() -> list[Response]:
+            async with PoliteClient(web(), tmp_path) as client:
+                visits: list[Coroutine[Any, Any, Response]] = [
+                    client.get(f"{server.url}/{number}", accept="*/*", max_bytes=MAX_BYTES) for number in range(6)
                 ]
                 return await asyncio.gather(*visits)
 
