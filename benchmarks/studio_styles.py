@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
+from studio.dressing import SIDE_PX, DressingOrder, Mode, dressed
 from studio.fonts import lettering_on
 from studio.model import Generator, open_generator
-from studio.network_files import available_networks
 from studio.patterns import pattern
 from studio.recipe import Drawn, Recipe, only
 from studio.sheets import INK, as_image, enlarged_to
+from studio.style_networks import PaintingOptions, available_networks
 from studio.uploads import decoded_upload
 
 CELL_PX, GAP_PX, HEAD_PX = 160, 8, 44
@@ -35,25 +35,28 @@ def garment_of(generator: Generator, category: str, index: int) -> NDArray[np.ui
     return generator.pictures([Recipe(generator.version, only(label), Drawn(SEED, index, 700))])[0]
 
 
-def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]]:
+def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, PaintingOptions]]:
     """Every way that can be had, by its heading."""
     networks = available_networks(weights)
-    paintings = {name: Painting(name, 1.0, 10.0, (), steps, 0) for name in networks}
+    paintings = {name: PaintingOptions(name, 1.0, 10.0, (), steps, 0) for name in networks}
     any_painting = paintings[networks[-1]]
-    ways: dict[str, tuple[Mode, Painting]] = {"printed": ("print", any_painting), "matched": ("statistics", any_painting)}
+    ways: dict[str, tuple[Mode, PaintingOptions]] = {
+        "printed": ("print", any_painting),
+        "matched": ("statistics", any_painting),
+    }
     if weights is not None:
         ways["whitened"] = "whiten", any_painting
     return ways | {f"painted,\n{name}": ("paint", how) for name, how in paintings.items()}
 
 
 def row_of(
-    garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, Painting]], weights: Path | None
+    garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, PaintingOptions]], weights: Path | None
 ) -> list[NDArray[np.uint8]]:
     """The garment, the style, and the garment in it in each way."""
     row = [garment, style]
     for name, (mode, how) in ways.items():
         started = time.perf_counter()
-        *_, last = dressed(Order(garment, style, True, True, mode, 1.0, how), weights)
+        *_, last = dressed(DressingOrder(garment, style, True, True, mode, 1.0, how), weights)
         assert last.picture is not None
         row.append(last.picture)
         print(f"{' '.join(name.split()):<28} {time.perf_counter() - started:7.1f} s")

@@ -25,7 +25,6 @@ from studio.database import FullError
 from studio.directions import likeness_name, likeness_title
 from studio.jobs import BusyError, Job, JobQueue
 from studio.measures import COLOUR_MEASURES, MEASURES
-from studio.network_files import STYLE_LAYERS, available_networks
 from studio.patterns import PATTERNS, pattern
 from studio.recipe import Recipe, address_of, recipe_at
 from studio.schemas import (
@@ -55,6 +54,7 @@ from studio.schemas import (
 )
 from studio.service import PATTERN_PX, StudioService, picture_of, png_of, recipe_in
 from studio.sheets import Piece, board_pdf, contact_sheet_png, enlarged_to, marked_png
+from studio.style_networks import STYLE_LAYERS, available_networks
 from studio.uploads import MAX_UPLOAD_BYTES, UnreadableUploadError, decoded_upload, kind_of
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AtelierError
-from studio.subprocesses import ChildError
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class JobQueue:
                     if job.cancelled:
                         break
             job.state = "cancelled" if job.cancelled else "done"
-        except (AtelierError, ChildError) as error:
+        except AtelierError as error:
             job.reason, job.state = str(error), "failed"
         except Exception:
             log.exception("job %s", job.id)

@@ -15,13 +15,14 @@ from pipeline.inference.onnx_generator import as_images
 from studio.category_models import acquaintances, directions
 from studio.database import StudioDatabase
 from studio.directions import Direction, slerp
-from studio.dressing import Order, Painting, dressed
+from studio.dressing import DressingOrder, dressed
 from studio.jobs import Progress
 from studio.model import Generator
 from studio.patterns import PATTERNS, pattern
 from studio.projection import photograph_mask, project, reframed
 from studio.recipe import MAX_INDEX, THOUSAND, Drawn, Mix, Recipe, address_of, given, mix_of, only, recipe_at
 from studio.schemas import InterpolateRequest, MoveRequest, StyleMixRequest, StyleTransferRequest, TasteRequest, WallRequest
+from studio.style_networks import PaintingOptions
 from studio.taste import candidate_latents, chosen, comparisons
 from studio.uploads import RecentPictures
 
@@ -186,8 +187,8 @@ class StudioService:
             raise InputError(f"there is no pattern {ask.pattern!r}")
         style = self.upload(ask.style_upload) if ask.style_upload else pattern(ask.pattern or "", PATTERN_PX)
         content = self.generator.pictures([recipe_at(ask.address)])[0] if ask.address else self.upload(ask.upload or "")
-        how = Painting(ask.network, ask.content_weight, ask.style_weight, tuple(ask.layers), ask.steps, seed=0)
-        order = Order(content, style, ask.address is not None, ask.garment_only, ask.mode, ask.strength, how)
+        how = PaintingOptions(ask.network, ask.content_weight, ask.style_weight, tuple(ask.layers), ask.steps, seed=0)
+        order = DressingOrder(content, style, ask.address is not None, ask.garment_only, ask.mode, ask.strength, how)
         recipe = {key: value for key, value in ask.model_dump(mode="json").items() if value is not None}
         return dressed(order, self.style_weights), recipe | {"model_sha256": self.card.onnx_sha256}
 
