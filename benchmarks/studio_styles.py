@@ -19,8 +19,8 @@ from studio.dressing import SIDE_PX, DressingOrder, Mode, dressed
 from studio.fonts import lettering_on
 from studio.model import Generator, open_generator
 from studio.patterns import pattern
-from studio.recipe import Drawn, Recipe, only
-from studio.sheets import INK, as_image, enlarged_to
+from studio.recipe import Recipe, SeedSource, single_category
+from studio.sheets import INK, enlarged_to, to_image
 from studio.style_networks import PaintingOptions, available_networks
 from studio.uploads import decoded_upload
 
@@ -32,7 +32,7 @@ SEED = 7
 def garment_of(generator: Generator, category: str, index: int) -> NDArray[np.uint8]:
     """A garment (H, W, C) of `category`."""
     label = generator.card.categories.index(category)
-    return generator.pictures([Recipe(generator.version, only(label), Drawn(SEED, index, 700))])[0]
+    return generator.pictures([Recipe(generator.version, single_category(label), SeedSource(SEED, index, 700))])[0]
 
 
 def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, PaintingOptions]]:
@@ -72,7 +72,7 @@ def sheet_of(heads: list[str], rows: list[list[NDArray[np.uint8]]]) -> Image.Ima
         for line, words in enumerate(head.splitlines()):
             letters.write((GAP_PX + column * step, 8 + 17 * line), words, 13, INK, max_px=CELL_PX)
         for line, row in enumerate(rows):
-            cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else as_image(row[column])
+            cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else to_image(row[column])
             cell.thumbnail((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
             sheet.paste(cell.convert("RGB"), (GAP_PX + column * step, HEAD_PX + line * step))
     return sheet
