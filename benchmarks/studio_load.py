@@ -1,6 +1,6 @@
 """Many designers at once: errors, latency and memory of a studio that this command starts on loopback and stops again.
 
-Each client asks for a wall of sixteen as soon as the last one came. With --slow, so many further clients send the head of a
+Each client asks for a grid of sixteen as soon as the last one came. With --slow, so many further clients send the head of a
 request a byte a second. First, one client alone: the wall after a click, and a slider.
 
     python -m benchmarks.studio_load models/export --clients 50 --seconds 60 --slow 200
@@ -33,7 +33,7 @@ class _Browser:
         """A client of the studio on `port`."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def ask(self, path: str, body: object) -> tuple[int, dict[str, object]]:
+    async def request(self, path: str, body: object) -> tuple[int, dict[str, object]]:
         """Status and answer."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -52,7 +52,7 @@ async def _alone(browser: _Browser, path: str, body: object, times: int) -> list
     took = []
     for _ in range(times):
         started = time.perf_counter()
-        await browser.ask(path, body)
+        await browser.request(path, body)
         took.append(1e3 * (time.perf_counter() - started))
     return took
 
@@ -65,7 +65,7 @@ async def _designer(port: int, number: int, until: float, took_ms: list[float], 
         started = time.perf_counter()
         try:
             browser = browser or await _Browser.at(port)
-            status, _ = await browser.ask("/api/wall", {"seed": seed, "count": 16})
+            status, _ = await browser.request("/api/grid", {"seed": seed, "count": 16})
             if status != 200:
                 errors.append(str(status))
         except (OSError, EOFError, ValueError) as error:
@@ -101,10 +101,10 @@ def _row(name: str, took_ms: list[float]) -> str:
 async def _measure(port: int, process_id: int, clients: int, seconds: int, slow: int) -> None:
     print(f"{'one client, then many':<34} {'asks':>7} {'p50 ms':>9} {'p95 ms':>9} {'max ms':>9}")
     browser = await _Browser.at(port)
-    wall = {"seed": 1, "count": 16}
-    await _alone(browser, "/api/wall", wall, 3)
-    print(_row("wall of 16", await _alone(browser, "/api/wall", wall, 30)))
-    _, answer = await browser.ask("/api/wall", {"seed": 1, "count": 1})
+    grid = {"seed": 1, "count": 16}
+    await _alone(browser, "/api/grid", grid, 3)
+    print(_row("grid of 16", await _alone(browser, "/api/grid", grid, 30)))
+    _, answer = await browser.request("/api/grid", {"seed": 1, "count": 1})
     addresses = answer["addresses"]
     assert isinstance(addresses, list)
     move = {"address": addresses[0], "amounts": {"closed-form-1": 1.0}}

@@ -23,17 +23,17 @@ SLIDE_MS = 3000
 # Milliseconds from the navigation until sixteen garments hang.
 USABLE = """
 () => new Promise((done) => {
-  const hung = () => document.querySelectorAll("#wall-grid canvas").length;
-  const look = () => hung() === 16 ? done(performance.now()) : requestAnimationFrame(look);
+  const shown = () => document.querySelectorAll("#generate-grid canvas").length;
+  const look = () => shown() === 16 ? done(performance.now()) : requestAnimationFrame(look);
   look();
 })
 """
 # Milliseconds from the click until all garments were replaced and the browser drew a frame.
 CLICK = """
 () => new Promise((done) => {
-  const old = document.querySelector("#wall-grid canvas");
+  const old = document.querySelector("#generate-grid canvas");
   const started = performance.now();
-  document.querySelector("#wall-controls button[type=submit]").click();
+  document.querySelector("#generate-controls button[type=submit]").click();
   const look = () => old.isConnected ? setTimeout(look) : requestAnimationFrame(() => done(performance.now() - started));
   look();
 })
@@ -74,7 +74,7 @@ def measure(browser: Browser, address: str, rounds: int) -> dict[str, list[float
         page, usable_ms = _opened(browser, address)
         found["page usable, ms"].append(usable_ms)
         found["16 garments after the click, ms"] += [float(page.evaluate(CLICK)) for _ in range(10)]
-        page.locator("#wall-grid .pick").first.click()
+        page.locator("#generate-grid .pick").first.click()
         page.locator("#sliders-measured input").first.wait_for()
         found["slider, frames/s"].append(float(page.evaluate(SLIDE, SLIDE_MS)))
         page.context.close()

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio.dressing import SIDE_PX, Mode, Order, Painting, dressed
+from studio.dressing import SIDE_PX, DressingOrder, Mode, dressed
 from studio.fonts import lettering_on
 from studio.model import Generator, open_generator
-from studio.network_files import available_networks
 from studio.patterns import pattern
-from studio.recipe import Drawn, Recipe, only
-from studio.sheets import INK, as_image, enlarged_to
+from studio.recipe import Recipe, SeedSource, single_category
+from studio.sheets import INK, enlarged_to, to_image
+from studio.style_networks import PaintingOptions, available_networks
 from studio.uploads import decoded_upload
 
 CELL_PX, GAP_PX, HEAD_PX = 160, 8, 44
@@ -32,28 +32,31 @@ SEED = 7
 def garment_of(generator: Generator, category: str, index: int) -> NDArray[np.uint8]:
     """A garment (H, W, C) of `category`."""
     label = generator.card.categories.index(category)
-    return generator.pictures([Recipe(generator.version, only(label), Drawn(SEED, index, 700))])[0]
+    return generator.pictures([Recipe(generator.version, single_category(label), SeedSource(SEED, index, 700))])[0]
 
 
-def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]]:
+def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, PaintingOptions]]:
     """Every way that can be had, by its heading."""
     networks = available_networks(weights)
-    paintings = {name: Painting(name, 1.0, 10.0, (), steps, 0) for name in networks}
+    paintings = {name: PaintingOptions(name, 1.0, 10.0, (), steps, 0) for name in networks}
     any_painting = paintings[networks[-1]]
-    ways: dict[str, tuple[Mode, Painting]] = {"printed": ("print", any_painting), "matched": ("statistics", any_painting)}
+    ways: dict[str, tuple[Mode, PaintingOptions]] = {
+        "printed": ("print", any_painting),
+        "matched": ("statistics", any_painting),
+    }
     if weights is not None:
         ways["whitened"] = "whiten", any_painting
     return ways | {f"painted,\n{name}": ("paint", how) for name, how in paintings.items()}
 
 
 def row_of(
-    garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, Painting]], weights: Path | None
+    garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, PaintingOptions]], weights: Path | None
 ) -> list[NDArray[np.uint8]]:
     """The garment, the style, and the garment in it in each way."""
     row = [garment, style]
     for name, (mode, how) in ways.items():
         started = time.perf_counter()
-        *_, last = dressed(Order(garment, style, True, True, mode, 1.0, how), weights)
+        *_, last = dressed(DressingOrder(garment, style, True, True, mode, 1.0, how), weights)
         assert last.picture is not None
         row.append(last.picture)
         print(f"{' '.join(name.split()):<28} {time.perf_counter() - started:7.1f} s")
@@ -69,7 +72,7 @@ def sheet_of(heads: list[str], rows: list[list[NDArray[np.uint8]]]) -> Image.Ima
         for line, words in enumerate(head.splitlines()):
             letters.write((GAP_PX + column * step, 8 + 17 * line), words, 13, INK, max_px=CELL_PX)
         for line, row in enumerate(rows):
-            cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else as_image(row[column])
+            cell = enlarged_to(row[column], CELL_PX) if max(row[column].shape[:2]) < SIDE_PX else to_image(row[column])
             cell.thumbnail((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
             sheet.paste(cell.convert("RGB"), (GAP_PX + column * step, HEAD_PX + line * step))
     return sheet

@@ -1,4 +1,4 @@
-"""What is known of a category before its garments are edited: found when first asked for, on drawn samples, and kept."""
+"""Models of each category, fitted to drawn samples at first use and cached."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Generic, TypeVar
 
 from studio.directions import Direction, draw_samples, find_directions
 from studio.model import Generator
-from studio.projection import Encoder, Framing, fit_encoder, framing_of
-from studio.taste import Eye, eye_for
+from studio.preferences import GarmentFeatures, fit_features
+from studio.projection import Encoder, Framing, fit_encoder, fit_framing
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CategoryModels:
-    """What projection and taste need of a category; a fraction of a second's work."""
+    """What projection and preferences need to know of a category; fitted in a fraction of a second."""
 
     encoder: Encoder
     framing: Framing
-    eye: Eye
+    features: GarmentFeatures
 
 
 class PerCategory(Generic[T]):
-    """Something of each category, made when first asked for. Safe to call from any thread."""
+    """A value for each category, made at first use. Thread-safe."""
 
     def __init__(self, make: Callable[[int], T], categories: int) -> None:
         self._make = make
@@ -31,7 +31,7 @@ class PerCategory(Generic[T]):
         self._locks = [Lock() for _ in range(categories)]
 
     def __contains__(self, label: int) -> bool:
-        """Whether it was made already."""
+        """Whether the value for `label` is made already."""
         return label in self._made
 
     def __getitem__(self, label: int) -> T:
@@ -41,18 +41,18 @@ class PerCategory(Generic[T]):
             return self._made[label]
 
 
-def acquaintances(generator: Generator) -> PerCategory[CategoryModels]:
-    """The acquaintance with each category."""
+def category_models(generator: Generator) -> PerCategory[CategoryModels]:
+    """The models of each category."""
 
     def make(label: int) -> CategoryModels:
         samples = draw_samples(generator, label)
-        return CategoryModels(fit_encoder(samples), framing_of(samples), eye_for(samples))
+        return CategoryModels(fit_encoder(samples), fit_framing(samples), fit_features(samples))
 
     return PerCategory(make, len(generator.card.categories))
 
 
-def directions(generator: Generator) -> PerCategory[list[Direction]]:
-    """The directions of each category; seconds of work each."""
+def category_directions(generator: Generator) -> PerCategory[list[Direction]]:
+    """The directions of each category; finding them takes seconds."""
 
     def make(label: int) -> list[Direction]:
         return find_directions(generator, label, draw_samples(generator, label))

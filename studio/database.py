@@ -1,4 +1,4 @@
-"""What the studio remembers: collections, names of directions and votes, in one SQLite file that a kill -9 cannot harm."""
+"""Collections, direction names and votes, in one SQLite file that survives kill -9."""
 
 import os
 import sqlite3
@@ -13,15 +13,15 @@ from pipeline.errors import InputError
 SCHEMA_VERSION = 1
 MAX_COLLECTIONS = 200
 MAX_PIECES = 500
-MAX_VOTES = 400  # per model and category; older ones are forgotten
+MAX_VOTES = 400  # per model and category; older ones are deleted
 SCHEMA = """
 CREATE TABLE collection (id INTEGER PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE piece (
     id INTEGER PRIMARY KEY,
     collection INTEGER NOT NULL REFERENCES collection ON DELETE CASCADE,
     name TEXT NOT NULL,
-    recipe TEXT NOT NULL,  -- JSON, with `address` where a recipe of the generator brings the picture back
-    png BLOB NOT NULL,  -- kept as well: a collection must outlive its model
+    recipe TEXT NOT NULL,  -- JSON; has `address` if the generator can draw the picture again
+    png BLOB NOT NULL,  -- stored as well, because a collection must outlive its model
     created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 CREATE INDEX piece_collection ON piece (collection, id);
@@ -31,7 +31,8 @@ CREATE TABLE direction_name (
 );
 CREATE TABLE vote (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, category TEXT NOT NULL,
-    wall INTEGER NOT NULL, address TEXT NOT NULL, vote INTEGER NOT NULL CHECK (vote IN (-1, 0, 1))
+    wall INTEGER NOT NULL,  -- number of the grid
+    address TEXT NOT NULL, vote INTEGER NOT NULL CHECK (vote IN (-1, 0, 1))
 );
 CREATE INDEX vote_category ON vote (model, category, id);
 """
@@ -39,7 +40,7 @@ CREATE INDEX vote_category ON vote (model, category, id);
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection and how much it holds."""
+    """A collection and its number of pieces."""
 
     id: int
     name: str
@@ -48,7 +49,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class KeptPiece:
+class StoredPiece:
     """A picture in a collection, without its bytes."""
 
     id: int
@@ -59,19 +60,19 @@ class KeptPiece:
 
 @dataclass(frozen=True)
 class Vote:
-    """What a person said of one picture of one wall."""
+    """A vote on one garment of one grid: 1 liked, -1 disliked, 0 seen."""
 
-    wall: int
+    grid: int
     address: str
     vote: int
 
 
 class FullError(Exception):
-    """A collection, or the shelf, holds as much as it may."""
+    """A collection or the database has reached its limit."""
 
 
 class StudioDatabase:
-    """The file, opened once; every method is one transaction, on disk when it returns. Safe to call from any thread."""
+    """The SQLite file; each method is one transaction, which is on disk when the method returns. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file at `path`. Raises InputError."""
@@ -90,17 +91,17 @@ class StudioDatabase:
                 )
         except (sqlite3.Error, OSError) as error:
             raise InputError(
-                f"{path}: cannot be used as the studio's memory ({error}); name another file with --state"
+                f"{path}: cannot be used as the studio's database ({error}); name another file with --state"
             ) from None
         self._lock = Lock()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the connection."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -121,32 +122,32 @@ class StudioDatabase:
         return [Collection(*row) for row in self._rows(query)]
 
     def new_collection(self, name: str) -> int:
-        """The id of a new collection. Raises FullError."""
-        with self._change() as db:
+        """Create a collection and return its id. Raises FullError."""
+        with self._transaction() as db:
             if db.execute("SELECT count(*) FROM collection").fetchone()[0] >= MAX_COLLECTIONS:
                 raise FullError(f"there are {MAX_COLLECTIONS} collections already; delete one first")
             return int(db.execute("INSERT INTO collection (name) VALUES (?)", (name,)).lastrowid or 0)
 
     def rename_collection(self, collection: int, name: str) -> bool:
-        """Whether there was such a collection to rename."""
-        with self._change() as db:
+        """Rename a collection; False if it does not exist."""
+        with self._transaction() as db:
             return db.execute("UPDATE collection SET name = ? WHERE id = ?", (name, collection)).rowcount > 0
 
     def delete_collection(self, collection: int) -> bool:
-        """Whether there was such a collection to delete, with all its pieces."""
-        with self._change() as db:
+        """Delete a collection and its pieces; False if it does not exist."""
+        with self._transaction() as db:
             return db.execute("DELETE FROM collection WHERE id = ?", (collection,)).rowcount > 0
 
-    def pieces(self, collection: int) -> list[KeptPiece] | None:
-        """What a collection holds, in order of arrival; None when there is no such collection."""
+    def pieces(self, collection: int) -> list[StoredPiece] | None:
+        """Pieces of a collection, oldest first; None if the collection does not exist."""
         if not self._rows("SELECT 1 FROM collection WHERE id = ?", collection):
             return None
         rows = self._rows("SELECT id, name, recipe, created FROM piece WHERE collection = ? ORDER BY id", collection)
-        return [KeptPiece(*row) for row in rows]
+        return [StoredPiece(*row) for row in rows]
 
     def add_piece(self, collection: int, name: str, recipe: str, png: bytes) -> int | None:
-        """The id of the new piece; None when there is no such collection. Raises FullError."""
-        with self._change() as db:
+        """Store a piece and return its id; None if the collection does not exist. Raises FullError."""
+        with self._transaction() as db:
             if not db.execute("SELECT 1 FROM collection WHERE id = ?", (collection,)).fetchone():
                 return None
             if db.execute("SELECT count(*) FROM piece WHERE collection = ?", (collection,)).fetchone()[0] >= MAX_PIECES:
@@ -156,29 +157,29 @@ class StudioDatabase:
             return int(added.lastrowid or 0)
 
     def rename_piece(self, collection: int, piece: int, name: str) -> bool:
-        """Whether there was such a piece to rename."""
-        with self._change() as db:
+        """Rename a piece; False if it does not exist."""
+        with self._transaction() as db:
             query = "UPDATE piece SET name = ? WHERE id = ? AND collection = ?"
             return db.execute(query, (name, piece, collection)).rowcount > 0
 
     def delete_piece(self, collection: int, piece: int) -> bool:
-        """Whether there was such a piece to delete."""
-        with self._change() as db:
+        """Delete a piece; False if it does not exist."""
+        with self._transaction() as db:
             return db.execute("DELETE FROM piece WHERE id = ? AND collection = ?", (piece, collection)).rowcount > 0
 
     def png(self, collection: int, piece: int) -> bytes | None:
-        """The picture of a piece."""
+        """The PNG of a piece; None if it does not exist."""
         rows = self._rows("SELECT png FROM piece WHERE id = ? AND collection = ?", piece, collection)
         return rows[0][0] if rows else None
 
     def direction_names(self, model: str, category: str) -> dict[str, str]:
-        """What people called the directions of a category."""
+        """Names that people gave to directions of a category, by direction."""
         query = "SELECT direction, name FROM direction_name WHERE model = ? AND category = ?"
         return dict(self._rows(query, model, category))
 
     def name_direction(self, model: str, category: str, direction: str, name: str) -> None:
-        """Call a direction `name`; an empty one forgets the name."""
-        with self._change() as db:
+        """Store the name of a direction, or delete it if `name` is empty."""
+        with self._transaction() as db:
             if name:
                 query = "INSERT OR REPLACE INTO direction_name VALUES (?, ?, ?, ?)"
                 db.execute(query, (model, category, direction, name))
@@ -187,22 +188,22 @@ class StudioDatabase:
                 db.execute(query, (model, category, direction))
 
     def votes(self, model: str, category: str) -> list[Vote]:
-        """All votes on garments of a category, in order."""
+        """Votes on garments of a category, oldest first."""
         query = "SELECT wall, address, vote FROM vote WHERE model = ? AND category = ? ORDER BY id"
         return [Vote(*row) for row in self._rows(query, model, category)]
 
-    def add_wall_of_votes(self, model: str, category: str, votes: Sequence[tuple[str, int]]) -> None:
-        """Remember the votes (address, vote) on one wall."""
-        with self._change() as db:
+    def add_votes(self, model: str, category: str, votes: Sequence[tuple[str, int]]) -> None:
+        """Store the votes (address, vote) on one grid."""
+        with self._transaction() as db:
             query = "SELECT coalesce(max(wall), 0) + 1 FROM vote WHERE model = ? AND category = ?"
-            wall = db.execute(query, (model, category)).fetchone()[0]
-            rows = [(model, category, wall, address, vote) for address, vote in votes]
+            grid = db.execute(query, (model, category)).fetchone()[0]
+            rows = [(model, category, grid, address, vote) for address, vote in votes]
             db.executemany("INSERT INTO vote (model, category, wall, address, vote) VALUES (?, ?, ?, ?, ?)", rows)
             query = """DELETE FROM vote WHERE model = ? AND category = ? AND id NOT IN
                        (SELECT id FROM vote WHERE model = ? AND category = ? ORDER BY id DESC LIMIT ?)"""
             db.execute(query, (model, category, model, category, MAX_VOTES))
 
-    def forget_votes(self, model: str, category: str) -> None:
-        """Start a category's taste over."""
-        with self._change() as db:
+    def delete_votes(self, model: str, category: str) -> None:
+        """Delete all votes on a category."""
+        with self._transaction() as db:
             db.execute("DELETE FROM vote WHERE model = ? AND category = ?", (model, category))

@@ -97,7 +97,7 @@ def activation_directions(
     return vectors / np.maximum(lengths, 1e-12), variances[order] / max(variances.sum(), 1e-12)
 
 
-def regressed(latents: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+def regress_direction(latents: NDArray[np.float32], values: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
     """Unit direction (D,) along which `values` (N,) grow, and the share of variance explained on a quarter not fitted."""
     fitted = len(latents) * 3 // 4
     z, target = latents[:fitted].astype(np.float64), values[:fitted].astype(np.float64)
@@ -109,30 +109,13 @@ def regressed(latents: NDArray[np.float32], values: NDArray[np.float32]) -> tupl
     return weights / max(float(np.linalg.norm(weights)), 1e-12), explained
 
 
-def apart_from(vector: NDArray[np.float64], others: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def orthogonalised(vector: NDArray[np.float64], others: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """`vector` (D,) less what it shares with `others`, at length 1, so that they stay as they are (Shen et al. 2020, 3.3)."""
     if not others:
         return vector
     span, _ = np.linalg.qr(np.stack(others, axis=1))
     rest = vector - span @ (span.T @ vector)
     return rest / max(float(np.linalg.norm(rest)), 1e-12)
-
-
-def slerp(first: NDArray[np.float32], second: NDArray[np.float32], shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Latents (N, D) on the arc from `first` to `second` (D,), at `shares` (N,) of the way; Shoemake 1985, with lengths mixed.
-
-    Between opposite or vanishing latents, where there is no arc, the straight line.
-    """
-    lengths = np.linalg.norm(first), np.linalg.norm(second)
-    straight = first + shares[:, None] * (second - first)
-    if min(lengths) < 1e-6:
-        return straight.astype(np.float32)
-    ends = first / lengths[0], second / lengths[1]
-    angle = np.arccos(np.clip(ends[0] @ ends[1], -1, 1))
-    if np.sin(angle) < 1e-4:
-        return straight.astype(np.float32)
-    arc = np.sin((1 - shares) * angle)[:, None] * ends[0] + np.sin(shares * angle)[:, None] * ends[1]
-    return (arc / np.sin(angle) * (lengths[0] + shares * (lengths[1] - lengths[0]))[:, None]).astype(np.float32)
 
 
 def _tap(generator: Generator, name: str, latents: NDArray[np.float32], label: int) -> NDArray[np.float32]:
@@ -152,7 +135,7 @@ def _first_layers_jacobian(generator: Generator, names: list[str], label: int) -
     return np.concatenate([(output[1:] - output[0]).T for output in outputs])
 
 
-def effects_of(
+def measure_effects(
     generator: Generator, label: int, vector: NDArray[np.float32], spreads: dict[str, float]
 ) -> tuple[dict[str, float], float]:
     """Change of each measure from -2 to +2 along `vector`, in `spreads`, and the mean absolute change of a pixel."""
@@ -169,14 +152,14 @@ def find_directions(generator: Generator, label: int, samples: Samples) -> list[
     found: list[tuple[Kind, str, str, NDArray[np.float64], float]] = []
     for name, values in samples.measures.items():
         if spreads[name] > 1e-6:
-            vector, explained = regressed(samples.latents, values)
+            vector, explained = regress_direction(samples.latents, values)
             if explained >= MIN_EXPLAINED:
                 found.append(("measured", f"measured-{name}", MEASURES[name], vector, explained))
     found.sort(key=lambda row: -row[4])
     found = [
-        (*row[:3], apart_from(row[3], [earlier[3] for earlier in found[:place]]), row[4]) for place, row in enumerate(found)
+        (*row[:3], orthogonalised(row[3], [earlier[3] for earlier in found[:place]]), row[4]) for place, row in enumerate(found)
     ]
-    towards = [(*regressed(samples.latents, values), name) for name, values in samples.likenesses.items()]
+    towards = [(*regress_direction(samples.latents, values), name) for name, values in samples.likenesses.items()]
     towards = sorted((one for one in towards if one[1] >= MIN_EXPLAINED), key=lambda one: -one[1])[:LIKENESSES]
     for vector, explained, name in towards:
         # Not made orthogonal to the others: to become a coat, a shirt's sleeves must grow.
@@ -196,7 +179,7 @@ def find_directions(generator: Generator, label: int, samples: Samples) -> list[
     directions = []
     for kind, direction, title, vector, explained in found:
         small = vector.astype(np.float32)
-        effects, strength = effects_of(generator, label, small, spreads)
+        effects, strength = measure_effects(generator, label, small, spreads)
         own = effects.get(direction.removeprefix("measured-"), MIN_OWN_EFFECT)  # the network's own directions promise nothing
         if own >= MIN_OWN_EFFECT:
             directions.append(Direction(direction, kind, title, small, explained, effects, strength))

@@ -1,54 +1,88 @@
-"""A garment dressed in a style, four ways: printed or matched at once, whitened or painted through a network."""
+"""A garment dressed in a style: `print` and `statistics` are instant, `whiten` and `paint` use a feature network."""
 
-from collections.abc import Generator, Iterator
+import itertools
+import os
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
+from pipeline.errors import InputError
+from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map
 from studio.fabric import laid_over, printed, with_statistics
 from studio.jobs import Progress
 from studio.measures import garment_masks
 from studio.projection import photograph_mask
-from studio.subprocesses import results_of_child
+from studio.style_networks import PaintingOptions
 
 SIDE_PX = 256
 SOFT_EDGE_PX = 1.2
-CHILD_TIMEOUT_S = 300.0  # for one step, on a machine that does other things
-CHILD_MEMORY_BYTES = 16 << 30  # of addresses, which torch reserves freely
+STEP_LIMITS = SandboxLimits(memory_bytes=16 << 30, timeout_s=300.0)  # address space, which torch reserves freely; per preview
+NICENESS = 5
 
 Mode = Literal["print", "statistics", "whiten", "paint"]
+Pictures = Iterator[tuple[float, NDArray[np.float32]]]  # share of the work done, (H, W, 3) in [0, 1]
 
 
 @dataclass(frozen=True)
-class Painting:
-    """How to paint: Gatys et al. 2016, equation 7, each term relative to the size of its target."""
-
-    network: str
-    content_weight: float  # alpha
-    style_weight: float  # beta
-    layers: tuple[str, ...]  # of style; empty: all
-    steps: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Order:
+class DressingOrder:
     """What to dress in what, and how."""
 
     content: NDArray[np.uint8]  # (H, W, C)
     style: NDArray[np.uint8]  # (H, W, 3)
-    drawn: bool  # whether the content is the generator's, on its plain backdrop
+    generated: bool  # whether the generator drew the content, on its plain backdrop
     garment_only: bool
     mode: Mode
     strength: float
-    painting: Painting
+    painting: PaintingOptions
+
+
+class _SandboxedIterator:
+    """Work for `sandboxed_map`: each call returns the iterator's next item, None at its end.
+
+    The iterator is created in the sandbox, at the first call.
+    """
+
+    def __init__(self, pictures: Callable[[], Pictures]) -> None:
+        self._pictures = pictures
+        self._iterator: Pictures | None = None
+
+    def __call__(self, _: int) -> tuple[float, NDArray[np.float32]] | None:
+        if self._iterator is None:
+            os.nice(NICENESS)
+            self._iterator = self._pictures()
+        return next(self._iterator, None)
+
+
+def _painted(
+    content: NDArray[np.float32], style: NDArray[np.float32], options: PaintingOptions, weights: Path | None
+) -> Pictures:
+    from studio.style_transfer import painted  # imports torch, which only the sandbox needs
+
+    return painted(content, style, options, weights)
+
+
+def _whitened(content: NDArray[np.float32], style: NDArray[np.float32], strength: float, weights: Path) -> Pictures:
+    from studio.style_transfer import whitened
+
+    return whitened(content, style, strength, weights)
+
+
+def _in_sandbox(pictures: Callable[[], Pictures]) -> Generator[tuple[float, NDArray[np.float32]], None, None]:
+    with closing(sandboxed_map(_SandboxedIterator(pictures), itertools.count(), STEP_LIMITS, processes=1, batch=1)) as results:
+        for result in results:
+            if result is None:
+                return
+            if isinstance(result, SandboxFailure):
+                raise InputError(f"this style could not be applied: {result.reason}")
+            yield result
 
 
 def _fitted(content: NDArray[np.uint8]) -> Image.Image:
@@ -61,49 +95,39 @@ def _as_floats(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(image, np.float32) / 255  # type: ignore[return-value]
 
 
-def soft_mask(picture: NDArray[np.uint8], *, drawn: bool) -> NDArray[np.float32]:
-    """How much of each pixel (H, W) in [0, 1] is garment."""
-    mask = garment_masks(picture[None])[0] if drawn else photograph_mask(picture)
+def soft_mask(picture: NDArray[np.uint8], *, generated: bool) -> NDArray[np.float32]:
+    """The garment's share of each pixel, (H, W) in [0, 1]."""
+    mask = garment_masks(picture[None])[0] if generated else photograph_mask(picture)
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), SOFT_EDGE_PX), np.float32)
 
 
-def _painted(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    from studio.style_transfer import on_one_thread, optimised  # torch, wanted in the child alone
-
-    on_one_thread()
-    yield from optimised(*arguments)
-
-
-def _transformed(*arguments: Any) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    from studio.style_transfer import on_one_thread, transformed
-
-    on_one_thread()
-    yield from transformed(*arguments)
-
-
 def _results(
-    order: Order, content: NDArray[np.float32], style: NDArray[np.float32], mask: NDArray[np.float32], weights: Path | None
+    order: DressingOrder,
+    content: NDArray[np.float32],
+    style: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    weights: Path | None,
 ) -> Generator[tuple[float, NDArray[np.float32]], None, None]:
-    in_child = partial(results_of_child, timeout_s=CHILD_TIMEOUT_S, memory_bytes=CHILD_MEMORY_BYTES)
     match order.mode:
         case "print":
             yield 1.0, content + order.strength * (printed(content, style, mask) - content)
         case "statistics":
             yield 1.0, content + order.strength * (with_statistics(content, style, mask) - content)
         case "whiten":
-            yield from in_child(_transformed, content, style, order.strength, weights)
+            assert weights is not None
+            yield from _in_sandbox(partial(_whitened, content, style, order.strength, weights))
         case "paint":
-            yield from in_child(_painted, content, style, order.painting, weights)
+            yield from _in_sandbox(partial(_painted, content, style, order.painting, weights))
 
 
-def dressed(order: Order, weights: Path | None) -> Generator[Progress, None, None]:
-    """The dressed picture, RGB with its longer side at SIDE_PX, as it comes to be. Raises ChildError."""
+def dressed(order: DressingOrder, weights: Path | None) -> Generator[Progress, None, None]:
+    """Previews of the dressed picture, RGB with its longer side at SIDE_PX; the last one is the result. Raises InputError."""
     fitted = _fitted(order.content)
     content = _as_floats(fitted)
     style = _as_floats(ImageOps.fit(Image.fromarray(order.style), fitted.size, Image.Resampling.LANCZOS))
     mask = np.ones(content.shape[:2], np.float32)
     if order.garment_only:
-        mask = soft_mask(np.asarray(fitted), drawn=order.drawn)
+        mask = soft_mask(np.asarray(fitted), generated=order.generated)
     with closing(_results(order, content, style, mask, weights)) as results:
         for share, result in results:
             whole = laid_over(result, content, mask)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pipeline.errors import InputError
 from pipeline.storage.files import sha256_of_file
-from studio.network_files import CONTENT_LAYER, STYLE_LAYERS, vgg19_path
+from studio.style_networks import CONTENT_LAYER, STYLE_LAYERS, vgg19_path
 
 VGG19_SHA256 = "dcbb9e9d"  # as torchvision names the file, so its first digits
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

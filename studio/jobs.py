@@ -1,4 +1,4 @@
-"""Long work in the background: queued, watched, cancelled. Lanes keep slow work from holding up quick work."""
+"""Queues of long work in the background, with progress and cancellation."""
 
 import logging
 import secrets
@@ -13,23 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AtelierError
-from studio.subprocesses import ChildError
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 8  # per lane
-MAX_KEPT = 64
+MAX_UNFINISHED = 8  # per queue
+MAX_KEPT = 64  # jobs, finished ones included
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 class BusyError(Exception):
-    """As much work is waiting as may."""
+    """Too much work is waiting."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job stands."""
+    """How far a job is, and its latest results."""
 
     share: float
     picture: NDArray[np.uint8] | None = None  # (H, W, C), the latest
@@ -38,10 +37,10 @@ class Progress:
 
 @dataclass
 class Job:
-    """A piece of work; `cancelled` asks it to stop at its next step."""
+    """A piece of work. Setting `cancelled` stops it at its next step."""
 
     id: str
-    recipe: dict[str, object]  # what brings its picture back
+    recipe: dict[str, object]  # of its picture
     state: State = "waiting"
     progress: Progress = field(default_factory=lambda: Progress(0.0))
     reason: str = ""  # why it failed
@@ -49,7 +48,7 @@ class Job:
 
 
 class JobQueue:
-    """One job at a time, the others waiting in line."""
+    """Runs jobs one at a time, in order."""
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
@@ -57,31 +56,31 @@ class JobQueue:
         self._lock = Lock()
 
     def submit(self, work: Generator[Progress, None, None], recipe: dict[str, object]) -> Job:
-        """The job that goes through `work`, queued. Raises BusyError."""
+        """Queue a job that runs `work` to its end. Raises BusyError."""
         with self._lock:
-            if sum(job.state in ("waiting", "running") for job in self._jobs.values()) >= MAX_WAITING:
-                raise BusyError("others are being served; try again in a minute")
+            if sum(job.state in ("waiting", "running") for job in self._jobs.values()) >= MAX_UNFINISHED:
+                raise BusyError("the studio is busy; try again in a minute")
             job = Job(secrets.token_urlsafe(9), recipe)
             self._jobs[job.id] = job
             finished = [old.id for old in self._jobs.values() if old.state not in ("waiting", "running")]
             for old in finished[: max(len(self._jobs) - MAX_KEPT, 0)]:
                 del self._jobs[old]
-        self._pool.submit(self._go_through, job, work)
+        self._pool.submit(self._run, job, work)
         return job
 
     def get(self, name: str) -> Job | None:
-        """The job called `name`, or None when it is unknown or forgotten."""
+        """The job called `name`; None if it is unknown or no longer kept."""
         with self._lock:
             return self._jobs.get(name)
 
     def close(self) -> None:
-        """Stop everything."""
+        """Cancel all jobs and wait for the running one to stop."""
         with self._lock:
             for job in self._jobs.values():
                 job.cancelled = True
         self._pool.shutdown(cancel_futures=True)
 
-    def _go_through(self, job: Job, work: Generator[Progress, None, None]) -> None:
+    def _run(self, job: Job, work: Generator[Progress, None, None]) -> None:
         try:
             if not job.cancelled:
                 job.state = "running"
@@ -90,10 +89,10 @@ class JobQueue:
                     if job.cancelled:
                         break
             job.state = "cancelled" if job.cancelled else "done"
-        except (AtelierError, ChildError) as error:
+        except AtelierError as error:
             job.reason, job.state = str(error), "failed"
         except Exception:
             log.exception("job %s", job.id)
-            job.reason, job.state = "something went wrong here; the studio's log says what", "failed"
+            job.reason, job.state = "something went wrong; see the studio's log", "failed"
         finally:
             work.close()

@@ -21,7 +21,7 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from studio.graph import LABELS, LATENTS, MIX, PICTURES, read_graph, with_category_mix, with_style_layers
-from studio.recipe import Recipe, latents_of, mixes_of
+from studio.recipe import Recipe, recipe_latents, recipe_mixes
 
 BATCH = 32  # bounds the memory of a large draw
 VERSION_DIGITS = 12
@@ -75,7 +75,9 @@ class Generator:
             raise InputError(
                 f"made by model {strangers.pop()}, and the studio has {self.version} open; open that one to see it"
             )
-        return latents_of(recipes, self.card.latent_dim, self.style_layers), mixes_of(recipes, len(self.card.categories))
+        return recipe_latents(recipes, self.card.latent_dim, self.style_layers), recipe_mixes(
+            recipes, len(self.card.categories)
+        )
 
     def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
         """Pictures (N, H, W, C) of `recipes`. Raises InputError when one is another model's."""

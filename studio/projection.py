@@ -82,7 +82,7 @@ class Framing:
     share: float  # of the frame's side that the longer side of a garment takes
 
 
-def framing_of(samples: Samples) -> Framing:
+def fit_framing(samples: Samples) -> Framing:
     """The framing that most of `samples` have."""
     longer = np.maximum(samples.measures["width"], samples.measures["length"])
     share = float(np.median(longer)) or FRAME_SHARE

@@ -1,8 +1,8 @@
-"""What a picture is made of, and its address: the same text brings the same picture back for as long as there is the model.
+"""Recipes of pictures, and addresses, which are recipes as text. The same address and model give the same picture.
 
-An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; categories with their thousandths, `3` or
-`3.600_7.400`; and the latent, either drawn, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or given, `z` and base64url of float32:
-one latent, or, after styles were mixed, one for each layer of style.
+An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; the categories and their thousandths, `3` or
+`3.600_7.400`; and the latent, either from a seed, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or as values, `z` and base64url of
+float32: one latent, or one for each style layer after style mixing.
 """
 
 import base64
@@ -18,7 +18,7 @@ from pipeline.inference.latents import draw_latents
 
 THOUSAND = 1000
 MAX_INDEX = 255
-MAX_LATENT = 50.0  # largest magnitude of a component; beyond it floats say nothing about garments
+MAX_LATENT = 50.0  # largest magnitude of a component
 _ADDRESS = re.compile(
     r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))", re.ASCII
 )
@@ -26,8 +26,8 @@ _SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A latent drawn from a seed: row `index` of the draw, pulled towards the mean by truncation."""
+class SeedSource:
+    """A latent from a seed: row `index` of `draw_latents`, times the truncation."""
 
     seed: int
     index: int
@@ -35,22 +35,22 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Given:
-    """A latent as it is, or one for each layer of style: little-endian float32."""
+class LatentSource:
+    """A latent, or one for each style layer, as little-endian float32."""
 
     content: bytes
 
 
-Mix = tuple[tuple[int, int], ...]  # (label, thousandths), ascending labels, thousandths that sum to 1000
+CategoryMix = tuple[tuple[int, int], ...]  # (label, thousandths), ascending labels, thousandths that sum to 1000
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All a picture is made of."""
+    """Everything that determines a picture."""
 
     model: str  # first 12 hex digits of the SHA-256 of the ONNX file
-    mix: Mix
-    source: Drawn | Given
+    mix: CategoryMix
+    source: SeedSource | LatentSource
 
     @property
     def label(self) -> int:
@@ -58,83 +58,83 @@ class Recipe:
         return max(self.mix, key=lambda part: part[1])[0]
 
 
-def only(label: int) -> Mix:
-    """The mix that is one category."""
+def single_category(label: int) -> CategoryMix:
+    """The mix of one category only."""
     return ((label, THOUSAND),)
 
 
-def mix_of(shares: Mapping[int, float]) -> Mix:
-    """Shares of categories, of any positive sum, in thousandths that sum to 1000; the largest takes what rounding leaves."""
+def normalised_mix(shares: Mapping[int, float]) -> CategoryMix:
+    """Shares of any positive sum as thousandths that sum to 1000; the largest share absorbs the rounding."""
     total = sum(shares.values())
     parts = {label: round(THOUSAND * share / total) for label, share in shares.items()}
     parts[max(parts, key=parts.__getitem__)] += THOUSAND - sum(parts.values())
     return tuple((label, part) for label, part in sorted(parts.items()) if part > 0)
 
 
-def given(latent: NDArray[np.float32]) -> Given:
-    """`latent` (D,), or one for each layer of style (L, D), as a source."""
-    return Given(np.clip(latent, -MAX_LATENT, MAX_LATENT).astype("<f4").tobytes())
+def latent_source(latent: NDArray[np.float32]) -> LatentSource:
+    """The source of `latent` (D,), or (L, D) with one row for each style layer, clipped to MAX_LATENT."""
+    return LatentSource(np.clip(latent, -MAX_LATENT, MAX_LATENT).astype("<f4").tobytes())
 
 
-def address_of(recipe: Recipe) -> str:
-    """The text that stands for `recipe`."""
+def format_address(recipe: Recipe) -> str:
+    """The address of `recipe`."""
     mix = "_".join(str(label) if part == THOUSAND else f"{label}.{part}" for label, part in recipe.mix)
     match recipe.source:
-        case Drawn(seed, index, truncation):
+        case SeedSource(seed, index, truncation):
             source = f"s{seed}.{index}.{truncation}"
-        case Given(content):
+        case LatentSource(content):
             source = "z" + base64.urlsafe_b64encode(content).decode().rstrip("=")
     return f"{recipe.model}-{mix}-{source}"
 
 
-def _mix_in(text: str) -> Mix:
+def _parse_mix(text: str) -> CategoryMix:
     matches = [_SHARE.fullmatch(part) for part in text.split("_")]
     mix = tuple((int(match[1]), int(match[2] or THOUSAND)) for match in matches if match)
     labels = [label for label, _ in mix]
     in_order = labels == sorted(set(labels)) and all(part > 0 for _, part in mix)
     if None in matches or not in_order or sum(part for _, part in mix) != THOUSAND:
-        raise InputError(f"this address mixes categories in shares that do not add up: {text}")
+        raise InputError(f"the shares in this address do not add up: {text}")
     return mix
 
 
-def recipe_at(address: str) -> Recipe:
-    """The recipe that `address` stands for. Raises InputError."""
+def parse_address(address: str) -> Recipe:
+    """The recipe in `address`. Raises InputError."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise InputError("this is not the address of a picture; copy it whole")
+        raise InputError("this is not the address of a picture; copy all of it")
     model, mix, _, seed, index, truncation, latent = match.groups()
     if latent is None:
         if int(seed) >= 2**32 or int(index) > MAX_INDEX or int(truncation) > THOUSAND:
             raise InputError("this address has a seed, an index or a truncation out of range")
-        return Recipe(model, _mix_in(mix), Drawn(int(seed), int(index), int(truncation)))
+        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)))
     try:
         content = base64.b64decode(latent + "=" * (-len(latent) % 4), altchars=b"-_", validate=True)
         values = np.frombuffer(content, "<f4")
     except ValueError:
-        raise InputError("the latent in this address is cut short") from None
+        raise InputError("the latent in this address is incomplete") from None
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > MAX_LATENT:
         raise InputError("the latent in this address is out of range")
-    return Recipe(model, _mix_in(mix), Given(content))
+    return Recipe(model, _parse_mix(mix), LatentSource(content))
 
 
-def latents_of(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:
-    """Latents (N, D) of `recipes`; (N, L, D) as soon as one of them has a latent for each of the L `layers` of style.
+def recipe_latents(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:
+    """Latents (N, D) of `recipes`, or (N, L, D) if one of them has a latent for each of the L style `layers`.
 
-    Raises InputError when one was made for another dimension.
+    Raises InputError if a latent has another size.
     """
-    drawn: dict[int, int] = {}
+    counts: dict[int, int] = {}
     for recipe in recipes:
-        if isinstance(recipe.source, Drawn):
-            drawn[recipe.source.seed] = max(drawn.get(recipe.source.seed, 0), recipe.source.index + 1)
-    draws = {seed: draw_latents(seed, count, dim) for seed, count in drawn.items()}
+        if isinstance(recipe.source, SeedSource):
+            counts[recipe.source.seed] = max(counts.get(recipe.source.seed, 0), recipe.source.index + 1)
+    draws = {seed: draw_latents(seed, count, dim) for seed, count in counts.items()}
     rows: list[NDArray[np.float32]] = []
     for recipe in recipes:
         match recipe.source:
-            case Drawn(seed, index, truncation):
+            case SeedSource(seed, index, truncation):
                 rows.append(draws[seed][index] * np.float32(truncation / THOUSAND))
-            case Given(content):
+            case LatentSource(content):
                 if len(content) not in (4 * dim, 4 * dim * layers):
-                    raise InputError(f"this address holds {len(content) // 4} numbers, the model wants {dim}")
+                    raise InputError(f"this address has {len(content) // 4} numbers, the model takes {dim}")
                 latent = np.frombuffer(content, "<f4").astype(np.float32)
                 rows.append(latent if len(latent) == dim else latent.reshape(layers, dim))
     if all(row.ndim == 1 for row in rows):
@@ -142,8 +142,8 @@ def latents_of(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.f
     return np.stack([np.broadcast_to(row, (layers, dim)) for row in rows])
 
 
-def mixes_of(recipes: list[Recipe], categories: int) -> NDArray[np.float32]:
-    """Shares (N, C) of each category in `recipes`. Raises InputError for a category the model does not have."""
+def recipe_mixes(recipes: list[Recipe], categories: int) -> NDArray[np.float32]:
+    """Category shares (N, C) of `recipes`. Raises InputError for a label that is not below `categories`."""
     mixes = np.zeros((len(recipes), categories), np.float32)
     for row, recipe in enumerate(recipes):
         for label, part in recipe.mix:

@@ -1,4 +1,4 @@
-"""What may be asked of the studio and what it answers, as the OpenAPI document shows them. Every number and list is bounded."""
+"""Requests and responses of the API, as its OpenAPI document shows them. Every number and list has bounds."""
 
 from typing import Annotated, Literal
 
@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from studio.directions import Kind
 from studio.dressing import Mode
 
-MAX_WALL = 64
+MAX_GRID = 64
 MAX_ADDRESSES = 64
 
 Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{12}$")]
+RandomName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{12}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Truncation = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,22 +22,22 @@ Layer = Literal["stem", "block0", "block2", "block4", "conv11", "conv21", "conv3
 
 
 class Request(BaseModel):
-    """Base of all bodies: unknown keys and other types than the schema's are refused."""
+    """Base of all request bodies; rejects unknown keys and converts no types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-class WallRequest(Request):
-    """New garments; without a category, of all in turn."""
+class GridRequest(Request):
+    """New garments of a category, or of all categories in turn."""
 
     category: Category | None = None
-    count: Annotated[int, Field(ge=1, le=MAX_WALL)] = 16
+    count: Annotated[int, Field(ge=1, le=MAX_GRID)] = 16
     seed: Seed
     truncation: Truncation = 1.0
 
 
 class PicturesRequest(Request):
-    """Garments by their addresses."""
+    """Garments at these addresses."""
 
     addresses: Annotated[list[Address], Field(min_length=1, max_length=MAX_ADDRESSES)]
 
@@ -56,8 +56,8 @@ class MoveRequest(Request):
     mix: Annotated[dict[Category, Share], Field(max_length=4)] | None = None
 
 
-class InterpolateRequest(Request):
-    """Garments on the way from one to another."""
+class InterpolationRequest(Request):
+    """`count` garments from the first to the second one, both included."""
 
     first: Address
     second: Address
@@ -65,27 +65,27 @@ class InterpolateRequest(Request):
 
 
 class StyleMixRequest(Request):
-    """Garments with the coarse layers of one and the fine layers of another."""
+    """Garments with the coarse style layers of one garment and the fine ones of another."""
 
     coarse: Address
     fine: Address
 
 
 class ProjectionRequest(Request):
-    """The garment nearest to an uploaded photograph; without a category, of whichever comes nearest."""
+    """The garment nearest to an uploaded photograph, in one category or in all."""
 
-    upload: Token
+    upload: RandomName
     category: Category | None = None
-    negative: bool | None = None  # None: when the photograph's backdrop is light and the model's dark, or the other way round
+    negative: bool | None = None  # swap light and dark; None: if the backdrops of photograph and model differ
 
 
 class StyleTransferRequest(Request):
     """A garment or an upload dressed in a pattern or an upload."""
 
     address: Address | None = None
-    upload: Token | None = None
+    upload: RandomName | None = None
     pattern: Annotated[str, Field(max_length=40)] | None = None
-    style_upload: Token | None = None
+    style_upload: RandomName | None = None
     mode: Mode = "print"
     garment_only: bool = True
     strength: Share = 1.0
@@ -97,17 +97,17 @@ class StyleTransferRequest(Request):
 
 
 class VoteRequest(Request):
-    """What was thought of one garment of a wall: 1 liked, -1 disliked, 0 seen."""
+    """A vote on one garment of a grid: 1 liked, -1 disliked, 0 seen."""
 
     address: Address
     vote: Literal[-1, 0, 1]
 
 
-class TasteRequest(Request):
-    """The next wall of a category, after the votes on the last."""
+class SuggestionRequest(Request):
+    """The next garments of a category, after votes on the last ones."""
 
     category: Category
-    votes: Annotated[list[VoteRequest], Field(max_length=MAX_WALL)] = []
+    votes: Annotated[list[VoteRequest], Field(max_length=MAX_GRID)] = []
     count: Annotated[int, Field(ge=1, le=16)] = 8
     truncation: Truncation = 1.0
     seed: Seed
@@ -120,21 +120,21 @@ class NameRequest(Request):
 
 
 class DirectionNameRequest(Request):
-    """A person's name for a direction; empty to forget it."""
+    """A person's name for a direction; empty deletes the name."""
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class PieceRequest(Request):
-    """A garment, or the picture of a finished job, to keep."""
+    """A garment, or the picture of a finished job, to store in a collection."""
 
     address: Address | None = None
-    job: Token | None = None
+    job: RandomName | None = None
     name: Name
 
 
-class Wall(BaseModel):
-    """Garments: their addresses and categories, and their pixels, uint8 (N, H, W, C) in base64."""
+class Grid(BaseModel):
+    """Drawn garments; `pixels` is base64 of uint8 (N, H, W, C)."""
 
     addresses: list[str]
     categories: list[str]
@@ -144,21 +144,21 @@ class Wall(BaseModel):
     pixels: str
 
 
-class DirectionAnswer(BaseModel):
-    """A slider: what it changes, in standard deviations of each measure from one side to the other."""
+class DirectionResponse(BaseModel):
+    """A slider. `effects` are the changes of each measure from -2 to +2, in standard deviations of that measure."""
 
     id: str
     kind: Kind
     title: str
     named: bool
     explained: float
-    reach: float  # the amount at either end of the slider
+    reach: float  # the slider goes from -reach to reach
     effects: dict[str, float]
     strength: float
 
 
-class StudioAnswer(BaseModel):
-    """What the studio has open and can do."""
+class StudioResponse(BaseModel):
+    """The open model and what the studio can do with it."""
 
     version: str
     model: str
@@ -167,26 +167,26 @@ class StudioAnswer(BaseModel):
     width: int
     channels: int
     mixes_categories: bool
-    style_layers: int  # more than 1 where styles can be mixed
+    style_layers: int  # 1 if styles cannot be mixed
     intended_use: str
     measures: dict[str, str]
     patterns: list[str]
-    networks: dict[str, list[str]]  # style layers of each
+    networks: dict[str, list[str]]  # style layers by network
     whitens: bool
-    max_wall: int
+    max_grid: int
     max_upload_bytes: int
 
 
-class UploadAnswer(BaseModel):
-    """An upload's name for a while, and its size as kept."""
+class UploadResponse(BaseModel):
+    """The temporary name of an upload, and the size of the stored copy."""
 
     upload: str
     width: int
     height: int
 
 
-class JobAnswer(BaseModel):
-    """Where a job stands; its picture, once there is one, is at /api/jobs/{id}/picture."""
+class JobResponse(BaseModel):
+    """The state of a job; its latest picture is at /api/jobs/{id}/picture."""
 
     id: str
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -196,7 +196,7 @@ class JobAnswer(BaseModel):
     result: dict[str, object]
 
 
-class CollectionAnswer(BaseModel):
+class CollectionResponse(BaseModel):
     """A collection."""
 
     id: int
@@ -205,8 +205,8 @@ class CollectionAnswer(BaseModel):
     pieces: int
 
 
-class PieceAnswer(BaseModel):
-    """A kept picture; `address` brings it back to be edited while its model is open."""
+class PieceResponse(BaseModel):
+    """A stored picture; it can be edited at `address` while its model is open."""
 
     id: int
     name: str
@@ -214,7 +214,7 @@ class PieceAnswer(BaseModel):
     address: str | None
 
 
-class Problem(BaseModel):
-    """What went wrong, in a sentence."""
+class ErrorResponse(BaseModel):
+    """What went wrong, as a sentence."""
 
     detail: str

@@ -18,7 +18,7 @@ import uvicorn
 from pipeline.errors import InputError
 from studio.app import create_app
 from studio.database import StudioDatabase
-from studio.http_limits import Guard, PatientProtocol
+from studio.http_limits import Guard, TimeoutProtocol
 from studio.model import open_generator
 from studio.service import StudioService
 from studio.uploads import MAX_UPLOAD_BYTES
@@ -189,7 +189,7 @@ def server_of(
     app = Guard(create_app(desk), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=TimeoutProtocol,
         ws="none",
         log_level="warning",
         access_log=False,

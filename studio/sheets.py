@@ -1,4 +1,4 @@
-"""Pictures to take away: one, a contact sheet or a board as PDF, all marked as made by AI with what brings them back."""
+"""Downloads: single PNGs, contact sheets, and boards as PDF, marked as AI-generated and with the recipes in their metadata."""
 
 import io
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.imaging.ai_label import ai_marks
 from studio.fonts import Lettering, lettering_on, note_on, undrawable
@@ -23,31 +24,45 @@ AI_NOTE = "AI-generated with Atelier"
 
 @dataclass(frozen=True)
 class Piece:
-    """A picture with its name and what brings it back."""
+    """A picture with its name and recipe."""
 
     picture: NDArray[np.uint8]  # (H, W, C)
     name: str
     recipe: dict[str, object]
 
 
-def as_image(picture: NDArray[np.uint8]) -> Image.Image:
-    """`picture` (H, W, C) for Pillow, grey or RGB."""
+def to_image(picture: NDArray[np.uint8]) -> Image.Image:
+    """`picture` (H, W, C) as a Pillow image, grey or RGB."""
     return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 
 def enlarged_to(picture: NDArray[np.uint8], side_px: int) -> Image.Image:
-    """`picture` with its longer side at `side_px`, smooth."""
-    image = as_image(picture)
+    """`picture` resized (Lanczos) to a longer side of `side_px`."""
+    image = to_image(picture)
     scale = side_px / max(image.size)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def marked_png(image: Image.Image, recipe: dict[str, object]) -> bytes:
-    """`image` as a PNG that says that AI made it and from which recipe."""
+    """`image` as a PNG whose metadata say that AI made it, and from which recipe."""
+    return _png(image, ai_marks(recipe))
+
+
+def plain_png(picture: NDArray[np.uint8]) -> bytes:
+    """`picture` (H, W, C) as a PNG without metadata, for what AI did not make."""
+    return _png(to_image(picture), None)
+
+
+def _png(image: Image.Image, metadata: PngInfo | None) -> bytes:
     file = io.BytesIO()
-    image.save(file, format="PNG", pnginfo=ai_marks(recipe))
+    image.save(file, format="PNG", pnginfo=metadata)
     return file.getvalue()
+
+
+def picture_in(png: bytes) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) in a PNG that the studio wrote."""
+    return np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB"))
 
 
 def _grid(
@@ -63,7 +78,7 @@ def _grid(
 
 
 def contact_sheet_png(pieces: Sequence[Piece], columns: int) -> bytes:
-    """`pieces` in rows of `columns` with their names, as one marked PNG."""
+    """`pieces` with their names in rows of `columns`, as one marked PNG."""
     columns = min(columns, len(pieces))
     rows = -(-len(pieces) // columns)
     width = columns * (SHEET_CELL_PX + GAP_PX) + GAP_PX
@@ -77,7 +92,7 @@ def contact_sheet_png(pieces: Sequence[Piece], columns: int) -> bytes:
 
 
 def board_pdf(title: str, pieces: Sequence[Piece]) -> bytes:
-    """A board of `pieces` under `title`, A4 pages of twenty."""
+    """A PDF of A4 pages with twenty of `pieces` each, under `title`."""
     width_px = A4_PX[0] - 2 * MARGIN_PX
     cell_px = (width_px - (BOARD_COLUMNS - 1) * GAP_PX) // BOARD_COLUMNS
     per_page = BOARD_COLUMNS * BOARD_ROWS

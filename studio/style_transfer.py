@@ -1,6 +1,6 @@
-"""Style transfer through a feature network: Gatys' optimisation, and whitening and colouring where there are decoders.
+"""Style transfer through a feature network: Gatys' optimisation, and whitening and colouring where decoders exist.
 
-Runs in a process of its own (see `jobs`), because torch is slow to import and would hold up everybody else.
+Runs in a sandbox on one thread (see `dressing`), because importing torch is slow and its threads would delay other requests.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from studio.dressing import Painting
 from studio.features import FeatureNetwork, autoencoder, feature_network
+from studio.style_networks import PaintingOptions
 
-MAX_JITTER_PX = 8  # moves the networks' stride about, which otherwise prints its grid on the picture
+MAX_JITTER_PX = 8  # without jitter the network's stride leaves a grid on the picture
 LEARNING_RATE = 0.03
 SMOOTHNESS = 2e-3
 PREVIEW_EVERY = 10
-
-
-def on_one_thread() -> None:
-    """Leave the other cores to whoever draws walls meanwhile; torch's threads would spin where there is no core for them."""
-    torch.set_num_threads(1)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -32,8 +27,8 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def _relative(found: Tensor, wanted: Tensor) -> Tensor:
-    return ((found - wanted) ** 2).sum() / (wanted**2).sum().clamp_min(1e-8)
+def _relative_error(features: Tensor, target: Tensor) -> Tensor:
+    return ((features - target) ** 2).sum() / (target**2).sum().clamp_min(1e-8)
 
 
 def _roughness(picture: Tensor) -> Tensor:
@@ -50,36 +45,42 @@ def _as_array(picture: Tensor) -> NDArray[np.float32]:
 
 
 def _loss(
-    network: FeatureNetwork, picture: Tensor, content: Tensor, style: dict[str, Tensor], how: Painting, shift: tuple[int, int]
+    network: FeatureNetwork,
+    picture: Tensor,
+    content: Tensor,
+    style_grams: dict[str, Tensor],
+    options: PaintingOptions,
+    shift: tuple[int, int],
 ) -> Tensor:
-    both = network(torch.cat([picture, content]).roll(shift, dims=(2, 3)))
-    kept = both[network.content_layer]
-    of_style = torch.stack([_relative(gram(both[name][:1]), wanted) for name, wanted in style.items()]).mean()
-    loss = how.content_weight * _relative(kept[:1], kept[1:].detach()) + how.style_weight * of_style
-    return loss + SMOOTHNESS * how.style_weight * _roughness(picture)
+    features = network(torch.cat([picture, content]).roll(shift, dims=(2, 3)))
+    content_features = features[network.content_layer]
+    content_loss = _relative_error(content_features[:1], content_features[1:].detach())
+    style_loss = torch.stack([_relative_error(gram(features[name][:1]), target) for name, target in style_grams.items()]).mean()
+    loss = options.content_weight * content_loss + options.style_weight * style_loss
+    return loss + SMOOTHNESS * options.style_weight * _roughness(picture)
 
 
-def optimised(
-    content: NDArray[np.float32], style: NDArray[np.float32], how: Painting, compressed_folder: Path | None
+def painted(
+    content: NDArray[np.float32], style: NDArray[np.float32], options: PaintingOptions, compressed_folder: Path | None
 ) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """The picture as it comes to be, (H, W, 3) in [0, 1], with the share of the steps done. Raises InputError."""
-    rng = np.random.default_rng(how.seed)
-    network = feature_network(how.network, compressed_folder)
-    layers = [name for name in network.style_layers if name in how.layers] or network.style_layers
-    wanted = {name: gram(features) for name, features in network(_as_tensor(style)).items() if name in layers}
+    """Previews (H, W, 3) in [0, 1], each with the share of the steps done; the last one is the result. Raises InputError."""
+    rng = np.random.default_rng(options.seed)
+    network = feature_network(options.network, compressed_folder)
+    layers = [name for name in network.style_layers if name in options.layers] or network.style_layers
+    style_grams = {name: gram(features) for name, features in network(_as_tensor(style)).items() if name in layers}
     target = _as_tensor(content)
     picture = target.clone().requires_grad_()
     optimiser = torch.optim.Adam([picture], lr=LEARNING_RATE)
-    for step in range(1, how.steps + 1):
+    for step in range(1, options.steps + 1):
         shift = tuple(int(move) for move in rng.integers(-MAX_JITTER_PX, MAX_JITTER_PX + 1, size=2))
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - (step - 1) / how.steps))
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - (step - 1) / options.steps))
         optimiser.zero_grad()
-        _loss(network, picture, target, wanted, how, (shift[0], shift[1])).backward()
+        _loss(network, picture, target, style_grams, options, (shift[0], shift[1])).backward()
         optimiser.step()
         with torch.no_grad():
             picture.clamp_(0, 1)
-        if step % PREVIEW_EVERY == 0 or step == how.steps:
-            yield step / how.steps, _as_array(picture)
+        if step % PREVIEW_EVERY == 0 or step == options.steps:
+            yield step / options.steps, _as_array(picture)
 
 
 def _whitened_coloured(content: Tensor, style: Tensor) -> Tensor:
@@ -98,10 +99,10 @@ def _whitened_coloured(content: Tensor, style: Tensor) -> Tensor:
     return coloured.float().view_as(content)
 
 
-def transformed(
+def whitened(
     content: NDArray[np.float32], style: NDArray[np.float32], strength: float, folder: Path
 ) -> Iterator[tuple[float, NDArray[np.float32]]]:
-    """The picture after each of five levels, deep to shallow, of whitening and colouring mixed in by `strength` in [0, 1]."""
+    """The picture after each of five levels of whitening and colouring, deep to shallow, blended by `strength` in [0, 1]."""
     picture, wanted = _as_tensor(content), _as_tensor(style)
     with torch.no_grad():
         for done, level in enumerate((5, 4, 3, 2, 1), start=1):

@@ -1,4 +1,4 @@
-"""Uploaded pictures: refused by size and kind before they are decoded, decoded in a child process, kept small and few."""
+"""Uploaded pictures: decoded in the sandbox, reduced, and the last few kept in memory."""
 
 import secrets
 from collections import OrderedDict
@@ -18,11 +18,11 @@ MIN_SIDE_PX = 8
 
 
 class UnreadableUploadError(Exception):
-    """The upload is not a picture that can be used; the text says why, to a designer."""
+    """The upload cannot be used as a picture; the message is for designers."""
 
 
 def kind_of(content: bytes) -> str | None:
-    """The format that the first bytes of `content` announce, or None when it is none that is read here."""
+    """The image format of `content` by its first bytes; None if the studio does not read it."""
     found = format_of(content)
     return found.name if found is not None and found.is_read else None
 
@@ -38,7 +38,7 @@ def decoded_upload(content: bytes) -> NDArray[np.uint8]:
 
 
 class RecentPictures:
-    """The last few pictures by a name that cannot be guessed; older ones are forgotten."""
+    """The last `limit` pictures, by unguessable names. Thread-safe."""
 
     def __init__(self, limit: int = MAX_KEPT) -> None:
         self._limit = limit
@@ -46,7 +46,7 @@ class RecentPictures:
         self._lock = Lock()
 
     def add(self, picture: NDArray[np.uint8]) -> str:
-        """The new name of `picture`."""
+        """Store `picture` and return its name."""
         name = secrets.token_urlsafe(9)
         with self._lock:
             self._pictures[name] = picture
@@ -55,7 +55,7 @@ class RecentPictures:
         return name
 
     def get(self, name: str) -> NDArray[np.uint8] | None:
-        """The picture called `name`, or None when it is unknown or forgotten."""
+        """The picture called `name`; None if it is unknown or no longer kept."""
         with self._lock:
             if name in self._pictures:
                 self._pictures.move_to_end(name)

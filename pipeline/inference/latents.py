@@ -1,32 +1,42 @@
-"""Latents, the random vectors a generator draws from, as numpy, so that a seed means the same with and without torch."""
+"""Latents, the random vectors a generator draws from, in numpy, so that a seed means the same with and without torch."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Latents = NDArray[np.float32]
+Share = NDArray[np.floating[Any]] | np.floating[Any]
 
-def draw_latents(seed: int, count: int, dim: int) -> NDArray[np.float32]:
+
+def draw_latents(seed: int, count: int, dim: int) -> Latents:
     """Standard normal latents (N, D); the first rows of a larger draw equal a smaller one of the same seed."""
     return np.random.default_rng(seed).standard_normal((count, dim), dtype=np.float32)
 
 
 def labels_in_equal_shares(count: int, categories: int) -> NDArray[np.int64]:
-    """Labels (N,) in ascending order, each of 0..categories-1 as often as the others, give or take one."""
+    """Labels (N,) in ascending order, each of 0..categories-1 equally often, give or take one."""
     return np.sort(np.arange(count, dtype=np.int64) % categories)
 
 
-def spherical_walk(corners: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """Latents (steps, D) from the first of `corners` (K, D), K at least 2, over the others to the last, at an even pace.
+def slerp(first: Latents, second: Latents, share: Share) -> Latents:
+    """Latents (..., D) at `share` (..., 1) of the great circle from `first` to `second` (..., D).
 
-    Between two corners they go along the great circle (White, "Sampling generative networks", 2016), and their length changes
-    evenly, so that each step is as probable a latent as the corners; a straight line leads through improbably short ones.
+    Lengths are interpolated linearly. Shoemake 1985; White 2016, "Sampling generative networks": a straight line passes through
+    improbably short latents. It is still taken where no great circle is defined: between opposite, equal or vanishing latents.
     """
-    lengths = np.linalg.norm(corners, axis=1, keepdims=True)
-    directions = corners / lengths
+    lengths = [np.linalg.norm(latents, axis=-1, keepdims=True) for latents in (first, second)]
+    start, end = (latents / np.maximum(length, 1e-6) for latents, length in zip((first, second), lengths, strict=True))
+    angle = np.arccos(np.clip((start * end).sum(axis=-1, keepdims=True), -1, 1))
+    defined = (np.sin(angle) > 1e-4) & (np.minimum(*lengths) > 1e-6)
+    sine = np.where(defined, np.sin(angle), 1)
+    arc = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine
+    arc = arc * ((1 - share) * lengths[0] + share * lengths[1])
+    return np.where(defined, arc, first + share * (second - first)).astype(np.float32)
+
+
+def spherical_walk(corners: Latents, steps: int) -> Latents:
+    """Latents (steps, D) along great circles through `corners` (K, D), K at least 2, the same share of a leg at each step."""
     places = np.linspace(0, len(corners) - 1, steps)
     legs = np.minimum(places.astype(int), len(corners) - 2)
-    share = (places - legs)[:, None]
-    start, end = directions[legs], directions[legs + 1]
-    angle = np.arccos(np.clip((start * end).sum(axis=1, keepdims=True), -1, 1))
-    sine = np.maximum(np.sin(angle), 1e-6)  # of equal corners, between which there is nowhere to go
-    turned = np.where(angle < 1e-6, start, (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine)
-    return (turned * ((1 - share) * lengths[legs] + share * lengths[legs + 1])).astype(np.float32)
+    return slerp(corners[legs], corners[legs + 1], (places - legs)[:, None])

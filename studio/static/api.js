@@ -1,6 +1,6 @@
-// What the studio answers; a refusal is thrown as the sentence it came with.
+// Requests to the studio. Error responses are thrown with the message of the studio.
 
-export async function ask(method, path, body) {
+export async function request(method, path, body) {
   const options = { method, headers: {} };
   if (body instanceof Blob) {
     options.body = body;
@@ -9,18 +9,18 @@ export async function ask(method, path, body) {
     options.body = JSON.stringify(body);
     options.headers["content-type"] = "application/json";
   }
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, options);
+    response = await fetch(path, options);
   } catch {
-    throw new Error("The studio does not answer; is it still running?");
+    throw new Error("The studio does not respond. Is it still running?");
   }
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({}));
-    throw new Error(problem.detail ?? `The studio refused (${answer.status}).`);
+  if (!response.ok) {
+    const problem = await response.json().catch(() => ({}));
+    throw new Error(problem.detail ?? `The studio refused (${response.status}).`);
   }
-  if (answer.status === 204) return null;
-  return answer.headers.get("content-type").includes("json") ? answer.json() : answer.blob();
+  if (response.status === 204) return null;
+  return response.headers.get("content-type").includes("json") ? response.json() : response.blob();
 }
 
 export async function watch(job, onProgress) {
@@ -28,7 +28,7 @@ export async function watch(job, onProgress) {
   while (now.state === "waiting" || now.state === "running") {
     onProgress(now);
     await new Promise((wake) => setTimeout(wake, 300));
-    now = await ask("GET", `api/jobs/${job.id}`);
+    now = await request("GET", `api/jobs/${job.id}`);
   }
   onProgress(now);
   if (now.state === "failed") throw new Error(now.reason);
@@ -36,20 +36,20 @@ export async function watch(job, onProgress) {
 }
 
 let timer = 0;
-export function say(text) {
-  const word = document.getElementById("word");
-  word.textContent = text;
-  word.classList.add("said");
+export function notify(text) {
+  const notice = document.getElementById("notice");
+  notice.textContent = text;
+  notice.classList.add("shown");
   clearTimeout(timer);
-  timer = setTimeout(() => word.classList.remove("said"), 4500);
+  timer = setTimeout(() => notice.classList.remove("shown"), 4500);
 }
 
-// Runs what a person asked for; what goes wrong is said, not thrown.
+// Runs `work` and shows its error, if any, as a notice.
 export async function attempt(work) {
   try {
     return await work();
   } catch (error) {
-    say(error.message);
+    notify(error.message);
     return undefined;
   }
 }

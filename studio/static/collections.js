@@ -1,7 +1,7 @@
-// Collections: what was kept, named, compared, and taken away as a board.
+// Collections: kept garments, to name, compare, and download as a board or sheet.
 
-import { ask, attempt, say } from "./api.js";
-import { askName } from "./keeping.js";
+import { attempt, notify, request } from "./api.js";
+import { askName } from "./dialogs.js";
 import { card, tool, walkByArrows } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,7 +17,7 @@ export function openCollections(_studio, go) {
 
   const drawPieces = async () => {
     chosen = new Set();
-    const pieces = open ? await ask("GET", `api/collections/${open}/pieces`) : [];
+    const pieces = open ? await request("GET", `api/collections/${open}/pieces`) : [];
     $("collection-tools").hidden = !open;
     $("collection-empty").hidden = pieces.length > 0;
     if (open) {
@@ -25,14 +25,14 @@ export function openCollections(_studio, go) {
       $("collection-sheet").href = `api/collections/${open}/sheet.png`;
     }
     $("collection-grid").replaceChildren(...pieces.map((piece) => {
-      const figure = card(image(piece), `Choose ${piece.name} to compare`, piece.name, () => {
+      const figure = card(image(piece), `Select ${piece.name} to compare`, piece.name, () => {
         const now = chosen.has(piece) ? !chosen.delete(piece) : Boolean(chosen.add(piece));
         figure.classList.toggle("locked", now);
         figure.querySelector(".pick").setAttribute("aria-pressed", String(now));
       }, [
         tool("edit", piece.address ? `Edit ${piece.name}` : `Rename ${piece.name}`, () => (piece.address ? go("edit", piece.address) : rename(piece))),
-        tool("remove", `Take ${piece.name} out`, () => attempt(async () => {
-          await ask("DELETE", `api/collections/${open}/pieces/${piece.id}`);
+        tool("remove", `Remove ${piece.name}`, () => attempt(async () => {
+          await request("DELETE", `api/collections/${open}/pieces/${piece.id}`);
           await refresh();
         })),
       ]);
@@ -43,14 +43,14 @@ export function openCollections(_studio, go) {
   };
 
   const rename = (piece) => attempt(async () => {
-    const name = await askName("Call this piece", piece.name, false);
+    const name = await askName("Name this piece", piece.name, false);
     if (!name) return;
-    await ask("PUT", `api/collections/${open}/pieces/${piece.id}`, { name });
+    await request("PUT", `api/collections/${open}/pieces/${piece.id}`, { name });
     await drawPieces();
   });
 
   const refresh = async () => {
-    collections = await ask("GET", "api/collections");
+    collections = await request("GET", "api/collections");
     if (!collections.some((one) => one.id === open)) open = collections[0]?.id ?? null;
     $("collection-list").replaceChildren(...collections.map((one) => {
       const item = document.createElement("li");
@@ -71,25 +71,25 @@ export function openCollections(_studio, go) {
   $("collection-new").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
-      open = (await ask("POST", "api/collections", { name: $("collection-name").value })).id;
+      open = (await request("POST", "api/collections", { name: $("collection-name").value })).id;
       $("collection-name").value = "";
       await refresh();
     });
   });
   $("collection-rename").addEventListener("click", () => attempt(async () => {
-    const name = await askName("Call this collection", collections.find((one) => one.id === open).name, false);
+    const name = await askName("Name this collection", collections.find((one) => one.id === open).name, false);
     if (!name) return;
-    await ask("PUT", `api/collections/${open}`, { name });
+    await request("PUT", `api/collections/${open}`, { name });
     await refresh();
   }));
   $("collection-delete").addEventListener("click", () => attempt(async () => {
     const { name, pieces } = collections.find((one) => one.id === open);
     if (pieces && !confirm(`Delete ${name} with its ${pieces} pieces?`)) return;
-    await ask("DELETE", `api/collections/${open}`);
+    await request("DELETE", `api/collections/${open}`);
     await refresh();
   }));
   $("collection-compare").addEventListener("click", () => {
-    if (chosen.size < 2) { say("Choose two or more pieces first."); return; }
+    if (chosen.size < 2) { notify("Select two or more pieces first."); return; }
     $("compare-pictures").replaceChildren(...[...chosen].map((piece) => {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");

@@ -1,14 +1,14 @@
-// Edit: sliders along directions, a mix of categories, and the way between two garments.
+// Edit: sliders along latent directions, category mixing, and steps between two garments.
 
-import { ask, attempt, say } from "./api.js";
-import { askName, keep } from "./keeping.js";
+import { attempt, notify, request } from "./api.js";
+import { askName, keep } from "./dialogs.js";
 import { canvasOf, download, paint, pictureUrl, unpack } from "./pictures.js";
-import { fillCategories } from "./wall.js";
+import { fillCategories } from "./generate.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_EFFECTS = 3;
-const MOST_OUT = 2;
-const LEAST_EFFECT = 0.4; // standard deviations; less is not seen
+const MAX_PENDING = 2;
+const LEAST_EFFECT = 0.4; // standard deviations; less is not visible
 
 export function openEdit(studio, go) {
   let base = null; // what the sliders start from
@@ -16,10 +16,10 @@ export function openEdit(studio, go) {
   let held = null;
   let amounts = {};
   let history = [];
-  let out = 0; // questions that wait for their answer
+  let pending = 0; // requests without a response yet
   let again = false;
-  let asked = 0;
-  let newest = 0; // answers to earlier questions come too late
+  let sent = 0;
+  let newest = 0; // number of the latest request shown; responses to earlier ones are dropped
   let directionsOf = null;
 
   fillCategories($("mix-category"), studio.categories, "nothing");
@@ -38,13 +38,13 @@ export function openEdit(studio, go) {
     return other && share > 0 ? { [base.category]: 1 - share, [other]: share } : null;
   };
 
-  // One question is drawn while another is on its way; beyond that only the latest wish is remembered.
+  // At most MAX_PENDING requests at once; after that only the latest slider positions are sent.
   const move = async () => {
-    if (out === MOST_OUT) { again = true; return; }
-    out += 1;
-    const number = ++asked;
-    const answer = await attempt(() => ask("POST", "api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
-    out -= 1;
+    if (pending === MAX_PENDING) { again = true; return; }
+    pending += 1;
+    const number = ++sent;
+    const answer = await attempt(() => request("POST", "api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
+    pending -= 1;
     if (answer && number > newest) {
       newest = number;
       show(unpack(answer)[0]);
@@ -91,9 +91,9 @@ export function openEdit(studio, go) {
     rename.textContent = "Name";
     rename.setAttribute("aria-label", `Name the direction ${direction.title}`);
     rename.addEventListener("click", () => attempt(async () => {
-      const name = await askName("Call this direction", direction.named ? direction.title : "", true);
+      const name = await askName("Name this direction", direction.named ? direction.title : "", true);
       if (name === null) return;
-      await ask("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
+      await request("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
       const category = directionsOf;
       directionsOf = null;
       await fillSliders(category);
@@ -110,7 +110,7 @@ export function openEdit(studio, go) {
     if (directionsOf === category) return;
     $("sliders-measured").textContent = "Measuring what can be changed…";
     $("sliders-found").replaceChildren();
-    const found = await ask("GET", `api/directions?category=${encodeURIComponent(category)}`);
+    const found = await request("GET", `api/directions?category=${encodeURIComponent(category)}`);
     directionsOf = category;
     const named = found.filter((one) => ["measured", "classified"].includes(one.kind) || one.named);
     $("sliders-measured").replaceChildren(...named.map(slider));
@@ -122,7 +122,7 @@ export function openEdit(studio, go) {
     $("mix-category").value = "";
     $("mix-share").value = 0;
     $("mix-shown").value = "0 %";
-    for (const input of document.querySelectorAll("#room-edit .slider input")) {
+    for (const input of document.querySelectorAll("#section-edit .slider input")) {
       input.value = 0;
       input.previousElementSibling.querySelector("output").textContent = "0.0";
     }
@@ -130,7 +130,7 @@ export function openEdit(studio, go) {
 
   const start = (picture) => {
     base = picture;
-    newest = asked;
+    newest = sent;
     again = false;
     atRest();
     show(picture);
@@ -143,21 +143,21 @@ export function openEdit(studio, go) {
   const way = async () => {
     const apart = held && held.address !== shown.address;
     $("between-hint").textContent = held
-      ? (apart ? "From the one you held to this one. Choose a step to go on from there." : "Held. Choose another garment on the wall.")
-      : "Hold this garment, choose another, and see the way from one to the other.";
+      ? (apart ? "From the held garment to this one. Choose a step to continue from it." : "Held. Now choose another garment under Generate.")
+      : "Hold this garment, choose another one, and see the steps between them.";
     $("between-strip").replaceChildren();
     $("styles").hidden = !apart || studio.style_layers < 2;
     if (!apart) return;
     const ends = [held.address, shown.address];
-    const steps = await attempt(() => ask("POST", "api/between", { first: ends[0], second: ends[1], count: 9 }));
+    const steps = await attempt(() => request("POST", "api/interpolation", { first: ends[0], second: ends[1], count: 9 }));
     if (steps) fillStrip($("between-strip"), "Step", steps);
     if ($("styles").hidden) return;
-    const mixed = await attempt(() => ask("POST", "api/styles-mixed", { coarse: ends[0], fine: ends[1] }));
-    if (mixed) fillStrip($("styles-strip"), "Layers of form from the held one:", mixed);
+    const mixed = await attempt(() => request("POST", "api/style-mix", { coarse: ends[0], fine: ends[1] }));
+    if (mixed) fillStrip($("styles-strip"), "Style layers of the held garment:", mixed);
   };
 
-  const fillStrip = (strip, what, wall) => {
-    strip.replaceChildren(...unpack(wall).map((step, n, all) => {
+  const fillStrip = (strip, what, grid) => {
+    strip.replaceChildren(...unpack(grid).map((step, n, all) => {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("aria-label", `${what} ${n + 1} of ${all.length}`);
@@ -176,18 +176,18 @@ export function openEdit(studio, go) {
   $("edit-undo").addEventListener("click", () => {
     if (shown.address !== base.address) start(base);
     else if (history.length) go("edit", history.pop().address);
-    else say("This is where you began.");
+    else notify("Nothing to undo.");
   });
   $("edit-keep").addEventListener("click", () => keep({ address: shown.address }, shown.category));
   $("edit-download").addEventListener("click", () => download(pictureUrl(shown.address, 1024), `${shown.category}.png`));
   $("edit-copy").addEventListener("click", () => attempt(async () => {
     await navigator.clipboard.writeText(`${location.origin}${location.pathname}#edit/${shown.address}`);
-    say("Copied. This address brings the garment back exactly.");
+    notify("Copied. This link opens exactly this garment.");
   }));
   $("edit-fabric").addEventListener("click", () => go("fabric", shown.address));
 
   return async (address) => {
     if (!address || address === base?.address) return;
-    start(unpack(await ask("POST", "api/pictures", { addresses: [address] }))[0]);
+    start(unpack(await request("POST", "api/pictures", { addresses: [address] }))[0]);
   };
 }

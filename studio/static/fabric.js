@@ -1,7 +1,7 @@
 // Fabric: a garment dressed in a pattern or a picture.
 
-import { ask, attempt, say, watch } from "./api.js";
-import { keep } from "./keeping.js";
+import { attempt, notify, request, watch } from "./api.js";
+import { keep } from "./dialogs.js";
 import { upload } from "./photograph.js";
 import { download, paint, unpack } from "./pictures.js";
 
@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 const MODES = {
   print: "Printed, with the garment's folds",
   statistics: "Matched in colour and texture",
-  whiten: "Whitened and coloured, through a network",
+  whiten: "Colours and texture transferred by a network",
   paint: "Painted, step by step",
 };
 
@@ -73,16 +73,16 @@ export function openFabric(studio) {
 
   const shown = (now) => {
     $("fabric-progress").value = now.share;
-    $("fabric-state").textContent = now.state === "waiting" ? "Waiting for the one before…" : now.state === "running" ? `${Math.round(100 * now.share)} %` : "After";
+    $("fabric-state").textContent = now.state === "waiting" ? "Waiting for another job…" : now.state === "running" ? `${Math.round(100 * now.share)} %` : "After";
     if (!now.has_picture) return;
     $("fabric-result").src = `api/jobs/${now.id}/picture?side=512&at=${now.share}`;
     $("fabric-result").hidden = false;
   };
 
   const dress = () => attempt(async () => {
-    if (!content) { say("Choose a garment on the wall first, or send a photograph."); return; }
-    if (job) await ask("DELETE", `api/jobs/${job.id}`).catch(() => {});
-    const mine = job = await ask("POST", "api/styles", wish());
+    if (!content) { notify("Choose a garment under Generate first, or upload a photograph."); return; }
+    if (job) await request("DELETE", `api/jobs/${job.id}`).catch(() => {});
+    const mine = job = await request("POST", "api/styles", wish());
     $("fabric-progress").hidden = $("fabric-cancel").hidden = false;
     $("fabric-keep").hidden = $("fabric-download").hidden = true;
     try {
@@ -92,12 +92,12 @@ export function openFabric(studio) {
       if (job === mine) $("fabric-progress").hidden = $("fabric-cancel").hidden = true;
     }
   });
-  // The quick ways follow every change by themselves.
+  // The instant modes follow every change.
   const atOnce = () => { if (content && ["print", "statistics"].includes(chosenMode())) dress(); };
   for (const id of ["fabric-garment-only", "fabric-strength"]) $(id).addEventListener("change", atOnce);
 
   $("fabric-go").addEventListener("click", dress);
-  $("fabric-cancel").addEventListener("click", () => attempt(() => ask("DELETE", `api/jobs/${job.id}`)));
+  $("fabric-cancel").addEventListener("click", () => attempt(() => request("DELETE", `api/jobs/${job.id}`)));
   $("fabric-keep").addEventListener("click", () => keep({ job: job.id }, style.pattern ?? "dressed"));
   $("fabric-download").addEventListener("click", () => download(`api/jobs/${job.id}/picture?side=1024`, "dressed.png"));
   $("fabric-style-file").addEventListener("change", (event) => attempt(async () => {
@@ -105,7 +105,7 @@ export function openFabric(studio) {
     style = { style_upload: (await upload(event.target.files[0], studio.max_upload_bytes)).upload };
     const checked = document.querySelector('input[name="pattern"]:checked');
     if (checked) checked.checked = false;
-    say("The picture is the style now.");
+    notify("The picture is now the style.");
     atOnce();
   }));
   $("fabric-content-file").addEventListener("change", (event) => attempt(async () => {
@@ -123,10 +123,10 @@ export function openFabric(studio) {
 
   return async (address) => {
     let wanted = address;
-    if (!wanted && !content) wanted = (await ask("POST", "api/wall", { count: 1, seed: 7, category: studio.categories.find((one) => /dress|shirt|coat|top/.test(one)) ?? studio.categories[0] })).addresses[0];
+    if (!wanted && !content) wanted = (await request("POST", "api/grid", { count: 1, seed: 7, category: studio.categories.find((one) => /dress|shirt|coat|top/.test(one)) ?? studio.categories[0] })).addresses[0];
     if (!wanted || wanted === content?.address) return;
     content = { address: wanted };
-    paint($("fabric-content"), unpack(await ask("POST", "api/pictures", { addresses: [wanted] }))[0]);
+    paint($("fabric-content"), unpack(await request("POST", "api/pictures", { addresses: [wanted] }))[0]);
     atOnce();
   };
 }

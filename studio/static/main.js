@@ -1,36 +1,36 @@
-// Opens the room that the address names, and hands garments from room to room.
+// Shows the section named by the URL fragment; garments go from section to section by their addresses.
 
-import { ask, attempt, say } from "./api.js";
+import { attempt, notify, request } from "./api.js";
 import { openCollections } from "./collections.js";
 import { openEdit } from "./edit.js";
 import { openFabric } from "./fabric.js";
+import { openGenerate } from "./generate.js";
 import { openPhotograph } from "./photograph.js";
 import { isSmooth, setSmooth } from "./pictures.js";
-import { openTaste } from "./taste.js";
-import { openWall } from "./wall.js";
+import { openSuggestions } from "./suggestions.js";
 
-const studio = await attempt(() => ask("GET", "api/studio"));
+const studio = await attempt(() => request("GET", "api/studio"));
 if (studio) {
-  const go = (room, address) => { location.hash = address ? `${room}/${address}` : room; };
-  const rooms = {
-    wall: openWall(studio, go),
+  const go = (section, address) => { location.hash = address ? `${section}/${address}` : section; };
+  const sections = {
+    generate: openGenerate(studio, go),
     edit: openEdit(studio, go),
     photograph: openPhotograph(studio, go),
     fabric: openFabric(studio, go),
-    taste: openTaste(studio, go),
+    suggestions: openSuggestions(studio, go),
     collections: openCollections(studio, go),
   };
 
   const show = () => {
     const [name, address] = location.hash.slice(1).split("/");
-    const room = name in rooms ? name : "wall";
-    for (const other of Object.keys(rooms)) document.getElementById(`room-${other}`).hidden = other !== room;
+    const section = name in sections ? name : "generate";
+    for (const other of Object.keys(sections)) document.getElementById(`section-${other}`).hidden = other !== section;
     for (const link of document.querySelectorAll("nav a")) {
-      if (link.hash === `#${room}`) link.setAttribute("aria-current", "page");
+      if (link.hash === `#${section}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.title = `${room[0].toUpperCase()}${room.slice(1)} · Atelier studio`;
-    attempt(() => rooms[room](address));
+    document.title = `${section[0].toUpperCase()}${section.slice(1)} · Atelier studio`;
+    attempt(() => sections[section](address));
   };
   addEventListener("hashchange", show);
   show();
@@ -41,5 +41,5 @@ if (studio) {
   smooth.checked = isSmooth();
   smooth.addEventListener("change", () => setSmooth(smooth.checked));
 } else {
-  say("The studio does not answer; start it again and reload this page.");
+  notify("The studio does not respond. Start it again and reload this page.");
 }

@@ -1,19 +1,19 @@
-// From a photograph to the nearest garment the model can draw.
+// Photograph: the nearest garment that the model can draw.
 
-import { ask, attempt, say, watch } from "./api.js";
-import { fillCategories } from "./wall.js";
+import { attempt, notify, request, watch } from "./api.js";
+import { fillCategories } from "./generate.js";
 
 const $ = (id) => document.getElementById(id);
 
 export async function upload(file, limitBytes) {
-  if (file.size > limitBytes) throw new Error(`This file is larger than ${limitBytes >> 20} MB; send a smaller one.`);
-  return ask("POST", "api/uploads", file);
+  if (file.size > limitBytes) throw new Error(`This file is larger than ${limitBytes >> 20} MB; choose a smaller one.`);
+  return request("POST", "api/uploads", file);
 }
 
 export function openPhotograph(studio, go) {
   let nearest = null;
   let seenAs = null;
-  fillCategories($("photo-category"), studio.categories, "whichever is nearest");
+  fillCategories($("photo-category"), studio.categories, "the nearest");
 
   const shown = (job) => {
     $("photo-progress").value = job.share;
@@ -34,13 +34,13 @@ export function openPhotograph(studio, go) {
   $("photo-controls").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
-      say("Reading the photograph…");
+      notify("Reading the photograph…");
       const sent = await upload($("photo-file").files[0], studio.max_upload_bytes);
       $("photo-original").src = `api/uploads/${sent.upload}`;
       $("photo-result").hidden = false;
       $("photo-progress").hidden = false;
       const turned = $("photo-negative").value;
-      const job = await ask("POST", "api/projections", {
+      const job = await request("POST", "api/projections", {
         upload: sent.upload,
         category: $("photo-category").value || null,
         negative: turned === "" ? null : turned === "true",

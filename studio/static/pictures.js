@@ -1,4 +1,4 @@
-// Garments on canvases: raw pixels from the studio, enlarged smoothly or crisply here.
+// Garments on canvases: raw pixels from the studio, enlarged here, smooth or pixelated.
 
 const SHOWN_PX = 256;
 const ICONS = {
@@ -19,18 +19,18 @@ export function setSmooth(wanted) {
   for (const canvas of document.querySelectorAll("canvas")) if (canvas.picture) paint(canvas, canvas.picture);
 }
 
-// The garments of a wall, each with its own pixels as RGBA.
-export function unpack(wall) {
-  const bytes = Uint8Array.from(atob(wall.pixels), (letter) => letter.charCodeAt(0));
-  const size = wall.height * wall.width;
-  return wall.addresses.map((address, n) => {
-    const rgba = new ImageData(wall.width, wall.height);
+// The garments of a grid, each with its pixels as RGBA.
+export function unpack(grid) {
+  const bytes = Uint8Array.from(atob(grid.pixels), (letter) => letter.charCodeAt(0));
+  const size = grid.height * grid.width;
+  return grid.addresses.map((address, n) => {
+    const rgba = new ImageData(grid.width, grid.height);
     for (let p = 0; p < size; p++) {
-      const from = (n * size + p) * wall.channels;
-      for (let c = 0; c < 3; c++) rgba.data[4 * p + c] = bytes[from + (wall.channels === 3 ? c : 0)];
+      const from = (n * size + p) * grid.channels;
+      for (let c = 0; c < 3; c++) rgba.data[4 * p + c] = bytes[from + (grid.channels === 3 ? c : 0)];
       rgba.data[4 * p + 3] = 255;
     }
-    return { address, category: wall.categories[n], pixels: rgba };
+    return { address, category: grid.categories[n], pixels: rgba };
   });
 }
 
@@ -72,7 +72,7 @@ export function tool(name, label, onClick, pressed) {
   return button;
 }
 
-// A figure: the picture as a button, its name, and tools beside it.
+// A figure: the picture as a button, its name, and tool buttons.
 export function card(view, label, name, onPick, tools) {
   const figure = document.createElement("figure");
   figure.className = "card";
@@ -100,7 +100,7 @@ export function canvasOf(picture) {
   return canvas;
 }
 
-// Arrow keys go from garment to garment.
+// Arrow keys move the focus between garments.
 export function walkByArrows(grid) {
   grid.addEventListener("keydown", (event) => {
     const picks = [...grid.querySelectorAll(".pick")];

@@ -56,21 +56,21 @@ def mark_of(png: bytes) -> dict[str, object]:
 
 def test_the_wall_is_hung_locked_redone_and_taken_away(visitor: Visit) -> None:
     page = visitor.page
-    visitor.show("wall")
-    expect(page.locator("#wall-grid canvas")).to_have_count(16)
-    visitor.picture("wall")
-    category = visitor.client.ask("GET", "/api/studio").json["categories"][1]
-    page.select_option("#wall-category", category)
-    expect(page.locator("#wall-grid .name").first).to_have_text(category)
-    names = page.locator("#wall-grid .name").all_inner_texts()
+    visitor.show("generate")
+    expect(page.locator("#generate-grid canvas")).to_have_count(16)
+    visitor.picture("generate")
+    category = visitor.client.request("GET", "/api/studio").json["categories"][1]
+    page.select_option("#generate-category", category)
+    expect(page.locator("#generate-grid .name").first).to_have_text(category)
+    names = page.locator("#generate-grid .name").all_inner_texts()
     assert names == [category] * 16
-    before = page.locator("#wall-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
+    before = page.locator("#generate-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
     page.get_by_role("button", name=f"Lock {category} 1", exact=True).click()
-    page.get_by_role("button", name="Redo the wall").click()
+    page.get_by_role("button", name="Replace the rest").click()
     page.wait_for_function(
-        "old => document.querySelectorAll('#wall-grid canvas')[1].toDataURL() !== old", arg=before[1], timeout=TIMEOUT_MS
+        "old => document.querySelectorAll('#generate-grid canvas')[1].toDataURL() !== old", arg=before[1], timeout=TIMEOUT_MS
     )
-    after = page.locator("#wall-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
+    after = page.locator("#generate-grid canvas").evaluate_all("all => all.map(one => one.toDataURL())")
     assert after[0] == before[0]
     assert not set(after[1:]) & set(before[1:])
     with page.expect_download() as download:
@@ -86,8 +86,8 @@ def test_the_wall_is_hung_locked_redone_and_taken_away(visitor: Visit) -> None:
 
 def test_an_address_brings_a_garment_back_exactly(visitor: Visit) -> None:
     page = visitor.page
-    visitor.show("wall")
-    page.locator("#wall-grid .pick").nth(3).click()
+    visitor.show("generate")
+    page.locator("#generate-grid .pick").nth(3).click()
     expect(page.locator("#edit-bench")).to_be_visible()
     shown, address = visitor.pixels("#edit-canvas"), page.url
     page.goto("about:blank")
@@ -98,8 +98,8 @@ def test_an_address_brings_a_garment_back_exactly(visitor: Visit) -> None:
 
 def test_a_garment_is_moved_a_direction_named_and_two_are_joined(visitor: Visit) -> None:
     page = visitor.page
-    visitor.show("wall")
-    page.locator("#wall-grid .pick").first.click()
+    visitor.show("generate")
+    page.locator("#generate-grid .pick").first.click()
     slider = page.locator("#sliders-measured input").first
     expect(slider).to_be_visible()
     before = visitor.pixels("#edit-canvas")
@@ -109,16 +109,16 @@ def test_a_garment_is_moved_a_direction_named_and_two_are_joined(visitor: Visit)
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=before, timeout=TIMEOUT_MS)
     expect(page.locator("#sliders-measured .effects").first).to_contain_text(re.compile(r"its own [+−]\d"))
     visitor.picture("edit")
-    page.get_by_text("Found in the network, unnamed").click()
+    page.get_by_text("More, without names").click()
     page.locator("#sliders-found button").first.click()
     page.fill("#name-input", "Flowing")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#sliders-measured")).to_contain_text("Flowing")
     page.get_by_role("button", name="Hold this one").click()
-    page.get_by_role("link", name="Wall").click()
-    page.locator("#wall-grid .pick").nth(5).click()
+    page.get_by_role("link", name="Generate").click()
+    page.locator("#generate-grid .pick").nth(5).click()
     expect(page.locator("#between-strip canvas")).to_have_count(9)
-    layers = visitor.client.ask("GET", "/api/studio").json["style_layers"]
+    layers = visitor.client.request("GET", "/api/studio").json["style_layers"]
     expect(page.locator("#styles-strip canvas")).to_have_count(layers - 1)
     page.locator("#between-strip").scroll_into_view_if_needed()
     visitor.picture("between")
@@ -164,23 +164,23 @@ def test_a_garment_is_dressed_at_once_and_painted_step_by_step(visitor: Visit, t
 
 def test_the_next_wall_learns_from_votes(visitor: Visit) -> None:
     page = visitor.page
-    visitor.show("taste")
-    expect(page.locator("#taste-grid canvas")).to_have_count(8)
+    visitor.show("suggestions")
+    expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
     for place, vote in ((0, "Like"), (1, "Like"), (2, "Dislike"), (3, "Dislike")):
-        page.locator("#taste-grid .card").nth(place).locator(".tools").get_by_role(
+        page.locator("#suggestions-grid .card").nth(place).locator(".tools").get_by_role(
             "button", name=re.compile(f"^{vote} ")
         ).click()
-    visitor.picture("taste")
-    page.get_by_role("button", name="Next wall").click()
-    expect(page.locator("#taste-round")).to_contain_text("Wall 2, learned from your votes")
-    expect(page.locator("#taste-grid canvas")).to_have_count(8)
+    visitor.picture("suggestions")
+    page.get_by_role("button", name="Next garments").click()
+    expect(page.locator("#suggestions-round")).to_contain_text("Round 2")
+    expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
 
 
 def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
     page = visitor.page
-    visitor.show("wall")
+    visitor.show("generate")
     for place, name in ((0, "One"), (1, "Two")):
-        page.locator("#wall-grid .card").nth(place).get_by_role("button", name=re.compile("^Keep ")).click()
+        page.locator("#generate-grid .card").nth(place).get_by_role("button", name=re.compile("^Keep ")).click()
         page.fill("#keep-name", name)
         if page.locator("#keep-new-label").is_visible():
             page.fill("#keep-new", "Summer")
@@ -191,7 +191,7 @@ def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
     expect(page.locator("#collection-grid img")).to_have_count(2)
     for place in (0, 1):
         page.locator("#collection-grid .pick").nth(place).click()
-    page.get_by_role("button", name="Compare chosen").click()
+    page.get_by_role("button", name="Compare selected").click()
     expect(page.locator("#compare-pictures img")).to_have_count(2)
     page.get_by_role("button", name="Close").click()
     with page.expect_download() as download:
@@ -208,32 +208,32 @@ def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
 def test_all_rooms_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
     with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
         page = visitor.page
-        visitor.show("wall")
-        expect(page.locator("#wall-grid canvas")).to_have_count(16)
+        visitor.show("generate")
+        expect(page.locator("#generate-grid canvas")).to_have_count(16)
         with page.expect_download() as download:
-            page.locator("#wall-grid .card").first.get_by_role("button", name=re.compile("^Download ")).click()
+            page.locator("#generate-grid .card").first.get_by_role("button", name=re.compile("^Download ")).click()
         assert mark_of(download.value.path().read_bytes())["address"]
-        page.locator("#wall-grid .pick").first.click()
+        page.locator("#generate-grid .pick").first.click()
         expect(page.locator("#sliders-measured input").first).to_be_visible()
         visitor.show("fabric")
         # The page forbids evaluating strings, so no wait_for_function with an expression.
         expect(page.locator("#fabric-patterns img").first).not_to_have_js_property("naturalWidth", 0, timeout=TIMEOUT_MS)
-        visitor.show("taste")
-        expect(page.locator("#taste-grid canvas")).to_have_count(8)
+        visitor.show("suggestions")
+        expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
         visitor.show("collections")
         assert visitor.complaints == []
 
 
 @pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")
-@pytest.mark.parametrize("room", ["wall", "edit", "photograph", "fabric", "taste", "collections"])
-def test_axe_finds_no_serious_fault(visitor: Visit, room: str) -> None:
+@pytest.mark.parametrize("section", ["generate", "edit", "photograph", "fabric", "suggestions", "collections"])
+def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
     page = visitor.page
-    visitor.show("wall")
-    if room == "edit":
-        page.locator("#wall-grid .pick").first.click()
+    visitor.show("generate")
+    if section == "edit":
+        page.locator("#generate-grid .pick").first.click()
         expect(page.locator("#sliders-measured input").first).to_be_visible()
     else:
-        visitor.show(room)
+        visitor.show(section)
     page.evaluate(Path(str(AXE)).read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]

@@ -5,7 +5,14 @@ import pytest
 
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import as_images
-from studio.directions import activation_directions, apart_from, closed_form, draw_samples, find_directions, regressed, slerp
+from studio.directions import (
+    activation_directions,
+    closed_form,
+    draw_samples,
+    find_directions,
+    orthogonalised,
+    regress_direction,
+)
 from studio.model import Generator, open_generator
 from tests.support.studio_model import DIM, write_stand_in
 
@@ -33,29 +40,18 @@ def test_principal_components_of_activations_lead_back_to_latents() -> None:
 def test_regression_finds_the_direction_of_an_attribute_and_how_well_it_holds() -> None:
     latents = draw_latents(0, 800, 5)
     wanted = np.array([0, 0.6, 0, -0.8, 0])
-    exact, explained = regressed(latents, (latents @ wanted).astype(np.float32))
+    exact, explained = regress_direction(latents, (latents @ wanted).astype(np.float32))
     assert np.allclose(exact, wanted, atol=0.02)
     assert explained > 0.99
-    _, by_chance = regressed(latents, draw_latents(1, 800, 1)[:, 0])
+    _, by_chance = regress_direction(latents, draw_latents(1, 800, 1)[:, 0])
     assert by_chance < 0.05
 
 
 def test_apart_from_leaves_nothing_of_the_others() -> None:
     others = [np.array([1.0, 1, 0, 0]), np.array([0.0, 1, 1, 0])]
-    apart = apart_from(np.array([1.0, 2, 3, 4]), others)
+    apart = orthogonalised(np.array([1.0, 2, 3, 4]), others)
     assert np.allclose(np.stack(others) @ apart, 0)
     assert np.linalg.norm(apart) == pytest.approx(1)
-
-
-def test_slerp_keeps_to_the_arc() -> None:
-    way = slerp(np.array([2, 0], np.float32), np.array([0, 2], np.float32), np.array([0, 0.5, 1], np.float32))
-    assert np.allclose(way, np.array([[2, 0], [2**0.5, 2**0.5], [0, 2]]), atol=1e-6)
-
-
-def test_slerp_of_opposite_or_vanishing_latents_is_the_straight_line() -> None:
-    ends = np.array([1, 0], np.float32), np.array([-1, 0], np.float32)
-    assert np.allclose(slerp(*ends, np.array([0.5], np.float32)), [[0, 0]])
-    assert np.allclose(slerp(np.zeros(2, np.float32), ends[0], np.array([0.25], np.float32)), [[0.25, 0]])
 
 
 def test_brightness_is_found_and_moves_brightness_more_than_anything_else(generator: Generator) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio import service as desk
+from studio import service as service
 from studio.jobs import Progress
 from tests.support.studio_server import served_studio
 
@@ -43,11 +43,11 @@ def dressed_at_once(*_: Any) -> Iterator[Progress]:
 @pytest.mark.timeout(3 * MAX_S)
 @pytest.mark.skipif(not PROGRAM.exists(), reason="no schemathesis here")
 def test_whatever_is_asked_is_answered_as_the_schema_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "dressed", dressed_at_once)
+    monkeypatch.setattr(service, "dressed", dressed_at_once)
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     with served_studio(tmp_path) as client:
         wall = {"seed": 1, "count": 1, "category": "dress"}
-        address = client.ask("POST", "/api/wall", wall).json["addresses"][0]
+        address = client.request("POST", "/api/grid", wall).json["addresses"][0]
         known = {"STUDIO_ADDRESS": address, "SCHEMATHESIS_HOOKS": "tests.support.studio_fuzz"}
         told = subprocess.run(
             [
@@ -63,4 +63,4 @@ def test_whatever_is_asked_is_answered_as_the_schema_says(tmp_path: Path, monkey
             check=False,
         )
         assert told.returncode == 0, told.stdout[-8000:] + told.stderr[-2000:]
-        assert client.ask("POST", "/api/wall", {"seed": 1}).status == 200
+        assert client.request("POST", "/api/grid", {"seed": 1}).status == 200

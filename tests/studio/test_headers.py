@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import http_limits as guard
+from studio import http_limits
 from tests.support.studio_model import write_stand_in
 from tests.support.studio_server import Client, served, served_studio
 
@@ -22,10 +22,10 @@ PATHS = [
     "/",
     "/main.js",
     "/api/studio",
-    "/api/wall",
+    "/api/grid",
     "/api/pictures",
     "/api/move",
-    "/api/taste?category=dress",
+    "/api/suggestions?category=dress",
     "/api/uploads",
     "/api/uploads/x",
     "/api/collections",
@@ -181,15 +181,15 @@ def ask_oddly(client: Client, count: int, seed: int, token: str | None) -> Count
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies that were announced and do not come are waited for only briefly."""
-    monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(guard, "HEAD_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(http_limits, "BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(http_limits, "HEAD_TIMEOUT_S", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_odd_requests_are_refused_without_an_accident(client: Client) -> None:
     found = ask_oddly(client, 400, 1, None)
     assert {200, 400, 404, 405, 422} <= set(found)  # they get far enough to matter
-    assert client.ask("POST", "/api/wall", {"seed": 1}).status == 200
+    assert client.request("POST", "/api/grid", {"seed": 1}).status == 200
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_no_value_of_a_header_is_an_accident(client: Client, caplog: pytest.LogC
     assert caplog.records == [] or all(record.levelno < logging.ERROR for record in caplog.records)
 
 
-@pytest.mark.parametrize("path", ["/api/uploads", "/api/wall"])
+@pytest.mark.parametrize("path", ["/api/uploads", "/api/grid"])
 def test_a_client_that_hangs_up_within_its_body_is_no_accident(client: Client, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     with accidents() as errors:
@@ -218,7 +218,7 @@ def test_a_client_that_hangs_up_within_its_body_is_no_accident(client: Client, p
             with socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection:
                 connection.sendall(head.encode() + b"{")
         for _ in range(3):  # by then those who hung up are dealt with
-            assert client.ask("POST", "/api/wall", {"seed": 1, "count": 1}).status == 200
+            assert client.request("POST", "/api/grid", {"seed": 1, "count": 1}).status == 200
     assert errors == []
 
 
@@ -227,8 +227,8 @@ def test_a_client_that_hangs_up_within_its_body_is_no_accident(client: Client, p
     [("{}", 304), ("W/{}", 304), ('"other", {}', 304), ('"other"', 200), ("", 200), ('"', 200), ("\xff", 200)],
 )
 def test_a_page_that_the_browser_has_is_not_sent_again(client: Client, known: str, status: int) -> None:
-    tag = client.ask("GET", "/main.js").headers["etag"]
-    assert client.ask("GET", "/main.js", headers={"if-none-match": known.format(tag)}).status == status
+    tag = client.request("GET", "/main.js").headers["etag"]
+    assert client.request("GET", "/main.js", headers={"if-none-match": known.format(tag)}).status == status
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_page_that_the_browser_has_is_not_sent_again(client: Client, known: st
     ids=["end", "start", "middle"],
 )
 def test_a_path_with_a_slash_too_many_is_not_redirected(client: Client, odd: Callable[[str], str]) -> None:
-    answer = client.ask("GET", odd("studio"))
+    answer = client.request("GET", odd("studio"))
     assert answer.status == 404
     assert "location" not in answer.headers
     assert json.loads(answer.content)["detail"]

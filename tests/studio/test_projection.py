@@ -7,7 +7,7 @@ from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import as_images
 from studio.directions import Samples, draw_samples
 from studio.model import Generator, open_generator
-from studio.projection import fit_encoder, framing_of, photograph_mask, project, reframed
+from studio.projection import fit_encoder, fit_framing, photograph_mask, project, reframed
 from tests.support.studio_model import DIM, SIDE, write_stand_in
 
 
@@ -48,7 +48,7 @@ def test_the_garment_of_a_photograph_is_told_from_its_backdrop() -> None:
 
 
 def test_a_photograph_is_framed_as_the_models_garments_are(generator: Generator, samples: dict[int, Samples]) -> None:
-    framing = framing_of(samples[0])
+    framing = fit_framing(samples[0])
     photograph = np.full((200, 100, 3), 255, np.uint8)
     mask = np.zeros((200, 100), bool)
     mask[20:180, 30:70] = True

@@ -5,7 +5,17 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.inference.latents import draw_latents
-from studio.recipe import Drawn, Recipe, address_of, given, latents_of, mix_of, mixes_of, only, recipe_at
+from studio.recipe import (
+    Recipe,
+    SeedSource,
+    format_address,
+    latent_source,
+    normalised_mix,
+    parse_address,
+    recipe_latents,
+    recipe_mixes,
+    single_category,
+)
 
 MODEL = "0123456789ab"
 
@@ -13,18 +23,21 @@ MODEL = "0123456789ab"
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(MODEL, only(0), Drawn(0, 0, 1000)),
-        Recipe(MODEL, only(9), Drawn(2**32 - 1, 255, 0)),
-        Recipe(MODEL, ((2, 400), (7, 600)), given(np.array([0.1, -3.25, 1e-7], np.float32))),
+        Recipe(MODEL, single_category(0), SeedSource(0, 0, 1000)),
+        Recipe(MODEL, single_category(9), SeedSource(2**32 - 1, 255, 0)),
+        Recipe(MODEL, ((2, 400), (7, 600)), latent_source(np.array([0.1, -3.25, 1e-7], np.float32))),
     ],
 )
 def test_an_address_brings_its_recipe_back(recipe: Recipe) -> None:
-    assert recipe_at(address_of(recipe)) == recipe
+    assert parse_address(format_address(recipe)) == recipe
 
 
 def test_an_address_reads_as_documented() -> None:
-    assert address_of(Recipe(MODEL, only(3), Drawn(42, 7, 700))) == "0123456789ab-3-s42.7.700"
-    assert address_of(Recipe(MODEL, ((3, 600), (7, 400)), given(np.zeros(1, np.float32)))) == "0123456789ab-3.600_7.400-zAAAAAA"
+    assert format_address(Recipe(MODEL, single_category(3), SeedSource(42, 7, 700))) == "0123456789ab-3-s42.7.700"
+    assert (
+        format_address(Recipe(MODEL, ((3, 600), (7, 400)), latent_source(np.zeros(1, np.float32))))
+        == "0123456789ab-3.600_7.400-zAAAAAA"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,30 +64,30 @@ def test_an_address_reads_as_documented() -> None:
 )
 def test_what_is_no_address_is_refused_in_a_sentence(address: str) -> None:
     with pytest.raises(InputError):
-        recipe_at(address)
+        parse_address(address)
 
 
 def test_a_drawn_latent_is_its_row_of_the_draw_scaled_by_truncation() -> None:
-    recipes = [Recipe(MODEL, only(0), Drawn(5, index, 500)) for index in (3, 0)]
-    assert np.array_equal(latents_of(recipes, 6), draw_latents(5, 4, 6)[[3, 0]] * np.float32(0.5))
+    recipes = [Recipe(MODEL, single_category(0), SeedSource(5, index, 500)) for index in (3, 0)]
+    assert np.array_equal(recipe_latents(recipes, 6), draw_latents(5, 4, 6)[[3, 0]] * np.float32(0.5))
 
 
 def test_a_given_latent_of_another_dimension_is_refused() -> None:
-    with pytest.raises(InputError, match="holds 3 numbers, the model wants 8"):
-        latents_of([Recipe(MODEL, only(0), given(np.zeros(3, np.float32)))], 8)
+    with pytest.raises(InputError):
+        recipe_latents([Recipe(MODEL, single_category(0), latent_source(np.zeros(3, np.float32)))], 8)
 
 
 def test_a_latent_for_each_of_twenty_layers_has_an_address() -> None:
-    recipe = Recipe(MODEL, only(0), given(draw_latents(0, 20, 512)))
-    assert recipe_at(address_of(recipe)) == recipe
+    recipe = Recipe(MODEL, single_category(0), latent_source(draw_latents(0, 20, 512)))
+    assert parse_address(format_address(recipe)) == recipe
 
 
 def test_a_category_the_model_lacks_is_refused() -> None:
     with pytest.raises(InputError, match="0 to 2"):
-        mixes_of([Recipe(MODEL, only(3), Drawn(0, 0, 1000))], 3)
+        recipe_mixes([Recipe(MODEL, single_category(3), SeedSource(0, 0, 1000))], 3)
 
 
 def test_shares_become_thousandths_that_sum_to_a_thousand() -> None:
-    assert mix_of({0: 1.0, 2: 1.0, 1: 1.0}) == ((0, 334), (1, 333), (2, 333))
-    assert mix_of({4: 2.0, 1: 0.0}) == only(4)
-    assert mixes_of([Recipe(MODEL, mix_of({0: 3, 1: 1}), Drawn(0, 0, 0))], 2).tolist() == [[0.75, 0.25]]
+    assert normalised_mix({0: 1.0, 2: 1.0, 1: 1.0}) == ((0, 334), (1, 333), (2, 333))
+    assert normalised_mix({4: 2.0, 1: 0.0}) == single_category(4)
+    assert recipe_mixes([Recipe(MODEL, normalised_mix({0: 3, 1: 1}), SeedSource(0, 0, 0))], 2).tolist() == [[0.75, 0.25]]

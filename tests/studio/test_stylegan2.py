@@ -114,13 +114,13 @@ def test_sliders_are_found_in_every_precision(generator: Generator) -> None:
 @pytest.mark.parametrize("precision", MAX_DIFFERENCE)
 def test_the_studio_serves_it(exports: Path, precision: str, tmp_path: Path) -> None:
     with served(exports / precision, tmp_path) as client:
-        assert client.ask("GET", "/api/studio").json["style_layers"] == LAYERS
-        coarse, fine = client.ask("POST", "/api/wall", {"seed": 1, "count": 2, "category": "b"}).json["addresses"]
-        mixed = client.ask("POST", "/api/styles-mixed", {"coarse": coarse, "fine": fine}).json
+        assert client.request("GET", "/api/studio").json["style_layers"] == LAYERS
+        coarse, fine = client.request("POST", "/api/grid", {"seed": 1, "count": 2, "category": "b"}).json["addresses"]
+        mixed = client.request("POST", "/api/style-mix", {"coarse": coarse, "fine": fine}).json
         assert len(set(mixed["addresses"])) == LAYERS - 1
-        again = client.ask("POST", "/api/pictures", {"addresses": mixed["addresses"]}).json
+        again = client.request("POST", "/api/pictures", {"addresses": mixed["addresses"]}).json
         assert again["pixels"] == mixed["pixels"]
         move = {"address": mixed["addresses"][3], "amounts": {"closed-form-1": 3.0}, "mix": {"a": 0.5, "b": 0.5}}
-        moved = client.ask("POST", "/api/move", move)
+        moved = client.request("POST", "/api/move", move)
         assert moved.status == 200
-        assert client.ask("GET", f"/picture/{moved.json['addresses'][0]}.png").status == 200
+        assert client.request("GET", f"/picture/{moved.json['addresses'][0]}.png").status == 200

@@ -32,9 +32,9 @@ class Visit:
     client: Client
     complaints: list[str] = field(default_factory=list)
 
-    def show(self, room: str) -> None:
-        """Open a room and wait until it is quiet."""
-        self.page.goto(f"http://127.0.0.1:{self.client.port}{self.client.prefix}/#{room}")
+    def show(self, section: str) -> None:
+        """Open a section and wait until the network is idle."""
+        self.page.goto(f"http://127.0.0.1:{self.client.port}{self.client.prefix}/#{section}")
         self.page.wait_for_load_state("networkidle")
 
     def picture(self, name: str) -> None:

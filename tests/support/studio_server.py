@@ -32,12 +32,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks the studio on `port`, under the path `prefix`."""
+    """Sends requests to the studio on `port`, under the path `prefix`."""
 
     port: int
     prefix: str = ""
 
-    def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+    def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
         """The answer to one request; a body that is not bytes is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -54,7 +54,7 @@ class Client:
         """The job once it is over."""
         while job["state"] in ("waiting", "running"):
             time.sleep(0.05)
-            job = self.ask("GET", f"/api/jobs/{job['id']}").json
+            job = self.request("GET", f"/api/jobs/{job['id']}").json
         return job
 
 

@@ -2,9 +2,9 @@
 
 A designer has one garment in mind, or a leaning (hidden weights of the measured attributes). In each round of eight they like
 the two that please most and dislike the three that please least, and in one vote of twenty they err. They are satisfied when a
-garment on the wall would be among the most pleasing hundredth of random ones.
+garment on the grid would be among the most pleasing hundredth of random ones.
 
-    python -m benchmarks.studio_taste models/export
+    python -m benchmarks.studio_suggestions models/export
 """
 
 import argparse
@@ -17,9 +17,9 @@ from pipeline.inference.onnx_generator import as_images
 from studio.directions import Samples, draw_samples
 from studio.measures import measure
 from studio.model import Generator, open_generator
-from studio.taste import FEATURES, Eye, candidate_latents, chosen, comparisons, eye_for
+from studio.preferences import FEATURES, GarmentFeatures, candidate_latents, comparisons, fit_features, thompson_sample
 
-ROUNDS, WALL = 6, 8
+ROUNDS, GRID = 6, 8
 SATISFIED_SHARE = 0.01
 ERRING = 0.05
 
@@ -49,25 +49,27 @@ class Designer:
         return np.where(self._rng.random(len(votes)) < ERRING, -votes, votes)
 
 
-def rounds_needed(generator: Generator, label: int, designer: Designer, eye: Eye | None, rng: np.random.Generator) -> int:
-    """Rounds until `designer` is satisfied, ROUNDS + 1 if never; random search without an `eye`."""
+def rounds_needed(
+    generator: Generator, label: int, designer: Designer, features: GarmentFeatures | None, rng: np.random.Generator
+) -> int:
+    """Rounds until `designer` is satisfied, ROUNDS + 1 if never; random search without an `features`."""
     dim = generator.card.latent_dim
     latents = np.empty((0, dim), np.float32)
     seen, votes = np.empty((0, FEATURES)), np.empty(0, np.int64)
     for round_number in range(1, ROUNDS + 1):
-        if eye is None:
-            wall = rng.standard_normal((WALL, dim), dtype=np.float32)
+        if features is None:
+            grid = rng.standard_normal((GRID, dim), dtype=np.float32)
         else:
             candidates = candidate_latents(latents[votes > 0], dim, 1.0, rng)
-            looks = eye.look(as_images(generator.draw_category(candidates, label)))
-            compared = comparisons(np.arange(len(votes)) // WALL, votes)
-            wall = candidates[chosen(seen, compared, looks, WALL, rng)]
-        pictures = as_images(generator.draw_category(wall, label))
+            candidate_features = features.of(as_images(generator.draw_category(candidates, label)))
+            compared = comparisons(np.arange(len(votes)) // GRID, votes)
+            grid = candidates[thompson_sample(seen, compared, candidate_features, GRID, rng)]
+        pictures = as_images(generator.draw_category(grid, label))
         if designer.pleasure(pictures).max() >= designer.demand:
             return round_number
-        if eye is not None:
-            latents, votes = np.concatenate([latents, wall]), np.concatenate([votes, designer.votes(pictures)])
-            seen = np.concatenate([seen, eye.look(pictures)])
+        if features is not None:
+            latents, votes = np.concatenate([latents, grid]), np.concatenate([votes, designer.votes(pictures)])
+            seen = np.concatenate([seen, features.of(pictures)])
     return ROUNDS + 1
 
 
@@ -80,9 +82,9 @@ def satisfied_shares(generator: Generator, designers: int) -> dict[tuple[str, st
             label = number % len(generator.card.categories)
             if label not in prepared:
                 samples = draw_samples(generator, label)
-                prepared[label] = samples, eye_for(samples)
-            samples, eye = prepared[label]
-            for search, used in (("taste model", eye), ("random", None)):
+                prepared[label] = samples, fit_features(samples)
+            samples, features = prepared[label]
+            for search, used in (("preference model", features), ("random", None)):
                 designer = Designer(samples, kind, np.random.default_rng([number, 1]))
                 needed = rounds_needed(generator, label, designer, used, np.random.default_rng([number, 2]))
                 found.setdefault((kind, search), []).append(needed)
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", default=Path("models/export"))
     parser.add_argument("--designers", type=int, default=60)
     options = parser.parse_args()
-    print(f"{'taste':<16} {'search':<12} satisfied within 1 … {ROUNDS} rounds of {WALL}")
+    print(f"{'taste':<16} {'search':<12} satisfied within 1 … {ROUNDS} rounds of {GRID}")
     for (kind, search), needed in satisfied_shares(open_generator(options.model), options.designers).items():
         shares = [np.mean([n <= limit for n in needed]) for limit in range(1, ROUNDS + 1)]
         print(f"{kind:<16} {search:<12} " + " ".join(f"{share:5.0%}" for share in shares))

@@ -34,7 +34,7 @@ def test_the_page_and_all_it_loads_are_found_under_the_prefix(client: Client) ->
     while unseen:
         path = unseen.pop()
         seen.add(path)
-        answer = client.ask("GET", path)
+        answer = client.request("GET", path)
         assert answer.status == 200, path
         for found in LINK.findall(answer.content.decode()):
             target = urljoin(PREFIX + path, "".join(found))
@@ -53,15 +53,15 @@ def test_a_script_asks_by_relative_addresses(file: str) -> None:
 
 def test_everything_is_asked_for_under_the_prefix(client: Client) -> None:
     origin = {"origin": f"http://127.0.0.1:{client.port}", "sec-fetch-site": "same-origin"}
-    address = client.ask("POST", "/api/wall", {"seed": 1, "count": 1}, origin).json["addresses"][0]
-    assert client.ask("GET", f"/picture/{address}.png?side=64").content.startswith(b"\x89PNG")
-    assert client.ask("POST", "/api/uploads", b"x" * ((256 << 10) + 1), origin).status == 415  # bounded as an upload
-    collection = client.ask("POST", "/api/collections", {"name": "Été"}, origin).json["id"]
+    address = client.request("POST", "/api/grid", {"seed": 1, "count": 1}, origin).json["addresses"][0]
+    assert client.request("GET", f"/picture/{address}.png?side=64").content.startswith(b"\x89PNG")
+    assert client.request("POST", "/api/uploads", b"x" * ((256 << 10) + 1), origin).status == 415  # bounded as an upload
+    collection = client.request("POST", "/api/collections", {"name": "Été"}, origin).json["id"]
     pieces = f"/api/collections/{collection}/pieces"
-    assert client.ask("POST", pieces, {"address": address, "name": "One"}, origin).status == 201
-    assert client.ask("GET", f"/api/collections/{collection}/board.pdf").content.startswith(b"%PDF")
-    assert client.ask("DELETE", f"/api/collections/{collection}", headers=origin).status == 204
-    assert client.ask("GET", "/api/studio", headers={"sec-fetch-site": "cross-site"}).status == 403
+    assert client.request("POST", pieces, {"address": address, "name": "One"}, origin).status == 201
+    assert client.request("GET", f"/api/collections/{collection}/board.pdf").content.startswith(b"%PDF")
+    assert client.request("DELETE", f"/api/collections/{collection}", headers=origin).status == 204
+    assert client.request("GET", "/api/studio", headers={"sec-fetch-site": "cross-site"}).status == 403
 
 
 @pytest.mark.parametrize("root_path", ["", PREFIX])
@@ -71,13 +71,13 @@ def test_the_token_becomes_a_cookie_and_leads_to_the_page_under_the_prefix(tmp_p
         proxied(studio.port, PREFIX) as port,
     ):
         client = Client(port, PREFIX)
-        assert client.ask("GET", "/").status == 401
-        answer = client.ask("GET", f"/?token={TOKEN}")
+        assert client.request("GET", "/").status == 401
+        answer = client.request("GET", f"/?token={TOKEN}")
         assert answer.status == 303
         assert urlsplit(urljoin(f"http://127.0.0.1:{port}{PREFIX}/", answer.headers["location"])).path == f"{PREFIX}/"
         cookie, *attributes = answer.headers["set-cookie"].split("; ")
         assert f"Path={root_path}/" in attributes
-        assert client.ask("GET", "/api/studio", headers={"cookie": cookie}).status == 200
+        assert client.request("GET", "/api/studio", headers={"cookie": cookie}).status == 200
 
 
 def test_a_proxy_that_passes_its_own_host_needs_the_name_in_allowed_host(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_a_proxy_that_passes_its_own_host_needs_the_name_in_allowed_host(tmp_pat
             served(model, tmp_path, allowed_hosts=names) as studio,
             proxied(studio.port, PREFIX, own_host=True) as port,
         ):
-            asked = Client(port, PREFIX).ask("POST", "/api/wall", {"seed": 1, "count": 1}, public)
+            asked = Client(port, PREFIX).request("POST", "/api/grid", {"seed": 1, "count": 1}, public)
             assert asked.status == status
 
 
 def test_the_documented_api_names_the_prefix_it_knows(tmp_path: Path) -> None:
     with served(write_stand_in(tmp_path / "model"), tmp_path, root_path=PREFIX) as client:
-        assert client.ask("GET", "/openapi.json").json["servers"] == [{"url": PREFIX}]
+        assert client.request("GET", "/openapi.json").json["servers"] == [{"url": PREFIX}]

@@ -1,7 +1,7 @@
-// The wall: new garments, those that please locked, the rest redone.
+// Generate: a grid of new garments; locked ones stay when the others are replaced.
 
-import { ask, attempt } from "./api.js";
-import { keep } from "./keeping.js";
+import { attempt, request } from "./api.js";
+import { keep } from "./dialogs.js";
 import { canvasOf, card, download, pictureUrl, tool, unpack, walkByArrows } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
@@ -12,11 +12,11 @@ export function fillCategories(select, categories, any) {
   for (const category of categories) select.append(new Option(category, category));
 }
 
-export function openWall(studio, go) {
-  const grid = $("wall-grid");
+export function openGenerate(studio, go) {
+  const grid = $("generate-grid");
   let garments = [];
-  fillCategories($("wall-category"), studio.categories, "all");
-  $("wall-seed").value = Math.floor(Math.random() * 100_000);
+  fillCategories($("generate-category"), studio.categories, "all");
+  $("generate-seed").value = Math.floor(Math.random() * 100_000);
   walkByArrows(grid);
 
   const draw = () => {
@@ -39,16 +39,16 @@ export function openWall(studio, go) {
   };
 
   const redo = () => attempt(async () => {
-    const count = Number($("wall-count").value);
+    const count = Number($("generate-count").value);
     const locked = garments.filter((garment) => garment.locked).slice(0, count);
     const missing = count - locked.length;
-    const fresh = missing === 0 ? [] : unpack(await ask("POST", "api/wall", {
-      category: $("wall-category").value || null,
+    const fresh = missing === 0 ? [] : unpack(await request("POST", "api/grid", {
+      category: $("generate-category").value || null,
       count: missing,
-      seed: Number($("wall-seed").value),
-      truncation: Number($("wall-truncation").value),
+      seed: Number($("generate-seed").value),
+      truncation: Number($("generate-truncation").value),
     }));
-    // What is locked stays where it hangs.
+    // Locked garments keep their places.
     const next = [];
     for (let place = 0; place < count; place++) {
       const old = garments[place];
@@ -59,18 +59,18 @@ export function openWall(studio, go) {
     draw();
   });
 
-  $("wall-controls").addEventListener("submit", (event) => {
+  $("generate-controls").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (garments.length) $("wall-seed").value = (Number($("wall-seed").value) + 1) % 4294967296;
+    if (garments.length) $("generate-seed").value = (Number($("generate-seed").value) + 1) % 4294967296;
     redo();
   });
-  for (const id of ["wall-category", "wall-count", "wall-seed"]) $(id).addEventListener("change", redo);
-  $("wall-truncation").addEventListener("input", () => {
-    $("wall-truncation-shown").value = Number($("wall-truncation").value).toFixed(2);
+  for (const id of ["generate-category", "generate-count", "generate-seed"]) $(id).addEventListener("change", redo);
+  $("generate-truncation").addEventListener("input", () => {
+    $("generate-truncation-shown").value = Number($("generate-truncation").value).toFixed(2);
   });
-  $("wall-truncation").addEventListener("change", redo);
-  $("wall-sheet").addEventListener("click", () => attempt(async () => {
-    download(await ask("POST", "api/sheet", { addresses: garments.map((garment) => garment.address) }), "wall.png");
+  $("generate-truncation").addEventListener("change", redo);
+  $("generate-sheet").addEventListener("click", () => attempt(async () => {
+    download(await request("POST", "api/sheet", { addresses: garments.map((garment) => garment.address) }), "garments.png");
   }));
 
   return async () => { if (!garments.length) await redo(); };

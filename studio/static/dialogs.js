@@ -1,15 +1,15 @@
-// The dialogs that put a garment into a collection and that ask for a name.
+// The dialogs that put a garment into a collection and that request for a name.
 
-import { ask, attempt, say } from "./api.js";
+import { attempt, notify, request } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 let wanted = null;
 
 export async function keep(what, name) {
   await attempt(async () => {
-    const collections = await ask("GET", "api/collections");
+    const collections = await request("GET", "api/collections");
     const select = $("keep-collection");
-    select.replaceChildren(...collections.map((one) => new Option(one.name, one.id)), new Option("A new one", ""));
+    select.replaceChildren(...collections.map((one) => new Option(one.name, one.id)), new Option("New collection", ""));
     $("keep-new-label").hidden = collections.length > 0;
     $("keep-name").value = name;
     wanted = what;
@@ -23,14 +23,14 @@ $("keep-form").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
     let collection = $("keep-collection").value;
-    if (!collection) collection = (await ask("POST", "api/collections", { name: $("keep-new").value.trim() || "Untitled" })).id;
-    await ask("POST", `api/collections/${collection}/pieces`, { ...wanted, name: $("keep-name").value });
+    if (!collection) collection = (await request("POST", "api/collections", { name: $("keep-new").value.trim() || "Untitled" })).id;
+    await request("POST", `api/collections/${collection}/pieces`, { ...wanted, name: $("keep-name").value });
     $("keep-dialog").close();
-    say("Kept.");
+    notify("Saved to the collection.");
   });
 });
 
-// The name a person gives, or null when they think better of it.
+// Resolves to the name that was entered, or to null on cancel.
 export function askName(title, current, mayBeEmpty) {
   $("name-title").textContent = title;
   $("name-input").value = current;

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from studio import database as rooms
+from studio import database as studio_database
 from studio.database import FullError, StudioDatabase
 
 WRITER = """
@@ -32,15 +32,15 @@ def test_what_is_kept_comes_back_after_reopening(tmp_path: Path) -> None:
     piece = shelf.add_piece(collection, "coat", '{"seed": 1}', b"png")
     assert piece is not None
     shelf.name_direction("m", "dress", "activation-1", "flowing")
-    shelf.add_wall_of_votes("m", "dress", [("a", 1), ("b", -1)])
-    shelf.add_wall_of_votes("m", "dress", [("c", 0)])
+    shelf.add_votes("m", "dress", [("a", 1), ("b", -1)])
+    shelf.add_votes("m", "dress", [("c", 0)])
     shelf.close()
     again = StudioDatabase(tmp_path / "deep" / "studio.sqlite")
     assert [(one.name, one.pieces) for one in again.collections()] == [("Spring", 1)]
     assert [(one.name, one.recipe) for one in again.pieces(collection) or []] == [("coat", '{"seed": 1}')]
     assert again.png(collection, piece) == b"png"
     assert again.direction_names("m", "dress") == {"activation-1": "flowing"}
-    assert [(vote.wall, vote.address, vote.vote) for vote in again.votes("m", "dress")] == [
+    assert [(vote.grid, vote.address, vote.vote) for vote in again.votes("m", "dress")] == [
         (1, "a", 1),
         (1, "b", -1),
         (2, "c", 0),
@@ -68,9 +68,9 @@ def test_names_change_and_things_go(tmp_path: Path) -> None:
 
 
 def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "MAX_COLLECTIONS", 2)
-    monkeypatch.setattr(rooms, "MAX_PIECES", 1)
-    monkeypatch.setattr(rooms, "MAX_VOTES", 3)
+    monkeypatch.setattr(studio_database, "MAX_COLLECTIONS", 2)
+    monkeypatch.setattr(studio_database, "MAX_PIECES", 1)
+    monkeypatch.setattr(studio_database, "MAX_VOTES", 3)
     shelf = StudioDatabase(tmp_path / "s")
     first, _ = shelf.new_collection("a"), shelf.new_collection("b")
     with pytest.raises(FullError):
@@ -79,7 +79,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FullError):
         shelf.add_piece(first, "q", "{}", b"")
     for number in range(5):
-        shelf.add_wall_of_votes("m", "c", [(str(number), 1)])
+        shelf.add_votes("m", "c", [(str(number), 1)])
     assert [vote.address for vote in shelf.votes("m", "c")] == ["2", "3", "4"]
     shelf.close()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.studio_taste import ROUNDS, satisfied_shares
+from benchmarks.studio_suggestions import ROUNDS, satisfied_shares
 from studio.model import open_generator
-from studio.taste import SPREAD, bred, candidate_latents, chosen, comparisons, posterior
+from studio.preferences import PRIOR_DEVIATION, candidate_latents, comparisons, offspring, posterior, thompson_sample
 from tests.support.studio_model import write_stand_in
 
 
@@ -17,10 +17,10 @@ def test_votes_are_compared_within_a_wall_alone() -> None:
 
 
 def test_before_any_vote_everything_pleases_alike() -> None:
-    looks = np.random.default_rng(0).standard_normal((5, 3))
-    mean, covariance = posterior(np.empty((0, 3)), np.empty((0, 0)), looks)
+    candidate_features = np.random.default_rng(0).standard_normal((5, 3))
+    mean, covariance = posterior(np.empty((0, 3)), np.empty((0, 0)), candidate_features)
     assert np.all(mean == 0)
-    assert np.allclose(np.diag(covariance), SPREAD**2)
+    assert np.allclose(np.diag(covariance), PRIOR_DEVIATION**2)
 
 
 def test_what_looks_like_the_liked_pleases_more_and_is_doubted_less() -> None:
@@ -29,21 +29,21 @@ def test_what_looks_like_the_liked_pleases_more_and_is_doubted_less() -> None:
     assert mean[0] > 0.4 > -0.4 > mean[1]
     assert mean[2] == pytest.approx(0, abs=1e-6)
     doubts = np.diag(covariance)
-    assert max(doubts[0], doubts[1]) < doubts[2] == pytest.approx(SPREAD**2)
+    assert max(doubts[0], doubts[1]) < doubts[2] == pytest.approx(PRIOR_DEVIATION**2)
     assert np.linalg.eigvalsh(covariance).min() > -1e-8
 
 
 def test_a_wall_never_shows_a_garment_twice() -> None:
     rng = np.random.default_rng(0)
-    looks = rng.standard_normal((30, 2))
+    candidate_features = rng.standard_normal((30, 2))
     compared = comparisons(np.ones(4, int), np.array([1, 0, -1, -1]))
-    assert len(set(chosen(looks[:4], compared, looks, 8, rng))) == 8
+    assert len(set(thompson_sample(candidate_features[:4], compared, candidate_features, 8, rng))) == 8
 
 
 def test_descendants_are_as_likely_as_their_parents() -> None:
     rng = np.random.default_rng(0)
     parents = rng.standard_normal((4, 64), dtype=np.float32)
-    children = bred(parents, 200, rng)
+    children = offspring(parents, 200, rng)
     assert np.linalg.norm(children, axis=1).mean() == pytest.approx(8, rel=0.1)
     assert candidate_latents(parents, 64, 1.0, rng).shape[0] > candidate_latents(parents[:0], 64, 1.0, rng).shape[0]
 
@@ -52,5 +52,5 @@ def test_descendants_are_as_likely_as_their_parents() -> None:
 def test_simulated_designers_are_satisfied_sooner_than_by_chance(tmp_path: Path) -> None:
     found = satisfied_shares(open_generator(write_stand_in(tmp_path)), designers=12)
     for kind in ("garment in mind", "leaning"):
-        learned, chance = (np.mean(np.array(found[kind, search]) <= ROUNDS) for search in ("taste model", "random"))
+        learned, chance = (np.mean(np.array(found[kind, search]) <= ROUNDS) for search in ("preference model", "random"))
         assert learned >= chance + 0.2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from studio import http_limits as rooms
+from studio import http_limits
 from studio.http_limits import COOKIE, MAX_BODY_BYTES, Guard, host_name
 
 TOKEN = "0123456789abcdef"
@@ -212,8 +212,8 @@ def test_every_answer_forbids_what_the_page_does_not_need() -> None:
 @pytest.mark.parametrize("app", [echo_length, swallow_errors])
 def test_a_body_is_cut_off_when_it_grows_too_large(app: Callable[..., Awaitable[None]]) -> None:
     block = MAX_BODY_BYTES // 4
-    assert asked(app, method="POST", path="/api/wall", body=[b"x" * block] * 4)[2] == str(4 * block).encode()
-    status, _, body = asked(app, method="POST", path="/api/wall", body=[b"x" * block] * 5)
+    assert asked(app, method="POST", path="/api/grid", body=[b"x" * block] * 4)[2] == str(4 * block).encode()
+    status, _, body = asked(app, method="POST", path="/api/grid", body=[b"x" * block] * 5)
     assert status == 413
     assert "KiB" in json.loads(body)["detail"]
 
@@ -226,12 +226,12 @@ def test_a_body_announced_too_large_is_not_read() -> None:
 
 @pytest.mark.parametrize("app", [echo_length, swallow_errors])
 def test_a_body_that_dawdles_is_given_up(app: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "BODY_TIMEOUT_S", 0.1)
-    assert asked(app, method="POST", path="/api/wall", body=[b"x"] * 50, delay_s=0.03)[0] == 408
+    monkeypatch.setattr(http_limits, "BODY_TIMEOUT_S", 0.1)
+    assert asked(app, method="POST", path="/api/grid", body=[b"x"] * 50, delay_s=0.03)[0] == 408
 
 
 def test_of_bodies_that_hold_too_much_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "MAX_HELD_BYTES", 2500)
+    monkeypatch.setattr(http_limits, "MAX_TOTAL_BODY_BYTES", 2500)
     sent: dict[str, list[dict[str, Any]]] = {name: [] for name in ("first", "second", "third")}
     guarded = Guard(echo_length, token=None, max_upload_bytes=1000)
 

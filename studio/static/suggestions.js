@@ -1,17 +1,17 @@
-// Taste: likes and dislikes on one wall lean the next.
+// Suggestions: likes and dislikes decide what comes next.
 
-import { ask, attempt } from "./api.js";
-import { keep } from "./keeping.js";
+import { attempt, request } from "./api.js";
+import { keep } from "./dialogs.js";
 import { canvasOf, card, tool, unpack, walkByArrows } from "./pictures.js";
-import { fillCategories } from "./wall.js";
+import { fillCategories } from "./generate.js";
 
 const $ = (id) => document.getElementById(id);
 
-export function openTaste(studio, go) {
-  const grid = $("taste-grid");
+export function openSuggestions(studio, go) {
+  const grid = $("suggestions-grid");
   let garments = [];
   let round = 0;
-  fillCategories($("taste-category"), studio.categories);
+  fillCategories($("suggestions-category"), studio.categories);
   walkByArrows(grid);
 
   const draw = () => {
@@ -35,12 +35,12 @@ export function openTaste(studio, go) {
       const figure = card(canvasOf(garment), `Like ${label}, shown large`, "", vote(1), tools);
       return figure;
     }));
-    $("taste-round").textContent = round > 1 ? `Wall ${round}, learned from your votes.` : "The first wall is drawn at random.";
+    $("suggestions-round").textContent = round > 1 ? `Round ${round}, based on your votes.` : "The first round is random.";
   };
 
   const next = (votes) => attempt(async () => {
-    const answer = await ask("POST", "api/taste", {
-      category: $("taste-category").value,
+    const answer = await request("POST", "api/suggestions", {
+      category: $("suggestions-category").value,
       votes,
       seed: Math.floor(Math.random() * 4294967296),
     });
@@ -49,13 +49,13 @@ export function openTaste(studio, go) {
     draw();
   });
 
-  $("taste-controls").addEventListener("submit", (event) => {
+  $("suggestions-controls").addEventListener("submit", (event) => {
     event.preventDefault();
     next(garments.map(({ address, vote }) => ({ address, vote })));
   });
-  $("taste-category").addEventListener("change", () => { round = 0; next([]); });
-  $("taste-restart").addEventListener("click", () => attempt(async () => {
-    await ask("DELETE", `api/taste?category=${encodeURIComponent($("taste-category").value)}`);
+  $("suggestions-category").addEventListener("change", () => { round = 0; next([]); });
+  $("suggestions-restart").addEventListener("click", () => attempt(async () => {
+    await request("DELETE", `api/suggestions?category=${encodeURIComponent($("suggestions-category").value)}`);
     round = 0;
     await next([]);
   }));
