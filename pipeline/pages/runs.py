@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.metrics.passport import why_not_comparable
 from pipeline.metrics.scores import HIGHER_IS_BETTER
-from pipeline.pages.charts import round_ticks, short_number
+from pipeline.pages.charts import interval_chart
 from pipeline.pages.numbers import MEANINGS, in_digits, kind_of, plain
 from pipeline.pages.page import Named, Pairs, Table
 from pipeline.pages.pictures import opaque, strip
 
-ROW_PX, PLOT_PX, NAME_PX = 26, 440, 96
 SHOWN_CHARACTERS = 16  # of a hash
 MAX_CHANGES = 40
 COST_WORDS = {
@@ -89,32 +88,6 @@ def verdict(name: str, value: float, plus_minus: float, other: float, other_plus
     return "better" if (value > other) == higher else "worse"
 
 
-def interval_plot(name: str, rows: list[tuple[str, float, float]]) -> Markup:
-    """An SVG with a dot and its ± for each of `rows` (run, value, ±), one below the other over one axis."""
-    ends = [end for _, value, doubt in rows for end in (value - doubt, value + doubt)]
-    ticks = round_ticks(min(ends), max(ends))
-    height = ROW_PX * (len(rows) + 1)
-
-    def x_at(value: float) -> float:
-        return NAME_PX + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (PLOT_PX - NAME_PX - 24)
-
-    parts = []
-    for tick in ticks:
-        x = x_at(tick)
-        parts.append(f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{height - ROW_PX}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{short_number(tick)}</text>')
-    for row, (run, value, doubt) in enumerate(rows):
-        y = ROW_PX * row + ROW_PX / 2
-        parts.append(f'<text class="tick" x="0" y="{y + 4:.1f}">{escape(run)}</text>')
-        parts.append(
-            f'<line class="line line-0" x1="{x_at(value - doubt):.1f}" x2="{x_at(value + doubt):.1f}" y1="{y}" y2="{y}"/>'
-        )
-        parts.append(f'<circle class="dot" cx="{x_at(value):.1f}" cy="{y}" r="4"/>')
-    told = "; ".join(f"{run} {plain(value)} ± {plain(doubt, 1)}" for run, value, doubt in rows)
-    label = escape(f"{name}: {told}.")
-    return Markup(f'<svg class="chart" viewBox="0 0 {PLOT_PX} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
-
-
 def _shortened(reason: str) -> str:
     return " ".join(f"{word[:SHOWN_CHARACTERS]}…" if len(word) > 2 * SHOWN_CHARACTERS else word for word in reason.split(" "))
 
@@ -128,7 +101,7 @@ def group_of(name: str, entries: list[tuple[str, Mapping[str, Any]]], first: Map
         # Said of the older run: where the newest is better, that one was worse.
         turned = {"better": "worse", "worse": "better", "higher": "lower", "lower": "higher"}.get(told, told)
         lines.append(Line(run, in_digits(entry["value"], entry["plus_minus"]), plain(entry["plus_minus"], 1), turned))
-    plot = interval_plot(name, [(run, entry["value"], entry["plus_minus"]) for run, entry in entries])
+    plot = interval_chart(name, [(run, entry["value"], entry["plus_minus"]) for run, entry in entries])
     return Group(plot, lines, [_shortened(reason) for reason in why_not_comparable(newest["passport"], first)])
 
 

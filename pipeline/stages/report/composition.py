@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.metrics.infinity import line_to_infinity
-from pipeline.pages.charts import Extrapolated, Line, Measured, extrapolation_chart, line_chart, short_number
+from pipeline.pages.charts import Extrapolation, Line, Measurement, extrapolation_chart, line_chart, short_number
 from pipeline.pages.numbers import MEANINGS, Number, in_equal_digits
 from pipeline.pages.page import Chart, Copies, Named, ShownLoss, ShownStep, Table, WallRow
 from pipeline.pages.pictures import opaque, shrunk, strip
@@ -185,10 +185,10 @@ def charts(history: pd.DataFrame) -> list[Chart]:
     return drawn
 
 
-def _extrapolated(name: str, counts: pd.Series, values: pd.Series, plus_minus: pd.Series) -> Extrapolated:
+def _extrapolated(name: str, counts: pd.Series, values: pd.Series, plus_minus: pd.Series) -> Extrapolation:
     at_infinity, slope = line_to_infinity(dict(zip(counts, values, strict=True)))
-    points = [Measured(*row) for row in zip(counts.tolist(), values.tolist(), plus_minus.tolist(), strict=True)]
-    return Extrapolated(name, points, at_infinity, slope)
+    points = [Measurement(*row) for row in zip(counts.tolist(), values.tolist(), plus_minus.tolist(), strict=True)]
+    return Extrapolation(name, points, at_infinity, slope)
 
 
 def bias_charts(by_count: pd.DataFrame) -> list[Chart]:

@@ -293,7 +293,7 @@ def test_nothing_is_loaded_from_elsewhere(artefacts: Path) -> None:
     page = Reader(html)
     assert page.open_tags == []
     assert page.loaded
-    assert all(address.startswith("data:") for address in page.loaded)
+    assert all(address.startswith(("data:", "#")) for address in page.loaded)
     assert page.links
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     assert len(set(page.ids)) == len(page.ids)
@@ -484,41 +484,42 @@ def test_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0, 1, [0, 0.5, 1]),
-        (0.2, 9.7, [0, 5, 10]),
-        (-10, 10, [-10, -5, 0, 5, 10]),
-        (3, 3, [3, 4, 5, 6]),
-        (0, 331776, [0, 1e5, 2e5, 3e5, 4e5]),
-    ],
-)
-def test_ticks_are_round_and_enclose(low: float, high: float, ticks: list[float]) -> None:
-    assert charts.round_ticks(low, high) == ticks
+def points_of(svg: str, style: str) -> list[tuple[float, float]]:
+    """Coordinates in px of the paths and markers of the CSS class `style`."""
+    groups = [part.partition('<g class="')[0] for part in svg.split(f'<g class="{style}">')[1:]]
+    drawn = [re.sub("(?s)<defs>.*?</defs>", "", group) for group in groups]
+    found = [re.findall(r'[ML] ([0-9.]+) ([0-9.]+)|<use [^>]*x="([0-9.]+)" y="([0-9.]+)"', part) for part in drawn]
+    return [(round(float(x or u), 3), round(float(y or v), 3)) for part in found for x, y, u, v in part]
 
 
-def test_a_chart_is_drawn_to_scale() -> None:
+def test_line_chart_is_to_scale_and_leaves_out_nan() -> None:
     line = charts.Line("loss", [(0.0, 0.0), (50.0, math.nan), (100.0, 10.0)])
     svg = charts.line_chart("Losses", [line], "pictures")
-    left, right = charts.LEFT, charts.WIDTH - charts.RIGHT
-    bottom, top = charts.HEIGHT - charts.BOTTOM, charts.TOP
-    assert f'points="{left:.1f},{bottom:.1f} {right:.1f},{top:.1f}"' in svg
+    left, right = charts.LEFT_PX, charts.WIDTH_PX - charts.RIGHT_PX
+    bottom, top = charts.HEIGHT_PX - charts.BOTTOM_PX, charts.TOP_PX
+    assert points_of(svg, "line line-0") == [(left, bottom), (right, top)]
     assert 'aria-label="Losses: loss ends at 10."' in svg
+    assert "#" not in svg  # no colour: the page's style sheet has those of light and of dark
 
 
-def test_the_line_goes_on_to_infinitely_many_pictures(artefacts: Path) -> None:
+@pytest.mark.parametrize("value", [0.0, 3.0, -2e9, 1e-7])
+def test_line_chart_of_equal_values_has_room_for_them(value: float) -> None:
+    svg = charts.line_chart("", [charts.Line("", [(0.0, value), (1.0, value)])], "")
+    assert len(points_of(svg, "line line-0")) == 2
+    assert all(0 <= y <= charts.HEIGHT_PX for _, y in points_of(svg, "line line-0"))
+
+
+def test_extrapolation_chart_ends_in_a_ring_at_infinity(artefacts: Path) -> None:
     by_count = pd.read_csv(artefacts / "evaluation" / "fd_by_count.csv")
     chart = composition.bias_charts(by_count)[0]
     assert chart.names == ["generated", "real pictures"]
     assert "generated 16 of 2,500, 14 of 5,000, 13 of 10,000, 12 of infinitely many; real pictures 2 of 2,500" in chart.svg
     # y from 0 to 20, x from 1/infinity to 1/2500.
-    height, width = charts.HEIGHT - charts.TOP - charts.BOTTOM, charts.WIDTH - charts.LEFT - charts.RIGHT
-    ring = f'cx="{charts.LEFT:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.6 * height:.1f}"'
-    assert f'<circle class="mark-0 open" {ring}' in chart.svg
-    dot = f'cx="{charts.LEFT + 0.25 * width:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.65 * height:.1f}"'
-    assert f'<circle class="mark-0" {dot}' in chart.svg
-    assert f'x="{charts.LEFT:.1f}" y="{charts.HEIGHT - charts.BOTTOM + 18}" text-anchor="middle">∞<' in chart.svg
+    bottom, height = charts.HEIGHT_PX - charts.BOTTOM_PX, charts.HEIGHT_PX - charts.TOP_PX - charts.BOTTOM_PX
+    width = charts.WIDTH_PX - charts.LEFT_PX - charts.RIGHT_PX
+    assert (charts.LEFT_PX, bottom - 0.6 * height) in points_of(chart.svg, "mark-0 open")
+    assert (charts.LEFT_PX + 0.25 * width, round(bottom - 0.65 * height, 3)) in points_of(chart.svg, "mark-0")
+    assert ">∞<" in chart.svg
     assert composition.bias_charts(by_count[:1]) == []
 
 
