@@ -14,19 +14,25 @@ def labels_in_equal_shares(count: int, categories: int) -> NDArray[np.int64]:
     return np.sort(np.arange(count, dtype=np.int64) % categories)
 
 
-def spherical_walk(corners: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """Latents (steps, D) from the first of `corners` (K, D), K at least 2, over the others to the last, at an even pace.
+def slerp(first: NDArray[np.float32], second: NDArray[np.float32], share: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Points (N, D) at `share` (N,) of the great circles from `first` to `second` (N, D); White 2016. Equal ends stay put."""
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    angle = np.arccos(np.clip((first.astype(np.float64) * second).sum(axis=1) / lengths, -1, 1))
+    sine = np.maximum(np.sin(angle), 1e-6)
+    weights = np.where(angle < 1e-6, [1 - share, share], [np.sin((1 - share) * angle) / sine, np.sin(share * angle) / sine])
+    return (weights[0][:, None] * first + weights[1][:, None] * second).astype(np.float32)
 
-    Between two corners they go along the great circle (White, "Sampling generative networks", 2016), and their length changes
-    evenly, so that each step is as probable a latent as the corners; a straight line leads through improbably short ones.
+
+def spherical_walk(corners: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Latents (steps, D) from the first of `corners` (K, D), K ≥ 2, past the others to the last, at an even pace.
+
+    Between two corners the direction follows the great circle, and the length changes evenly, so each step is as probable a
+    latent as the corners. A straight line would pass through improbably short latents.
     """
     lengths = np.linalg.norm(corners, axis=1, keepdims=True)
     directions = corners / lengths
     places = np.linspace(0, len(corners) - 1, steps)
     legs = np.minimum(places.astype(int), len(corners) - 2)
-    share = (places - legs)[:, None]
-    start, end = directions[legs], directions[legs + 1]
-    angle = np.arccos(np.clip((start * end).sum(axis=1, keepdims=True), -1, 1))
-    sine = np.maximum(np.sin(angle), 1e-6)  # of equal corners, between which there is nowhere to go
-    turned = np.where(angle < 1e-6, start, (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine)
-    return (turned * ((1 - share) * lengths[legs] + share * lengths[legs + 1])).astype(np.float32)
+    share = places - legs
+    length = (1 - share[:, None]) * lengths[legs] + share[:, None] * lengths[legs + 1]
+    return (slerp(directions[legs], directions[legs + 1], share) * length).astype(np.float32)

@@ -65,7 +65,7 @@ def short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def thinned(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+def thin(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
     """At most `limit` points, each the mean of consecutive `points`."""
     size = -(-len(points) // limit)
     runs = [points[start : start + size] for start in range(0, len(points), size)]
@@ -116,7 +116,7 @@ def _svg(figure: "Figure", axis: "Axis") -> Markup:
 def line_chart(title: str, lines: list[Line], x_label: str) -> Markup:
     """An SVG of `lines` over x from 0, without points that are not finite. Lines differ by dash as well as by colour."""
     finite = [Line(line.name, [point for point in line.points if all(map(math.isfinite, point))]) for line in lines]
-    drawn = [Line(line.name, thinned(line.points)) for line in finite if line.points]
+    drawn = [Line(line.name, thin(line.points)) for line in finite if line.points]
     if not drawn:
         return Markup("")
     ends = "; ".join(f"{line.name} ends at {short_number(line.points[-1][1])}" for line in drawn)

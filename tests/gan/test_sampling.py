@@ -14,7 +14,7 @@ from pipeline.gan.diffaugment import AUGMENTATIONS, cutout, diff_augment, transl
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.gan.sampling import generate_images, to_float, to_uint8
-from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares, slerp, spherical_walk
 
 
 def _generator() -> nn.Module:
@@ -22,15 +22,29 @@ def _generator() -> nn.Module:
     return build_generator("resnet", {"width": 8, "max_width": 16}, PictureShape(16, 16, 1), 3, 8)
 
 
-def test_a_seed_means_these_latents() -> None:
-    latents = draw_latents(1, 3, 4)
+def test_draw_latents_is_standard_normal_and_prefix_stable() -> None:
+    latents = draw_latents(1, 4000, 4)
     assert latents.dtype == np.float32
-    assert np.array_equal(latents, np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
+    assert latents.mean(axis=0) == pytest.approx(0, abs=0.05)
+    assert np.cov(latents, rowvar=False) == pytest.approx(np.eye(4), abs=0.06)
+    assert latents[0] == pytest.approx(
+        [1.7291036, -1.4284534, 1.0277448, 1.8820691]
+    )  # a golden value: seeds must keep their images
     assert np.array_equal(draw_latents(1, 2, 4), latents[:2])
+    assert not np.array_equal(draw_latents(2, 2, 4), latents[:2])
 
 
 def test_labels_in_equal_shares() -> None:
     assert labels_in_equal_shares(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_slerp_keeps_the_length_and_equal_ends() -> None:
+    first, second = draw_latents(0, 8, 12)[:4], draw_latents(0, 8, 12)[4:]
+    np.testing.assert_allclose(slerp(first, second, np.zeros(4)), first, atol=1e-6)
+    np.testing.assert_allclose(slerp(first, second, np.ones(4)), second, atol=1e-6)
+    np.testing.assert_allclose(slerp(first, first, np.full(4, 0.3)), first, rtol=1e-6)
+    ends = [2 * latents / np.linalg.norm(latents, axis=1, keepdims=True) for latents in (first, second)]
+    np.testing.assert_allclose(np.linalg.norm(slerp(ends[0], ends[1], np.full(4, 0.3)), axis=1), 2, rtol=1e-6)
 
 
 def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:
