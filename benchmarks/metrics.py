@@ -24,12 +24,11 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from pipeline.gan.devices import choose_precision
-from pipeline.metrics.classifier import accuracy, probabilities_of, train_classifier
+from pipeline.metrics.classifier import accuracy, inception_score, softmax, train_classifier
 from pipeline.metrics.extractors import BATCH, efflite0, onnx_session
 from pipeline.metrics.frechet import frechet_distance, mean_and_covariance
-from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import drawn_subsets, kernel_distances
-from pipeline.metrics.manifold import manifold_of, overlap
+from pipeline.metrics.kernel import draw_subsets, kernel_distances
+from pipeline.metrics.manifold import build_manifold, overlap
 from pipeline.params import load_params
 from pipeline.storage.arrays import read_card, read_split
 
@@ -81,7 +80,7 @@ def scores(pictures: int) -> None:
     real, samples = (features(seed, pictures, FEATURES) for seed in (0, 1))
     rows, others = torch.tensor(samples), torch.tensor(real)
     size = min(1000, pictures)
-    drawn = drawn_subsets((pictures, pictures), SUBSETS, size, 0)
+    drawn = draw_subsets((pictures, pictures), SUBSETS, size, 0)
     distances, ours_s = best_of(lambda: kernel_distances(real, samples, drawn))
     what = f"kernel distance, {SUBSETS} × {size:,} of {pictures:,}"
     np.random.seed(0)  # noqa: NPY002 clean-fid draws from it
@@ -94,13 +93,13 @@ def scores(pictures: int) -> None:
     expected = theirs["kernel_inception_distance_mean"]
     told(what, "torch-fidelity", ours_s, theirs_s, abs(distances.mean() / expected - 1))
 
-    mine, ours_s = best_of(lambda: overlap(manifold_of(real, 3), manifold_of(samples, 3)).scores)
+    mine, ours_s = best_of(lambda: overlap(build_manifold(real, 3), build_manifold(samples, 3)).scores)
     theirs, theirs_s = timed(lambda: prc_features_to_metric(rows, others, prc_neighborhood=3, verbose=False))
     apart = max(abs(mine[kind] - theirs[kind]) for kind in ("precision", "recall"))
     told(f"precision, recall (ours: and density, coverage) of {pictures:,}", "torch-fidelity", ours_s, theirs_s, apart)
 
     logits = samples[:, :10] * 3
-    score, ours_s = best_of(lambda: inception_score(probabilities_of(logits)))
+    score, ours_s = best_of(lambda: inception_score(softmax(logits)))
     theirs, theirs_s = timed(lambda: isc_features_to_metric(torch.tensor(logits), splits=1, shuffle=False))
     told("inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, abs(score / theirs["inception_score_mean"] - 1))
 

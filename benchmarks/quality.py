@@ -31,9 +31,9 @@ from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged, save_png
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
-from pipeline.metrics.classifier import Classifier, accuracy, probabilities_of, train_classifier
+from pipeline.metrics.classifier import Classifier, accuracy, softmax, train_classifier
 from pipeline.metrics.frechet import frechet_distance_of_features
-from pipeline.metrics.manifold import manifold_of, overlap
+from pipeline.metrics.manifold import build_manifold, overlap
 from pipeline.params import load_params
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
@@ -75,16 +75,16 @@ class Judge:
     def __init__(self, classifier: Classifier, reference: NDArray[np.uint8]) -> None:
         self.classifier = classifier
         self.reference = classifier.features(reference)
-        self.manifold = manifold_of(self.reference, NEIGHBOURS)
+        self.manifold = build_manifold(self.reference, NEIGHBOURS)
 
     def __call__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Judgement:
         features = self.classifier.features(images)
-        shared = overlap(self.manifold, manifold_of(features, NEIGHBOURS)).scores
+        shared = overlap(self.manifold, build_manifold(features, NEIGHBOURS)).scores
         return Judgement(
             fd=frechet_distance_of_features(self.reference, features),
             precision=shared["precision"],
             recall=shared["recall"],
-            class_accuracy=accuracy(probabilities_of(self.classifier.scores(features)), labels),
+            class_accuracy=accuracy(softmax(self.classifier.logits(features)), labels),
         )
 
 

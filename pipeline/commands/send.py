@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from pipeline.errors import AtelierError, InputError
-from pipeline.metrics.champion import verdict_on
+from pipeline.metrics.passport import compare_with_champion
 from pipeline.storage.files import process_exists
 from pipeline.tracking.mlflow_store import UnavailableError, relocate
 from pipeline.tracking.sending import follow, send_unsent
@@ -58,10 +58,10 @@ def run(options: argparse.Namespace) -> None:
             follow(
                 SPOOLS / options.follow,
                 lambda: options.until.exists() or not process_exists(options.process_id),
-                verdict_on,
+                compare_with_champion,
             )
         else:
-            send_unsent(verdict_on)
+            send_unsent(compare_with_champion)
     except UnavailableError as error:
         kept = f"the recorded events stay in {SPOOLS}, and `python -m pipeline send` logs it"
         raise AtelierError(f"MLflow: {error}; {kept}") from None

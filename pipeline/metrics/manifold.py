@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how two sets of features lie among each other's nearest neighbours."""
+"""Precision, recall, density and coverage: how two sets of features overlap, by their nearest neighbours."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from pipeline.metrics.neighbours import squared_distances, squared_radii
 
 @dataclass(frozen=True)
 class Manifold:
-    """Features (N, D), each the centre of a ball that reaches to its k-th nearest neighbour."""
+    """Features (N, D), each the centre of a ball that reaches its k-th nearest neighbour."""
 
     features: Tensor
     squared_radii: Tensor  # (N,)
@@ -21,17 +21,17 @@ class Manifold:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How N samples lie among M real pictures, one by one; the scores are means of these."""
+    """How N samples and M real images overlap, image by image; the scores are means of these."""
 
-    inside_balls: NDArray[np.int64]  # (N,), real balls that a sample is in
-    recalled: NDArray[np.bool_]  # (M,), real pictures in some sample's ball
-    covered: NDArray[np.bool_]  # (M,), real balls with some sample inside
-    realism: NDArray[np.floating]  # (N,); above 1 inside some real ball; Kynkäänniemi et al. 2019, equation 3
+    inside_balls: NDArray[np.int64]  # (N,), number of real balls around each sample
+    recalled: NDArray[np.bool_]  # (M,), real images inside the ball of a sample
+    covered: NDArray[np.bool_]  # (M,), real balls with a sample inside
+    realism: NDArray[np.floating]  # (N,), above 1 inside a real ball; Kynkäänniemi et al. 2019, equation 3
     k: int
 
     @property
     def parts(self) -> dict[str, NDArray[np.floating]]:
-        """What each score is the mean of."""
+        """The values that each score is the mean of."""
         return {
             "precision": (self.inside_balls > 0).astype(np.float64),
             "recall": self.recalled.astype(np.float64),
@@ -45,8 +45,8 @@ class Overlap:
         return {kind: float(part.mean()) for kind, part in self.parts.items()}
 
 
-def manifold_of(features: NDArray[np.floating], k: int) -> Manifold:
-    """Balls around `features` (N, D), N at least 2, to the `k`-th nearest neighbour, or the farthest where there are fewer."""
+def build_manifold(features: NDArray[np.floating], k: int) -> Manifold:
+    """Balls around `features` (N, D), N ≥ 2, to the `k`-th nearest neighbour, or to the farthest if there are fewer."""
     rows = torch.tensor(features)
     k = min(k, len(rows) - 1)
     return Manifold(rows, squared_radii(rows, k), k)
@@ -55,10 +55,10 @@ def manifold_of(features: NDArray[np.floating], k: int) -> Manifold:
 def overlap(real: Manifold, samples: Manifold) -> Overlap:
     """Precision, recall (Kynkäänniemi et al. 2019, equations 1, 2), density and coverage (Naeem et al. 2020, section 3).
 
-    A point on a ball's surface is inside. Realism leaves out the half of the real balls that are largest, as the paper does.
+    A point on the surface of a ball is inside. Realism ignores the larger half of the real balls, as in the paper.
     """
     count, real_count = len(samples.features), len(real.features)
-    # Neighbours of each other have one radius, up to rounding: both are kept or neither.
+    # Mutual nearest neighbours have the same radius up to rounding; the tolerance keeps both or neither.
     small = real.squared_radii <= real.squared_radii.median() * (1 + 1e-5)
     inside_balls = torch.empty(count, dtype=torch.int64)
     realism = torch.empty(count, dtype=real.features.dtype)

@@ -1,4 +1,4 @@
-"""What generated pictures are measured against: features of real pictures, and the extractors that gave them, as files."""
+"""What generated images are measured against: the features of real images and the extractors that computed them, as files."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,36 +10,34 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.metrics import extractors
 from pipeline.metrics.classifier import Classifier, classifier_sha256, load_classifier
-from pipeline.metrics.extractors import CLASSIFIER, INCEPTION_FILE, Extractor
+from pipeline.metrics.extractors import CLASSIFIER, PRETRAINED, Extractor, ExtractorOptions, classifier_extractor
 from pipeline.metrics.memorisation import PerceptualHash
-from pipeline.metrics.modules import of_module
-from pipeline.metrics.params import ModuleParams
+from pipeline.metrics.modules import module_extractor
 from pipeline.metrics.passport import library_versions
 from pipeline.storage.arrays import read_split, split_sha256
 from pipeline.storage.files import write_json
 
-CARD, EFFLITE0, FLOOR_ROWS = "reference.json", "efflite0.onnx", "floor_rows.npy"
+CARD, FLOOR_ROWS = "reference.json", "floor_rows.npy"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Real pictures (N, H, W, C), memory-mapped, and their labels (N,)."""
+    """Real images (N, H, W, C), memory-mapped, and their labels (N,)."""
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    sha256: str  # of the images' file
+    sha256: str  # of the file of images
 
-    def in_passport(self, pictures: int) -> dict[str, str | int]:
-        """How so many pictures of this split stand in a passport."""
-        return {"split": self.name, "sha256": self.sha256, "pictures": pictures}
+    def passport_entry(self, count: int) -> dict[str, str | int]:
+        """The passport's description of `count` images of this split."""
+        return {"split": self.name, "sha256": self.sha256, "pictures": count}
 
 
 @dataclass(frozen=True)
-class RealPictures:
-    """The reference, and the training pictures before any augmentation."""
+class RealImages:
+    """The reference, and the training images before augmentation."""
 
     test: Split
     train: Split
@@ -47,46 +45,51 @@ class RealPictures:
 
 @dataclass(frozen=True)
 class ReferenceCard:
-    """What reference.json holds."""
+    """The content of reference.json."""
 
     efflite0_px: int
     modules: list[dict[str, Any]]  # as in params.yaml
     sha256: dict[str, str]  # of the images of each split
-    extractors: list[dict[str, str]]  # as they stand in passports
-    noise: dict[str, str | int]  # as it stands in passports
+    extractors: list[dict[str, str]]  # their passport entries
+    noise: dict[str, str | int]  # its passport entry
     absent: dict[str, str]  # scores that cannot be measured, with the reason
     libraries: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Extractors, and what they make of the real pictures."""
+    """Extractors, and the features of real images and of noise."""
 
     folder: Path
     pretrained: list[Extractor]
-    own: Extractor  # the classifier
+    classifier_extractor: Extractor
     classifier: Classifier
-    noise: dict[str, str | int]  # as it stands in passports
+    noise: dict[str, str | int]  # its passport entry
     absent: dict[str, str]
 
-    def prints(self, of: str) -> NDArray[np.void]:
-        """Hashes and thumbnails (N,), of the dtype memorisation.PRINT, of the pictures `test` or `train`."""
-        return np.load(prints_path(self.folder, of))
+    def fingerprints(self, split: str) -> NDArray[np.void]:
+        """Hashes and thumbnails (N,), dtype memorisation.FINGERPRINT, of the split `test` or `train`."""
+        return np.load(fingerprints_path(self.folder, split))
 
-    def features(self, extractor: Extractor, of: str) -> NDArray[np.float32]:
-        """Features (N, D) of the pictures `test`, `floor` or `noise`; the classifier has those of `train`, too."""
-        if extractor is self.own and of == "floor":
+    def features(self, extractor: Extractor, images: str) -> NDArray[np.float32]:
+        """Features (N, D) of the images `test`, `floor` or `noise`; from the classifier also of `train`."""
+        if extractor is self.classifier_extractor and images == "floor":
             return self.features(extractor, "train")[np.load(self.folder / FLOOR_ROWS)]
-        return np.load(features_path(self.folder, extractor, of))
+        return np.load(features_path(self.folder, extractor, images))
 
 
-def features_path(folder: Path, extractor: Extractor, of: str) -> Path:
-    """Where the features of `test`, `floor`, `noise` or `train` are; the classifier's floor is rows of `train`."""
-    return folder / f"{extractor.name}_{of}.npy"
+def features_path(folder: Path, extractor: Extractor, images: str) -> Path:
+    """The file of the features of `test`, `floor`, `noise` or `train`; the classifier's floor is rows of its `train`."""
+    return folder / f"{extractor.name}_{images}.npy"
 
 
-def own_test_features(folder: Path) -> NDArray[np.float32]:
-    """The classifier's features (N, 128) of the real test pictures. Raises InputError."""
+def fingerprints_path(folder: Path, split: str) -> Path:
+    """The file of the hashes and thumbnails of `test` or `train`."""
+    return folder / f"{PerceptualHash().name}_{split}.npy"
+
+
+def load_classifier_test_features(folder: Path) -> NDArray[np.float32]:
+    """The classifier's features (N, 128) of the real test images. Raises InputError."""
     path = folder / f"{CLASSIFIER}_test.npy"
     try:
         return np.load(path)
@@ -94,77 +97,61 @@ def own_test_features(folder: Path) -> NDArray[np.float32]:
         raise InputError(f"{path}: cannot be read ({error}); run reference again") from error
 
 
-def prints_path(folder: Path, of: str) -> Path:
-    """Where the hashes and thumbnails of `test` or `train` are."""
-    return folder / f"{PerceptualHash().name}_{of}.npy"
-
-
-def _real_split(train: Path, name: str) -> Split:
+def _load_split(train: Path, name: str) -> Split:
     images, labels = read_split(train, name)
     if len(images) < 2:
-        raise InputError(f"{train}: split {name} has {len(images)} pictures, evaluating needs 2; set curate.test_share")
+        raise InputError(f"{train}: split {name} has {len(images)} images, but evaluate needs 2; set curate.test_share")
     return Split(name, images, labels, split_sha256(train, name))
 
 
-def real_pictures(train: Path) -> RealPictures:
-    """The real pictures of the data in `train`. Raises InputError when a split has fewer than two."""
-    return RealPictures(_real_split(train, "reference_test"), _real_split(train, "reference_train"))
+def load_real_images(train: Path) -> RealImages:
+    """The real images of the dataset in `train`. Raises InputError if a split has fewer than two."""
+    return RealImages(_load_split(train, "reference_test"), _load_split(train, "reference_train"))
 
 
-def pretrained_in(
-    folder: Path, efflite0_px: int, modules: list[ModuleParams], threads: int, device: torch.device
-) -> list[Extractor]:
-    """Extractors trained on other pictures: EfficientNet-Lite0, Inception where `folder` has it, and `modules`."""
-    found = [extractors.efflite0(efflite0_px, exported=folder / EFFLITE0, threads=threads, device=device)]
-    if (folder / INCEPTION_FILE).exists():
-        found.append(extractors.inception(folder / INCEPTION_FILE, device=device))
-    return found + [of_module(module, device) for module in modules]
+def pretrained_extractors(options: ExtractorOptions, modules: list[dict[str, Any]]) -> list[Extractor]:
+    """All extractors of PRETRAINED whose weights are present, and the user's `modules` (arguments of module_extractor)."""
+    built = [entry.build(options) for entry in PRETRAINED.values()]
+    found = [extractor for extractor in built if extractor is not None]
+    return found + [module_extractor(**module, device=options.device) for module in modules]
 
 
 def write_reference_card(
     folder: Path,
-    used: list[Extractor],
-    real: RealPictures,
+    extractors: list[Extractor],
+    real: RealImages,
     efflite0_px: int,
-    modules: list[ModuleParams],
+    modules: list[dict[str, Any]],
     noise: dict[str, str | int],
     absent: dict[str, str],
 ) -> None:
     """Write reference.json into `folder`."""
     sha256 = {split.name: split.sha256 for split in (real.test, real.train)}
-    card = ReferenceCard(
-        efflite0_px,
-        [module.model_dump() for module in modules],
-        sha256,
-        [each.in_passport for each in used],
-        noise,
-        absent,
-        library_versions(),
-    )
+    entries = [extractor.passport_entry for extractor in extractors]
+    card = ReferenceCard(efflite0_px, modules, sha256, entries, noise, absent, library_versions())
     write_json(folder / CARD, asdict(card))
 
 
-def _differences(card: ReferenceCard, real: RealPictures, used: list[Extractor]) -> dict[str, tuple[Any, Any]]:
-    """What has changed since the reference was made, by name: then and now."""
+def _differences(card: ReferenceCard, real: RealImages, extractors: list[Extractor]) -> dict[str, tuple[Any, Any]]:
+    """What has changed since the reference was made, by name: (then, now)."""
     now = {
-        "pictures": {split.name: split.sha256 for split in (real.test, real.train)},
+        "images": {split.name: split.sha256 for split in (real.test, real.train)},
         "libraries": library_versions(),
-        "extractors": [each.in_passport for each in used],
+        "extractors": [extractor.passport_entry for extractor in extractors],
     }
-    then = {"pictures": card.sha256, "libraries": card.libraries, "extractors": card.extractors}
+    then = {"images": card.sha256, "libraries": card.libraries, "extractors": card.extractors}
     return {name: (then[name], now[name]) for name in now if then[name] != now[name]}
 
 
-def load_reference(folder: Path, real: RealPictures, threads: int, device: torch.device) -> Reference:
-    """The reference in `folder`. Raises InputError when it is damaged, or of other pictures, libraries or devices than here."""
+def load_reference(folder: Path, real: RealImages, threads: int, device: torch.device) -> Reference:
+    """The reference in `folder`. Raises InputError if it is damaged, or made with other images, libraries or extractors."""
     try:
         card = ReferenceCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder / CARD}: cannot be read ({error}); run reference again") from error
-    modules = [ModuleParams.model_validate(module) for module in card.modules]
-    pretrained = pretrained_in(folder, card.efflite0_px, modules, threads, device)
+    pretrained = pretrained_extractors(ExtractorOptions(folder, card.efflite0_px, threads, device), card.modules)
     classifier = load_classifier(folder, device)
-    own = extractors.of_classifier(classifier, classifier_sha256(folder))
+    own = classifier_extractor(classifier, classifier_sha256(folder))
     for name, (then, now) in _differences(card, real, [*pretrained, own]).items():
-        raise InputError(f"{folder}: made with other {name} ({then}, here {now}); run reference again")
+        raise InputError(f"{folder}: made with other {name} ({then}, now {now}); run reference again")
     return Reference(folder, pretrained, own, classifier, card.noise, card.absent)

@@ -1,1 +1,1 @@
-"""The report's page: what it says (`story`, `numbers`), what it shows (`pictures`, `charts`), and how it is set (`page`)."""
+"""What the HTML pages share: charts, formatted scores, embedded pictures, the story of the data, and templates."""

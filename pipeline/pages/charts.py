@@ -1,27 +1,46 @@
-"""Line charts as inline SVG that takes its colours from the page, so that one drawing serves light and dark."""
+"""Charts as inline SVG: matplotlib draws the shapes, and the page's style sheet colours them, in light and in dark."""
 
+import io
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 440, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 12, 40
+from pipeline.pages.numbers import plain
+
+if TYPE_CHECKING:  # importing matplotlib takes a second; it is imported when the first chart is drawn
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+WIDTH_PX, HEIGHT_PX, ROW_PX = 440, 260, 26
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 16, 12, 40
 MAX_POINTS = 240
+RC: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "axes.autolimit_mode": "round_numbers",
+    "axes.xmargin": 0,
+    "axes.ymargin": 0,
+    "font.size": 12,
+    "figure.dpi": 72,  # so that points are the SVG's pixels
+}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart."""
+    """A named line."""
 
     name: str
     points: list[tuple[float, float]]  # ascending x
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A value of so many pictures."""
+class Measurement:
+    """A value measured on `count` images."""
 
     count: int
     value: float
@@ -29,121 +48,122 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Extrapolated:
-    """Values by count, and the line through them against 1 over the count."""
+class Extrapolation:
+    """Measurements at several counts, and the straight line fitted to them against 1/count."""
 
     name: str
-    points: list[Measured]
+    points: list[Measurement]
     at_infinity: float
     slope: float
 
-    @property
-    def tops(self) -> list[float]:
-        """Upper ends of what is drawn."""
-        return [self.at_infinity, *(point.value + point.plus_minus for point in self.points)]
-
 
 def short_number(value: float) -> str:
-    """`value` in at most five characters: 0.25, 12.5, 120k, 1.5M."""
+    """`value` with three significant digits and a unit: 0.25, 12.5, 120k, 1.5M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
             return f"{value / limit:.3g}{unit}"
     return f"{value:.3g}"
 
 
-def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Ascending multiples of 1, 2 or 5 times a power of ten, the first at or below `low`, the last at or above `high`."""
-    if low == high:
-        high = low + (abs(low) or 1.0)
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(times for times in (1, 2, 5, 10) if times * power >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * n, 12) for n in range(first, last + 1)]
-
-
-def thinned(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """`points` as means of at most `limit` runs of neighbours."""
+def thin(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most `limit` points, each the mean of consecutive `points`."""
     size = -(-len(points) // limit)
     runs = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Where numbers lie in a drawing; `low` and `high` are the ends of y."""
+@contextmanager
+def _figure(height_px: int, label: str) -> Iterator["Figure"]:
+    """A figure with one pair of axes, without frame, ticks or background; `label` is what screen readers say.
 
-    first: float
-    last: float
-    low: float
-    high: float
+    The label also salts the SVG's ids: they are unique on the page, and the same in every run.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    def x_at(self, x: float) -> float:
-        return LEFT + (x - self.first) / (self.last - self.first) * (WIDTH - LEFT - RIGHT)
+    with rc_context({**RC, "svg.hashsalt": label}):
+        figure = Figure((WIDTH_PX / 72, height_px / 72), label=label)
+        figure.subplots_adjust(LEFT_PX / WIDTH_PX, BOTTOM_PX / height_px, 1 - RIGHT_PX / WIDTH_PX, 1 - TOP_PX / height_px)
+        figure.patch.set_visible(False)
+        axes = figure.add_subplot(frame_on=False)
+        axes.tick_params(length=0, pad=8)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        yield figure
 
-    def y_at(self, y: float) -> float:
-        return HEIGHT - BOTTOM - (y - self.low) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
 
-    def path(self, points: list[tuple[float, float]]) -> str:
-        """`points` as SVG writes them."""
-        return " ".join(f"{self.x_at(x):.1f},{self.y_at(y):.1f}" for x, y in points)
-
-
-def _drawing(
-    label: str, axes: Axes, x_ticks: Mapping[float, str], y_ticks: list[float], marks: list[str], x_label: str
-) -> Markup:
-    """An SVG of `marks` over a grid; `label` is what is read aloud."""
-    rows = [
-        f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y_at(y):.1f}" y2="{axes.y_at(y):.1f}"/>'
-        f'<text class="tick" x="{LEFT - 8}" y="{axes.y_at(y) + 4:.1f}" text-anchor="end">{short_number(y)}</text>'
-        for y in y_ticks
-    ]
-    columns = [
-        f'<text class="tick" x="{axes.x_at(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{name}</text>'
-        for x, name in x_ticks.items()
-    ]
-    body = "".join([*rows, *columns, *marks])
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{body}'
-        f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text></svg>'
-    )
+def _svg(figure: "Figure", axis: "Axis") -> Markup:
+    """`figure` as an SVG with a rule at each tick of `axis`; an artist's `gid` becomes its CSS class."""
+    axis.set_ticks(axis.get_ticklocs())  # widens the axis to the outer ticks
+    axis.grid(visible=True)
+    for line in axis.get_gridlines():
+        line.set_gid("rule")
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    body = buffer.getvalue().partition("</defs>")[2]  # after metadata, and styles that would apply to the whole page
+    body = re.sub(r"<defs>\s*<clipPath.*?</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r' (style="(?!font)|clip-path="|transform=")[^"]*"', "", body)
+    body = re.sub(r"font-(size|family): [^;\"]*(; )?", "", body)
+    body = re.sub(r'<g id="((rule|line|mark)[ -]?[^_"]*)"', r'<g class="\1"', body)
+    body = re.sub(r'<g id="[^"]*"', "<g", body).replace("xlink:href", "href")
+    body = re.sub(r"\s*(<g/>)?\s*(?=<)", "", body)
+    size = f"{WIDTH_PX} {figure.get_figheight() * 72:.0f}"
+    return Markup(f'<svg class="chart" viewBox="0 0 {size}" role="img" aria-label="{escape(figure.get_label())}">{body}')
 
 
 def line_chart(title: str, lines: list[Line], x_label: str) -> Markup:
     """An SVG of `lines` over x from 0, without points that are not finite. Lines differ by dash as well as by colour."""
-    drawn = [Line(line.name, [p for p in line.points if all(map(math.isfinite, p))]) for line in lines]
-    drawn = [Line(line.name, thinned(line.points)) for line in drawn if line.points]
+    finite = [Line(line.name, [point for point in line.points if all(map(math.isfinite, point))]) for line in lines]
+    drawn = [Line(line.name, thin(line.points)) for line in finite if line.points]
     if not drawn:
         return Markup("")
-    xs = [x for line in drawn for x, _ in line.points]
-    ys = [y for line in drawn for _, y in line.points]
-    y_ticks = round_ticks(min(ys), max(ys))
-    axes = Axes(min(0, *xs), max(*xs, 1), y_ticks[0], y_ticks[-1])
-    x_ticks = {x: short_number(x) for x in round_ticks(axes.first, axes.last) if x <= axes.last}
-    paths = [f'<polyline class="line line-{n}" points="{axes.path(line.points)}"/>' for n, line in enumerate(drawn)]
     ends = "; ".join(f"{line.name} ends at {short_number(line.points[-1][1])}" for line in drawn)
-    return _drawing(f"{title}: {ends}.", axes, x_ticks, y_ticks, paths, x_label)
+    with _figure(HEIGHT_PX, f"{title}: {ends}.") as figure:
+        axes = figure.axes[0]
+        for n, line in enumerate(drawn):
+            axes.plot(*zip(*line.points, strict=True), gid=f"line line-{n}", clip_on=False)
+        xs = [x for line in drawn for x, _ in line.points]
+        axes.set_xlim(min(0, *xs), max(1, *xs))
+        axes.set_xlabel(x_label, loc="right")
+        return _svg(figure, axes.yaxis)
 
 
-def extrapolation_chart(title: str, lines: list[Extrapolated], x_label: str) -> Markup:
-    """An SVG of values by how many pictures they are of, spaced as 1 over the count, and of each line's way to infinitely many.
+def extrapolation_chart(title: str, lines: list[Extrapolation], x_label: str) -> Markup:
+    """An SVG of measurements, with x spaced as 1/count, and of each line to infinitely many images.
 
-    Measured values are dots with their ±, the ends of the lines rings.
+    Measured values are dots with their ±; the ends of the lines are rings.
     """
-    y_ticks = round_ticks(min(0, *(line.at_infinity for line in lines)), max(top for line in lines for top in line.tops))
     counts = sorted({point.count for line in lines for point in line.points}, reverse=True)
-    axes = Axes(0, 1 / counts[-1], y_ticks[0], y_ticks[-1])
-    marks, told = [], []
-    for n, line in enumerate(lines):
-        ends = [(0.0, line.at_infinity), (axes.last, line.at_infinity + line.slope * axes.last)]
-        marks.append(f'<polyline class="line line-{n}" points="{axes.path(ends)}"/>')
-        for point in line.points:
-            x, y = axes.x_at(1 / point.count), axes.y_at(point.value)
-            bar = [axes.y_at(point.value + side * point.plus_minus) for side in (-1, 1)]
-            marks.append(f'<line class="mark-{n}" x1="{x:.1f}" x2="{x:.1f}" y1="{bar[0]:.1f}" y2="{bar[1]:.1f}"/>')
-            marks.append(f'<circle class="mark-{n}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
-        marks.append(f'<circle class="mark-{n} open" cx="{axes.x_at(0):.1f}" cy="{axes.y_at(line.at_infinity):.1f}" r="4"/>')
+    last, descriptions = 1 / counts[-1], []
+    for line in lines:
         measured = ", ".join(f"{short_number(point.value)} of {point.count:,}" for point in line.points)
-        told.append(f"{line.name} {measured}, {short_number(line.at_infinity)} of infinitely many")
-    x_ticks = {0.0: "∞", **{1 / count: short_number(count) for count in counts}}
-    return _drawing(f"{title}: {'; '.join(told)}.", axes, x_ticks, y_ticks, marks, x_label)
+        descriptions.append(f"{line.name} {measured}, {short_number(line.at_infinity)} of infinitely many")
+    with _figure(HEIGHT_PX, f"{title}: {'; '.join(descriptions)}.") as figure:
+        axes = figure.axes[0]
+        axes.update_datalim([(0, 0)])  # the axis of values begins at 0 or below
+        for n, line in enumerate(lines):
+            axes.plot([0, last], [line.at_infinity, line.at_infinity + line.slope * last], gid=f"line line-{n}", clip_on=False)
+            for point in line.points:
+                ends = point.value - point.plus_minus, point.value + point.plus_minus
+                axes.plot([1 / point.count] * 2, ends, gid=f"mark-{n}", clip_on=False)
+                axes.plot(1 / point.count, point.value, "o", ms=7, gid=f"mark-{n}", clip_on=False)
+            axes.plot(0, line.at_infinity, "o", ms=8, gid=f"mark-{n} open", clip_on=False)
+        axes.set_xlim(0, last)
+        axes.set_xticks([0, *(1 / count for count in counts)], ["∞", *map(short_number, counts)])
+        axes.set_xlabel(x_label, loc="right")
+        return _svg(figure, axes.yaxis)
+
+
+def interval_chart(name: str, rows: list[tuple[str, float, float]]) -> Markup:
+    """An SVG with a dot and its ± for each of `rows` (run, value, ±), the first at the top."""
+    described = "; ".join(f"{run} {plain(value)} ± {plain(plus_minus, 1)}" for run, value, plus_minus in rows)
+    with _figure(ROW_PX * len(rows) + TOP_PX + BOTTOM_PX, f"{name}: {described}.") as figure:
+        axes = figure.axes[0]
+        for y, (_, value, plus_minus) in enumerate(rows):
+            axes.plot([value - plus_minus, value + plus_minus], [y, y], gid="line line-0", clip_on=False)
+            axes.plot(value, y, "o", ms=8, gid="mark-0", clip_on=False)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [run for run, _, _ in rows])
+        return _svg(figure, axes.xaxis)

@@ -1,4 +1,4 @@
-"""The report as HTML and as Markdown, from content that is ready to be shown."""
+"""The content of the report, ready to be rendered, and its rendering as HTML and Markdown."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.pages.numbers import Headline, Kind, Number
+from pipeline.pages.numbers import FormattedScore, Headline, ScoreGroup
 from pipeline.pages.pictures import Picture
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
@@ -14,24 +14,24 @@ Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Named:
-    """A picture and what it is called."""
+class LabelledPicture:
+    """A picture with a caption."""
 
     name: str
     picture: Picture
 
 
 @dataclass(frozen=True)
-class WallRow:
-    """A category's garments, in strips that stand side by side or one below the other."""
+class GalleryRow:
+    """A category's images, in strips that stand side by side on a wide screen and stacked on a narrow one."""
 
     name: str
     pictures: list[Picture]
 
 
 @dataclass(frozen=True)
-class ShownLoss:
-    """Pictures lost for one reason."""
+class FunnelLoss:
+    """Images lost for one reason."""
 
     count: str
     reason: str
@@ -39,15 +39,15 @@ class ShownLoss:
 
 
 @dataclass(frozen=True)
-class ShownStep:
+class FunnelStep:
     """A step of the funnel."""
 
     count: str
-    told: str
+    label: str
     percent: float  # of the first step
-    losses: list[ShownLoss]
-    groups: list[Named] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)  # of those left
+    losses: list[FunnelLoss]
+    groups: list[LabelledPicture] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)  # examples of what is left
 
 
 @dataclass(frozen=True)
@@ -60,47 +60,47 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """The pairs that one way of looking finds closest, and the share of copies it sees."""
+class CopyCheck:
+    """The closest pairs of generated and training images by one measure, and the share of copies."""
 
     title: str
-    told: str  # of the share
-    numbers: list[Number]
-    pairs: list[Named]
+    description: str
+    numbers: list[FormattedScore]
+    pairs: list[LabelledPicture]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; the first `words` columns are words, the others numbers."""
+    """Cells as text. The first `text_columns` columns are text, the others numbers."""
 
     caption: str
     columns: list[str]
     cells: list[list[str]]
-    words: int = 1
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
 class Page:
-    """All the report says and shows, in its order."""
+    """The content of the report, in its order."""
 
     title: str
     version: str
-    dek: str
-    wall: list[WallRow]
-    wall_columns: int
+    summary: str
+    gallery: list[GalleryRow]
+    gallery_columns: int
     headlines: list[Headline]
-    film: list[Named]
-    walks: list[WallRow]
-    copies: list[Copies]
-    extremes: list[WallRow]
-    funnel: list[ShownStep]
-    crossing: int  # groups of near-duplicates with pictures in more than one split
+    film: list[LabelledPicture]
+    walks: list[GalleryRow]
+    copies: list[CopyCheck]
+    extremes: list[GalleryRow]
+    funnel: list[FunnelStep]
+    leaking_families: int  # groups of near-duplicates with images in more than one split
     categories: Table
     unmapped_words: Table
     charts: list[Chart]
-    numbers: list[Kind]
+    numbers: list[ScoreGroup]
     bias: list[Chart]
-    judgements: Table
+    per_category: Table
     licences: Table
     settings: list[tuple[str, Pairs]]
     card: list[tuple[str, list[str]]]
@@ -108,13 +108,13 @@ class Page:
     fingerprints: Pairs
 
     @property
-    def flagged(self) -> list[Number]:
-        """The numbers that are suspicious."""
-        return [number for kind in self.numbers for number in kind.numbers if number.flag]
+    def flagged(self) -> list[FormattedScore]:
+        """The scores that carry a flag."""
+        return [number for group in self.numbers for number in group.numbers if number.flag]
 
 
-def environment(templates: Path, *, autoescape: bool) -> Environment:
-    """The templates in the folder `templates` and those that all pages share; a name without a value is an error."""
+def template_environment(templates: Path, *, autoescape: bool) -> Environment:
+    """The templates in the folder `templates` and the shared ones; an undefined name is an error."""
     return Environment(
         loader=FileSystemLoader([templates, SHARED_TEMPLATES]),
         autoescape=autoescape,
@@ -125,12 +125,12 @@ def environment(templates: Path, *, autoescape: bool) -> Environment:
     )
 
 
-def as_html(page: object, template: Path) -> str:
-    """One self-contained file: styles and pictures inside, no script, and a policy that forbids requests."""
+def render_html(page: object, template: Path) -> str:
+    """`page` as one self-contained HTML file: styles and pictures inside, no script, and a policy that forbids requests."""
     style = Markup((SHARED_TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    return environment(template.parent, autoescape=True).get_template(template.name).render(page=page, style=style)
+    return template_environment(template.parent, autoescape=True).get_template(template.name).render(page=page, style=style)
 
 
-def as_markdown(page: object, template: Path) -> str:
-    """The words and numbers without the pictures, for a pull request."""
-    return environment(template.parent, autoescape=False).get_template(template.name).render(page=page)
+def render_markdown(page: object, template: Path) -> str:
+    """The text and numbers of `page` as Markdown, for a pull request."""
+    return template_environment(template.parent, autoescape=False).get_template(template.name).render(page=page)

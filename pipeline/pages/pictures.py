@@ -1,4 +1,4 @@
-"""Pictures inside the page: strips of tiles as data URIs, each with the words that stand for it."""
+"""Pictures embedded in the page: strips of tiles as data URIs, with alternative text."""
 
 import base64
 import io
@@ -11,12 +11,12 @@ from PIL import Image, ImageOps
 from pipeline.imaging.contact_sheets import contact_sheet
 
 MODES = {2: "LA", 4: "RGBA"}
-PIXELATED_BELOW_PX = 96  # smaller tiles are shown larger than they are, with their pixels as squares
+PIXELATED_BELOW_PX = 96  # smaller tiles are enlarged with sharp pixels
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An <img>: its source, size, and text for those who cannot see it."""
+    """An <img>: source, size, and alternative text."""
 
     uri: str
     width_px: int
@@ -26,7 +26,7 @@ class Picture:
 
 
 def data_uri(image: NDArray[np.uint8], *, lossless: bool) -> str:
-    """`image` (H, W, grey and alpha or RGBA) as PNG when `lossless`, else as WebP."""
+    """`image` (H, W, 2 or 4, the last channel alpha) as PNG if `lossless`, else as WebP."""
     buffer = io.BytesIO()
     picture = Image.fromarray(image, MODES[image.shape[-1]])
     if lossless:
@@ -37,8 +37,8 @@ def data_uri(image: NDArray[np.uint8], *, lossless: bool) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def shrunk(images: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
-    """`images` (N, H, W, C) no larger than `max_side_px`, by averaging."""
+def shrink(images: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
+    """`images` (N, H, W, C) reduced by area averaging so that no side exceeds `max_side_px`."""
     height, width = images.shape[1:3]
     if max(height, width) <= max_side_px:
         return images
@@ -48,10 +48,10 @@ def shrunk(images: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
     return np.stack(small).reshape(len(images), size[1], size[0], -1)
 
 
-def cells_of_sheet(sheet: NDArray[np.uint8], height: int, width: int, gap_px: int = 0) -> NDArray[np.uint8]:
-    """The pictures of a contact sheet (H, W, C), as (rows, columns, height, width, C).
+def split_sheet(sheet: NDArray[np.uint8], height: int, width: int, gap_px: int = 0) -> NDArray[np.uint8]:
+    """The images of a contact sheet (H, W, C), as (rows, columns, height, width, C).
 
-    Raises ValueError when the sheet is not made of pictures of that size, `gap_px` apart.
+    Raises ValueError if the sheet does not consist of images of that size, `gap_px` apart.
     """
     padded = np.pad(sheet, ((0, gap_px), (0, gap_px), (0, 0)))
     rows, columns = padded.shape[0] // (height + gap_px), padded.shape[1] // (width + gap_px)
@@ -59,16 +59,16 @@ def cells_of_sheet(sheet: NDArray[np.uint8], height: int, width: int, gap_px: in
     return cells.swapaxes(1, 2)[:, :, :height, :width]
 
 
-def framed(picture: Image.Image, side_px: int) -> NDArray[np.uint8]:
-    """`picture` as (side_px, side_px, 4): as large as fits, in the middle of a transparent square."""
+def letterbox(picture: Image.Image, side_px: int) -> NDArray[np.uint8]:
+    """`picture` as (side_px, side_px, 4): scaled to fit, centred in a transparent square."""
     fitting = ImageOps.contain(picture.convert("RGBA"), (side_px, side_px), Image.Resampling.BOX)
     frame = Image.new("RGBA", (side_px, side_px))
     frame.paste(fitting, ((side_px - fitting.width) // 2, (side_px - fitting.height) // 2))
     return np.asarray(frame)
 
 
-def opaque(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`images` (N, H, W, 1 or 3) with an alpha channel."""
+def add_alpha(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`images` (N, H, W, 1 or 3) with an opaque alpha channel."""
     return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
 
 
@@ -77,5 +77,7 @@ def strip(images: NDArray[np.uint8], columns: int, alt: str) -> Picture:
     side = max(images.shape[1:3])
     sheet = contact_sheet(images, columns, gap_px=max(1, side // 32), gap_value=0)
     pixelated = side < PIXELATED_BELOW_PX
-    uri = data_uri(sheet, lossless=pixelated and images.shape[-1] == 2)  # small and grey: no larger than WebP, and exact
+    uri = data_uri(
+        sheet, lossless=pixelated and images.shape[-1] == 2
+    )  # for small grey tiles PNG is as small as WebP, and exact
     return Picture(uri, sheet.shape[1], sheet.shape[0], alt, pixelated)

@@ -1,34 +1,34 @@
-"""Runs side by side: numbers only beside numbers that were measured the same way, and what each run changed and cost. Pure."""
+"""The content of runs.html: the scores of several runs, grouped by passport, and what each run changed and cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.metrics.passport import why_not_comparable
-from pipeline.metrics.scores import HIGHER_IS_BETTER
-from pipeline.pages.charts import round_ticks, short_number
-from pipeline.pages.numbers import MEANINGS, in_digits, kind_of, plain
-from pipeline.pages.page import Named, Pairs, Table
-from pipeline.pages.pictures import opaque, strip
+from pipeline.metrics.score_kinds import KINDS, kind_of
+from pipeline.pages.charts import interval_chart
+from pipeline.pages.numbers import label_and_meaning, plain, sorted_names, with_digits_of
+from pipeline.pages.page import LabelledPicture, Pairs, Table
+from pipeline.pages.pictures import add_alpha, strip
 
-ROW_PX, PLOT_PX, NAME_PX = 26, 440, 96
 SHOWN_CHARACTERS = 16  # of a hash
 MAX_CHANGES = 40
-COST_WORDS = {
+COST_LABELS = {
     "cost_wall_s": "seconds",
     "cost_cpu_s": "CPU seconds",
     "cost_peak_mb": "peak MB",
     "cost_machine_energy_j": "joules",
 }
+MetricsEntry = Mapping[str, Any]  # of metrics.json
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run's value of a number, and what it means beside the newest run's."""
+    """One run's value of a score, and how it compares with the newest run's."""
 
     run: str
     value: str
@@ -38,16 +38,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Values of one number that may be compared, newest first; `apart` says why they stand apart from the first group's."""
+    """Comparable values of one score, newest first, and why they cannot be compared with those of the first group."""
 
     plot: Markup
     lines: list[Line]
-    apart: list[str]
+    differences: list[str]
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A number over all runs."""
+class ComparedScore:
+    """One score over all runs."""
 
     name: str
     label: str
@@ -57,136 +57,104 @@ class Compared:
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run: its short name, where it is kept, and what it changed beside the next older one."""
+    """A run: its short name, where it is stored, and what it changed since the next older one."""
 
     name: str
     when: str
-    kept: list[str]
+    stored_in: list[str]
     changes: Pairs
     more_changes: int
 
 
 @dataclass(frozen=True)
 class RunsPage:
-    """All that runs.html shows."""
+    """The content of runs.html."""
 
     title: str
     version: str
-    pictures: list[Named]
+    pictures: list[LabelledPicture]
     runs: list[ShownRun]
-    numbers: list[Compared]
+    numbers: list[ComparedScore]
     costs: list[Table]
 
 
 def verdict(name: str, value: float, plus_minus: float, other: float, other_plus_minus: float) -> str:
-    """What `value` is beside `other`: equal within both ± together, or better or worse where that can be said of `name`."""
+    """How `value` compares with `other`: equal within both ± together, or better or worse if the score has a direction."""
     if abs(value - other) <= plus_minus + other_plus_minus:
         return "no difference beyond ±"
     kind = kind_of(name)
-    higher = HIGHER_IS_BETTER.get("fd" if kind == "fid" else kind)
-    if higher is None or kind == "diversity":
+    if kind not in KINDS or kind == "diversity":
         return "higher" if value > other else "lower"
-    return "better" if (value > other) == higher else "worse"
+    return "better" if (value > other) == KINDS[kind].higher_is_better else "worse"
 
 
-def interval_plot(name: str, rows: list[tuple[str, float, float]]) -> Markup:
-    """An SVG with a dot and its ± for each of `rows` (run, value, ±), one below the other over one axis."""
-    ends = [end for _, value, doubt in rows for end in (value - doubt, value + doubt)]
-    ticks = round_ticks(min(ends), max(ends))
-    height = ROW_PX * (len(rows) + 1)
-
-    def x_at(value: float) -> float:
-        return NAME_PX + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (PLOT_PX - NAME_PX - 24)
-
-    parts = []
-    for tick in ticks:
-        x = x_at(tick)
-        parts.append(f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{height - ROW_PX}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{short_number(tick)}</text>')
-    for row, (run, value, doubt) in enumerate(rows):
-        y = ROW_PX * row + ROW_PX / 2
-        parts.append(f'<text class="tick" x="0" y="{y + 4:.1f}">{escape(run)}</text>')
-        parts.append(
-            f'<line class="line line-0" x1="{x_at(value - doubt):.1f}" x2="{x_at(value + doubt):.1f}" y1="{y}" y2="{y}"/>'
-        )
-        parts.append(f'<circle class="dot" cx="{x_at(value):.1f}" cy="{y}" r="4"/>')
-    told = "; ".join(f"{run} {plain(value)} ± {plain(doubt, 1)}" for run, value, doubt in rows)
-    label = escape(f"{name}: {told}.")
-    return Markup(f'<svg class="chart" viewBox="0 0 {PLOT_PX} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
-
-
-def _shortened(reason: str) -> str:
+def _shorten_hashes(reason: str) -> str:
     return " ".join(f"{word[:SHOWN_CHARACTERS]}…" if len(word) > 2 * SHOWN_CHARACTERS else word for word in reason.split(" "))
 
 
-def group_of(name: str, entries: list[tuple[str, Mapping[str, Any]]], first: Mapping[str, Any]) -> Group:
-    """A group of `entries` (run, entry of metrics.json), newest first, of one passport; `first` is the first group's."""
-    newest = entries[0][1]
-    lines = []
-    for place, (run, entry) in enumerate(entries):
-        told = verdict(name, newest["value"], newest["plus_minus"], entry["value"], entry["plus_minus"]) if place else ""
-        # Said of the older run: where the newest is better, that one was worse.
-        turned = {"better": "worse", "worse": "better", "higher": "lower", "lower": "higher"}.get(told, told)
-        lines.append(Line(run, in_digits(entry["value"], entry["plus_minus"]), plain(entry["plus_minus"], 1), turned))
-    plot = interval_plot(name, [(run, entry["value"], entry["plus_minus"]) for run, entry in entries])
-    return Group(plot, lines, [_shortened(reason) for reason in why_not_comparable(newest["passport"], first)])
+def _group(name: str, entries: list[tuple[str, MetricsEntry]], first: MetricsEntry) -> Group:
+    """A group of `entries` (run, entry), newest first, with equal passports; `first` is the passport of the first group."""
+    newest, lines = entries[0][1], []
+    for run, entry in entries:
+        older = verdict(name, entry["value"], entry["plus_minus"], newest["value"], newest["plus_minus"])
+        value, plus_minus = with_digits_of(entry["value"], entry["plus_minus"]), plain(entry["plus_minus"], 1)
+        lines.append(Line(run, value, plus_minus, "" if entry is newest else older))
+    plot = interval_chart(name, [(run, entry["value"], entry["plus_minus"]) for run, entry in entries])
+    return Group(plot, lines, [_shorten_hashes(reason) for reason in why_not_comparable(newest["passport"], first)])
 
 
-def compared(runs: list[tuple[str, Mapping[str, Any]]]) -> list[Compared]:
-    """Every number of `runs` (name, metrics.json), newest first, grouped by passport, in the report's order."""
-    found: dict[str, list[list[tuple[str, Mapping[str, Any]]]]] = {}
+def compare(runs: list[tuple[str, Mapping[str, MetricsEntry]]]) -> list[ComparedScore]:
+    """Every score of `runs` (name, metrics.json), newest first, grouped by passport, in the report's order."""
+    groups_of: dict[str, list[list[tuple[str, MetricsEntry]]]] = {}
     for run, metrics in runs:
         for name, entry in metrics.items():
             if "value" not in entry:
                 continue
-            groups = found.setdefault(name, [])
-            fitting = (group for group in groups if not why_not_comparable(group[0][1]["passport"], entry["passport"]))
-            group = next(fitting, None)
-            if group is None:
-                groups.append([(run, entry)])
-            else:
+            groups = groups_of.setdefault(name, [])
+            comparable = (group for group in groups if not why_not_comparable(group[0][1]["passport"], entry["passport"]))
+            if group := next(comparable, None):
                 group.append((run, entry))
-    order = list(MEANINGS)
-    names = sorted(found, key=lambda name: (order.index(kind) if (kind := kind_of(name)) in order else len(order), name))
+            else:
+                groups.append([(run, entry)])
     return [
-        Compared(
+        ComparedScore(
             name,
-            *MEANINGS.get(kind_of(name), (name, "")),
-            [group_of(name, group, found[name][0][0][1]["passport"]) for group in found[name]],
+            *label_and_meaning(kind_of(name)),
+            [_group(name, group, groups_of[name][0][0][1]["passport"]) for group in groups_of[name]],
         )
-        for name in names
+        for name in sorted_names(groups_of)
     ]
 
 
 def changes(params: Mapping[str, str], older: Mapping[str, str]) -> Pairs:
-    """(key, "before → now") of what differs; keys that one of them lacks are left out, for they say nothing of a change."""
+    """(key, "before → now") for each difference, among the keys that both have."""
     return [(key, f"{older[key]} → {params[key]}") for key in sorted(params.keys() & older.keys()) if params[key] != older[key]]
 
 
+def shown_changes(params: Mapping[str, str], older: Mapping[str, str] | None) -> tuple[Pairs, int]:
+    """The first MAX_CHANGES changes, and the number of further ones."""
+    found = [] if older is None else changes(params, older)
+    return found[:MAX_CHANGES], max(0, len(found) - MAX_CHANGES)
+
+
 def cost_table(run: str, costs: Mapping[str, Mapping[str, float]], stages: tuple[str, ...]) -> Table:
-    """What each stage of a run cost, and all together; a stage that was up to date cost nothing and is left out."""
-    columns = [cost for cost in COST_WORDS if any(cost in costs.get(stage, {}) for stage in stages)]
+    """The costs of each stage that ran, and their sum (of the peaks, the maximum)."""
+    columns = [cost for cost in COST_LABELS if any(cost in costs.get(stage, {}) for stage in stages)]
     cells = [
         [stage, *(f"{costs[stage][cost]:,.0f}" if cost in costs[stage] else "–" for cost in columns)]
         for stage in stages
         if costs.get(stage)
     ]
-    sums = [
-        max(values) if cost == "cost_peak_mb" else sum(values)
-        for cost in columns
-        for values in [[costs[stage][cost] for stage in stages if cost in costs.get(stage, {})]]
-    ]
-    words = ["stage", *(COST_WORDS[cost] for cost in columns)]
-    return Table(f"What {run} cost", words, [*cells, ["all", *(f"{value:,.0f}" for value in sums)]])
+    totals = []
+    for cost in columns:
+        values = [costs[stage][cost] for stage in stages if cost in costs.get(stage, {})]
+        totals.append(max(values) if cost == "cost_peak_mb" else sum(values))
+    header = ["stage", *(COST_LABELS[cost] for cost in columns)]
+    return Table(f"What {run} cost", header, [*cells, ["all", *(f"{value:,.0f}" for value in totals)]])
 
 
-def row_of_categories(name: str, cells: NDArray[np.uint8], per_category: int) -> Named:
-    """The first pictures of each category, (rows, columns, H, W, C), in one row."""
+def row_of_categories(name: str, cells: NDArray[np.uint8], per_category: int) -> LabelledPicture:
+    """The first images of each category, from `cells` (rows, columns, H, W, C), in one row."""
     shown = cells[:, :per_category].reshape(-1, *cells.shape[2:])
-    return Named(name, strip(opaque(shown), len(shown), f"{name}: {len(shown)} generated pictures, {per_category} a category"))
-
-
-def shown_changes(params: Mapping[str, str], older: Mapping[str, str] | None) -> tuple[Pairs, int]:
-    """The first changes, and how many more there are."""
-    found = [] if older is None else changes(params, older)
-    return found[:MAX_CHANGES], max(0, len(found) - MAX_CHANGES)
+    alt = f"{name}: {len(shown)} generated images, {per_category} per category"
+    return LabelledPicture(name, strip(add_alpha(shown), len(shown), alt))

@@ -1,4 +1,4 @@
-"""The data's story from the tables: how many pictures came how far, and which were lost where and why. Pure pandas."""
+"""What happened to each image on the way from the manifest to the training set, from the tables. Pure pandas."""
 
 from dataclasses import dataclass
 
@@ -6,30 +6,30 @@ import pandas as pd
 
 from pipeline.storage.reasons import by_kind
 
-# The tables' words for a reader who has not seen the tables.
+# The reasons in the tables, as a reader understands them who has not seen the tables.
 LINKS = {
-    "bytes": "copies of a file",
+    "bytes": "identical files",
     "phash": "look-alikes",
     "mirror": "mirror images",
-    "turned": "turned copies",
+    "turned": "rotated copies",
     "edited": "edited copies",
 }
 REASONS = {
     "aspect": "too long or too wide",
-    "odd size": "of another size than the others",
+    "odd size": "unusual size",
     "dark": "too dark",
     "bright": "too bright",
     "flat": "too little contrast",
-    "low information": "next to nothing to see",
-    "few levels": "reduced to few levels",
+    "low information": "hardly any detail",
+    "few levels": "too few grey levels",
     "blurry": "blurred",
-    "grey": "without colour",
+    "grey": "no colour",
     "cut off": "cut off at the frame",
     "more than one": "more than one garment",
-    "text over it": "text or a watermark over it",
-    "face": "with a person's face",
-    "not clothing": "without clothing",
-    "irrelevant": "unlike every category",
+    "text over it": "text or a watermark on top",
+    "face": "shows a face",
+    "not clothing": "no clothing",
+    "irrelevant": "unlike all categories",
     "wrong category": "more like another category",
     "by hand": "dropped by hand",
 }
@@ -37,7 +37,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Loss:
-    """Pictures lost in one step for one reason."""
+    """Images lost in one step for one reason."""
 
     reason: str
     count: int
@@ -46,25 +46,25 @@ class Loss:
 
 @dataclass(frozen=True)
 class Step:
-    """What was left after one step."""
+    """The images left after one step."""
 
     stage: str
-    told: str  # what is true of those left
+    label: str  # what those left have in common
     count: int
-    losses: list[Loss]  # most first
+    losses: list[Loss]  # most frequent first
 
 
 @dataclass(frozen=True)
 class Group:
-    """A kept picture and those dropped for being near-duplicates of it, by SHA-256."""
+    """A kept image and its dropped near-duplicates, by SHA-256."""
 
     kept: str
-    dropped: list[str]
-    dropped_count: int  # of which `dropped` are the first
+    dropped: list[str]  # the first of them
+    dropped_count: int
 
 
-def fates(raw: pd.DataFrame, inspected: pd.DataFrame, duplicates: pd.DataFrame, curated: pd.DataFrame) -> pd.DataFrame:
-    """A row for each row of the manifest, by key: the curated columns, and `lost_at` and `lost_to`, empty where it was kept."""
+def trace(raw: pd.DataFrame, inspected: pd.DataFrame, duplicates: pd.DataFrame, curated: pd.DataFrame) -> pd.DataFrame:
+    """The curated rows, sorted by key, with `lost_at` (stage) and `lost_to` (reason); both are empty for kept images."""
     rows = (
         curated.merge(raw[["key", "status", "reason"]].rename(columns={"reason": "fetch_reason"}), on="key", how="left")
         .merge(inspected[["key", "decoded", "reason"]].rename(columns={"reason": "inspect_reason"}), on="key", how="left")
@@ -85,29 +85,29 @@ def fates(raw: pd.DataFrame, inspected: pd.DataFrame, duplicates: pd.DataFrame, 
 
 
 def funnel(rows: pd.DataFrame, examples: int) -> list[Step]:
-    """Steps from the manifest to what was kept, each loss with up to `examples` pictures where they can be shown."""
+    """The steps from the manifest to the kept images; each loss with up to `examples` images, if their pixels exist."""
     kept = rows["split"].value_counts()
-    uses = (("train", "to learn from"), ("validation", "to tune by"), ("test", "held back to judge by"))
-    told = {
+    uses = (("train", "to train on"), ("validation", "to tune on"), ("test", "held out for evaluation"))
+    labels = {
         "collect": "listed",
         "fetch": "fetched",
-        "inspect": "whole pictures",
-        "dedup": "different from each other",
+        "inspect": "decodable",
+        "dedup": "distinct",
         "curate": "good enough: " + ", ".join(f"{kept[split]:,} {use}" for split, use in uses if split in kept),
     }
     steps, left = [], len(rows)
-    for stage, what in told.items():
+    for stage, label in labels.items():
         lost = rows[rows["lost_at"] == stage]
-        shown = examples if stage in ("dedup", "curate") else 0  # earlier losses have no pixels
-        # Rows are in the order of keys, which are hashes: the first are as good as drawn at random.
+        shown = examples if stage in ("dedup", "curate") else 0  # images lost earlier have no pixels
+        # Rows are sorted by key, a hash, so the first ones are a random sample.
         losses = [Loss(str(reason), len(part), list(part["sha256"][:shown])) for reason, part in lost.groupby("lost_to")]
         left -= len(lost)
-        steps.append(Step(stage, what, left, sorted(losses, key=lambda loss: (-loss.count, loss.reason))))
+        steps.append(Step(stage, label, left, sorted(losses, key=lambda loss: (-loss.count, loss.reason))))
     return steps
 
 
 def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group]:
-    """Up to `limit` groups of look-alikes whose bytes differ, with up to `members` dropped ones each."""
+    """Up to `limit` groups of near-duplicates that are not identical files, with up to `members` dropped ones each."""
     alike = rows[(rows["lost_at"] == "dedup") & rows["link"].isin(LINKS.keys() - {"bytes"})]
     kept = rows[rows["kept"] & rows["group"].isin(alike["group"])]
     kept_of_group = dict(zip(kept["group"], kept["sha256"], strict=True))
@@ -115,32 +115,32 @@ def duplicate_groups(rows: pd.DataFrame, limit: int, members: int) -> list[Group
     return [Group(kept_of_group[group], dropped[:members], len(dropped)) for group, dropped in groups[:limit]]
 
 
-def crossing(rows: pd.DataFrame) -> int:
-    """Families of near-duplicates that have kept pictures in more than one split: none, or something is wrong."""
+def count_leaking_families(rows: pd.DataFrame) -> int:
+    """Number of near-duplicate families with kept images in more than one split; anything but 0 is a bug."""
     kept = rows[rows["kept"]]
     return int((kept.groupby("family")["split"].nunique() > 1).sum())
 
 
-def by_category(rows: pd.DataFrame) -> pd.DataFrame:
-    """Pictures listed and in each split that has some, one row a category, in its order by name."""
+def count_by_category(rows: pd.DataFrame) -> pd.DataFrame:
+    """Images listed, and in each non-empty split, one row per category, by name."""
     counts = pd.DataFrame({"listed": rows.groupby("category").size()})
     for split in ("train", "validation", "test"):
-        if (here := rows["split"].eq(split)).any():
-            counts[split] = rows[here].groupby("category").size()
+        if (in_split := rows["split"].eq(split)).any():
+            counts[split] = rows[in_split].groupby("category").size()
     return counts.fillna(0).astype(int).sort_index()
 
 
-def by_unmapped_word(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Pictures without a category for each word of their site, most first."""
+def count_unmapped_words(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Images without a category, by the site's word for it, most frequent first."""
     words = manifest.loc[manifest["category"].isna(), "site_category"].dropna()
-    counts = words.groupby(words).size().rename_axis("word").reset_index(name="pictures")
-    return counts.sort_values(["pictures", "word"], ascending=[False, True], ignore_index=True)
+    counts = words.groupby(words).size().rename_axis("word").reset_index(name="images")
+    return counts.sort_values(["images", "word"], ascending=[False, True], ignore_index=True)
 
 
-def by_licence(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Pictures listed and kept for each source and licence, most first."""
+def count_by_licence(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Images listed and kept by source and licence, most frequent first."""
     joined = manifest[["key", "source", "licence"]].merge(rows[["key", "kept"]], on="key", how="left")
-    joined["licence"] = joined["licence"].fillna("not known")
+    joined["licence"] = joined["licence"].fillna("unknown")
     counts = joined.groupby(["source", "licence"], as_index=False).agg(listed=("key", "size"), kept=("kept", "sum"))
     return counts.astype({"kept": int}).sort_values(
         ["listed", "source", "licence"], ascending=[False, True, True], ignore_index=True

@@ -1,4 +1,4 @@
-"""Small pictures for a page, from the shards that hold the large ones."""
+"""Thumbnails for a page, decoded from the shards."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, UndecodableError, decode, limits_of_inspected
 from pipeline.imaging.sandbox import SandboxFailure, guarded_by_key
-from pipeline.pages.pictures import framed
+from pipeline.pages.pictures import letterbox
 from pipeline.storage.shards import read_shard
 from pipeline.tracking.progress import progress
 
 log = logging.getLogger(__name__)
 
 
-def shown_pixels(rows: pd.DataFrame, wanted: set[str]) -> dict[str, int]:
-    """Pixels of each picture among `wanted`, by SHA-256, that `inspect` has decoded.
+def pixel_counts(rows: pd.DataFrame, wanted: set[str]) -> dict[str, int]:
+    """Number of pixels, by SHA-256, of each image in `wanted` that `inspect` decoded.
 
-    `rows` have the columns sha256, decoded, width and height; the last two may be empty in a table of an earlier version.
+    `rows` has the columns sha256, decoded, width and height; tables of earlier versions lack the last two.
     """
-    there = rows[rows["sha256"].isin(wanted) & rows["decoded"].eq(True)]
-    areas = (there["width"].astype(np.float64) * there["height"].astype(np.float64)).fillna(UNKNOWN_PIXELS)
-    return dict(zip(there["sha256"], areas.astype(np.int64).tolist(), strict=True))
+    decoded = rows[rows["sha256"].isin(wanted) & rows["decoded"].eq(True)]
+    areas = (decoded["width"].astype(np.float64) * decoded["height"].astype(np.float64)).fillna(UNKNOWN_PIXELS)
+    return dict(zip(decoded["sha256"], areas.astype(np.int64).tolist(), strict=True))
 
 
 def _tile(content: bytes, max_pixels: int, side_px: int) -> NDArray[np.uint8] | SandboxFailure:
     try:
-        return framed(decode(content, max_pixels).image, side_px)
+        return letterbox(decode(content, max_pixels).image, side_px)
     except UndecodableError as error:
         return SandboxFailure(str(error))
 
 
-def tiles_of(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dict[str, NDArray[np.uint8]]:
-    """Small pictures (side_px, side_px, 4) by SHA-256 of those in `pixels`, which `inspect` has decoded to so many.
+def load_tiles(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dict[str, NDArray[np.uint8]]:
+    """Thumbnails (side_px, side_px, 4) by SHA-256 of the images in `pixels`, which has their numbers of pixels.
 
-    They are decoded in a process with limits. One that cannot be decoded any more is left out, and the log says so.
+    Decoding runs in a sandbox. An image that can no longer be decoded is left out, with a warning.
     """
 
     def members() -> Iterator[tuple[str, bytes]]:
@@ -49,12 +49,12 @@ def tiles_of(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> dic
                     yield sha256, content
 
     found: dict[str, NDArray[np.uint8]] = {}
-    most = max(pixels.values(), default=0)
-    work = partial(_tile, max_pixels=most, side_px=side_px)
-    with closing(guarded_by_key(work, members(), limits_of_inspected(most), processes=1)) as tiles:
+    max_pixels = max(pixels.values(), default=0)
+    work = partial(_tile, max_pixels=max_pixels, side_px=side_px)
+    with closing(guarded_by_key(work, members(), limits_of_inspected(max_pixels), processes=1)) as tiles:
         for sha256, tile in tiles:
             if isinstance(tile, SandboxFailure):
-                log.warning("%s was decoded by inspect and cannot be any more (%s); run inspect again", sha256, tile.reason)
+                log.warning("%s can no longer be decoded as in inspect (%s); run inspect again", sha256, tile.reason)
             else:
                 found[sha256] = tile
     return found

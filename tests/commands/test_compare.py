@@ -1,4 +1,4 @@
-"""Runs side by side: what may stand together, what a difference is, and what changed."""
+"""Comparison of runs: which scores are comparable, what counts as a difference, and what changed."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.commands.compare import TEMPLATE
 from pipeline.pages import runs
-from pipeline.pages.page import as_html
+from pipeline.pages.page import render_html
 from pipeline.tracking.past_runs import PastRun, merged
 from tests.support.browser import chromium
 
@@ -19,22 +19,23 @@ def entry(value: float, plus_minus: float = 0.01, split: str = "a" * 64) -> dict
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "other", "told"),
+    ("name", "value", "other", "expected"),
     [
         ("fd_classifier", 0.3, 0.5, "better"),
         ("fid", 9.0, 5.0, "worse"),
+        ("fid_infinity", 4.0, 5.0, "better"),
         ("class_accuracy", 0.9, 0.8, "better"),
         ("fd_classifier", 0.500, 0.515, "no difference beyond ±"),
         ("diversity_classifier", 3.0, 2.0, "higher"),
         ("a_new_number", 2.0, 3.0, "lower"),
     ],
 )
-def test_verdict(name: str, value: float, other: float, told: str) -> None:
-    assert runs.verdict(name, value, 0.01, other, 0.01) == told
+def test_verdict(name: str, value: float, other: float, expected: str) -> None:
+    assert runs.verdict(name, value, 0.01, other, 0.01) == expected
 
 
-def test_only_equal_passports_stand_together() -> None:
-    found = runs.compared(
+def test_scores_are_grouped_by_passport() -> None:
+    found = runs.compare(
         [
             ("Run 3", {"fd_classifier": entry(0.30), "fid": {"absent": "no weights"}}),
             ("Run 2", {"fd_classifier": entry(0.10, split="b" * 64)}),
@@ -45,12 +46,13 @@ def test_only_equal_passports_stand_together() -> None:
     first, second = number.groups
     assert [(line.run, line.value, line.verdict) for line in first.lines] == [("Run 3", "0.30", ""), ("Run 1", "0.40", "worse")]
     assert [line.run for line in second.lines] == ["Run 2"]
-    assert first.apart == []
-    assert second.apart == [f"reference.sha256: {'b' * 16}… here, {'a' * 16}… there"]
+    assert first.differences == []
+    assert [line.partition(":")[0] for line in second.differences] == ["reference.sha256"]
+    assert "b" * 17 not in second.differences[0]  # hashes are shortened
     assert 'aria-label="fd_classifier: Run 3 0.3 ± 0.01; Run 1 0.4 ± 0.01."' in first.plot
 
 
-def test_changes_are_of_keys_that_both_know() -> None:
+def test_changes_are_limited_to_common_keys_and_to_max_changes() -> None:
     assert runs.changes({"train.seed": "1", "train.new": "x"}, {"train.seed": "0", "train.old": "y"}) == [
         ("train.seed", "0 → 1")
     ]
@@ -60,19 +62,19 @@ def test_changes_are_of_keys_that_both_know() -> None:
     assert runs.shown_changes(many, None) == ([], 0)
 
 
-def test_costs_add_up_and_memory_does_not() -> None:
+def test_costs_are_summed_and_peaks_are_not() -> None:
     costs = {"train": {"cost_wall_s": 100.0, "cost_peak_mb": 700.0}, "export": {"cost_wall_s": 20.4, "cost_peak_mb": 900.0}}
     table = runs.cost_table("Run 1", costs, ("collect", "train", "export"))
     assert table.columns == ["stage", "seconds", "peak MB"]
     assert table.cells == [["train", "100", "700"], ["export", "20", "900"], ["all", "120", "900"]]
 
 
-def test_runs_that_found_the_same_are_one() -> None:
+def test_runs_with_equal_metrics_are_merged() -> None:
     metrics = {"fid": entry(5.0)}
     kept = PastRun(["commit"], "2026-01-02", metrics, {"train.seed": "0"}, grid=b"png")
-    told = PastRun(["MLflow"], "2026-01-02", metrics, {"train.seed": "0", "train.more": "1"}, {"train": {"cost_wall_s": 1.0}})
+    logged = PastRun(["MLflow"], "2026-01-02", metrics, {"train.seed": "0", "train.more": "1"}, {"train": {"cost_wall_s": 1.0}})
     other = PastRun(["older"], "2026-01-01", {"fid": entry(6.0)}, {})
-    (one, second) = merged([kept, told, other])
+    (one, second) = merged([kept, logged, other])
     assert one.names == ["commit", "MLflow"]
     assert one.params == {"train.seed": "0", "train.more": "1"}
     assert one.costs
@@ -81,8 +83,8 @@ def test_runs_that_found_the_same_are_one() -> None:
 
 
 def page() -> runs.RunsPage:
-    random = np.random.default_rng(0)
-    cells = random.integers(0, 255, (10, 4, 32, 32, 1), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 255, (10, 4, 32, 32, 1), dtype=np.uint8)
     names = ["Run 2", "Run 1"]
     metrics = [{"fd_classifier": entry(0.3), "class_accuracy": entry(0.9)}, {"fd_classifier": entry(0.4, split="b" * 64)}]
     return runs.RunsPage(
@@ -90,21 +92,21 @@ def page() -> runs.RunsPage:
         version="1",
         pictures=[runs.row_of_categories(name, cells, 2) for name in names],
         runs=[runs.ShownRun(name, "2026-01-01", ["MLflow"], [("train.seed", "0 → 1")], 0) for name in names],
-        numbers=runs.compared(list(zip(names, metrics, strict=True))),
+        numbers=runs.compare(list(zip(names, metrics, strict=True))),
         costs=[runs.cost_table("Run 2", {"train": {"cost_wall_s": 3.0}}, ("train",))],
     )
 
 
-def test_the_page_is_whole_on_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
-    html = as_html(page(), TEMPLATE)
+def test_page_fits_a_phone_and_requests_nothing(tmp_path: Path) -> None:
+    html = render_html(page(), TEMPLATE)
     assert "<h1>Gowns &amp; &lt;frocks&gt;</h1>" in html
     assert all(re.search('alt="[^"]+"', image) for image in re.findall("<img[^>]*>", html))
     (tmp_path / "runs.html").write_text(html, encoding="utf-8")
     with chromium() as browser:
         shown = browser.new_page(viewport={"width": 390, "height": 800})
-        complaints: list[str] = []
-        shown.on("console", lambda message: complaints.append(message.text))
-        shown.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+        messages: list[str] = []
+        shown.on("console", lambda message: messages.append(message.text))
+        shown.on("request", lambda request: messages.append(request.url) if request.url.startswith("http") else None)
         shown.goto((tmp_path / "runs.html").as_uri())
         assert shown.evaluate("document.documentElement.scrollWidth") <= 390
-        assert complaints == []
+        assert messages == []

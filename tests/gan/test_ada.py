@@ -30,7 +30,7 @@ def test_nothing_changes_at_probability_zero_and_nearly_everything_at_one() -> N
 def test_a_warp_turns_moves_and_mirrors() -> None:
     x = torch.rand(1, 2, 6, 6, generator=torch.Generator().manual_seed(0))
     quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
-    assert torch.allclose(warp(x, quarter), x.rot90(1, (2, 3))) or torch.allclose(warp(x, quarter), x.rot90(-1, (2, 3)))
+    torch.testing.assert_close(warp(x, quarter), x.rot90(1, (2, 3)))
     right = torch.tensor([[[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
     moved = warp(x, right)
     torch.testing.assert_close(moved[..., :4], x[..., 2:])

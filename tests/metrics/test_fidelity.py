@@ -12,19 +12,18 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from pipeline.metrics import neighbours
-from pipeline.metrics.classifier import probabilities_of
+from pipeline.metrics.classifier import inception_score, softmax
 from pipeline.metrics.frechet import frechet_distance_of_features
-from pipeline.metrics.inception_score import inception_score
-from pipeline.metrics.kernel import drawn_subsets, kernel_distances
-from pipeline.metrics.manifold import manifold_of, overlap
-from pipeline.metrics.scores import Measured, ScoreSettings, measure, statistics_of
+from pipeline.metrics.kernel import draw_subsets, kernel_distances
+from pipeline.metrics.manifold import build_manifold, overlap
+from pipeline.metrics.scores import ExtractorScores, ScoreSettings, reference_statistics, score_samples
 
 COUNT, DIM = 400, 48
 SETTINGS = ScoreSettings(neighbours=3, kid_subsets=5, kid_subset_size=COUNT, fd_counts=(), bootstraps=0, seed=0)
 
 
-def _measured(real: NDArray[np.float32], samples: NDArray[np.float32], settings: ScoreSettings = SETTINGS) -> Measured:
-    return measure(statistics_of(real, settings), samples, settings)
+def _measured(real: NDArray[np.float32], samples: NDArray[np.float32], settings: ScoreSettings = SETTINGS) -> ExtractorScores:
+    return score_samples(reference_statistics(real, settings), samples, settings)
 
 
 def _features(seed: int, count: int = COUNT) -> NDArray[np.float32]:
@@ -55,7 +54,7 @@ def _as_many_threads_as_before() -> Iterator[None]:
 def test_the_inception_score_is_torch_fidelitys(splits: int) -> None:
     scores = 3 * np.random.default_rng(0).standard_normal((COUNT, 10)).astype(np.float32)
     theirs = isc_features_to_metric(torch.tensor(scores), splits=splits, shuffle=False)["inception_score_mean"]
-    ours = np.mean([inception_score(probabilities_of(part)) for part in np.split(scores, splits)])
+    ours = np.mean([inception_score(softmax(part)) for part in np.split(scores, splits)])
     assert ours == pytest.approx(theirs, rel=1e-4)
     assert theirs > 2
 
@@ -63,7 +62,7 @@ def test_the_inception_score_is_torch_fidelitys(splits: int) -> None:
 def test_the_kernel_distance_is_torch_fidelitys(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
     drawn = {"kid_subsets": 6, "kid_subset_size": 100, "rng_seed": 7, "verbose": False}
     theirs = kid_features_to_metric(torch.tensor(samples), torch.tensor(real), **drawn)
-    ours = kernel_distances(real, samples, drawn_subsets((350, COUNT), 6, 100, 7))
+    ours = kernel_distances(real, samples, draw_subsets((350, COUNT), 6, 100, 7))
     assert ours.mean() == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)
     assert ours.std() == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-4)
 
@@ -71,7 +70,7 @@ def test_the_kernel_distance_is_torch_fidelitys(real: NDArray[np.float32], sampl
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_precision_and_recall_are_torch_fidelitys(real: NDArray[np.float32], samples: NDArray[np.float32], k: int) -> None:
     theirs = prc_features_to_metric(torch.tensor(samples), torch.tensor(real), prc_neighborhood=k, verbose=False)
-    ours = overlap(manifold_of(real, k), manifold_of(samples, k))
+    ours = overlap(build_manifold(real, k), build_manifold(samples, k))
     assert ours.scores["precision"] == pytest.approx(theirs["precision"], rel=1e-4)
     assert ours.scores["recall"] == pytest.approx(theirs["recall"], rel=1e-4)
     assert 0 < ours.scores["recall"] < 1
@@ -99,11 +98,11 @@ def test_the_order_of_pictures_does_not_matter(real: NDArray[np.float32], sample
     order = numbers.permutation(len(samples))
     shuffled = _measured(numbers.permutation(real), samples[order], settings)
     assert shuffled.values == pytest.approx(straight.values, rel=1e-6)
-    np.testing.assert_allclose(shuffled.lying.realism, straight.lying.realism[order], rtol=1e-4)
+    np.testing.assert_allclose(shuffled.overlap.realism, straight.overlap.realism[order], rtol=1e-4)
 
 
 def test_kids_subsets_agree_in_any_order_within_their_spread(real: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
-    drawn = drawn_subsets((350, COUNT), 40, 100, 0)
+    drawn = draw_subsets((350, COUNT), 40, 100, 0)
     straight = kernel_distances(real, samples, drawn)
     shuffled = kernel_distances(real, np.random.default_rng(4).permutation(samples), drawn)
     assert straight.mean() != shuffled.mean()
@@ -119,4 +118,4 @@ def test_neither_blocks_nor_threads_matter(
     torch.set_num_threads(3)
     together = _measured(real, samples)
     assert together.values == pytest.approx(alone.values, rel=1e-6)
-    np.testing.assert_allclose(together.lying.realism, alone.lying.realism, rtol=1e-4)
+    np.testing.assert_allclose(together.overlap.realism, alone.overlap.realism, rtol=1e-4)

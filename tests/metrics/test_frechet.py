@@ -5,7 +5,7 @@ import pytest
 from cleanfid.fid import frechet_distance as clean_fid_distance
 from numpy.typing import NDArray
 
-from pipeline.metrics.frechet import frechet_distance, frechet_distance_of_features, mean_and_covariance
+from pipeline.metrics.frechet import frechet_distance, frechet_distance_of_features, mean_and_covariance, prefix_moments
 
 
 def _covariance(dim: int, seed: int) -> NDArray[np.float64]:
@@ -77,3 +77,11 @@ def test_the_order_of_pictures_does_not_matter() -> None:
     straight = frechet_distance_of_features(real, samples)
     shuffled = frechet_distance_of_features(numbers.permutation(real), numbers.permutation(samples))
     assert shuffled == pytest.approx(straight, rel=1e-9)
+
+
+def test_prefix_moments_equal_the_moments_of_each_prefix() -> None:
+    features = np.random.default_rng(0).standard_normal((90, 7)).astype(np.float32) + 1000
+    for count, (mean, covariance) in zip((3, 40, 90), prefix_moments(features, (3, 40, 90)), strict=True):
+        expected = mean_and_covariance(features[:count])
+        np.testing.assert_allclose(mean, expected[0], rtol=1e-12)
+        np.testing.assert_allclose(covariance, expected[1], rtol=1e-9, atol=1e-9)

@@ -5,11 +5,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.metrics import neighbours
-from pipeline.metrics.manifold import Overlap, manifold_of, overlap
+from pipeline.metrics.manifold import Overlap, build_manifold, overlap
 
 
 def _measured(real: NDArray[np.float64], samples: NDArray[np.float64], k: int) -> Overlap:
-    return overlap(manifold_of(real, k), manifold_of(samples, k))
+    return overlap(build_manifold(real, k), build_manifold(samples, k))
 
 
 def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -69,7 +69,7 @@ def test_the_order_of_pictures_does_not_matter() -> None:
 
 def test_identical_sets_overlap_wholly() -> None:
     features = np.random.default_rng(2).standard_normal((200, 6)).astype(np.float32)
-    scores = overlap(manifold_of(features, 3), manifold_of(features, 3)).scores
+    scores = overlap(build_manifold(features, 3), build_manifold(features, 3)).scores
     assert (scores["precision"], scores["recall"], scores["coverage"]) == (1, 1, 1)
 
 
@@ -90,5 +90,5 @@ def test_one_picture_drawn_again_and_again_is_precise_and_recalls_nothing() -> N
 
 def test_more_neighbours_than_there_are_means_all_of_them() -> None:
     real, samples = np.arange(8.0).reshape(4, 2), np.arange(8.0).reshape(4, 2) + 0.5
-    assert manifold_of(real, 9).k == 3
+    assert build_manifold(real, 9).k == 3
     assert _measured(real, samples, 9).scores["precision"] == 1

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics import path_length
 from pipeline.metrics.extractors import Extractor
-from pipeline.metrics.path_length import STEP, on_the_way, path_lengths, steps_of
+from pipeline.metrics.path_length import STEP, path_lengths, path_steps
 
 DIM = 12
-CONTRAST = 0.05  # keeps the pictures of all latents inside [-1, 1]
+CONTRAST = 0.05  # keeps the images of all latents inside [-1, 1]
 
 
 class Linear(nn.Module):
-    """Draws the latent itself as a picture of 1×DIM pixels."""
+    """Returns the latent itself as an image of 1×DIM pixels."""
 
     def __init__(self, contrast: float = CONTRAST) -> None:
         super().__init__()
@@ -32,16 +32,15 @@ def _flat(factor: float) -> Extractor:
 
 
 def _squared_speed(seed: int, count: int) -> NDArray[np.float64]:
-    """|dz/dt|² of the great circles between the latents of `steps_of`, by differentiating them."""
+    """|dz/dt|² on the great circles of `path_steps`: the length's change and the turn, which are at right angles."""
     ends = draw_latents(seed, 2 * count, DIM).astype(np.float64)
-    first, second, share = ends[:count], ends[count:], np.random.default_rng([seed, 1]).random(count)
-    angle = np.arccos((first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1))
-    weights = -angle * np.cos((1 - share) * angle), angle * np.cos(share * angle)
-    moving = (weights[0][:, None] * first + weights[1][:, None] * second) / np.sin(angle)[:, None]
-    return (moving**2).sum(1)
+    first, second, share = ends[:count], ends[count:], np.random.default_rng([seed, 1]).random((count, 1))[:, 0]
+    start, end = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
+    angle = np.arccos((first * second).sum(1) / start / end)
+    return np.asarray((end - start) ** 2 + (((1 - share) * start + share * end) * angle) ** 2)
 
 
-def test_a_linear_generator_moves_as_its_latents_do() -> None:
+def test_linear_generator_moves_as_its_latents_do() -> None:
     count = 300
     labels = np.zeros(count, dtype=np.int64)
     found = path_lengths(Linear(), [_flat(1.0), _flat(3.0)], labels, DIM, seed=5)
@@ -50,29 +49,20 @@ def test_a_linear_generator_moves_as_its_latents_do() -> None:
     np.testing.assert_allclose(found["times3.0"], 9 * found["times1.0"], rtol=0.02)
 
 
-def test_a_generator_that_does_not_move_has_no_length() -> None:
+def test_constant_generator_has_length_zero() -> None:
     found = path_lengths(Linear(0.0), [_flat(1.0)], np.zeros(20, dtype=np.int64), DIM, seed=0)
     assert found["times1.0"].max() == 0
 
 
-def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lengths_do_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.zeros(50, dtype=np.int64)
     whole = path_lengths(Linear(), [_flat(1.0)], labels, DIM, seed=0)["times1.0"]
     monkeypatch.setattr(path_length, "BATCH", 7)
     np.testing.assert_array_equal(path_lengths(Linear(), [_flat(1.0)], labels, DIM, seed=0)["times1.0"], whole)
 
 
-def test_the_way_begins_and_ends_at_its_ends_and_keeps_the_length() -> None:
-    first, second = draw_latents(0, 8, DIM)[:4], draw_latents(0, 8, DIM)[4:]
-    np.testing.assert_allclose(on_the_way(first, second, np.zeros(4)), first, atol=1e-6)
-    np.testing.assert_allclose(on_the_way(first, second, np.ones(4)), second, atol=1e-6)
-    of_length_two = [2 * ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in (first, second)]
-    middle = on_the_way(of_length_two[0], of_length_two[1], np.full(4, 0.3))
-    np.testing.assert_allclose(np.linalg.norm(middle, axis=1), 2, rtol=1e-6)
-
-
-def test_the_same_seed_walks_the_same_paths() -> None:
-    before, after = steps_of(3, 6, DIM)
-    again, _ = steps_of(3, 6, DIM)
+def test_path_steps_are_seeded_and_small() -> None:
+    before, after = path_steps(3, 6, DIM)
+    again, _ = path_steps(3, 6, DIM)
     np.testing.assert_array_equal(before, again)
     assert 0 < np.abs(after - before).max() < 20 * STEP

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.metrics.sliced_wasserstein import pyramid, sliced_wasserstein, wasserstein_of_slices
+from pipeline.metrics.sliced_wasserstein import laplacian_pyramid, sliced_wasserstein, sliced_wasserstein_of_points
 
 
 def _pictures(seed: int, side: int = 32) -> np.ndarray:
@@ -19,13 +19,13 @@ def _pictures(seed: int, side: int = 32) -> np.ndarray:
 def test_a_shift_is_as_far_as_its_mean_projection() -> None:
     points = torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
     # In one dimension every direction is 1 or -1, and the distance of a shifted copy is the shift.
-    assert wasserstein_of_slices(points, points + 3, torch.Generator().manual_seed(1)) == pytest.approx(3, rel=1e-5)
-    assert wasserstein_of_slices(points, points[torch.randperm(500)], torch.Generator()) == pytest.approx(0, abs=1e-6)
+    assert sliced_wasserstein_of_points(points, points + 3, torch.Generator().manual_seed(1)) == pytest.approx(3, rel=1e-5)
+    assert sliced_wasserstein_of_points(points, points[torch.randperm(500)], torch.Generator()) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_pyramid_loses_nothing() -> None:
     pictures = torch.rand(2, 1, 64, 64)
-    finest, middle, coarse = pyramid(pictures)
+    finest, middle, coarse = laplacian_pyramid(pictures)
     half = middle + coarse.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert torch.allclose(finest + half.repeat_interleave(2, 2).repeat_interleave(2, 3), pictures, atol=1e-6)
 

@@ -125,7 +125,7 @@ def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path:
     told = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
     assert ["5", "crawl"] in told
     assert ["41", "ok"] in told
-    assert story.by_unmapped_word(manifest).to_dict("records") == [{"word": "Headwear", "pictures": 1}]
+    assert story.count_unmapped_words(manifest).to_dict("records") == [{"word": "Headwear", "pictures": 1}]
     before = [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)]
     shop.requests.clear()
     stages.up_to("fetch")

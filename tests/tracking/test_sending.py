@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pipeline.metrics.champion import verdict_on
+from pipeline.metrics.passport import compare_with_champion
 from pipeline.tracking.energy import joules_between, processor_counters
 from pipeline.tracking.flat_params import flat
 from pipeline.tracking.spools import has_unsent, new_events, stage_costs, status_of
@@ -26,12 +26,12 @@ SEND = """
 import sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
-from pipeline.metrics.champion import verdict_on
+from pipeline.metrics.passport import compare_with_champion
 from pipeline.tracking.mlflow_store import UnavailableError
 from pipeline.tracking.sending import follow
 try:
     for folder in sys.argv[1:]:
-        follow(Path(folder), lambda: True, verdict_on, patience_s=2.0)
+        follow(Path(folder), lambda: True, compare_with_champion, patience_s=2.0)
 except UnavailableError as error:
     print(error)
     sys.exit(3)
@@ -172,7 +172,7 @@ def test_the_champion_changes_only_beyond_the_spread_and_under_one_passport(tmp_
         2: "yes, beside version 1: better: fd_classifier 0.4 ± 0.01 against 0.5 ± 0.01",
         3: "no, beside version 2: no difference beyond ±: fd_classifier 0.39 ± 0.01 against 0.4 ± 0.01",
         4: "no, beside version 2: not comparable: fid is not in both. "
-        "fd_classifier was measured otherwise: reference.sha256: b here, a there",
+        "fd_classifier was measured differently: reference.sha256: b here, a there",
     }
     assert query(tmp_path, "select description from model_versions where version = 3") == [("About alike",)]
     assert (
@@ -204,7 +204,7 @@ def test_the_champion_changes_only_beyond_the_spread_and_under_one_passport(tmp_
     ],
 )
 def test_verdict(ours: dict[str, Any], theirs: dict[str, Any], better: bool, why: str) -> None:
-    verdict = verdict_on(ours, theirs)
+    verdict = compare_with_champion(ours, theirs)
     assert (verdict.better, verdict.why) == (better, why)
 
 

@@ -402,12 +402,12 @@ import logging, sqlite3, sys, threading, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 import mlflow  # takes seconds, which are none of the lock's
-from pipeline.metrics.champion import verdict_on
+from pipeline.metrics.passport import compare_with_champion
 from pipeline.tracking.sending import follow
 blocker = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
 blocker.execute("BEGIN EXCLUSIVE")
 threading.Timer(4.0, lambda: blocker.execute("ROLLBACK")).start()  # after a first try has given up
-follow(Path(sys.argv[1]), lambda: True, verdict_on, patience_s=120.0)
+follow(Path(sys.argv[1]), lambda: True, compare_with_champion, patience_s=120.0)
 """
 
 

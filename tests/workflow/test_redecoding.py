@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.imaging.decoding import limits_of_inspected
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.sandbox import SandboxLimits
-from pipeline.pages.tiles import shown_pixels, tiles_of
+from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import CURATED, read_table, read_tables
 from tests.stages.inspect.test_inspect_hostile import bomb
@@ -61,21 +61,21 @@ def test_curate_and_augment_decode_nothing_in_their_own_process(
 
 def test_only_decoded_pictures_are_asked_for(with_twins: DataStages) -> None:
     rows = read_tables(with_twins.inspect_tables, INSPECT)
-    pixels = shown_pixels(rows, set(rows["sha256"]))
+    pixels = pixel_counts(rows, set(rows["sha256"]))
     assert set(pixels) == set(rows.loc[rows["decoded"], "sha256"])
     assert set(pixels.values()) == {48 * 48}
 
 
 def test_a_table_without_sizes_still_has_its_decoded_pictures_shown() -> None:
     rows = pd.DataFrame({"sha256": ["a", "b"], "decoded": [True, None], "width": None, "height": None})
-    assert list(shown_pixels(rows, {"a", "b"})) == ["a"]
+    assert list(pixel_counts(rows, {"a", "b"})) == ["a"]
 
 
 def test_a_picture_that_cannot_be_decoded_any_more_is_left_out_of_a_page(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_shard(tmp_path / "00000.tar", [("a.png", encoded(drawn(0), "PNG")), ("b.png", b"damaged")])
-    tiles = tiles_of([tmp_path / "00000.tar"], {"a": 1200, "b": 1200}, 16)
+    tiles = load_tiles([tmp_path / "00000.tar"], {"a": 1200, "b": 1200}, 16)
     assert {name: tile.shape for name, tile in tiles.items()} == {"a": (16, 16, 4)}
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == ["b"]
 

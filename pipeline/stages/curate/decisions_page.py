@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.pages.page import environment
+from pipeline.pages.page import template_environment
 from pipeline.pages.pictures import data_uri
-from pipeline.pages.story import crossing
+from pipeline.pages.story import count_leaking_families
 
 TEMPLATES = Path(__file__).parent / "templates"
 TILE_SIDE_PX = 96
@@ -100,7 +100,7 @@ def page_of(
 ) -> str:
     """The page, one file that needs nothing else; `hidden` groups of `rows` are not among those `found`."""
     return (
-        environment(TEMPLATES, autoescape=True)
+        template_environment(TEMPLATES, autoescape=True)
         .get_template("decisions.html.j2")
         .render(
             groups=[group for group in found if all(member.sha256 in tiles for member in group.members)],
@@ -110,7 +110,7 @@ def page_of(
             pictures=len(rows),
             kept=int(rows["kept"].sum()),
             reasons=rows["reason"].value_counts().sort_index().to_dict(),
-            crossing=crossing(rows),
+            crossing=count_leaking_families(rows),
             categories=sorted(rows["category"].dropna().unique()),
             side_px=TILE_SIDE_PX,
         )

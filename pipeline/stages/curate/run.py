@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import inspected_measures, limits
-from pipeline.pages.tiles import shown_pixels, tiles_of
+from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.section import Quantile
 from pipeline.stages.curate import decisions_page as decisions
 from pipeline.stages.curate.params import CurateParams
@@ -185,8 +185,8 @@ def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
     calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
     groups = decisions.groups(rows)
     shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
-    pixels = shown_pixels(rows, decisions.wanted(shown, calls))
-    tiles = tiles_of(shards, pixels, decisions.TILE_SIDE_PX)
+    pixels = pixel_counts(rows, decisions.wanted(shown, calls))
+    tiles = load_tiles(shards, pixels, decisions.TILE_SIDE_PX)
     return decisions.page_of(rows, shown, len(groups) - len(shown), calls, tiles)
 
 

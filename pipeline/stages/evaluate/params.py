@@ -8,7 +8,7 @@ from pipeline.section import Count, FieldError, Section, Seed
 
 
 class LookAlikeParams(Section):
-    """When a sample counts as a look-alike of a training picture; both limits are inclusive and as in dedup."""
+    """When a sample counts as a look-alike of a training image: inclusive limits, as in dedup."""
 
     max_distance_bits: Annotated[int, Field(ge=0, le=16)] = 4
     """Largest Hamming distance between the hashes."""
@@ -18,7 +18,7 @@ class LookAlikeParams(Section):
 
 class EvaluateParams(Section):
     samples: Annotated[int, Field(ge=2)] = 10_000
-    """Pictures generated per repeat, in equal shares of the categories."""
+    """Images generated per repeat, in equal shares of the categories."""
     repeats: Annotated[int, Field(ge=2)] = 3
     """Repeats, with the seeds seed, seed + 1, …; ± is their standard deviation."""
     seed: Seed = 0
@@ -28,19 +28,19 @@ class EvaluateParams(Section):
     kid_subsets: Count = 50
     """Subsets that the kernel distance is averaged over."""
     kid_subset_size: Annotated[int, Field(ge=2)] = 1000
-    """Pictures in each of these subsets."""
+    """Images in each of these subsets."""
     fd_counts: list[Annotated[int, Field(ge=2)]] = [2500, 5000]
     """Smaller sample counts, ascending, from which fd is extrapolated to infinitely many samples."""
     bootstraps: Annotated[int, Field(ge=0)] = 3
-    """Bootstrap resamples of the pictures for the ± of fd and is; below 2: none."""
+    """Bootstrap resamples of the images for the ± of fd and is; below 2: none."""
     near_copy_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """Quantile of the distances of unseen real pictures to the training set; a closer sample is a near copy."""
+    """Quantile of the distances of unseen real images to the training set; a closer sample is a near copy."""
     look_alikes: LookAlikeParams = LookAlikeParams()
-    """When a sample counts as a look-alike of a training picture."""
+    """When a sample counts as a look-alike of a training image."""
     ppl_paths: Annotated[int, Field(ge=0)] = 200
     """Steps along paths between latents, per repeat, for the perceptual path length; 0: not measured."""
     pictures_per_category: Annotated[int, Field(ge=2, le=64)] = 16
-    """Samples of each category on the sheets in reports/evaluation."""
+    """Samples of each category on the contact sheets in reports/evaluation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA when available."""
     threads: Annotated[int, Field(ge=1, le=256)] = 2

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
-from pipeline.metrics.classifier import Classifier, cpu_threads, probabilities_of
+from pipeline.metrics.classifier import Classifier, cpu_threads, softmax
 from pipeline.metrics.frechet import frechet_distance_of_features
 
 SEED = 0
@@ -80,7 +80,7 @@ def judge_difference(classifier: Classifier, judge: bytes, pictures: NDArray[np.
     """Largest absolute difference between the probabilities of torch and of the graph `judge` for `pictures` (N, H, W, C)."""
     with cpu_threads(1):
         expected = classifier.probabilities(pictures)
-    return float(np.abs(probabilities_of(OnnxJudge(judge, threads=1).scores(pictures)) - expected).max())
+    return float(np.abs(softmax(OnnxJudge(judge, threads=1).scores(pictures)) - expected).max())
 
 
 def rounded_up(value: float) -> float:

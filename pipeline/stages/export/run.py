@@ -14,7 +14,7 @@ from pipeline.gan.checkpoints import GeneratorCard, count_of, generator_sha256, 
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import CARD_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, variant_name, write_exported
 from pipeline.metrics.classifier import Classifier, load_classifier
-from pipeline.metrics.reference_set import own_test_features
+from pipeline.metrics.reference_set import load_classifier_test_features
 from pipeline.stages.export.onnx_graphs import OPSET, as_onnx, judge_as_onnx
 from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parities, Parity, judge_difference
@@ -47,7 +47,7 @@ def judge_of(reference: Path, made: GeneratorCard) -> tuple[Classifier, NDArray[
             f"{reference}: the classifier sees {sees}, the generator draws {draws} (height, width, channels, categories); "
             "run reference and train again"
         )
-    return classifier, own_test_features(reference)
+    return classifier, load_classifier_test_features(reference)
 
 
 def checked_judge(classifier: Classifier) -> bytes:

@@ -1,21 +1,24 @@
-"""Prepare what generated pictures are measured against: a classifier of the real ones, and their features."""
+"""Prepare what generated images are measured against: a classifier of the real images, and their features."""
 
 import logging
 import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from pipeline.gan.devices import choose_device, choose_precision, device_name, prepare_device
-from pipeline.metrics import classifier as classifiers
-from pipeline.metrics import extractors
-from pipeline.metrics.memorisation import prints_of
+from pipeline.metrics.classifier import Classifier, accuracy, classifier_sha256, save_classifier, softmax, train_classifier
+from pipeline.metrics.extractors import INCEPTION_FILE, Extractor, ExtractorOptions, classifier_extractor, inception_weights
+from pipeline.metrics.memorisation import fingerprint
 from pipeline.metrics.reference_set import (
     FLOOR_ROWS,
+    RealImages,
     features_path,
-    pretrained_in,
-    prints_path,
-    real_pictures,
+    fingerprints_path,
+    load_real_images,
+    pretrained_extractors,
     write_reference_card,
 )
 from pipeline.stages.reference.params import ReferenceParams
@@ -27,55 +30,61 @@ from pipeline.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 
-def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path, track: Tracker) -> None:
-    """Write the classifier, the other extractors' networks, and features of the real pictures into `reference`.
+def _train(params: ReferenceParams, real: RealImages, categories: int, device: torch.device) -> Classifier:
+    return train_classifier(
+        real.train.images,
+        real.train.labels,
+        categories,
+        **params.classifier.model_dump(),
+        threads=params.threads,
+        device=device,
+        precision=choose_precision("auto", device),
+    )
 
-    Downloads are kept in `scratch`.
+
+def _save_features(folder: Path, extractor: Extractor, images: dict[str, NDArray[np.uint8]]) -> None:
+    for name, pixels in images.items():
+        np.save(features_path(folder, extractor, name), extractor.features(pixels))
+        log.info("%s: features of %d images (%s)", extractor.name, len(pixels), name)
+
+
+def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path, track: Tracker) -> None:
+    """Write the classifier, the weights of the other extractors, and the features of the real images into `reference`.
+
+    Downloads are kept in `scratch`. Raises InputError, SourceError and ParamsError.
     """
     check_dataset(train)
-    data, real = read_card(train), real_pictures(train)
-    categories, device = len(data.categories), choose_device(params.device, "reference")
+    data, real = read_card(train), load_real_images(train)
+    device = choose_device(params.device, "reference")
     track.tags({"device": device_name(device)})
     for split in ("reference_train", "reference_test"):
         track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
-    weights = extractors.inception_weights(params.inception_weights, scratch)
+    weights = inception_weights(params.inception_weights, scratch)
     prepare_device(device, params.threads)
-    floor_count = min(params.floor_pictures, len(real.train.images))
-    floor_rows = np.random.default_rng(params.seed).choice(len(real.train.images), floor_count, replace=False)
-    noise = np.random.default_rng(params.seed).integers(
-        0, 256, (params.noise_pictures, *real.test.images.shape[1:]), dtype=np.uint8
-    )
+    train_images, test_images = real.train.images, real.test.images
+    floor_count = min(params.floor_pictures, len(train_images))
+    floor_rows = np.random.default_rng(params.seed).choice(len(train_images), floor_count, replace=False)
+    noise_shape = (params.noise_pictures, *test_images.shape[1:])
+    noise = np.random.default_rng(params.seed).integers(0, 256, noise_shape, dtype=np.uint8)
+    modules = [module.model_dump() for module in params.modules]
     with whole_folder(reference) as folder:
-        trained = classifiers.train_classifier(
-            real.train.images,
-            real.train.labels,
-            categories,
-            **params.classifier.model_dump(),
-            threads=params.threads,
-            device=device,
-            precision=choose_precision("auto", device),
-        )
-        classifiers.save_classifier(folder, trained)
-        own = extractors.of_classifier(trained, classifiers.classifier_sha256(folder))
-        of_test = own.features(real.test.images)
-        np.save(features_path(folder, own, "test"), of_test)
-        np.save(features_path(folder, own, "train"), own.features(real.train.images))
-        np.save(features_path(folder, own, "noise"), own.features(noise))
+        classifier = _train(params, real, len(data.categories), device)
+        save_classifier(folder, classifier)
+        own = classifier_extractor(classifier, classifier_sha256(folder))
+        _save_features(folder, own, {"test": test_images, "train": train_images, "noise": noise})
         if isinstance(weights, Path):
-            shutil.copyfile(weights, folder / extractors.INCEPTION_FILE)  # so that the reference is whole wherever it is pulled
-        pretrained = pretrained_in(folder, params.efflite0_px, params.modules, params.threads, device)
+            shutil.copyfile(weights, folder / INCEPTION_FILE)  # so that the reference is complete wherever it is pulled
+        pretrained = pretrained_extractors(ExtractorOptions(folder, params.efflite0_px, params.threads, device), modules)
         for extractor in pretrained:
-            np.save(features_path(folder, extractor, "test"), extractor.features(real.test.images))
-            np.save(features_path(folder, extractor, "floor"), extractor.features(real.train.images[floor_rows]))
-            np.save(features_path(folder, extractor, "noise"), extractor.features(noise))
-            log.info("%s: features of %d and %d pictures", extractor.name, len(real.test.images), floor_count)
+            _save_features(folder, extractor, {"test": test_images, "floor": train_images[floor_rows], "noise": noise})
         np.save(folder / FLOOR_ROWS, floor_rows)
-        for of, pictures in (("test", real.test), ("train", real.train)):
-            np.save(prints_path(folder, of), prints_of(pictures.images))
+        np.save(fingerprints_path(folder, "test"), fingerprint(test_images))
+        np.save(fingerprints_path(folder, "train"), fingerprint(train_images))
         absent = {"fid": weights} if isinstance(weights, str) else {}
-        of_noise: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
-        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, params.modules, of_noise, absent)
+        noise_entry: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
+        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, modules, noise_entry, absent)
         write_sums(folder)
-    right = classifiers.accuracy(classifiers.probabilities_of(trained.scores(of_test)), real.test.labels)
-    log.info("the classifier is right about %.4f of the real test pictures", right)
-    track.metrics({"class_accuracy_real": right})
+    test_features = np.load(features_path(reference, own, "test"))
+    share = accuracy(softmax(classifier.logits(test_features)), real.test.labels)
+    log.info("the classifier recognises %.4f of the real test images", share)
+    track.metrics({"class_accuracy_real": share})

@@ -1,43 +1,42 @@
-"""The words of the model card."""
+"""The text of the model card."""
 
 from pipeline.pages.charts import short_number
 from pipeline.storage.arrays import DatasetCard
 
 USE = [
     "A source of ideas for designers, and a baseline for research on generative models of garments.",
-    "Not a photograph of goods, not a pattern to sew from, and no evidence of what people wear.",
+    "Not for product photographs, sewing patterns, or conclusions about what people wear.",
 ]
 LIMITS = (
-    "It knows these categories and this style of picture and nothing else; what is rare in the data is rarer in what it draws. "
-    "Numbers hold for the reference set that their passports name."
+    "The model knows only these categories and this style of image. What is rare in the data is even rarer in its output. "
+    "Its scores hold for the reference set that their passports name."
 )
 MISUSE = [
-    "It must not be used to imitate a brand's designs, trade marks or a living designer's hand, to advertise goods that do not "
-    "exist, or to dress pictures of people without their consent.",
-    "What the generate command draws is marked as AI-generated, in words and in IPTC's vocabulary. Leave the mark in.",
+    "Do not use the model to imitate a brand's designs, its trade marks or the style of a living designer, to advertise goods "
+    "that do not exist, or to dress images of people without their consent.",
+    "The generate command marks its images as AI-generated, in plain text and in IPTC metadata. Do not remove the mark.",
 ]
-SEAMS_SHOW_PX = 256
+DETAIL_VISIBLE_PX = 256
 
 
 def model_card(data: DatasetCard, images_seen: int, licences: list[str]) -> list[tuple[str, list[str]]]:
-    """(heading, paragraphs) of the card of a generator of such pictures."""
-    size = f"{data.height}×{data.width}"
-    what = (
-        f"A class-conditional generative adversarial network that draws {size} pictures in "
-        f"{'grey' if data.channels == 1 else 'colour'} of {', '.join(data.categories)}. In training it was shown pictures "
-        f"{short_number(images_seen)} times."
+    """(heading, paragraphs) of the card of a generator that was trained on `data`."""
+    size, colour = f"{data.height}×{data.width}", "grey" if data.channels == 1 else "colour"
+    description = (
+        f"A class-conditional generative adversarial network that generates {size} {colour} images of "
+        f" {', '.join(data.categories)}. It saw {short_number(images_seen)} images in training, counting repetitions."
     )
-    learned_from = (
-        f"{data.counts['reference_train']:,} pictures under {', '.join(licences)}. Near-duplicates never lie on both sides "
-        "of a split. Whoever uses the model answers for what these licences ask."
+    training_data = (
+        f"{data.counts['reference_train']:,} images under {', '.join(licences)}. Near-duplicates never appear on both sides "
+        "of a split. Users of the model must comply with these licences."
     )
     limits = [LIMITS]
-    if max(data.height, data.width) < SEAMS_SHOW_PX:
-        limits.append(f"At {size} pixels no fabric, seam or print can be judged.")
+    if max(data.height, data.width) < DETAIL_VISIBLE_PX:
+        limits.append(f"At {size} pixels, fabric, seams and prints cannot be judged.")
     return [
-        ("What it is", [what]),
+        ("What it is", [description]),
         ("Intended use", USE),
-        ("Data", [learned_from]),
+        ("Data", [training_data]),
         ("Limits", limits),
         ("Misuse", MISUSE),
     ]

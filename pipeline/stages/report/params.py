@@ -11,4 +11,4 @@ class ReportParams(Section):
     title: Annotated[str, Field(min_length=1)] = "Atelier"
     """Title of the report."""
     pictures_per_category: Annotated[int, Field(ge=1, le=32)] = 16
-    """Real and generated pictures shown of each category."""
+    """Images shown of each category."""

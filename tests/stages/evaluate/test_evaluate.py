@@ -1,4 +1,4 @@
-"""The reference and evaluate stages: outputs, the same bytes again, a generator that copies, and what cannot be measured."""
+"""The reference and evaluate stages: outputs, reproducibility, a generator that copies, and what cannot be measured."""
 
 import csv
 import json
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.metrics.extractors import PRETRAINED, Extractor, PretrainedExtractor
 from pipeline.metrics.passport import why_not_comparable
-from pipeline.metrics.reference_set import load_reference, real_pictures
+from pipeline.metrics.reference_set import load_real_images, load_reference
 from pipeline.params import parse_section
 from pipeline.stages.evaluate import run as evaluate
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -72,8 +73,8 @@ def make_reference(folder: Path, **changes: Any) -> None:
     reference.run(section, **paths, track=Tracker())
 
 
-def pictures(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noise with a bright top, bottom or nothing."""
+def images_and_labels(count: int, seed: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Noise with a bright top, a bright bottom, or neither."""
     labels = np.arange(count, dtype=np.int64) % 3
     images = np.random.default_rng(seed).integers(0, 120, (count, SIDE, SIDE, channels), dtype=np.uint8)
     images[labels == 1, : SIDE // 2] += 90
@@ -85,7 +86,7 @@ def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
     folder.mkdir(parents=True)
     counts = {"reference_train": 60, "reference_test": test_count}
     for seed, (split, count) in enumerate(counts.items()):
-        write_split(folder, split, *pictures(count, seed, channels))
+        write_split(folder, split, *images_and_labels(count, seed, channels))
     sha256 = {split: split_sha256(folder, split) for split in counts}
     write_card(folder, DatasetCard(CATEGORIES, SIDE, SIDE, channels, "none", counts, sha256))
     return folder
@@ -137,7 +138,7 @@ def _the_same_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, a reference, a generator, and in `out` what one evaluation wrote."""
+    """A folder with data, a reference, a generator, and the results of an evaluation in `out`."""
     folder = tmp_path_factory.mktemp("evaluated")
     write_data(folder / "train")
     make_reference(folder)
@@ -146,7 +147,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_number_has_its_passport(evaluated: Path) -> None:
+def test_every_score_has_a_passport(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics.pop("fid").keys() == {"absent"}
     for name in ("efflite0", "classifier"):
@@ -167,7 +168,7 @@ def test_every_number_has_its_passport(evaluated: Path) -> None:
     assert metrics["class_accuracy_real"]["value"] == metrics["class_accuracy"]["floor"] > 0.9
 
 
-def test_floor_ceiling_and_bootstrap_stand_beside_a_score(evaluated: Path) -> None:
+def test_scores_have_floor_ceiling_and_bootstrap(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     for kind in ("fd", "fd_infinity", "kid", "precision", "recall", "density", "coverage"):
         entry = metrics[f"{kind}_efflite0"]
@@ -184,7 +185,7 @@ def test_floor_ceiling_and_bootstrap_stand_beside_a_score(evaluated: Path) -> No
     assert 0 < share <= 0.5 / np.sqrt(30)
 
 
-def test_the_distance_at_several_counts(evaluated: Path) -> None:
+def test_fd_by_count_ends_in_the_scores_of_metrics_json(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     table = rows_of(evaluated / "out" / "evaluation" / "fd_by_count.csv")
     assert [(row["extractor"], row["pictures"]) for row in table] == [
@@ -195,18 +196,18 @@ def test_the_distance_at_several_counts(evaluated: Path) -> None:
         assert float(last["floor"]) == pytest.approx(metrics[f"fd_{name}"]["floor"], rel=1e-9)
 
 
-def test_counts_that_reach_the_samples_are_told() -> None:
-    with pytest.raises(ParamsError, match=r"evaluate: fd_counts: must ascend and stay below samples, 30"):
+def test_fd_counts_that_reach_samples_are_refused() -> None:
+    with pytest.raises(ParamsError, match=r"evaluate: fd_counts:"):
         params_with(fd_counts=[10, 30])
 
 
-def test_scores_are_the_values_and_nothing_else(evaluated: Path) -> None:
+def test_scores_json_holds_the_bare_values(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     scores = json.loads((evaluated / "out" / "scores.json").read_text(encoding="utf-8"))
     assert scores == {name: entry["value"] for name, entry in metrics.items() if "value" in entry}
 
 
-def test_pictures_and_tables(evaluated: Path) -> None:
+def test_contact_sheets_and_tables(evaluated: Path) -> None:
     folder = evaluated / "out" / "evaluation"
     assert {path.name for path in folder.iterdir()} == {
         "SHA256SUMS",
@@ -232,23 +233,23 @@ def test_pictures_and_tables(evaluated: Path) -> None:
     assert np.mean([float(row["class_accuracy"]) for row in table]) == pytest.approx(right)
 
 
-def test_outputs_name_neither_clock_nor_machine(evaluated: Path) -> None:
+def test_outputs_hold_no_path(evaluated: Path) -> None:
     for name, held in content(evaluated / "out").items():
         assert str(evaluated).encode() not in held, name
 
 
-def test_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+def test_evaluating_twice_gives_the_same_bytes(evaluated: Path, tmp_path: Path) -> None:
     run(evaluated, tmp_path, params_with())
     assert content(tmp_path) == content(evaluated / "out")
 
 
-def test_the_reference_is_the_same_bytes_again(evaluated: Path, tmp_path: Path) -> None:
+def test_making_the_reference_twice_gives_the_same_bytes(evaluated: Path, tmp_path: Path) -> None:
     shutil.copytree(evaluated / "train", tmp_path / "train")
     make_reference(tmp_path)
     assert content(tmp_path / "reference") == content(evaluated / "reference")
 
 
-def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) -> None:
+def test_reference_holds_these_files_and_no_path(evaluated: Path) -> None:
     held = content(evaluated / "reference")
     assert set(held) == {
         "SHA256SUMS",
@@ -270,28 +271,28 @@ def test_the_reference_holds_what_evaluate_needs_and_no_path(evaluated: Path) ->
     assert not [name for name, bytes_ in held.items() if str(evaluated).encode() in bytes_ or code.encode() in bytes_]
 
 
-def test_the_floor_is_of_the_pictures_its_rows_name(evaluated: Path) -> None:
-    known = load_reference(evaluated / "reference", real_pictures(evaluated / "train"), 1, torch.device("cpu"))
+def test_floor_features_belong_to_floor_rows(evaluated: Path) -> None:
+    known = load_reference(evaluated / "reference", load_real_images(evaluated / "train"), 1, torch.device("cpu"))
     rows = np.load(evaluated / "reference" / "floor_rows.npy")
     images, _ = read_split(evaluated / "train", "reference_train")
-    for extractor in (*known.pretrained, known.own):
+    for extractor in (*known.pretrained, known.classifier_extractor):
         np.testing.assert_allclose(known.features(extractor, "floor"), extractor.features(images[rows]), atol=1e-5)
 
 
-def test_a_reference_of_other_pictures_or_libraries_is_refused(
+def test_reference_of_other_images_or_libraries_is_refused(
     evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("gan", "reference"):
         shutil.copytree(evaluated / name, tmp_path / name)
     write_data(tmp_path / "train", test_count=21)
-    with pytest.raises(InputError, match=r"made with other pictures .* run reference again"):
+    with pytest.raises(InputError, match=r"made with other images .* run reference again"):
         run(tmp_path, tmp_path / "out", params_with())
     monkeypatch.setattr("pipeline.metrics.reference_set.library_versions", lambda: {"torch": "1.0"})
     with pytest.raises(InputError, match=r"made with other libraries .* run reference again"):
         run(evaluated, tmp_path / "out", params_with())
 
 
-def test_a_damaged_reference_is_told(evaluated: Path, tmp_path: Path) -> None:
+def test_damaged_reference_is_refused(evaluated: Path, tmp_path: Path) -> None:
     for name in ("train", "gan", "reference"):
         shutil.copytree(evaluated / name, tmp_path / name)
     weights = tmp_path / "reference" / "classifier.safetensors"
@@ -300,16 +301,16 @@ def test_a_damaged_reference_is_told(evaluated: Path, tmp_path: Path) -> None:
         run(tmp_path, tmp_path / "out", params_with())
 
 
-def test_a_changed_metric_parameter_changes_its_own_numbers(evaluated: Path, tmp_path: Path) -> None:
+def test_a_changed_parameter_changes_only_the_scores_that_use_it(evaluated: Path, tmp_path: Path) -> None:
     before = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     after = run(evaluated, tmp_path, params_with(neighbours=5))
     assert after["fd_efflite0"] == before["fd_efflite0"]
     passports = (metrics["recall_efflite0"]["passport"] for metrics in (before, after))
-    assert why_not_comparable(*passports) == ["settings.neighbours: 3 here, 5 there"]
+    assert [line.partition(":")[0] for line in why_not_comparable(*passports)] == ["settings.neighbours"]
 
 
 class Copier(nn.Module):
-    """Draws nothing but its training pictures, each of the category asked for."""
+    """Returns training images of the requested category."""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         super().__init__()
@@ -322,43 +323,43 @@ class Copier(nn.Module):
         return self.pictures[chosen]
 
 
-def test_a_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copier = Copier(*pictures(60, 0, 1))
+def test_generator_that_copies_is_flagged(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copier = Copier(*images_and_labels(60, 0, 1))
     card = GeneratorCard("copier", {}, CATEGORIES, SIDE, SIDE, 1, 8, 0)
     monkeypatch.setattr(evaluate, "load_generator", lambda *_: (copier, card))
     metrics = run(evaluated, tmp_path, params_with())
     assert metrics["near_copies_classifier"]["value"] == 1
-    assert "learnt by heart" in metrics["near_copies_classifier"]["flag"]
+    assert "memorised" in metrics["near_copies_classifier"]["flag"]
     assert metrics["look_alikes_phash"]["value"] == 1
     assert metrics["look_alikes_phash"]["floor"] < 0.5
-    assert "learnt by heart" in metrics["look_alikes_phash"]["flag"]
+    assert "memorised" in metrics["look_alikes_phash"]["flag"]
     assert metrics["class_accuracy"]["value"] > 0.9
-    # Each sample in nearest.png stands beside itself.
+    # Each sample is beside its identical nearest training image.
     for name in ("nearest.png", "look_alikes.png"):
         sheet = pixels(tmp_path / "evaluation" / name)
         np.testing.assert_array_equal(sheet[:SIDE, :SIDE], sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2], err_msg=name)
 
 
-def test_colour_pictures_and_a_test_set_smaller_than_the_parameters(tmp_path: Path) -> None:
+def test_colour_images_and_a_test_set_smaller_than_the_parameters(tmp_path: Path) -> None:
     write_data(tmp_path / "train", channels=3, test_count=2)
     write_generator(tmp_path / "gan", channels=3)
     make_reference(tmp_path)
     metrics = run(tmp_path, tmp_path / "out", params_with(neighbours=50, kid_subset_size=1000))
-    assert metrics["diversity_classifier"] == {"absent": "too few reference pictures; raise curate.test_share"}
+    assert "curate.test_share" in metrics["diversity_classifier"]["absent"]
     assert np.isfinite([entry["value"] for entry in metrics.values() if "value" in entry]).all()
     assert pixels(tmp_path / "out" / "evaluation" / "grid.png").shape == (3 * SIDE, 4 * SIDE, 3)
     table = rows_of(tmp_path / "out" / "evaluation" / "per_category.csv")
-    assert [row["fd_classifier"] for row in table] == ["", "", ""]  # one picture or none of each to compare with
+    assert [row["fd_classifier"] for row in table] == ["", "", ""]  # at most one reference image per category
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_missing_test_set_is_told(tmp_path: Path, count: int) -> None:
+def test_missing_test_set_raises_input_error(tmp_path: Path, count: int) -> None:
     write_data(tmp_path / "train", test_count=count)
-    with pytest.raises(InputError, match=rf"reference_test has {count} pictures.*curate\.test_share"):
+    with pytest.raises(InputError, match=rf"reference_test has {count} .*curate\.test_share"):
         make_reference(tmp_path)
 
 
-def test_a_generator_of_other_pictures_is_refused(evaluated: Path, tmp_path: Path) -> None:
+def test_generator_of_other_categories_is_refused(evaluated: Path, tmp_path: Path) -> None:
     for name in ("train", "reference"):
         shutil.copytree(evaluated / name, tmp_path / name)
     write_generator(tmp_path / "gan", categories=["a", "b", "d"])
@@ -366,13 +367,13 @@ def test_a_generator_of_other_pictures_is_refused(evaluated: Path, tmp_path: Pat
         run(tmp_path, tmp_path / "out", params_with())
 
 
-def test_too_few_samples_for_every_category(evaluated: Path, tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 are fewer than 2 for each of 3 categories"):
+def test_too_few_samples_for_the_categories_are_refused(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.samples: 5 "):
         run(evaluated, tmp_path, params_with(samples=5, fd_counts=[]))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
-def test_cuda_without_cuda_is_told(evaluated: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is available")
+def test_device_cuda_without_cuda_is_refused(evaluated: Path, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"evaluate\.device: cuda"):
         run(evaluated, tmp_path, params_with(device="cuda"))
     shutil.copytree(evaluated / "train", tmp_path / "train")
@@ -386,3 +387,25 @@ def test_wrong_inception_weights_are_refused_before_any_work(evaluated: Path, tm
     with pytest.raises(InputError, match="not inception-2015-12-05"):
         make_reference(tmp_path, inception_weights=str(tmp_path / "inception.pt"))
     assert not (tmp_path / "reference").exists()
+
+
+def channel_means() -> Extractor:
+    """The example of CONTRIBUTING.md: the mean of each channel in the upper and in the lower half."""
+
+    def extract(images: Tensor) -> NDArray[np.float32]:
+        return images.unflatten(2, (2, -1)).mean((3, 4)).flatten(1).numpy()
+
+    return Extractor("means", "0" * 64, SIDE, SIDE, "none", "torch on cpu", extract)
+
+
+def test_registered_extractor_gives_scores_and_reserves_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRETRAINED, "means", PretrainedExtractor(lambda _: channel_means(), "channel means"))
+    write_data(tmp_path / "train")
+    write_generator(tmp_path / "gan")
+    make_reference(tmp_path)
+    metrics = run(tmp_path, tmp_path / "out", params_with())
+    assert metrics["fd_means"]["passport"]["extractor"]["name"] == "means"
+    assert metrics["fd_means"]["floor"] < metrics["fd_means"]["value"]
+    module = {"name": "means", "build": "torch.nn:Flatten", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    with pytest.raises(ParamsError, match=r"reference: modules: .*means"):
+        make_reference(tmp_path, modules=[module])

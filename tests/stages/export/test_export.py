@@ -209,7 +209,7 @@ def test_the_judge_thinks_what_the_classifier_thinks(exported: tuple[nn.Module, 
     judge = OnnxJudge(read_model(exported[1], str(card.judge_sha256), JUDGE_NAME))
     images = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
     classifier = load_classifier(exported[1].parent / "reference")
-    assert np.abs(judge.scores(images) - classifier.scores(classifier.features(images))).max() < 1e-3
+    assert np.abs(judge.scores(images) - classifier.logits(classifier.features(images))).max() < 1e-3
 
 
 def test_every_precision_is_measured(exported: tuple[nn.Module, Path]) -> None:

@@ -21,11 +21,11 @@ from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import charts, story
-from pipeline.pages.numbers import in_digits, in_equal_digits
-from pipeline.pages.pictures import cells_of_sheet
+from pipeline.pages.numbers import with_digits_of, with_equal_decimals
+from pipeline.pages.pictures import split_sheet
 from pipeline.stages.report import composition
 from pipeline.stages.report import run as report
-from pipeline.stages.report.composition import chosen_moments, extremes, places_shown, shown_training_set
+from pipeline.stages.report.composition import best_and_worst, choose_moments, training_set_rows, training_set_step
 from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card
 from pipeline.storage.files import write_json
@@ -46,24 +46,24 @@ def png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def drawn(count: int, side: int, channels: int) -> NDArray[np.uint8]:
-    """Pictures (count, side, side, channels): a shape of its own each, with noise like a photograph's."""
-    random = np.random.default_rng(0)
+    """Images (count, side, side, channels): a random rectangle each, with noise like a photograph's."""
+    rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:side, :side] / side
     pictures = []
     for _ in range(count):
-        x, y, radius = random.uniform(0.3, 0.7), random.uniform(0.3, 0.7), random.uniform(0.15, 0.3)
+        x, y, radius = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.15, 0.3)
         shape = (abs(columns - x) < radius) & (abs(rows - y) < 1.5 * radius)
-        colour = random.uniform(60, 255, channels)
-        pictures.append(shape[..., None] * colour + random.normal(0, 12, (side, side, channels)))
+        colour = rng.uniform(60, 255, channels)
+        pictures.append(shape[..., None] * colour + rng.normal(0, 12, (side, side, channels)))
     return np.clip(pictures, 0, 255).astype(np.uint8)
 
 
-# What becomes of every twelve pictures: those not named are kept.
+# Where images are lost, by their number modulo 12; the others are kept.
 LOST = {1: "fetch failed", 2: "undecodable", 3: "bytes", 4: "phash", 5: "dark"}
 
 
 def rows_of_picture(n: int, shard: str, content: bytes) -> dict[str, dict[str, object]]:
-    """Picture `n` as a row of each table it is in."""
+    """The rows of image `n` in the tables, by table."""
     lost = LOST.get(n % 12)
     listed: dict[str, object] = dict.fromkeys(MANIFEST.names) | {
         "key": f"{n:016x}",
@@ -118,7 +118,7 @@ def write_rows(path: Path, rows: list[dict[str, dict[str, object]]], table: str,
 
 
 def write_data(folder: Path, pictures: NDArray[np.uint8]) -> None:
-    """The tables of a run, from the manifest to the curated one, and its two shards."""
+    """The tables of a run, from the manifest to the curated one, and two shards."""
     rows = []
     for place, shard in enumerate(SHARDS):
         numbers = range(place, len(pictures), len(SHARDS))
@@ -135,7 +135,7 @@ def write_data(folder: Path, pictures: NDArray[np.uint8]) -> None:
 
 
 def write_model(folder: Path, side: int, channels: int) -> None:
-    """The training arrays and what the later stages leave behind."""
+    """The training arrays, and what train writes."""
     train, gan = folder / "train", folder / "gan"
     train.mkdir()
     for split in SPLITS:
@@ -289,12 +289,12 @@ class Reader(HTMLParser):
         return " ".join(self.words)
 
 
-def test_nothing_is_loaded_from_elsewhere(artefacts: Path) -> None:
+def test_page_is_well_formed_and_self_contained(artefacts: Path) -> None:
     html = make(artefacts)
     page = Reader(html)
     assert page.open_tags == []
     assert page.loaded
-    assert all(address.startswith("data:") for address in page.loaded)
+    assert all(address.startswith(("data:", "#")) for address in page.loaded)
     assert page.links
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
     assert len(set(page.ids)) == len(page.ids)
@@ -303,24 +303,24 @@ def test_nothing_is_loaded_from_elsewhere(artefacts: Path) -> None:
     assert "url(" not in html
 
 
-def test_every_picture_and_table_is_told_in_words(artefacts: Path) -> None:
+def test_every_picture_has_alt_text_and_every_table_a_caption(artefacts: Path) -> None:
     page = Reader(make(artefacts))
     assert len(page.images) > 20
     assert all(image.get("alt") for image in page.images)
-    assert [image["alt"] for image in page.images].count("8 generated pictures: dress") == 2
+    assert [image["alt"] for image in page.images].count("8 generated images: dress") == 2
     assert page.tables == page.captions == 3
 
 
-def test_words_without_a_category_are_listed_most_pictures_first() -> None:
+def test_unmapped_words_are_listed_most_frequent_first() -> None:
     words = ["Headwear", "Scarves", "Headwear", "Dresses", None]
     manifest = pd.DataFrame({"category": [None, None, None, "dress", None], "site_category": words})
-    table = composition.table_of_unmapped_words(story.by_unmapped_word(manifest))
+    table = composition.unmapped_words_table(story.count_unmapped_words(manifest))
     assert table.cells == [["Headwear", "2"], ["Scarves", "1"]]
-    many = pd.DataFrame({"word": [f"word {n}" for n in range(60)], "pictures": range(60, 0, -1)})
-    assert composition.table_of_unmapped_words(many).cells[-1] == ["10 other words", "55"]
+    many = pd.DataFrame({"word": [f"word {n}" for n in range(60)], "images": range(60, 0, -1)})
+    assert composition.unmapped_words_table(many).cells[-1] == ["10 other words", "55"]
 
 
-def test_pictures_are_what_their_tags_say(artefacts: Path) -> None:
+def test_pictures_have_the_size_and_format_of_their_tags(artefacts: Path) -> None:
     for image in Reader(make(artefacts)).images:
         kind, content = (image["src"] or "").split(";base64,")
         with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
@@ -328,7 +328,7 @@ def test_pictures_are_what_their_tags_say(artefacts: Path) -> None:
             assert picture.size == (int(image["width"] or 0), int(image["height"] or 0))
 
 
-def test_the_wall_shows_the_evaluations_pictures(artefacts: Path) -> None:
+def test_gallery_shows_the_pixels_of_grid_png(artefacts: Path) -> None:
     images = [image["src"] or "" for image in Reader(make(artefacts)).images]
     with Image.open(io.BytesIO(base64.b64decode(images[0].split(",")[1]))) as strip:
         first = np.asarray(strip)[:32, :32]
@@ -337,7 +337,7 @@ def test_the_wall_shows_the_evaluations_pictures(artefacts: Path) -> None:
     assert (first[..., 1] == 255).all()
 
 
-def test_garments_come_first_and_the_title_is_text(artefacts: Path) -> None:
+def test_sections_are_in_order_and_the_title_is_escaped(artefacts: Path) -> None:
     html = make(artefacts)
     order = [
         html.index(f'id="{name}"')
@@ -348,61 +348,59 @@ def test_garments_come_first_and_the_title_is_text(artefacts: Path) -> None:
     assert "Gowns & <frocks>" in (artefacts / "index.md").read_text(encoding="utf-8")
 
 
-def test_the_funnel_counts_every_picture(artefacts: Path) -> None:
+def test_funnel_counts_every_image(artefacts: Path) -> None:
     text = Reader(make(artefacts)).text
-    for left, told in ((60, "listed"), (55, "fetched"), (50, "whole pictures"), (40, "different from each other")):
-        assert f"{left} {told}" in text
-    assert "35 good enough: 20 to learn from, 15 held back to judge by" in text
-    assert "6 in the training set, 32×32 in grey" in text
-    for lost in ("−5 no such file", "−5 truncated", "−5 copies of a file", "−5 look-alikes", "−5 too dark"):
+    for left, label in ((60, "listed"), (55, "fetched"), (50, "decodable"), (40, "distinct"), (35, "good enough")):
+        assert f"{left} {label}" in text
+    assert "6 in the training set, 32×32, grey" in text
+    for lost in ("−5 no such file", "−5 truncated", "−5 identical files", "−5 look-alikes", "−5 too dark"):
         assert lost in text
 
 
 @pytest.mark.parametrize(("versions", "columns", "rows"), [(1, 8, (2, 2)), (3, 6, (3, 3)), (4, 8, (2, 2)), (11, 8, (2, 2))])
-def test_training_pictures_are_shown_beside_what_was_made_of_them(versions: int, columns: int, rows: tuple[int, int]) -> None:
+def test_training_images_are_shown_next_to_their_variations(versions: int, columns: int, rows: tuple[int, int]) -> None:
     counts = dict.fromkeys(SPLITS, 40) | {"train": 40 * versions}
     data = DatasetCard(CATEGORIES, 16, 16, 1, "lanczos", counts, dict.fromkeys(SPLITS, ""))
-    places = places_shown(data, 32)
+    places = training_set_rows(data, 32)
     together = min(versions, 8)
     assert len(places) == 32 // together * together
     assert (places.reshape(-1, together) - places[::together, None] == np.arange(together)).all()
     assert places[0] == 0 < 39 * versions == places[-together]
     images = np.zeros((40 * versions, 16, 16, 1), np.uint8)
-    step = shown_training_set(data, 100, images[places])
+    step = training_set_step(data, 100, images[places])
     assert [(picture.width_px, picture.height_px) for picture in step.pictures] == [
         (17 * columns - 1, 17 * count - 1) for count in rows
     ]
-    assert ("versions: itself, then changed at random" in step.told) == (versions > 1)
+    assert (f"{versions} versions" in step.label) == (versions > 1)
 
 
-def test_duplicate_groups_that_cross_a_split_are_counted(artefacts: Path) -> None:
-    told = "Groups of near-duplicates with pictures in more than one split:"
+def test_duplicate_families_across_splits_are_counted(artefacts: Path) -> None:
     make(artefacts)
-    assert f"{told} 0." in (artefacts / "index.md").read_text()
+    assert "more than one split: 0." in (artefacts / "index.md").read_text()
     rows = read_table(artefacts / "curated.parquet", CURATED)
     rows["family"] = [f"{int(key, 16) // 2:016x}" for key in rows["key"]]
     write_table(artefacts / "curated.parquet", rows, CURATED)
     pairs = rows[rows["kept"]].groupby("family")["split"].nunique()
-    assert f"<p>{(pairs > 1).sum()} groups of near-duplicates have pictures in more than one split.</p>" in make(artefacts)
+    assert f"<p>{(pairs > 1).sum()} groups of near-duplicates" in make(artefacts)
     assert (pairs > 1).sum() > 5
 
 
-def test_numbers_stand_beside_floor_and_passport(artefacts: Path) -> None:
+def test_scores_are_shown_with_baselines_and_passport(artefacts: Path) -> None:
     text = Reader(make(artefacts)).text
-    assert "fd_efflite0 generated 12.3 ± 0.2 repeats real pictures 1.5 Passport extractor name efflite0" in text
+    assert "fd_efflite0 generated 12.3 ± 0.2 repeats real images 1.5 Passport extractor name efflite0" in text
     assert "samples pictures 10000 samples repeats 3" in text
     assert "fid absent: no Inception weights here; set reference.inception_weights" in text
-    accuracy = "generated 0.931 ± 0.002 repeats · ± 0.003 bootstrap real pictures 0.922 noise 0.0987"
+    accuracy = "generated 0.931 ± 0.002 repeats · ± 0.003 bootstrap real images 0.922 noise 0.0987"
     assert f"class_accuracy {accuracy} ⚑ better than real Passport" in text
     assert "plus minus bootstrap drawn again floor pictures 9995 floor split reference_test" in text
     assert "ceiling pictures 1000 ceiling split uniform noise" in text
-    assert "class_accuracy_real real pictures 0.922 ± 0.003 standard error" in text
-    assert "Precision 0.861 ± 0.004 repeats real pictures 0.88" in text
+    assert "class_accuracy_real real images 0.922 ± 0.003 standard error" in text
+    assert "Precision 0.861 ± 0.004 repeats real images 0.88" in text
 
 
-def test_a_flag_is_seen_at_the_top_and_leads_to_its_number(artefacts: Path) -> None:
+def test_flag_is_shown_at_the_top_and_links_to_its_score(artefacts: Path) -> None:
     page = Reader(make(artefacts))
-    assert "1 number carries a flag class_accuracy better than real" in page.text
+    assert "1 suspicious score class_accuracy better than real" in page.text
     assert page.links.count("#number-class_accuracy") == 2
     flagless = {name: {key: entry[key] for key in entry if key != "flag"} for name, entry in METRICS.items()}
     write_json(artefacts / "metrics.json", flagless)
@@ -410,22 +408,21 @@ def test_a_flag_is_seen_at_the_top_and_leads_to_its_number(artefacts: Path) -> N
     assert "⚑" not in (artefacts / "index.md").read_text(encoding="utf-8")
 
 
-def test_copies_are_shown_by_features_and_by_hash(artefacts: Path) -> None:
+def test_closest_pairs_are_shown_by_features_and_by_hash(artefacts: Path) -> None:
     page = Reader(make(artefacts))
-    pairs = [image["src"] for image in page.images if "below each the training picture" in (image["alt"] or "")]
+    pairs = [image["src"] for image in page.images if "nearest training image below" in (image["alt"] or "")]
     assert len(pairs) == 2 * len(CATEGORIES)
     assert pairs[: len(CATEGORIES)] != pairs[len(CATEGORIES) :]
-    share = "closer to a training picture than unseen real ones are. Lower is better. generated 0.0044 ± 0.0002 repeats"
-    assert share in page.text
+    assert "generated 0.0044 ± 0.0002 repeats" in page.text
 
 
 def test_sources_and_licences_are_counted(artefacts: Path) -> None:
     text = Reader(make(artefacts)).text
     assert "folder CC0-1.0 45 25" in text
-    assert "folder not known 15 10" in text
+    assert "folder unknown 15 10" in text
 
 
-def test_the_summary_holds_the_same_numbers(artefacts: Path) -> None:
+def test_summary_holds_the_same_scores(artefacts: Path) -> None:
     make(artefacts)
     summary = (artefacts / "index.md").read_text(encoding="utf-8")
     assert "| Fréchet distance (`fd_efflite0`) | 12.3 | 0.2 |  | 1.5 |  |" in summary
@@ -435,7 +432,7 @@ def test_the_summary_holds_the_same_numbers(artefacts: Path) -> None:
     assert "| fetched | 55 | 5 no such file |" in summary
 
 
-def test_equal_artefacts_give_equal_bytes_wherever_they_lie(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_equal_artefacts_give_equal_bytes_in_any_folder(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(artefacts, elsewhere)
     assert make(artefacts) == make(elsewhere)
@@ -444,7 +441,7 @@ def test_equal_artefacts_give_equal_bytes_wherever_they_lie(artefacts: Path, tmp
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_large_pictures_stay_under_five_megabytes(tmp_path: Path, channels: int) -> None:
+def test_page_with_large_images_stays_under_five_megabytes(tmp_path: Path, channels: int) -> None:
     write_data(tmp_path, drawn(60, 300, channels))
     write_model(tmp_path, 256, channels)
     write_evaluation(tmp_path / "evaluation", drawn(48, 256, channels))
@@ -455,77 +452,71 @@ def test_large_pictures_stay_under_five_megabytes(tmp_path: Path, channels: int)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("gan/generator.json", "generator.json: cannot be read"),
-        ("metrics.json", "metrics.json: cannot be read"),
-        ("evaluation/grid.png", "grid.png: cannot be read"),
-        ("manifest.parquet", "manifest.parquet: no such table"),
-        ("raw/00001.tar", "00001.tar: not a whole shard"),
-    ],
+    "name", ["gan/generator.json", "metrics.json", "evaluation/grid.png", "manifest.parquet", "raw/00001.tar"]
 )
-def test_a_missing_file_is_named(artefacts: Path, name: str, told: str) -> None:
+def test_missing_file_is_named(artefacts: Path, name: str) -> None:
     (artefacts / name).unlink()
-    with pytest.raises(InputError, match=re.escape(told)):
+    with pytest.raises(InputError, match=re.escape(f"{Path(name).name}:")):
         make(artefacts)
     assert not (artefacts / "index.html").exists()
 
 
-def test_a_sheet_of_another_size_is_refused(artefacts: Path) -> None:
+def test_sheet_of_another_size_is_refused(artefacts: Path) -> None:
     Image.new("L", (100, 96)).save(artefacts / "evaluation" / "grid.png")
-    with pytest.raises(InputError, match=r"grid\.png: not a sheet of 32×32 pictures"):
+    with pytest.raises(InputError, match=r"grid\.png: .*32×32"):
         make(artefacts)
     Image.new("L", (512, 64)).save(artefacts / "evaluation" / "grid.png")
-    with pytest.raises(InputError, match=r"grid\.png: 2 rows for 3 categories"):
+    with pytest.raises(InputError, match=r"grid\.png: 2 rows"):
         make(artefacts)
 
 
-def test_no_torch() -> None:
-    program = "import sys, pipeline.stages.report.run; sys.exit('torch' in sys.modules)"
+def test_report_imports_neither_torch_nor_matplotlib_at_the_start() -> None:
+    program = "import sys, pipeline.stages.report.run; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0, 1, [0, 0.5, 1]),
-        (0.2, 9.7, [0, 5, 10]),
-        (-10, 10, [-10, -5, 0, 5, 10]),
-        (3, 3, [3, 4, 5, 6]),
-        (0, 331776, [0, 1e5, 2e5, 3e5, 4e5]),
-    ],
-)
-def test_ticks_are_round_and_enclose(low: float, high: float, ticks: list[float]) -> None:
-    assert charts.round_ticks(low, high) == ticks
+def points_of(svg: str, style: str) -> list[tuple[float, float]]:
+    """Coordinates in px of the paths and markers of the CSS class `style`."""
+    groups = [part.partition('<g class="')[0] for part in svg.split(f'<g class="{style}">')[1:]]
+    drawn = [re.sub("(?s)<defs>.*?</defs>", "", group) for group in groups]
+    found = [re.findall(r'[ML] ([0-9.]+) ([0-9.]+)|<use [^>]*x="([0-9.]+)" y="([0-9.]+)"', part) for part in drawn]
+    return [(round(float(x or u), 3), round(float(y or v), 3)) for part in found for x, y, u, v in part]
 
 
-def test_a_chart_is_drawn_to_scale() -> None:
+def test_line_chart_is_to_scale_and_leaves_out_nan() -> None:
     line = charts.Line("loss", [(0.0, 0.0), (50.0, math.nan), (100.0, 10.0)])
     svg = charts.line_chart("Losses", [line], "pictures")
-    left, right = charts.LEFT, charts.WIDTH - charts.RIGHT
-    bottom, top = charts.HEIGHT - charts.BOTTOM, charts.TOP
-    assert f'points="{left:.1f},{bottom:.1f} {right:.1f},{top:.1f}"' in svg
+    left, right = charts.LEFT_PX, charts.WIDTH_PX - charts.RIGHT_PX
+    bottom, top = charts.HEIGHT_PX - charts.BOTTOM_PX, charts.TOP_PX
+    assert points_of(svg, "line line-0") == [(left, bottom), (right, top)]
     assert 'aria-label="Losses: loss ends at 10."' in svg
+    assert "#" not in svg  # no colour: the page's style sheet has those of light and of dark
 
 
-def test_the_line_goes_on_to_infinitely_many_pictures(artefacts: Path) -> None:
+@pytest.mark.parametrize("value", [0.0, 3.0, -2e9, 1e-7])
+def test_line_chart_of_equal_values_stays_in_its_frame(value: float) -> None:
+    svg = charts.line_chart("", [charts.Line("", [(0.0, value), (1.0, value)])], "")
+    assert len(points_of(svg, "line line-0")) == 2
+    assert all(0 <= y <= charts.HEIGHT_PX for _, y in points_of(svg, "line line-0"))
+
+
+def test_extrapolation_chart_ends_in_a_ring_at_infinity(artefacts: Path) -> None:
     by_count = pd.read_csv(artefacts / "evaluation" / "fd_by_count.csv")
     chart = composition.bias_charts(by_count)[0]
-    assert chart.names == ["generated", "real pictures"]
-    assert "generated 16 of 2,500, 14 of 5,000, 13 of 10,000, 12 of infinitely many; real pictures 2 of 2,500" in chart.svg
+    assert chart.names == ["generated", "real images"]
+    assert "generated 16 of 2,500, 14 of 5,000, 13 of 10,000, 12 of infinitely many; real images 2 of 2,500" in chart.svg
     # y from 0 to 20, x from 1/infinity to 1/2500.
-    height, width = charts.HEIGHT - charts.TOP - charts.BOTTOM, charts.WIDTH - charts.LEFT - charts.RIGHT
-    ring = f'cx="{charts.LEFT:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.6 * height:.1f}"'
-    assert f'<circle class="mark-0 open" {ring}' in chart.svg
-    dot = f'cx="{charts.LEFT + 0.25 * width:.1f}" cy="{charts.HEIGHT - charts.BOTTOM - 0.65 * height:.1f}"'
-    assert f'<circle class="mark-0" {dot}' in chart.svg
-    assert f'x="{charts.LEFT:.1f}" y="{charts.HEIGHT - charts.BOTTOM + 18}" text-anchor="middle">∞<' in chart.svg
+    bottom, height = charts.HEIGHT_PX - charts.BOTTOM_PX, charts.HEIGHT_PX - charts.TOP_PX - charts.BOTTOM_PX
+    width = charts.WIDTH_PX - charts.LEFT_PX - charts.RIGHT_PX
+    assert (charts.LEFT_PX, bottom - 0.6 * height) in points_of(chart.svg, "mark-0 open")
+    assert (charts.LEFT_PX + 0.25 * width, round(bottom - 0.65 * height, 3)) in points_of(chart.svg, "mark-0")
+    assert ">∞<" in chart.svg
     assert composition.bias_charts(by_count[:1]) == []
 
 
-def test_thinned_keeps_the_mean() -> None:
+def test_thin_averages_consecutive_points() -> None:
     points = [(float(n), float(n % 2)) for n in range(1000)]
-    thin = charts.thinned(points, 100)
+    thin = charts.thin(points, 100)
     assert len(thin) == 100
     assert thin[0] == (4.5, 0.5)
 
@@ -534,20 +525,20 @@ def test_thinned_keeps_the_mean() -> None:
     ("value", "plus_minus", "shown"),
     [(12.345, 0.21, "12.3"), (0.8612, 0.004, "0.861"), (123.4, 20.0, "123"), (0.5, 0.0, "0.5"), (2e-5, 0.0, "0.00002")],
 )
-def test_digits_follow_the_spread(value: float, plus_minus: float, shown: str) -> None:
-    assert in_digits(value, plus_minus) == shown
+def test_digits_follow_plus_minus(value: float, plus_minus: float, shown: str) -> None:
+    assert with_digits_of(value, plus_minus) == shown
 
 
-def test_a_column_has_equal_decimals() -> None:
-    assert in_equal_digits([1.0, 0.43, math.nan, 12.345]) == ["1.0", "0.4", "–", "12.3"]
-    assert in_equal_digits([1000.0, 998.0], 0) == ["1,000", "998"]
-    assert in_equal_digits([0.0, 0.0]) == ["0", "0"]
-    assert in_equal_digits([math.nan]) == ["–"]
+def test_columns_have_equal_decimals() -> None:
+    assert with_equal_decimals([1.0, 0.43, math.nan, 12.345]) == ["1.0", "0.4", "–", "12.3"]
+    assert with_equal_decimals([1000.0, 998.0], 0) == ["1,000", "998"]
+    assert with_equal_decimals([0.0, 0.0]) == ["0", "0"]
+    assert with_equal_decimals([math.nan]) == ["–"]
 
 
-def test_the_worst_of_all_are_shown_last() -> None:
+def test_worst_samples_are_shown_last() -> None:
     worst = np.arange(12, dtype=np.uint8).reshape(1, 12, 1, 1, 1)
-    row = extremes(worst[:, ::-1], worst, ["dress"])[0]
+    row = best_and_worst(worst[:, ::-1], worst, ["dress"])[0]
     shown = []
     for picture in row.pictures:
         with Image.open(io.BytesIO(base64.b64decode(picture.uri.split(",")[1]))) as strip:
@@ -555,59 +546,16 @@ def test_the_worst_of_all_are_shown_last() -> None:
     assert shown == [[11, 10, 9, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9, 10, 11]]
 
 
-def test_moments_are_spread_by_ratio() -> None:
+def test_moments_are_spaced_by_ratio() -> None:
     moments = [2**n - 1 for n in range(15)]
-    assert chosen_moments(moments, 8) == [0, 1, 7, 31, 127, 1023, 4095, 16383]
-    assert chosen_moments([5, 6], 8) == [5, 6]
-    assert chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)[:3] == [0, 25_000, 50_000]
-    assert len(chosen_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)) >= 6
+    assert choose_moments(moments, 8) == [0, 1, 7, 31, 127, 1023, 4095, 16383]
+    assert choose_moments([5, 6], 8) == [5, 6]
+    assert choose_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)[:3] == [0, 25_000, 50_000]
+    assert len(choose_moments([0, *range(25_000, 280_000, 25_000), 280_000], 8)) >= 6
 
 
-def test_cells_of_a_sheet_are_its_pictures() -> None:
+def test_split_sheet_inverts_contact_sheet() -> None:
     images = drawn(6, 16, 3)
     for gap_px in (0, 2):
-        cells = cells_of_sheet(contact_sheet(images, 3, gap_px=gap_px), 16, 16, gap_px)
+        cells = split_sheet(contact_sheet(images, 3, gap_px=gap_px), 16, 16, gap_px)
         assert (cells.reshape(images.shape) == images).all()
-
-
-def chromium(*options: str, address: str, profile: Path) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    quiet = [
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--disable-gpu",
-    ]
-    alone = ["--headless", "--no-sandbox", f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND"]
-    command = [program, *alone, *quiet, "--enable-logging=stderr", *options, address]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-
-
-def test_chromium_shows_it_without_a_complaint(artefacts: Path, tmp_path: Path) -> None:
-    html = make(artefacts)
-    shown = chromium("--dump-dom", address=(artefacts / "index.html").as_uri(), profile=tmp_path / "profile")
-    assert "Garments that nobody has made" in shown.stdout
-    assert "CONSOLE" not in shown.stderr
-    # The same check does see a request that leaves the page: the page's own policy stops it, aloud.
-    (tmp_path / "bad.html").write_text(html.replace("</main>", '<img src="http://127.0.0.1:9/x.png" alt="x"></main>'), "utf-8")
-    shown = chromium("--dump-dom", address=(tmp_path / "bad.html").as_uri(), profile=tmp_path / "profile")
-    assert "Content Security Policy" in shown.stderr
-
-
-@pytest.mark.parametrize("width_px", [390, 1280])
-def test_nothing_sticks_out_sideways(artefacts: Path, tmp_path: Path, width_px: int) -> None:
-    probe = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script></body>"
-    html = re.sub("<meta http-equiv[^>]*>", "", make(artefacts)).replace("</body>", probe)
-    (tmp_path / "probe.html").write_text(html, encoding="utf-8")
-    listen = "<script>onmessage = event => document.title = event.data</script>"
-    frame = f'<iframe src="probe.html" style="width:{width_px}px; height:800px; border:0"></iframe>'
-    (tmp_path / "frame.html").write_text(f"<title></title>{listen}{frame}", encoding="utf-8")
-    address = (tmp_path / "frame.html").as_uri()
-    options = ("--dump-dom", "--virtual-time-budget=5000", f"--window-size={width_px + 100},900")
-    shown = chromium(*options, address=address, profile=tmp_path / "profile")
-    title = re.search("<title>([0-9]+)</title>", shown.stdout)
-    assert title is not None
-    assert int(title[1]) <= width_px

@@ -1,4 +1,4 @@
-"""The report as people meet it: on a phone and in the dark, by keyboard, and read aloud."""
+"""The report in a browser: on a phone, in dark mode, by keyboard, and for screen readers."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["artefacts"]  # a fixture
 
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-# Contrast of each text with what lies behind it (WCAG 2, relative luminance), where it is less than `wanted`.
-PALE = """wanted => {
+# Texts whose contrast with their background (WCAG 2, relative luminance) is below `wanted`.
+LOW_CONTRAST = """wanted => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
   const channels = colour => {
     canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
@@ -34,15 +34,15 @@ PALE = """wanted => {
     }
     return "white";
   };
-  const pale = [];
+  const found = [];
   for (const node of document.querySelectorAll("body *")) {
     if (![...node.childNodes].some(child => child.nodeType === 3 && child.data.trim())) continue;
     const style = getComputedStyle(node), svg = node instanceof SVGElement;
     const [light, dark] = [luminance(svg ? style.fill : style.color), luminance(behind(node))].sort((a, b) => b - a);
     const contrast = (light + 0.05) / (dark + 0.05);
-    if (contrast < wanted) pale.push(`${node.tagName} ${node.className.baseVal ?? node.className}: ${contrast.toFixed(2)}`);
+    if (contrast < wanted) found.push(`${node.tagName} ${node.className.baseVal ?? node.className}: ${contrast.toFixed(2)}`);
   }
-  return [...new Set(pale)];
+  return [...new Set(found)];
 }"""
 FOCUSED = """() => {
   const node = document.activeElement;
@@ -56,36 +56,36 @@ def browser() -> Iterator["Browser"]:
         yield opened
 
 
-def shown(browser: "Browser", folder: Path, size: str, scheme: Literal["light", "dark"], complaints: list[str]) -> "Page":
-    """The report of `folder` in a page that notes each console message and request."""
+def open_report(browser: "Browser", folder: Path, size: str, scheme: Literal["light", "dark"], messages: list[str]) -> "Page":
+    """The report of `folder` in a page that adds each console message and request to `messages`."""
     make(folder)
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on(
-        "request", lambda request: complaints.append(request.url) if not request.url.startswith(("file:", "data:")) else None
-    )
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("request", lambda request: messages.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
     page.goto((folder / "index.html").as_uri())
     return page
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light"), ("desktop", "dark")])
-def test_readable_whole_and_quiet(browser: "Browser", artefacts: Path, size: str, scheme: Literal["light", "dark"]) -> None:
-    complaints: list[str] = []
-    page = shown(browser, artefacts, size, scheme, complaints)
+def test_report_is_readable_and_silent(
+    browser: "Browser", artefacts: Path, size: str, scheme: Literal["light", "dark"]
+) -> None:
+    messages: list[str] = []
+    page = open_report(browser, artefacts, size, scheme, messages)
     for details in page.locator("details").all():
         details.evaluate("node => node.open = true")
-    assert page.evaluate(PALE, 4.5) == []
+    assert page.evaluate(LOW_CONTRAST, 4.5) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(251, 250, 247)"
     assert dark == (scheme == "dark")
-    assert complaints == []
+    assert messages == []
     page.close()
 
 
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: "Browser", artefacts: Path) -> None:
-    page = shown(browser, artefacts, "desktop", "light", [])
+def test_keyboard_reaches_everything_with_visible_focus(browser: "Browser", artefacts: Path) -> None:
+    page = open_report(browser, artefacts, "desktop", "light", [])
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUSED) == ["A", "Skip to the garments", "solid"]
     page.keyboard.press("Enter")
@@ -104,8 +104,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: "Browser
     page.close()
 
 
-def test_a_screen_reader_finds_names_and_an_order(browser: "Browser", artefacts: Path) -> None:
-    page = shown(browser, artefacts, "desktop", "light", [])
+def test_screen_readers_find_headings_landmarks_and_names(browser: "Browser", artefacts: Path) -> None:
+    page = open_report(browser, artefacts, "desktop", "light", [])
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(heading => Number(heading.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -116,4 +116,13 @@ def test_a_screen_reader_finds_names_and_an_order(browser: "Browser", artefacts:
     assert page.get_by_role("region").count() >= page.locator("main > section").count()
     assert page.get_by_role("img").count() == page.locator("img, svg[role=img]").count()
     assert page.locator("html").get_attribute("lang") == "en"
+    page.close()
+
+
+def test_policy_blocks_and_reports_a_request(browser: "Browser", artefacts: Path) -> None:
+    messages: list[str] = []
+    page = open_report(browser, artefacts, "desktop", "light", messages)
+    page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png', alt: 'x'}))")
+    page.wait_for_timeout(100)
+    assert any("Content Security Policy" in message for message in messages)
     page.close()
