@@ -1,9 +1,9 @@
-"""How fd, precision and recall go on as a recipe sees more images: a table and a plot.
+"""fd, precision and recall against the number of images seen: a table and a plot.
 
     python -m benchmarks.curve --params presets/long.yaml --every 100
 
-Judged as by benchmarks.quality, with the classifier of the stage `reference`: the averaged generator as it is at that
-moment, so that the rates' decay at the end shows.
+Judged like benchmarks.quality, by the classifier of the stage `reference`. Each point is the averaged generator at that
+moment, so the effect of the learning rates' decay shows at the end.
 """
 
 import argparse
@@ -31,7 +31,7 @@ COLUMNS = 16
 
 
 def plot(path: Path, points: list[tuple[int, Judgement]], floor: Judgement) -> None:
-    """fd, logarithmic, above precision and recall, against thousands of images seen; real pictures dashed."""
+    """Plot fd (log scale), and below it precision and recall, against thousands of images seen; real pictures dashed."""
     mpl.rcParams["svg.hashsalt"] = "curve"
     figure = Figure(figsize=(7, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -72,13 +72,13 @@ def main() -> None:
     for before, after in trainer.steps():
         if crosses_interval(before, after, options.every) or after == trainer.total_images:
             stopped = time.process_time()
-            pictures, asked = drawn_by(trainer, categories, options.samples)
-            points.append((after, judge(pictures, asked)))
+            pictures, labels = drawn_by(trainer, categories, options.samples)
+            points.append((after, judge(pictures, labels)))
             sys.stdout.write(f"{points[-1]}\n")
             sys.stdout.flush()
             judging_s += time.process_time() - stopped
     cpu_s = time.process_time() - started - judging_s
-    rows = [pictures[asked == category][:COLUMNS] for category in range(categories)]
+    rows = [pictures[labels == category][:COLUMNS] for category in range(categories)]
     save_png(options.sheet, enlarged(contact_sheet(np.concatenate(rows), COLUMNS), 2))
     plot(options.picture, points, floor)
     command = f"python -m benchmarks.curve --params {options.params} --every {options.every:g} --samples {options.samples}"

@@ -1,9 +1,10 @@
-"""Planted defects told from sound pictures, beside cleanvision: the area under the ROC curve of each issue.
+"""The area under the ROC curve of each measure for planted defects, compared with cleanvision.
 
     python -m benchmarks.defects FOLDER --pictures 40 --rival PYTHON --page docs/benchmarks/defects.md
 
-Every picture comes as it is and with each defect at each strength; the score of an issue has to tell the two apart (1: always,
-0.5: by chance). Pictures that show no garment are drawn, and scikit-image's samples; their categories are those of FOLDER.
+Every picture appears unchanged and with each defect at each strength, and the score of an issue has to separate the two (1:
+always, 0.5: chance). Pictures that show no garment are drawn, or are scikit-image's samples; the categories are those of
+FOLDER.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.stats import mannwhitneyu
 
 from benchmarks.edits import jpeg
+from benchmarks.off_topic import KINDS, drawn
 from benchmarks.photographs import photographs
-from benchmarks.strangers import KINDS, drawn
 from pipeline.imaging.measures import aspect, size_ratio
 from pipeline.imaging.resizing import border_pixels
 from pipeline.params import load_params
@@ -37,7 +38,7 @@ from pipeline.storage.files import write_text
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SAVED_QUALITY = 92
 SOUND = "sound"
-STRANGERS_EACH = 12
+OFF_TOPIC_EACH = 12
 MISLABELLED = 0.1  # of the photographs that the categories are made of
 
 Defect = Callable[[Image.Image], Image.Image]
@@ -45,7 +46,7 @@ Defect = Callable[[Image.Image], Image.Image]
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue, the defects that show it, and who scores it by what; signs say whether much or little of a measure is bad."""
+    """An issue, the defects that show it, and the measures that score it, with whether a high value is bad."""
 
     name: str
     defects: dict[str, Defect]
@@ -107,7 +108,7 @@ def _small(share: float) -> Defect:
 
 
 def _twice(share: float) -> Defect:
-    """The picture beside a smaller one of itself, on its own ground."""
+    """The picture beside a smaller copy of itself, on its own background."""
 
     def pair(image: Image.Image) -> Image.Image:
         small = _scaled(share)(image)
@@ -131,7 +132,7 @@ def _written(opacity: float) -> Defect:
 
 
 def _with_face(faces: NDArray[np.float64], share: float) -> Defect:
-    """One of `faces` (N, H, W) in [0, 1], chosen by the picture, in its upper half."""
+    """Paste one of `faces` (N, H, W) in [0, 1], chosen by the picture, into its upper half."""
 
     def paste(image: Image.Image) -> Image.Image:
         face = faces[random.Random(image.tobytes()[:4096]).randrange(len(faces))]
@@ -145,7 +146,7 @@ def _with_face(faces: NDArray[np.float64], share: float) -> Defect:
 
 
 def issues_with(faces: NDArray[np.float64]) -> list[Issue]:
-    """Every issue that is planted by changing a picture."""
+    """Every issue that changing a picture can plant."""
     return [
         Issue(
             "blurry", {f"σ {share:.1%}": _blurred(share) for share in (0.003, 0.006, 0.012)}, ("sharpness",), False, "blurry"
@@ -196,7 +197,7 @@ def issues_with(faces: NDArray[np.float64]) -> list[Issue]:
 
 
 def auroc(bad: Iterable[float], sound: Iterable[float]) -> float:
-    """Share of the pairs of a bad and a sound picture in which the bad one's score is the higher, ties half."""
+    """Area under the ROC curve: the share of (bad, sound) pairs in which the bad picture scores higher; ties count half."""
     high, low = np.asarray(list(bad), np.float64), np.asarray(list(sound), np.float64)
     return float(mannwhitneyu(high, low).statistic / (len(high) * len(low)))
 
@@ -236,17 +237,17 @@ def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: P
         sign = 1 if issue.much_is_bad else -1
         for strength in issue.defects:
             bad = names[issue.name, strength]
-            told = [
+            values = [
                 f"{measure} {auroc(sign * ours.loc[bad, measure], sign * ours.loc[sound, measure]):.3f}"
                 for measure in issue.measures
             ]
             beside = f"{auroc(-theirs.loc[bad, issue.rival], -theirs.loc[sound, issue.rival]):.3f}" if issue.rival else "–"
-            rows.append(f"| {issue.name} | {strength} | {', '.join(told)} | {beside} |")
+            rows.append(f"| {issue.name} | {strength} | {', '.join(values)} | {beside} |")
     return rows
 
 
 def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
-    """Rows for copies: half of the pictures come twice, flagged or not."""
+    """Rows for duplicates: half of the pictures appear twice."""
     rows = []
     copies: dict[str, tuple[str, Callable[[bytes, Image.Image], bytes]]] = {
         "same file": ("exact_duplicates", lambda content, _: content),
@@ -267,34 +268,35 @@ def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
         links = duplicates_of(pictures, load_params(PARAMS).dedup).set_index("key")["link"]
         flagged, theirs = links != "alone", rival_scores(rival, here, [issue])[issue]
         if flagged.all() or not flagged.any():
-            raise RuntimeError("a group's representative is linked, too: nothing can be told")
+            raise RuntimeError("either all pictures or none are flagged")
         bad = [path.name for path in paths if int(path.name[:4]) % 2]
         sound = [path.name for path in paths if not int(path.name[:4]) % 2]
-        told = [f"{auroc(score[bad].astype(float), score[sound].astype(float)):.3f}" for score in (flagged, -theirs)]
-        rows.append(f"| {issue.replace('_', ' ')} | {kind} | link {told[0]} | {told[1]} |")
+        values = [f"{auroc(score[bad].astype(float), score[sound].astype(float)):.3f}" for score in (flagged, -theirs)]
+        rows.append(f"| {issue.replace('_', ' ')} | {kind} | link {values[0]} | {values[1]} |")
     return rows
 
 
 def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> list[str]:
-    """Rows for pictures without a garment, and for garments under another's name."""
+    """Rows for pictures without a garment, and for garments in the wrong category."""
     folder.mkdir()
-    generator, categories = random.Random(0), sorted({file.parent.name for file in files})
-    strangers = {kind: drawn(kind, STRANGERS_EACH, 0) for kind in KINDS}
-    strangers["scikit-image's samples"] = [image for _, image in photographs(samples)]
-    told, paths = [], []
+    rng, categories = random.Random(0), sorted({file.parent.name for file in files})
+    off_topic = {kind: drawn(kind, OFF_TOPIC_EACH, 0) for kind in KINDS}
+    off_topic["scikit-image's samples"] = [image for _, image in photographs(samples)]
+    labels, paths = [], []
     for number, file in enumerate(files):
-        wrong = generator.random() < MISLABELLED
+        wrong = rng.random() < MISLABELLED
         others = [category for category in categories if category != file.parent.name]
-        told.append(("wrong category" if wrong else SOUND, generator.choice(others) if wrong else file.parent.name))
+        labels.append(("wrong category" if wrong else SOUND, rng.choice(others) if wrong else file.parent.name))
         paths.append(folder / f"{number:05d}.jpg")
         paths[-1].write_bytes(file.read_bytes())
-    for kind, images in strangers.items():
+    for kind, images in off_topic.items():
         for image in images:
-            told.append((kind, generator.choice(categories)))
+            labels.append((kind, rng.choice(categories)))
             paths.append(folder / f"{len(paths):05d}.jpg")
             image.thumbnail((500, 500))
             paths[-1].write_bytes(jpeg(image, SAVED_QUALITY))
-    rows = measured(paths, ["clothing"]).assign(kind=[kind for kind, _ in told], category=[category for _, category in told])
+    kinds, given = zip(*labels, strict=True)
+    rows = measured(paths, ["clothing"]).assign(kind=kinds, category=given)
     rows = with_relevance(rows)
     scores = {"clothing": -rows["clothing"].astype(float), "irrelevance": rows["irrelevance"].astype(float)}
     scores["misplacement"] = rows["misplacement"].astype(float)
@@ -305,7 +307,7 @@ def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> lis
         return f"| {name} | {kind} ({int(bad.sum())}) | {figures} | – |"
 
     both = ["irrelevance", "clothing"]
-    table = [row("no garment", kind, rows["kind"] == kind, garments, both) for kind in strangers]
+    table = [row("no garment", kind, rows["kind"] == kind, garments, both) for kind in off_topic]
     table.append(row("no garment", "all of them", ~garments, garments, both))
     table.append(row("wrong category", "renamed", rows["kind"] == "wrong category", rows["kind"] == SOUND, ["misplacement"]))
     return table
@@ -313,9 +315,9 @@ def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("folder", type=Path, help="photographs, a folder a category")
-    parser.add_argument("--pictures", type=int, default=40, help="that get every defect")
-    parser.add_argument("--garments", type=int, default=400, help="that make the categories")
+    parser.add_argument("folder", type=Path, help="photographs, one folder per category")
+    parser.add_argument("--pictures", type=int, default=40, help="photographs that get every defect")
+    parser.add_argument("--garments", type=int, default=400, help="photographs that make up the categories")
     parser.add_argument("--rival", type=Path, required=True, help="a Python that has cleanvision and scikit-image")
     parser.add_argument("--page", type=Path, help="where to write the table")
     options = parser.parse_args()

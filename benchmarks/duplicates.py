@@ -1,10 +1,10 @@
-"""Near-duplicates found among photographs and their edits, beside imagehash and imagededup.
+"""Recall and precision of near-duplicate detection on photographs and their edits, compared with imagehash and imagededup.
 
     python -m benchmarks.duplicates FOLDER --judging 160 --rival PYTHON --page docs/benchmarks/duplicates.md
 
-Every picture comes as it is, with each of fifteen edits, and with some pairs of them. One half of the folder's pictures chooses
-`min_texture`, the edited ones among many strangers; pictures of the other half, which it has not seen, judge. Pictures that are
-true repeats of each other by eye (pairs of SHA-256, benchmarks/true_repeats.csv) count neither for nor against.
+Every picture appears unchanged, with each of fifteen edits, and with some pairs of edits. Half of the folder's pictures,
+edited and among many unrelated ones, choose `min_texture`; unseen pictures of the other half judge. Pairs that show the
+same thing by eye (pairs of SHA-256 in benchmarks/true_repeats.csv) count neither for nor against.
 """
 
 import argparse
@@ -58,15 +58,15 @@ class Planted:
 
 
 def _cpu_s() -> float:
-    """Of this process and of those it has ended."""
+    """CPU time of this process and of its ended children, in seconds."""
     return sum(os.times()[:4])
 
 
-def plant(files: list[Path], folder: Path, pairs_each: int, strangers: list[Path]) -> list[Planted]:
-    """Write every picture and its edits to `folder`, and `strangers` as they are."""
+def plant(files: list[Path], folder: Path, pairs_each: int, unrelated: list[Path]) -> list[Planted]:
+    """Write every picture of `files` and its edits to `folder`, and the pictures `unrelated` without edits."""
     folder.mkdir()
     planted, sources = [], set(files)
-    for number, (file, image) in enumerate(photographs([*files, *strangers])):
+    for number, (file, image) in enumerate(photographs([*files, *unrelated])):
         content = file.read_bytes()
         origin = hashlib.sha256(content).hexdigest()
         drawn = random.Random(origin).sample(list(combinations(EDITS, 2)), pairs_each)
@@ -85,7 +85,7 @@ def _pairs_within(groups: Iterable[Iterable[str]]) -> Pairs:
 
 
 class Ours:
-    """This pipeline's stages over planted pictures."""
+    """The stages of this pipeline on the planted pictures."""
 
     def __init__(self, planted: list[Planted]) -> None:
         start = _cpu_s()
@@ -121,7 +121,7 @@ def by_imagehash(planted: list[Planted]) -> Pairs:
 
 @dataclass(frozen=True)
 class Score:
-    """How a method did."""
+    """The scores of one method."""
 
     recall: float  # of all pairs of versions of a picture
     precision: float
@@ -130,7 +130,7 @@ class Score:
 
 
 def score(planted: list[Planted], found: Pairs, repeats: set[frozenset[str]], cpu_s: float) -> Score:
-    """`found` against what was planted."""
+    """Scores of the pairs `found` against the planted ones."""
     of = {file.name: file for file in planted}
     true = {pair for pair in found if of[pair[0]].origin == of[pair[1]].origin}
     false = {pair for pair in found - true if frozenset((of[pair[0]].origin, of[pair[1]].origin)) not in repeats}
@@ -141,9 +141,9 @@ def score(planted: list[Planted], found: Pairs, repeats: set[frozenset[str]], cp
     hits = defaultdict(list)
     for file in planted:
         if file.edit != ORIGINAL:
-            told = (versions[file.origin][0], file.name) in found
-            hits["pairs of edits" if " + " in file.edit else file.edit].append(told)
-    recalls = {edit: sum(told) / len(told) for edit, told in hits.items()}
+            hit = (versions[file.origin][0], file.name) in found
+            hits["pairs of edits" if " + " in file.edit else file.edit].append(hit)
+    recalls = {edit: sum(hit) / len(hit) for edit, hit in hits.items()}
     return Score(len(true) / wanted, len(true) / max(1, len(true) + len(false)), recalls, cpu_s)
 
 
@@ -153,27 +153,27 @@ def _timed(work: Callable[[], Pairs]) -> tuple[Pairs, float]:
 
 
 def choose(planted: list[Planted], base: DedupParams, repeats: set[frozenset[str]]) -> tuple[DedupParams, list[str]]:
-    """`base` with the `min_texture` that finds most at a precision of 0.99, and what each of them gave."""
-    ours, told = Ours(planted), []
+    """`base` with the `min_texture` of the highest recall at a precision of 0.99, and a line for each value tried."""
+    ours, tried = Ours(planted), []
     best, best_recall = base, -1.0
     assert base.edited is not None
     for texture in TEXTURES:
         params = base.model_copy(update={"edited": base.edited.model_copy(update={"min_texture": texture})})
         found, cpu_s = _timed(lambda params=params: ours.pairs(params))  # type: ignore[misc]
         result = score(planted, found, repeats, cpu_s)
-        told.append(f"min_texture {texture}: recall {result.recall:.4f}, precision {result.precision:.4f}")
+        tried.append(f"min_texture {texture}: recall {result.recall:.4f}, precision {result.precision:.4f}")
         if result.precision >= MIN_PRECISION and result.recall > best_recall:
             best, best_recall = params, result.recall
-    return best, told
+    return best, tried
 
 
 def by_rival(python: Path, folder: Path, planted: list[Planted], repeats: set[frozenset[str]]) -> dict[str, Score | str]:
-    """imagededup's scores, or why there is none."""
+    """imagededup's scores, or the reason why there are none."""
     with tempfile.TemporaryDirectory() as scratch:
-        told = Path(scratch) / "pairs.json"
+        pairs_file = Path(scratch) / "pairs.json"
         script = Path(__file__).with_name("duplicates_rival.py")
-        subprocess.run([python, script, folder, told], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        results = json.loads(told.read_text(encoding="utf-8"))
+        subprocess.run([python, script, folder, pairs_file], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        results = json.loads(pairs_file.read_text(encoding="utf-8"))
     return {
         method: result.get("absent") or score(planted, {tuple(pair) for pair in result["pairs"]}, repeats, result["cpu_s"])
         for method, result in results.items()
@@ -181,7 +181,7 @@ def by_rival(python: Path, folder: Path, planted: list[Planted], repeats: set[fr
 
 
 def page_of(scores: dict[str, Score | str], head: list[str]) -> str:
-    """The scores as Markdown, a method a column."""
+    """The scores as Markdown, one column per method."""
     there = {method: result for method, result in scores.items() if isinstance(result, Score)}
     lines = [*head, "", "| | " + " | ".join(there) + " |", "|---|" + "---|" * len(there)]
     lines.append("| **recall of all pairs** | " + " | ".join(f"**{result.recall:.3f}**" for result in there.values()) + " |")
@@ -197,7 +197,7 @@ def page_of(scores: dict[str, Score | str], head: list[str]) -> str:
 
 
 def true_repeats(path: Path) -> set[frozenset[str]]:
-    """Pairs of SHA-256 that show one thing, by eye; whatever is linked by way of others is a pair too."""
+    """Pairs of SHA-256 that show the same thing by eye, closed transitively."""
     with path.open(encoding="utf-8", newline="") as file:
         pairs = [(row["sha256"], row["repeat_sha256"]) for row in csv.DictReader(file)]
     sets: list[set[str]] = []
@@ -210,25 +210,23 @@ def true_repeats(path: Path) -> set[frozenset[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--judging", type=int, default=160, help="photographs that judge")
-    parser.add_argument("--choosing", type=int, default=60, help="photographs that choose the limit, edited …")
-    parser.add_argument("--strangers", type=int, default=600, help="… and as they are")
+    parser.add_argument("--judging", type=int, default=160, help="photographs for judging")
+    parser.add_argument("--choosing", type=int, default=60, help="edited photographs for choosing the limit …")
+    parser.add_argument("--unrelated", type=int, default=600, help="… among this many unedited ones")
     parser.add_argument("--pairs-each", type=int, default=4)
     parser.add_argument("--rival", type=Path, help="a Python that has imagededup")
     parser.add_argument("--page", type=Path, help="where to write the table")
-    parser.add_argument(
-        "--false-pairs", type=Path, help="where to write pairs of strangers taken for duplicates, to be looked at"
-    )
+    parser.add_argument("--false-pairs", type=Path, help="folder for the false pairs, to be inspected")
     options = parser.parse_args()
     files = sorted(options.folder.rglob("*.jpg"), key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
     choosing_files, judging_files = files[::2], files[1::2][: options.judging]
-    edited, strangers = choosing_files[: options.choosing], choosing_files[options.choosing :][: options.strangers]
+    edited, unrelated = choosing_files[: options.choosing], choosing_files[options.choosing :][: options.unrelated]
     repeats = true_repeats(TRUE_REPEATS)
     dedup = load_params(PRESET).dedup
     with tempfile.TemporaryDirectory() as scratch:
-        choosing = plant(edited, Path(scratch) / "choose", options.pairs_each, strangers)
-        params, told = choose(choosing, dedup, repeats)
-        print("\n".join(told), flush=True)
+        choosing = plant(edited, Path(scratch) / "choose", options.pairs_each, unrelated)
+        params, tried = choose(choosing, dedup, repeats)
+        print("\n".join(tried), flush=True)
         judging = plant(judging_files, Path(scratch) / "judge", options.pairs_each, [])
         ours = Ours(judging)
         found, cpu_s = _timed(lambda: ours.pairs(params))
@@ -246,15 +244,15 @@ def main() -> None:
         "# Near-duplicates",
         "",
         f"`python -m benchmarks.duplicates FOLDER --rival PYTHON --judging {options.judging} --choosing {options.choosing}"
-        f" --strangers {options.strangers} --pairs-each {options.pairs_each}`",
+        f" --unrelated {options.unrelated} --pairs-each {options.pairs_each}`",
         "",
         f"{len(judging)} pictures: {len(judging_files)} photographs, each as it is, with 15 edits and some pairs of them.",
         f"The limit `dedup.edited.min_texture`, {texture}, was chosen on the other half of the folder: {len(edited)} pictures",
-        f"with their edits among {len(strangers)} strangers:",
+        f"with their edits among {len(unrelated)} unrelated ones:",
         "",
-        *(f"- {line}" for line in told),
+        *(f"- {line}" for line in tried),
         "",
-        f"Strangers taken for duplicates: {len(mistaken)} pairs of photographs.",
+        f"False pairs: {len(mistaken)} pairs of photographs.",
         "The rows of edits say how many originals are found together with the edited picture.",
     ]
     page = page_of(scores, head)

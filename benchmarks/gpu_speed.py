@@ -1,9 +1,10 @@
-"""Training rates on a GPU: with CUDA graphs and without, beside the card's most, and how long the GPU has nothing to do.
+"""Training throughput on a GPU, with and without CUDA graphs, beside the card's peak, and the share of time the GPU idles.
 
     python -m benchmarks.gpu_speed presets/gpu-128.yaml presets/gpu-256.yaml
 
-Pictures are noise, which takes as long as any. With `--as-published` style mixing and path lengths are as in Karras et al. 2020
-(ADA)'s `auto` configuration, for a comparison with its rates. A round is one period of the lazy penalties; the ways take turns.
+The images are noise, which takes as long as any other. `--as-published` sets style mixing and path lengths as in the `auto`
+configuration of Karras et al. 2020 (ADA), for a comparison with its rates. A round is one period of the lazy penalties; the
+variants take turns.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def _trainer(params: TrainParams, augment: AugmentParams, device: torch.device) 
 
 
 def busy_share(trainer: Trainer, steps: int) -> float:
-    """Share of the time of so many steps in which the GPU computes: its kernels' over that from the first to the last."""
+    """Share of the time from the first kernel to the last in which the GPU computes, over several steps."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):
             trainer.step()
@@ -82,7 +83,7 @@ def measured(params: TrainParams, augment: AugmentParams, device: torch.device, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("presets", type=Path, nargs="+", help="complete files of parameters")
+    parser.add_argument("presets", type=Path, nargs="+", help="files of parameters")
     parser.add_argument("--as-published", action="store_true", help="style mixing 0.9 and path lengths every fourth step")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, help="file for the table, beside the terminal")
@@ -98,8 +99,8 @@ def main() -> None:
         prepare_device(device, params.threads)
         rows.append({"preset": preset.stem, **measured(params, augment, device, options.rounds)})
     lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}", *(f"| {' | '.join(row.values())} |" for row in rows)]
-    told = f"{device_name(device)}, torch {torch.__version__}; images a second, medians of {options.rounds} rounds.\n\n"
-    content = told + "\n".join(lines) + "\n"
+    head = f"{device_name(device)}, torch {torch.__version__}; images a second, medians of {options.rounds} rounds.\n\n"
+    content = head + "\n".join(lines) + "\n"
     if options.output:
         write_text(options.output, content)
     sys.stdout.write(content)

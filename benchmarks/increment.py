@@ -1,10 +1,10 @@
-"""What a run costs that adds a hundredth of new pictures, beside one that knows nothing from before.
+"""The cost of a run that adds one per cent of new pictures, compared with a run without caches.
 
     python -m benchmarks.increment FOLDER --page docs/benchmarks/increment.md
 
-Pictures of FOLDER come as they are, through the stages inspect and dedup as Snakemake would run them: first all but the last
-hundredth, then all; then once more with nothing new, which is what a run costs whatever it adds; then all again with nothing
-remembered, which must give the same bytes.
+Pictures of FOLDER go through the stages inspect and dedup as Snakemake would run them: first all but the last hundredth,
+then all of them, then once more with nothing new, which is the fixed cost of a run, and then all of them without caches,
+which must give the same bytes.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 
 
 class Stages:
-    """The stages up to dedup over one folder of pictures; imported late, for inspect's workers import this module."""
+    """The stages up to dedup on one folder of pictures; imports are late because inspect's workers import this module."""
 
     def __init__(self, params: Params, pictures: Path, data: Path) -> None:
         source = params.collect.model_copy(update={"folder": params.collect.folder.model_copy(update={"path": str(pictures)})})
@@ -38,7 +38,7 @@ class Stages:
         self._known = data / "known"
 
     def fetch(self) -> None:
-        """Bring the pictures that the folder now has into shards."""
+        """Fetch the pictures that the folder contains now into shards."""
         from pipeline.stages.collect import run as collect
         from pipeline.stages.fetch import run as fetch
 
@@ -49,14 +49,14 @@ class Stages:
             )
 
     def inspect(self) -> None:
-        """Measure them."""
+        """Run inspect."""
         from pipeline.stages.inspect import run as inspect
 
         for shard, raw, table in zip(self._shards, self._raw, self._inspected, strict=True):
             inspect.run(self._params.inspect, shard=shard, raw_table=raw, table=table, scratch=self.scratch, track=Tracker())
 
     def dedup(self) -> None:
-        """Group them."""
+        """Run dedup."""
         from pipeline.stages.dedup import run as dedup
 
         dedup.run(
@@ -71,7 +71,7 @@ class Stages:
 
 
 def _cost(work: Callable[[], None]) -> float:
-    """Seconds that `work` takes: CPU time would leave out inspect's workers, which end with another process."""
+    """Wall seconds of `work`; CPU time would miss inspect's workers, which are not children of this process."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,10 +1,10 @@
-"""Pictures inspected a second, beside only decoding them, imagehash and imagededup.
+"""Throughput of inspect, compared with decoding alone, imagehash and imagededup.
 
     python -m benchmarks.inspect_speed FOLDER --workers 2 --rival PYTHON --page docs/benchmarks/inspect_speed.md
 
-Inspecting is decoding, every hash and every measure, with presets/colour-64.yaml. All but imagededup run in the same processes
-with limits, as many as there are workers. The ways take turns, and each shows its best round: what else a machine does only
-ever slows one down. A worker's processor time for a picture is beside it, which other work on the machine hardly changes.
+Inspecting means decoding, every hash and every measure, with presets/colour-64.yaml. All but imagededup run in the same
+sandboxed processes, one per worker. The candidates take turns, and each shows its best round, because other work on the
+machine only ever slows a round down. The CPU time per picture, which other work hardly changes, stands beside it.
 """
 
 import argparse
@@ -40,7 +40,7 @@ Work = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one way is."""
+    """Throughput of one candidate."""
 
     a_second: float
     cpu_ms: float  # of the workers, for a picture
@@ -55,12 +55,12 @@ def only_decoded(content: bytes, max_pixels: int) -> None:
 
 
 def hashed_by_imagehash(content: bytes) -> str:
-    """imagehash.phash alone."""
+    """Compute only imagehash.phash."""
     return str(imagehash.phash(Image.open(io.BytesIO(content))))
 
 
 def timed(content: bytes, work: Work) -> tuple[object, float]:
-    """What `work` gives, and its processor seconds."""
+    """The result of `work`, and its CPU seconds."""
     start = time.process_time()
     result = work(content)
     return result, time.process_time() - start
@@ -83,10 +83,10 @@ def _speed(work: Work, contents: list[bytes], limits: SandboxLimits, workers: in
 
 
 def _rival_speed(python: Path, folder: Path, workers: int) -> Speed:
-    told = subprocess.run(
+    done = subprocess.run(
         [python, RIVAL, folder, str(workers)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    seconds = json.loads(told.stdout.splitlines()[-1])
+    seconds = json.loads(done.stdout.splitlines()[-1])
     count = len(list(folder.iterdir()))
     return Speed(count / seconds["wall_s"], 1000 * seconds["cpu_s"] / count)
 
@@ -95,14 +95,14 @@ def _best(speeds: list[Speed]) -> Speed:
     return Speed(max(speed.a_second for speed in speeds), min(speed.cpu_ms for speed in speeds))
 
 
-def page_of(best: dict[str, Speed], told: str) -> str:
-    """The speeds as Markdown, and each way's to only decoding."""
+def page_of(best: dict[str, Speed], intro: str) -> str:
+    """The throughputs as Markdown, absolute and relative to decoding alone."""
     first = next(iter(best.values()))
     return "\n".join(
         [
             "# Inspecting pictures",
             "",
-            told,
+            intro,
             "",
             "| way | pictures a second | to only decoding | processor ms a picture | to only decoding |",
             "|---|---|---|---|---|",
@@ -146,11 +146,11 @@ def main() -> None:
                 name = "imagededup PHash, encoding alone"
                 speeds.setdefault(name, []).append(_rival_speed(options.rival, Path(scratch), options.workers))
                 print(name, speeds[name][-1], flush=True)
-    told = (
-        f"`python -m benchmarks.inspect_speed --pictures {options.pictures} --workers {options.workers}"
+    intro = (
+        f"`python -m benchmarks.inspect_speed FOLDER --pictures {options.pictures} --workers {options.workers}"
         f" --rounds {options.rounds}`: {len(contents)} photographs, the best of {options.rounds} rounds."
     )
-    page = page_of({name: _best(some) for name, some in speeds.items()}, told)
+    page = page_of({name: _best(some) for name, some in speeds.items()}, intro)
     print(page)
     if options.page:
         write_text(options.page, page)

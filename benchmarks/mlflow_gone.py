@@ -1,9 +1,9 @@
-"""What it costs a training that MLflow's server is gone for the whole run, and whether anything is lost.
+"""What a training costs while MLflow's server is down for the whole run, and whether anything is lost.
 
     python -m benchmarks.mlflow_gone --kimg 20 --rounds 5
 
-The train stage of params.yaml, cut short, in turns with MLflow's server on loopback there and gone, each beside the sender that
-the front doors start. Then the server comes up and `python -m pipeline send` tells it what waited.
+Runs the train stage of params.yaml, shortened, with MLflow's server on loopback up and down in turns, each beside the
+sender that Snakemake starts. Then the server starts, and `python -m pipeline send` sends what is left.
 """
 
 import argparse
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
+    """A free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(folder: Path, database: Path, port: int) -> Iterator[str]:
-    """The address of MLflow's server and UI over `database`, artifacts and log in `folder`, while the block runs."""
+    """Run MLflow's server on `database`, with artifacts and log in `folder`, while the block runs; yields its address."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
     environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, folder / "server.log"
@@ -70,7 +70,7 @@ def _events(project: Path, invocation: str, kind: str) -> list[dict[str, Any]]:
 
 
 def trained(project: Path, section: str, train: Path, invocation: str, address: str) -> dict[str, float]:
-    """Train from nothing beside a sender; the training's own seconds, of the clock and of the processor."""
+    """Train from scratch beside a sender; wall and CPU seconds of the training."""
     environment = os.environ | {
         INVOCATION_VARIABLE: invocation,
         "MLFLOW_TRACKING_URI": address,
@@ -88,21 +88,21 @@ def trained(project: Path, section: str, train: Path, invocation: str, address: 
         ended.touch()
         sender.wait()
     shutil.rmtree(project / "scratch" / invocation)
-    told: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for event in _events(project, invocation, "metrics"):
-        told |= event["metrics"]
-    return {"wall_s": told["train_seconds"], "cpu_s": told["train_cpu_seconds"]}
+        metrics |= event["metrics"]
+    return {"wall_s": metrics["train_seconds"], "cpu_s": metrics["train_cpu_seconds"]}
 
 
 def missing(project: Path, invocations: list[str], address: str) -> tuple[int, int]:
-    """(points of the spools, those of them that the server does not know)."""
+    """(number of points in the spools, number of them that the server lacks)."""
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
     points = unknown = 0
     for invocation in invocations:
-        told = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
-        run_id, known = told["runs"]["train"], {}
+        sent = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
+        run_id, known = sent["runs"]["train"], {}
         for event in _events(project, invocation, "metrics"):
             for name, value in event["metrics"].items():
                 if name not in known:
@@ -153,7 +153,7 @@ def main() -> None:
         *(f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} |" for name, (seconds, cpu_seconds) in middles.items()),
         "",
         f"Gone, by the median of the rounds' ratios: {wall:+.1%} of the clock, {cpu:+.1%} of the processor. When it was back,",
-        f"`python -m pipeline send` told it all: of {points:,} points of the trainings without it {unknown} are missing.",
+        f"`python -m pipeline send` sent the rest: of {points:,} points of the trainings without it, {unknown} are missing.",
     ]
     write_text(options.output, "\n".join(text) + "\n")
     sys.stdout.write("\n".join(text) + "\n")

@@ -1,9 +1,9 @@
-"""Pairs of 64-bit hashes within a radius, found among many: recall against brute force, seconds and memory.
+"""Recall against brute force, time and memory of the search for pairs of 64-bit hashes within a radius.
 
     python -m benchmarks.neighbours 10000 100000 1000000 --page docs/benchmarks/neighbours.md
 
-Random hashes, and for one in ten of them a copy with 1 to 4 bits flipped. Brute force compares up to 1,000 of them with all.
-Every count runs in a process of its own, whose peak memory is the kernel's figure.
+The hashes are random, and one in ten has a copy with 1 to 4 bits flipped. Brute force compares up to 1,000 of them with
+all. Every count runs in a process of its own, whose peak memory is the kernel's figure.
 """
 
 import argparse
@@ -24,21 +24,21 @@ COPIED = 0.1
 CHECKED = 1000
 
 
-def planted(count: int, random: np.random.Generator) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """`count` hashes, of which the last are copies of the first with some bits flipped; and how many bits."""
+def planted(count: int, rng: np.random.Generator) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """`count` hashes, the last of which are copies of the first with flipped bits, and the numbers of flipped bits."""
     copies = int(COPIED * count)
-    hashes = random.integers(0, 2**64, count, dtype=np.uint64)
-    flipped_bits = random.integers(1, RADIUS_BITS + 1, copies)
+    hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
+    flipped_bits = rng.integers(1, RADIUS_BITS + 1, copies)
     for copy, bits in enumerate(flipped_bits):
-        places = random.choice(64, bits, replace=False).astype(np.uint64)
+        places = rng.choice(64, bits, replace=False).astype(np.uint64)
         hashes[count - copies + copy] = hashes[copy] ^ np.bitwise_or.reduce(np.uint64(1) << places)
     return hashes, flipped_bits
 
 
 def measure(count: int) -> str:
     """A row of the table."""
-    random = np.random.default_rng(count)
-    hashes, flipped = planted(count, random)
+    rng = np.random.default_rng(count)
+    hashes, flipped = planted(count, rng)
     wall, cpu = time.perf_counter(), time.process_time()
     found = set()
     for first, second, _ in pairs_within(hashes, RADIUS_BITS):
@@ -47,7 +47,7 @@ def measure(count: int) -> str:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     recalled = sum((copy, count - len(flipped) + copy) in found for copy in range(len(flipped)))
     truth = set()
-    for one in random.choice(count, min(count, CHECKED), replace=False):
+    for one in rng.choice(count, min(count, CHECKED), replace=False):
         near = np.flatnonzero(np.bitwise_count(hashes ^ hashes[one]) <= RADIUS_BITS)
         truth |= {(min(int(one), int(other)), max(int(one), int(other))) for other in near if other != one}
     return (
@@ -64,17 +64,19 @@ def main() -> None:
     if len(options.counts) == 1 and not options.page:
         print(measure(options.counts[0]))
         return
+    counts = " ".join(map(str, options.counts))
     lines = [
         "# Hashes within a radius",
         "",
-        f"`python -m benchmarks.neighbours`: 64-bit hashes, radius {RADIUS_BITS}, one in ten a copy with 1 to 4 bits flipped.",
+        f"`python -m benchmarks.neighbours {counts}`: 64-bit hashes, radius {RADIUS_BITS}, one in ten "
+        "a copy with 1 to 4 bits flipped.",
         "",
         "| hashes | recall of the copies | recall against brute force | seconds | CPU seconds | peak MB |",
         "|---|---|---|---|---|---|",
     ]
     for count in options.counts:
-        told = subprocess.run([sys.executable, "-m", __spec__.name, str(count)], check=True, capture_output=True, text=True)
-        lines.append(told.stdout.strip())
+        done = subprocess.run([sys.executable, "-m", __spec__.name, str(count)], check=True, capture_output=True, text=True)
+        lines.append(done.stdout.strip())
         print(lines[-1], flush=True)
     if options.page:
         write_text(options.page, "\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
-"""What orchestration costs: `python -m benchmarks.overhead` runs the whole pipeline once and prints three tables.
+"""The overhead of orchestration: `python -m benchmarks.overhead` runs the whole pipeline once and prints three tables.
 
-Overhead is the wall time in which no stage's process was running: Snakemake's and DVC's own work and the wait for MLflow. It
-runs `snakemake --forceall`, so it takes as long as the default run.
+Overhead is the wall time during which no stage's process runs: the work of Snakemake and DVC themselves, and waiting for
+MLflow. It runs `snakemake --forceall`, so it takes as long as the default run.
 """
 
 import argparse
@@ -19,7 +19,7 @@ LIMITS = {"overhead": 0.10, "nothing_to_do_s": 8.0, "peak_mb": 3000.0}
 
 
 def job_intervals(spools: Path, benchmarks: Path) -> list[tuple[float, float]]:
-    """(start, end) in seconds since the epoch of each job's process: it ended with its spool, and Snakemake timed it."""
+    """(start, end) of each job's process in seconds since the epoch, from the end of its spool and Snakemake's timing."""
     intervals = []
     for spool in spools.glob("*.jsonl"):
         stage, _, shard = spool.stem.partition("-")
@@ -32,7 +32,7 @@ def job_intervals(spools: Path, benchmarks: Path) -> list[tuple[float, float]]:
 
 
 def covered_s(intervals: list[tuple[float, float]]) -> float:
-    """Seconds in which at least one interval is open."""
+    """Length of the union of the intervals, in seconds."""
     total, until = 0.0, float("-inf")
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, until))
@@ -41,7 +41,7 @@ def covered_s(intervals: list[tuple[float, float]]) -> float:
 
 
 def peak_mb(benchmarks: Path) -> dict[str, float]:
-    """Largest resident memory of each stage's jobs, in MB."""
+    """Peak resident memory of each stage's jobs, in MB."""
     peaks = {}
     for stage in STAGES:
         files = [path for path in [benchmarks / f"{stage}.tsv", *(benchmarks / stage).glob("*.tsv")] if path.exists()]
@@ -57,14 +57,14 @@ def _wall_s(command: list[str]) -> float:
 
 
 def _imports_torch(stage: str) -> bool:
-    code = f"import sys, pipeline.{stage}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, pipeline.stages.{stage}.run; sys.exit('torch' in sys.modules)"
     return subprocess.run([sys.executable, "-c", code], check=False).returncode != 0
 
 
 def main() -> None:
     """Run, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--as-it-is", action="store_true", help="do not force what is up to date (first run in a fresh clone)")
+    parser.add_argument("--as-it-is", action="store_true", help="do not rerun what is up to date")
     parser.add_argument("--cores", type=int, default=8, help="given to Snakemake")
     options = parser.parse_args()
     command = ["snakemake", "--cores", str(options.cores), "--resources", "gpu=1"]

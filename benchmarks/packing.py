@@ -1,9 +1,9 @@
-"""Pictures packed by augment: seconds and peak memory.
+"""Time and peak memory of packing pictures with augment.
 
     python -m benchmarks.packing FOLDER --pictures 100000 --page docs/benchmarks/packing.md
 
-The photographs in FOLDER, shrunk to 96 px, over and over, each with bytes at its end that make it a file of its own, packed at
-64×64 in colour. Every case runs in a process of its own, whose peak memory is the kernel's figure.
+The photographs in FOLDER are shrunk to 96 px, repeated, made distinct by appended bytes, and packed at 64×64 in colour.
+Every case runs in a process of its own, whose peak memory is the kernel's figure.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def _files(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
 
 
 def prepare(folder: Path, count: int, scratch: Path) -> None:
-    """One shard of `count` pictures and the table that keeps them all."""
+    """A shard of `count` pictures, and a table that keeps all of them."""
     rows = []
 
     def members() -> Iterator[tuple[str, bytes]]:
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--page", type=Path, help="where to write the table")
     parser.add_argument("--cases", choices=CASES, nargs="+", default=list(CASES))
-    parser.add_argument("--prepared", action="store_true", help="measure the first of the cases in FOLDER; used by itself")
+    parser.add_argument("--prepared", action="store_true", help="internal: measure one prepared case")
     options = parser.parse_args()
     if options.prepared:
         print(measure(options.folder, options.cases[0]))
@@ -92,8 +92,8 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.packing", scratch, "--prepared", "--cases"]
         runs = [subprocess.run([*command, case], check=True, stdout=subprocess.PIPE, text=True) for case in options.cases]
     page = (
-        f"# Packing\n\n`python -m benchmarks.packing --pictures {options.pictures}`: {options.pictures:,} photographs of "
-        f"{SIDE_PX} px into arrays of 64×64 in colour, and the reference set beside them.\n\n"
+        f"# Packing\n\n`python -m benchmarks.packing FOLDER --pictures {options.pictures}`: {options.pictures:,} photographs "
+        f"of {SIDE_PX} px into arrays of 64×64 in colour, and the reference set beside them.\n\n"
         "| | seconds | MB written | peak MB |\n|---|---|---|---|\n" + "".join(run.stdout for run in runs)
     )
     print(page)

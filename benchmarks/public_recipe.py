@@ -1,12 +1,13 @@
-"""The default recipe beside DCGAN as PyTorch's example trains it: how long ours takes to be as good as that in half an hour.
+"""The default recipe beside PyTorch's DCGAN example: how soon is it as good as the example after half an hour?
 
     python -m benchmarks.public_recipe --minutes 30
 
-The example's settings (Radford et al. 2016): 64×64, all garments together, Adam (2e-4, 0.5), batch 64, binary cross-entropy,
-weights from N(0, 0.02), pictures through Pillow and a DataLoader, fp32. Its pictures are judged at our size, to which they are
-reduced; real ones that went the same way say what that costs. Both take the same number of threads. Judging is not timed.
+The example's settings (Radford et al. 2016): 64×64, unconditional, Adam (2e-4, 0.5), batch 64, binary cross-entropy,
+weights from N(0, 0.02), images through Pillow and a DataLoader, fp32. Its samples are reduced to our size before they are
+judged; real images that were enlarged and reduced the same way show what that costs. Both recipes get the same number of
+threads. Judging is not timed.
 
-lightweight-gan, the other recipe that people run as it is, refuses to start without CUDA.
+lightweight-gan, the other recipe that people run as it is, cannot be imported without CUDA.
 """
 
 import argparse
@@ -81,7 +82,7 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 class ExampleLoop:
-    """The example's networks, and its step over the pictures of a DataLoader."""
+    """The example's networks, and its training step on the batches of a DataLoader."""
 
     def __init__(self, images: NDArray[np.uint8], seed: int) -> None:
         torch.manual_seed(seed)
@@ -95,7 +96,7 @@ class ExampleLoop:
         self.images_seen = 0
 
     def steps(self) -> Iterator[None]:
-        """Train, a step at a time, without end."""
+        """Yield after each training step, endlessly."""
         loss, (of_generator, of_discriminator) = nn.BCEWithLogitsLoss(), self.optimisers
         ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
         while True:
@@ -112,7 +113,7 @@ class ExampleLoop:
                 yield
 
     def pictures(self, count: int, side_px: int) -> NDArray[np.uint8]:
-        """So many pictures (N, side_px, side_px, C); batch norm of the batch, as the example draws its samples."""
+        """`count` samples (N, side_px, side_px, C) with batch norm in training mode, as in the example."""
         latents = torch.randn(count, LATENT_DIM, 1, 1, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             drawn = [self.generator(some).mul(127.5).add(127.5).round().byte() for some in latents.split(BATCH * 4)]
@@ -122,7 +123,7 @@ class ExampleLoop:
 
 
 def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int) -> Iterator[tuple[float, int, Judgement]]:
-    """(seconds of training, images seen, what is drawn) at equal distances, the last after `minutes`; then its samples."""
+    """(training seconds, images seen, samples) at equal intervals, the last after `minutes`."""
     loop, side_px, unknown = ExampleLoop(images, seed=0), images.shape[1], np.zeros(SAMPLES, np.int64)
     steps, spent_s = loop.steps(), 0.0
     for look in range(1, looks + 1):
@@ -134,7 +135,7 @@ def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int)
 
 
 def ours(trainer: Trainer, judge: Judge, categories: int, fd: float) -> tuple[float, int, Judgement]:
-    """(seconds of training, images seen, what is drawn) when the Fréchet distance first is at most `fd`, or at the end."""
+    """(training seconds, images seen, samples) when the Fréchet distance first is at most `fd`, or at the end."""
     spent_s, clock = 0.0, time.perf_counter()
     for before, after in trainer.steps():
         if crosses_interval(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, default=Path("data/train"))
     parser.add_argument("--reference", type=Path, default=Path("models/reference"), help="folder of the classifier")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the example's training (default: 30)")
-    parser.add_argument("--looks", type=int, default=6, help="how often the example is judged meanwhile (default: 6)")
+    parser.add_argument("--looks", type=int, default=6, help="how often the example is judged (default: 6)")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/public_recipe.md"))
     options = parser.parse_args()
     params = load_params(options.params).train

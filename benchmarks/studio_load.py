@@ -1,7 +1,7 @@
-"""Many designers at once: errors, latency and memory of a studio that this command starts on loopback and stops again.
+"""Errors, latency and memory of a studio under many clients; the command starts it on loopback and stops it again.
 
-Each client asks for a grid of sixteen as soon as the last one came. With --slow, so many further clients send the head of a
-request a byte a second. First, one client alone: the wall after a click, and a slider.
+Each client requests a grid of sixteen garments as soon as it has the last one. `--slow` adds clients that send the head of
+a request at one byte per second. Before that, one client by itself: the grid after a click, and a slider.
 
     python -m benchmarks.studio_load models/export --clients 50 --seconds 60 --slow 200
 """
@@ -23,7 +23,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class _Browser:
-    """A client that keeps its connection, as browsers do."""
+    """A client that keeps its connection alive, as browsers do."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -34,7 +34,7 @@ class _Browser:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def request(self, path: str, body: object) -> tuple[int, dict[str, object]]:
-        """Status and answer."""
+        """Status code and body of the response."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
@@ -44,7 +44,7 @@ class _Browser:
         return int(first.split(" ", 2)[1]), json.loads(answer)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -99,7 +99,7 @@ def _row(name: str, took_ms: list[float]) -> str:
 
 
 async def _measure(port: int, process_id: int, clients: int, seconds: int, slow: int) -> None:
-    print(f"{'one client, then many':<34} {'asks':>7} {'p50 ms':>9} {'p95 ms':>9} {'max ms':>9}")
+    print(f"{'one client, then many':<34} {'count':>7} {'p50 ms':>9} {'p95 ms':>9} {'max ms':>9}")
     browser = await _Browser.at(port)
     grid = {"seed": 1, "count": 16}
     await _alone(browser, "/api/grid", grid, 3)

@@ -1,7 +1,7 @@
-"""One sheet of garments in fabrics, a row a pair and a column a way: what docs/studio.md shows side by side.
+"""A sheet of garments in fabrics, one row per pair and one column per method, as docs/studio.md shows it.
 
-Rows are garments of the model in bundled patterns and, with --style, in a picture; columns are the ways whose networks are
-here. Seconds of each way are printed.
+Rows are garments of the model in bundled patterns and, with --style, in a picture; columns are the methods whose networks
+are available. Prints the time of each method.
 
     python -m benchmarks.studio_styles models/export --style-weights FOLDER --style PICTURE docs/pictures/studio-styles.jpg
 """
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19")
-    parser.add_argument("--style", type=Path, action="append", default=[], help="a picture to take the style of")
+    parser.add_argument("--style", type=Path, action="append", default=[], help="a picture whose style is used")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--categories", nargs="+", default=["dress", "coat", "pullover"], help="of the rows, in turns")
     parser.add_argument("target", type=Path)

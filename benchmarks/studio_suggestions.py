@@ -1,8 +1,8 @@
-"""Rounds until simulated designers are satisfied: the taste model against random search, on an exported model.
+"""Rounds until simulated designers are satisfied, with the taste model and with random search, on an exported model.
 
-A designer has one garment in mind, or a leaning (hidden weights of the measured attributes). In each round of eight they like
-the two that please most and dislike the three that please least, and in one vote of twenty they err. They are satisfied when a
-garment on the grid would be among the most pleasing hundredth of random ones.
+A designer has one garment in mind, or a general preference (hidden weights of the measured attributes). In each round of
+eight they like the two garments that they prefer most and dislike the three that they prefer least; one vote of twenty is
+wrong. They are satisfied when a garment on the grid is among the most preferred one per cent of random ones.
 
     python -m benchmarks.studio_suggestions models/export
 """

@@ -1,11 +1,11 @@
-"""Training rate: this trainer, the naive loop, and a bare loop on random tensors; same networks, loss, penalty and batch.
+"""Throughput of this trainer, a naive loop, and a bare loop on random tensors, with the same networks, loss, penalty and batch.
 
     python -m benchmarks.training_speed
 
-Loops take turns, medians printed. The trainer's rate has everything on; its sample sheet and checkpoint, too rare for a
-round, are timed apart and spread over the images between two of them. Then the operations that the trainer does a second,
-beside the most that one large layer comes to with the same precision and threads, and where the bare loop's time goes, by
-torch.profiler.
+The loops take turns; medians are printed. The trainer's throughput includes everything: its sample sheets and checkpoints,
+too rare for a round, are timed separately and spread over the images between two of them. Then follow the trainer's
+operations per second beside the peak of one large layer with the same precision and threads, and where the bare loop's time
+goes, by torch.profiler.
 """
 
 import argparse
@@ -126,7 +126,7 @@ class PlainLoop:
         self._optimise(0, generator_loss)
         self.discriminator.requires_grad_(True)
         if self.naive:
-            self.told = f"{discriminator_loss.item():.4f} {generator_loss.item():.4f}"
+            self.losses = f"{discriminator_loss.item():.4f} {generator_loss.item():.4f}"
         self.steps += 1
 
     def _optimise(self, which: int, loss: Tensor) -> None:
@@ -242,8 +242,8 @@ def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -
     flops = estimate_training(trainer, SAMPLE_NORM_BATCHES, **every).training_flops
     most = peaks(precision, device)
     rate = flops * images_per_s
-    told = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())
-    lines = [f"{flops / 1e6:.0f} million operations an image: {rate / 1e9:.0f} thousand million a second, beside {told}."]
+    beside = ", ".join(f"{of / 1e9:.0f} of one large {name} ({rate / of:.0%})" for name, of in most.items())
+    lines = [f"{flops / 1e6:.0f} million operations an image: {rate / 1e9:.0f} thousand million a second, beside {beside}."]
     if device.type == "cpu":
         shares = shares_of_time(params, PictureShape(*images.shape[1:]), categories, device)
         lines += ["", "| of the bare loop's time | share |", "|---|---|"]
@@ -255,8 +255,10 @@ def table(found: dict[str, list[float]]) -> str:
     """The medians and their ratios as Markdown."""
     middle = {name: statistics.median(values) for name, values in found.items()}
     spread = {name: f"{min(values):.0f} to {max(values):.0f}" for name, values in found.items()}
-    told = {"trainer": "this trainer, everything on", "naive": "naive loop", "bare": "bare loop, random tensors"}
-    rows = [f"| {told[name]} | {middle[name]:.0f} | {spread[name]} | {middle['trainer'] / middle[name]:.2f} |" for name in told]
+    titles = {"trainer": "this trainer, everything on", "naive": "naive loop", "bare": "bare loop, random tensors"}
+    rows = [
+        f"| {titles[name]} | {middle[name]:.0f} | {spread[name]} | {middle['trainer'] / middle[name]:.2f} |" for name in titles
+    ]
     return "\n".join(["| loop | images/s | rounds | trainer is so many times |", "|---|---|---|---|", *rows]) + "\n"
 
 
@@ -266,7 +268,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, default=Path("data/train"))
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/training_speed.md"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=3200, help="images a loop and round")
+    parser.add_argument("--images", type=int, default=3200, help="images per loop and round")
     options = parser.parse_args()
     params = load_params(options.params).train
     if choose_device(params.device).type == "cpu":

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from benchmarks.strangers import KINDS, drawn
+from benchmarks.off_topic import KINDS, drawn
 from pipeline.imaging.faces import face_share, faces_of, with_faces_blurred
 from pipeline.imaging.resizing import network_input
 from pipeline.stages.curate.relevance import relevance_of
