@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 
 from pipeline.code_inputs import code_inputs
 from pipeline.workflow import snakemake_dvc_sync as sync
+from pipeline.workflow.source_files import FORGOTTEN_FILE, KNOWN_FOLDER
 
 min_version("9.27")
 
@@ -67,7 +68,7 @@ rule collect:
         code=code_inputs("collect"),
         folders=session.folders,
         lists=session.lists,
-        forgotten=sync.FORGOTTEN_FILE,
+        forgotten=FORGOTTEN_FILE,
     output:
         manifest="data/manifest.parquet",
     log:
@@ -90,7 +91,7 @@ rule fetch:
     input:
         code=code_inputs("fetch"),
         folders=session.folders,
-        forgotten=sync.FORGOTTEN_FILE,
+        forgotten=FORGOTTEN_FILE,
         manifest=rules.collect.output.manifest,
     output:
         shard="data/raw/{shard}.tar",
@@ -150,7 +151,7 @@ rule dedup:
         "environment.yml"
     params:
         section=session.section("dedup"),
-        known=sync.KNOWN_FOLDER,
+        known=KNOWN_FOLDER,
         scratch=".scratch/dedup",
     shell:
         "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"

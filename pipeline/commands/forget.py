@@ -12,7 +12,7 @@ from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotte
 from pipeline.storage import tables
 from pipeline.storage.known_pictures import drop_known
 from pipeline.web.scratch import BodyStore, remove_records
-from pipeline.workflow.snakemake_dvc_sync import FORGOTTEN_FILE, KNOWN_FOLDER
+from pipeline.workflow.source_files import FORGOTTEN_FILE, KNOWN_FOLDER
 
 RAW = Path("data/raw")
 SCRATCH = Path(".scratch/web")

@@ -8,7 +8,7 @@ from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.storage.known_pictures import add_known, read_known
 from pipeline.storage.tables import CURATED, KNOWN, RAW, read_table, read_tables
-from pipeline.workflow.snakemake_dvc_sync import KNOWN_FOLDER
+from pipeline.workflow.source_files import KNOWN_FOLDER
 
 DATA = Path("data")
 

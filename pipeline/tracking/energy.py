@@ -1,11 +1,10 @@
 """Energy that this machine has used, where its counters can be read: processors by Linux's powercap, NVIDIA GPUs by NVML."""
 
-import ctypes
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 POWERCAP = Path("/sys/class/powercap")
-NVML = "libnvidia-ml.so.1"
 
 
 def _number(path: Path) -> int | None:
@@ -23,21 +22,20 @@ def processor_counters(root: Path = POWERCAP) -> dict[str, int]:
 
 def gpu_counters() -> dict[str, int]:
     """Microjoules by GPU since its driver was loaded; empty without an NVIDIA driver or on GPUs older than Volta."""
+    import pynvml
+
     try:
-        nvml = ctypes.CDLL(NVML)
-    except OSError:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
         return {}
-    if nvml.nvmlInit_v2() != 0:
-        return {}
-    found, count = {}, ctypes.c_uint()
-    nvml.nvmlDeviceGetCount_v2(ctypes.byref(count))
-    for index in range(count.value):
-        device, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) != 0:
-            continue
-        if nvml.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(millijoules)) == 0:
-            found[f"gpu{index}"] = millijoules.value * 1000
-    nvml.nvmlShutdown()
+    found = {}
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            with suppress(pynvml.NVMLError):
+                millijoules = pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index))
+                found[f"gpu{index}"] = millijoules * 1000
+    finally:
+        pynvml.nvmlShutdown()
     return found
 
 

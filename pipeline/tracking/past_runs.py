@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.storage.checksums import check_folder
+from pipeline.storage.git import git
 from pipeline.tracking.mlflow_store import EXPERIMENT, UnavailableError, open_client, reason_of
 from pipeline.tracking.registration import METRICS_FILE
 from pipeline.tracking.tracker import PARENT
@@ -46,11 +46,6 @@ class PastRun:
         return hashlib.sha256(json.dumps(self.metrics, sort_keys=True).encode()).hexdigest()
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else ""
-
-
 def here(flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
     """The run whose results lie in this working copy; none where it has not been evaluated. Raises InputError.
 
@@ -74,7 +69,7 @@ def of_revisions(limit: int, flatten: Callable[[Any], dict[str, str]]) -> list[P
     from dvc.exceptions import DvcException
 
     runs = []
-    for line in _git("log", f"--max-count={limit}", "--format=%H%x09%cI%x09%s", "--", "dvc.lock").splitlines():
+    for line in git("log", f"--max-count={limit}", "--format=%H%x09%cI%x09%s", "--", "dvc.lock").splitlines():
         commit, when, subject = line.split("\t", 2)
         try:
             metrics = json.loads(api.read(str(METRICS), rev=commit))
@@ -82,7 +77,7 @@ def of_revisions(limit: int, flatten: Callable[[Any], dict[str, str]]) -> list[P
         except (DvcException, OSError, ValueError) as error:
             log.warning("commit %s: its results are not here, dvc fetch brings them (%s)", commit[:8], type(error).__name__)
             continue
-        params = flatten(yaml.safe_load(_git("show", f"{commit}:{PARAMS}")) or {})
+        params = flatten(yaml.safe_load(git("show", f"{commit}:{PARAMS}")) or {})
         runs.append(PastRun([f"commit {commit[:8]}: {subject}"], when, metrics, params, grid=grid))
     return runs
 

@@ -9,34 +9,30 @@ import hashlib
 import json
 import os
 import platform
-import stat
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import psutil
 
-from pipeline.errors import AtelierError, InputError, SourceError, unusable_file
+from pipeline.errors import AtelierError, InputError, unusable_file
 from pipeline.params import STAGES, load_params
-from pipeline.sources.folder import picture_paths
-from pipeline.stages.collect.params import CollectParams
 from pipeline.storage import running
 from pipeline.storage.files import write_json
+from pipeline.storage.git import git
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
-from pipeline.workflow import recovery, versioning
-from pipeline.workflow.versioning import LOCK_FILE, NESTED, git, printable, versioning_off
+from pipeline.workflow import recovery, source_files, versioning
+from pipeline.workflow.versioning import LOCK_FILE, NESTED, versioning_off
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
 PARAMS_FILE = Path("params.yaml")
-FORGOTTEN_FILE = Path("forgotten.csv")
-KNOWN_FOLDER = Path("data/known")
 STATE_FILE = Path(".scratch/doors.json")
 SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
@@ -56,14 +52,6 @@ READ_ONLY_OPTIONS = {
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is loaded; found without torch, whose import takes seconds."""
     return Path("/dev/nvidiactl").exists()
-
-
-def _is_plain(path: str) -> bool:
-    """Whether `path` can be an input of a rule.
-
-    Snakemake expands braces, and stores the names of inputs in UTF-8 files, one on each line.
-    """
-    return path.isprintable() and "{" not in path and path == path.strip()
 
 
 def _exit_with(message: str) -> NoReturn:
@@ -191,51 +179,6 @@ def _invocation_tags() -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _file_state(path: Path) -> str:
-    try:
-        state = path.stat()
-    except OSError:
-        return "unreadable"
-    return f"{state.st_size}\0{state.st_mtime_ns}" if stat.S_ISREG(state.st_mode) else "not a regular file"
-
-
-def _state_of(paths: Iterable[Path]) -> str:
-    """A digest of the names, sizes and modification times of files; names need not be UTF-8."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(os.fsencode(path) + f"\0{_file_state(path)}\0".encode())
-    return digest.hexdigest()
-
-
-def _pictures(params: CollectParams) -> list[Path]:
-    """The pictures of a folder source."""
-    return picture_paths(Path(params.folder.path)) if "folder" in params.source else []
-
-
-def _lists(params: CollectParams) -> list[Path]:
-    """The files of a manifest source. Raises SourceError when one of them is not a readable file."""
-    if "manifest" not in params.source:
-        return []
-    from pipeline.sources.manifest import list_paths  # with an HTTP client, which other sources do not need
-
-    paths = list_paths(Path(params.manifest.path))
-    for path in paths:
-        for bad, why in versioning.unversionable(path):
-            raise SourceError(f"collect.manifest.path: {printable(bad)}: {why}; remove it")
-    return paths
-
-
-def _known() -> list[str]:
-    """The tables of the pictures that earlier runs kept, and the folder's README. Raises InputError."""
-    if not KNOWN_FOLDER.is_dir():
-        raise InputError(f"{KNOWN_FOLDER}: no such folder, but dedup and DVC read it; make it: mkdir -p {KNOWN_FOLDER}")
-    paths = sorted(str(path) for path in KNOWN_FOLDER.glob("[!.]*") if path.suffix in (".md", ".parquet"))
-    for path in paths:
-        if not _is_plain(path):
-            raise InputError(f"{printable(path)}: not written by `python -m pipeline remember`; remove it")
-    return paths
-
-
 class SnakemakeSession:
     """The inputs and parameters that the Snakefile needs, and the work before and after its jobs."""
 
@@ -261,14 +204,16 @@ class SnakemakeSession:
     def _read_inputs(self) -> None:
         self.params = load_params(PARAMS_FILE)
         collect = self.params.collect
-        pictures, lists = _pictures(collect), _lists(collect)
+        pictures, lists = source_files.pictures_of_folder(collect), source_files.files_of_manifest(collect)
         folders = [collect.folder.path] if "folder" in collect.source else []
-        self.folders = list(filter(_is_plain, folders))
-        self.lists = [str(path) for path in lists if _is_plain(str(path))]
+        self.folders = list(filter(source_files.is_plain, folders))
+        self.lists = [str(path) for path in lists if source_files.is_plain(str(path))]
         # Snakemake does not see changes below a folder, and its time for a job grows with the square of the number of its
         # inputs, so ten thousand pictures cannot be inputs of their own.
-        self.state_of_sources = _state_of([*pictures, *(path for path in lists if not _is_plain(str(path)))])
-        self.known = _known()
+        self.state_of_sources = source_files.state_of(
+            [*pictures, *(path for path in lists if not source_files.is_plain(str(path)))]
+        )
+        self.known = source_files.known_tables()
 
     def _synchronise(self) -> None:
         """Clean up after killed runs, commit results that were not recorded, and bring Snakemake into agreement with DVC."""

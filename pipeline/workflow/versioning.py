@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.storage.git import git
 
 PIPELINE_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
@@ -38,15 +39,6 @@ def reason_of(failed: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in [*failed.stderr.splitlines(), *failed.stdout.splitlines()] if line.strip()]
     errors = [match[1] for line in lines if (match := ERROR_LINE.match(line))]
     return errors[0] if errors else lines[-1] if lines else f"exit status {failed.returncode}, without a word"
-
-
-def git(*arguments: str) -> str:
-    """What git prints; empty where it fails or is not installed."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def git_refusal() -> str | None:

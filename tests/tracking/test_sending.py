@@ -16,7 +16,6 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from pipeline.metrics.passport import compare_with_champion
-from pipeline.tracking.energy import joules_between, processor_counters
 from pipeline.tracking.flat_params import flat
 from pipeline.tracking.spools import has_unsent, new_events, stage_costs, status_of
 from pipeline.tracking.tracker import Tracker
@@ -238,16 +237,3 @@ def test_costs_add_up_over_shards(tmp_path: Path) -> None:
 
 def test_flat_parameters() -> None:
     assert flat({"a": 1, "b": {"c": 2, "d": {"e": 3}}, "f": {}}) == {"a": 1, "b.c": 2, "b.d.e": 3, "f": "{}"}
-
-
-def test_energy_is_read_from_counters_that_wrap(tmp_path: Path) -> None:
-    for package, microjoules in ((0, 900), (1, 5_000_000)):
-        folder = tmp_path / f"intel-rapl:{package}"
-        folder.mkdir()
-        (folder / "energy_uj").write_text(f"{microjoules}\n")
-        (folder / "max_energy_range_uj").write_text("1000\n")
-    (tmp_path / "intel-rapl:0:0").mkdir()  # a part of package 0, counted there
-    before = processor_counters(tmp_path)
-    assert before == {"intel-rapl:0": 900, "intel-rapl:1": 5_000_000}
-    assert joules_between(before, {"intel-rapl:0": 100, "intel-rapl:1": 7_000_000}, tmp_path) == pytest.approx(2.0002)
-    assert joules_between({}, {}) is None
