@@ -73,13 +73,9 @@ def _only(steps: list[Step], network: str) -> FeatureNetwork:
 
 
 def _efflite0() -> FeatureNetwork:
-    from efficientnet_lite_pytorch import EfficientNet
+    from pipeline.imaging.efficientnet import pretrained_network
 
-    from pipeline.imaging.efficientnet import weights_path
-
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
-    network.eval().requires_grad_(False)
+    network = pretrained_network()
     steps: list[Step] = [
         (None, lambda x: (x * 255 - 127) / 128),
         ("stem", lambda x: functional.relu6(network._bn0(network._conv_stem(x)))),

@@ -1,4 +1,4 @@
-"""What a generated PNG says of itself: that AI made it, and from which recipe."""
+"""PNG metadata that marks a generated picture as AI-made and records how to generate it again."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from PIL.PngImagePlugin import PngInfo
 
 AI_COMMENT = "AI-generated: drawn by a neural network, not photographed"
-# IPTC's word for a picture that a trained model made.
+# IPTC's digital source type for pictures made by a trained model.
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -15,7 +15,7 @@ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/tr
 
 
 def ai_marks(recipe: Mapping[str, object]) -> PngInfo:
-    """PNG text chunks for a generated picture; `recipe` is what brings it back."""
+    """PNG text chunks for a generated picture; `recipe` holds what is needed to generate it again."""
     marks = PngInfo()
     marks.add_text("Software", "Atelier")
     marks.add_text("Comment", AI_COMMENT)

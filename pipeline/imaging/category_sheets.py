@@ -1,4 +1,4 @@
-"""Contact sheets of an evaluation, one row a category; uint8 (H', W', C)."""
+"""Contact sheets (H', W', C) uint8 of an evaluation, one row per category."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ GAP_PX = 2
 def rows_by_category(
     labels: NDArray[np.int64], categories: int, per_category: int, order: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The first `per_category` rows of each category, as they come in `order`; a category with fewer repeats them."""
+    """Indices (categories, per_category) of the first pictures of each category in `order`; small categories repeat theirs."""
     chosen = [order[labels[order] == category] for category in range(categories)]
     return np.stack([np.resize(rows, per_category) for rows in chosen]).astype(np.int64)
 
@@ -19,7 +19,7 @@ def rows_by_category(
 def first_of_each(
     images: NDArray[np.uint8], labels: NDArray[np.int64], categories: int, per_category: int
 ) -> NDArray[np.uint8]:
-    """The first pictures of each category."""
+    """A sheet of the first pictures of each category."""
     rows = rows_by_category(labels, categories, per_category, np.arange(len(labels)))
     return contact_sheet(images[rows.ravel()], per_category)
 
@@ -33,7 +33,7 @@ def beside_their_nearest(
     nearest: NDArray[np.int64],
     distances: NDArray[np.floating],
 ) -> NDArray[np.uint8]:
-    """Pairs of a picture and, to its right, the nearest of `others`; of each category the pairs that are closest."""
+    """A sheet of the closest pairs of each category: a picture, and to its right its nearest neighbour among `others`."""
     rows = rows_by_category(labels, categories, per_category // 2, np.argsort(distances, kind="stable")).ravel()
     pairs = np.stack([images[rows], others[nearest[rows]]], axis=1).reshape(-1, *images.shape[1:])
     return contact_sheet(pairs, per_category // 2 * 2, gap_px=GAP_PX)
@@ -42,7 +42,7 @@ def beside_their_nearest(
 def best_and_worst(
     images: NDArray[np.uint8], labels: NDArray[np.int64], categories: int, per_category: int, score: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
-    """Of each category the pictures with the highest `score`, best first; right of a white gap the lowest, worst last."""
+    """A sheet of the pictures with the highest `score` of each category, best first, and after a gap those with the lowest."""
     order = np.argsort(-score, kind="stable")
     half = per_category // 2
     best = contact_sheet(images[rows_by_category(labels, categories, half, order).ravel()], half)

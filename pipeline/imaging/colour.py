@@ -1,8 +1,8 @@
-"""Pictures in sRGB, whatever colour space their file names: by ICC profile, CICP numbers, or PNG's gamma and chromaticities.
+"""Convert pictures to sRGB from the colour space of their ICC profile, CICP code points, or PNG gamma and chromaticities.
 
-The rendering intent is relative colorimetric with black point compensation: colours that sRGB has stay exactly what they are
-(a garment's colour is a fact to learn, so no profile's author shall shift it to make room for colours outside), only those
-outside are moved to its edge, and the darkest ink becomes black. A profile of sRGB, by whatever name, changes nothing.
+The rendering intent is relative colorimetric with black point compensation. It keeps colours inside sRGB exactly, because a
+garment's colour is what a model learns, clips the others to the gamut, and maps the darkest ink to black. A profile that
+describes sRGB, under any name, changes nothing.
 """
 
 import io
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-SAME_LEVELS = 2  # of 255, by which profiles of sRGB differ from each other through rounding alone
-GRID = np.linspace(0, 255, 9).round().astype(np.uint8)  # of each channel, for comparing a profile with sRGB
-PROFILES_KEPT, MAX_KEPT_BYTES = 8, 1 << 20  # a picture's neighbours mostly have its profile; huge ones would fill the memory
+SAME_LEVELS = 2  # of 255: the difference between sRGB profiles that rounding causes
+GRID = np.linspace(0, 255, 9).round().astype(np.uint8)  # levels per channel for comparing a profile with sRGB
+CACHED_PROFILES, MAX_CACHED_BYTES = 8, 1 << 20  # consecutive pictures often share a profile
 
 SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # x and y of white, red, green, blue
-# By number, of ITU-T H.273. 2 is unspecified, which is sRGB.
+# By code point of ITU-T H.273; 2, unspecified, means sRGB.
 CICP_PRIMARIES = {
     1: SRGB_PRIMARIES,
     2: SRGB_PRIMARIES,
@@ -31,57 +31,57 @@ CICP_PRIMARIES = {
     11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # DCI-P3
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
 }
-# Exponent of the decoding function; None for sRGB's own, by which video's curves are shown, too.
+# Exponent of the decoding function; None for the sRGB curve, with which video is displayed, too.
 CICP_GAMMAS = {1: None, 2: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 CICP_HDR = {16: "PQ", 18: "HLG"}
-GAMMA_TOLERANCE = 0.05  # libpng's: a gamma closer than that to 1/2.2 means sRGB
+GAMMA_TOLERANCE = 0.05  # as in libpng: a gamma this close to 1/2.2 means sRGB
 
-D50 = np.array([0.9642, 1.0, 0.8249])  # the white of profiles
+D50 = np.array([0.9642, 1.0, 0.8249])  # white point of ICC profiles
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # ICC's parametric curve 3
 
 NONE, SRGB, CONVERTED = "none", "sRGB", "converted"
-IGNORED = "ignored: "  # and why
+IGNORED = "ignored: "  # followed by the reason
 
 Conversion = Callable[[Image.Image], Image.Image]
 
 
 class ProfileError(Exception):
-    """A description of colours that cannot be followed; the text says why, in a few words."""
+    """A colour space description that cannot be used; the message is the reason."""
 
 
 @dataclass(frozen=True)
-class InSrgb:
-    """A picture whose colours are sRGB's."""
+class SrgbImage:
+    """A picture in sRGB."""
 
     image: Image.Image  # mode L, LA, RGB or RGBA
-    profile: str  # what became of the file's own colour space: NONE, SRGB, CONVERTED, or IGNORED and why
+    profile: str  # how the file's colour space was handled: NONE, SRGB, CONVERTED, or IGNORED and the reason
 
 
-def in_srgb(image: Image.Image, content: bytes) -> InSrgb:
-    """`image`, decoded from `content`, in sRGB. A description of colours that is broken or does not fit is ignored."""
+def to_srgb(image: Image.Image, content: bytes) -> SrgbImage:
+    """`image`, decoded from `content`, in sRGB. A broken or unsuitable colour space description is ignored."""
     base = _base_mode(image)
-    if base == "LAB":  # no profile is needed, and its own would not be one of LAB
-        return InSrgb(_by_lab(image), CONVERTED)
+    if base == "LAB":  # needs no profile
+        return SrgbImage(_lab_to_srgb(image), CONVERTED)
     converted, outcome = image, NONE
     try:
         profile = _profile_of(image, content)
         if profile is not None:
-            conversion = (_kept_conversion if len(profile) <= MAX_KEPT_BYTES else _conversion)(profile, base)
+            conversion = (_cached_conversion if len(profile) <= MAX_CACHED_BYTES else _conversion)(profile, base)
             converted, outcome = (image, SRGB) if conversion is None else (_keeping_alpha(image, conversion), CONVERTED)
     except ProfileError as error:
         outcome = f"{IGNORED}{error}"
-    return InSrgb(converted if outcome == CONVERTED else _without_ink(image), outcome)
+    return SrgbImage(converted if outcome == CONVERTED else _cmyk_to_rgb(image), outcome)
 
 
 def _base_mode(image: Image.Image) -> str:
-    """Mode of the pixels that a profile is of: L, RGB, CMYK or LAB."""
+    """The mode that a profile of `image` describes: L, RGB, CMYK or LAB."""
     if image.mode in ("CMYK", "LAB"):
         return image.mode
     return "L" if image.mode in ("L", "LA", "La", "1") else "RGB"
 
 
-def _without_ink(image: Image.Image) -> Image.Image:
+def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 
@@ -96,11 +96,11 @@ def _keeping_alpha(image: Image.Image, conversion: Conversion) -> Image.Image:
     return converted
 
 
-# What the file says
+# Colour space descriptions in the file
 
 
 def _profile_of(image: Image.Image, content: bytes) -> bytes | None:
-    """The ICC profile of the colours of `image`: its own, or one made of what else it says; None where it says nothing."""
+    """The embedded ICC profile of `image`, or one made from its other colour space description; None without any."""
     info = image.info
     if image.format == "PNG" and (numbers := _png_cicp(content)) is not None:
         return cicp_profile(*numbers)
@@ -116,7 +116,7 @@ def _profile_of(image: Image.Image, content: bytes) -> bytes | None:
 
 
 def _png_profile(srgb: int | None, gamma: float | None, chromaticity: tuple[float, ...] | None) -> bytes | None:
-    """By the chunks sRGB, or else gAMA and cHRM, as browsers do: what one of the two lacks is sRGB's."""
+    """A profile from the chunk sRGB, or else from gAMA and cHRM with sRGB for what is missing, as browsers do."""
     if srgb is not None or (gamma is None and chromaticity is None):
         return None if srgb is None else matrix_profile(SRGB_PRIMARIES, None)
     if gamma is not None and not 0.01 <= gamma <= 100:
@@ -126,7 +126,7 @@ def _png_profile(srgb: int | None, gamma: float | None, chromaticity: tuple[floa
 
 
 def _png_cicp(content: bytes) -> tuple[int, int] | None:
-    """Primaries and transfer function of a PNG's chunk cICP, which stands before its pixels."""
+    """Primaries and transfer function of a PNG's chunk cICP, which precedes the pixels."""
     position = 8
     while position + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -145,7 +145,7 @@ def _nclx(content: bytes) -> tuple[int, int] | None:
 
 
 def cicp_profile(primaries: int, transfer: int) -> bytes:
-    """An ICC profile for colours named by the numbers of ITU-T H.273. Raises ProfileError for unknown ones and for HDR."""
+    """An ICC profile for code points of ITU-T H.273. Raises ProfileError for unknown ones and for HDR."""
     if transfer in CICP_HDR:
         raise ProfileError(f"high dynamic range ({CICP_HDR[transfer]})")
     if primaries not in CICP_PRIMARIES or transfer not in CICP_GAMMAS:
@@ -161,11 +161,11 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-@lru_cache(PROFILES_KEPT)
+@lru_cache(CACHED_PROFILES)
 def matrix_profile(primaries: tuple[float, ...], gamma: float | None) -> bytes:
-    """An ICC profile of RGB with `primaries`: x and y of white, red, green, blue.
+    """An RGB ICC profile with `primaries`: x and y of white, red, green, blue.
 
-    `gamma` is the exponent that decodes levels; None is sRGB's curve. Raises ProfileError when the primaries span no colours.
+    `gamma` is the decoding exponent; None means the sRGB curve. Raises ProfileError if the primaries are degenerate.
     """
     columns = _colorants(primaries)
     curve = (0, gamma) if gamma is not None else (3, *SRGB_CURVE)
@@ -191,24 +191,24 @@ def _xyz_tag(values: NDArray[np.float64]) -> bytes:
 
 
 def _colorants(primaries: tuple[float, ...]) -> NDArray[np.float64]:
-    """XYZ of red, green and blue, a column each, adapted to D50 (Bradford)."""
+    """XYZ (3, 3) of red, green and blue as columns, adapted to D50 (Bradford)."""
     pairs = np.array(primaries, dtype=np.float64).reshape(4, 2)
     if not np.isfinite(pairs).all() or (pairs[:, 1] <= 0).any():
-        raise ProfileError("chromaticities of no colours")
+        raise ProfileError("degenerate chromaticities")
     white, *rgb = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in pairs)
     try:
         columns = np.stack(rgb, axis=1) * np.linalg.solve(np.stack(rgb, axis=1), white)
     except np.linalg.LinAlgError:
-        raise ProfileError("chromaticities of no colours") from None
+        raise ProfileError("degenerate chromaticities") from None
     scale = np.diag((BRADFORD @ D50) / (BRADFORD @ white))
     columns = np.linalg.inv(BRADFORD) @ scale @ BRADFORD @ columns
     if not np.isfinite(columns).all() or np.abs(columns).max() > 100:
-        raise ProfileError("chromaticities of no colours")
+        raise ProfileError("degenerate chromaticities")
     return columns
 
 
 def _conversion(profile: bytes, mode: str) -> Conversion | None:
-    """How pixels of `mode` (L, RGB, CMYK) come from `profile` to sRGB as L or RGB; None where they are there already."""
+    """The conversion of pixels in `mode` (L, RGB, CMYK) from `profile` to sRGB; None if the profile is sRGB."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = opened.profile.xcolor_space.strip()
@@ -224,7 +224,7 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
             source,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            # Of grey only 256 levels are converted: exactly, where lcms would sample the curves.
+            # For grey, only 256 levels are converted: exactly, whereas an optimised transform would sample the curves.
             ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE),
         )
     except (ImageCms.PyCMSError, ValueError):
@@ -232,7 +232,7 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
 
     def converted(image: Image.Image) -> Image.Image:
         result = ImageCms.applyTransform(image, transform)
-        assert result is not None  # as it is where the image is changed in place
+        assert result is not None  # None only for in-place transforms
         return result
 
     if mode == "L":
@@ -240,7 +240,7 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
     return None if mode == "RGB" and _changes_nothing(converted) else converted
 
 
-_kept_conversion = lru_cache(PROFILES_KEPT)(_conversion)
+_cached_conversion = lru_cache(CACHED_PROFILES)(_conversion)
 
 
 def _changes_nothing(conversion: Conversion) -> bool:
@@ -250,7 +250,7 @@ def _changes_nothing(conversion: Conversion) -> bool:
 
 
 def _grey_conversion(conversion: Conversion) -> Conversion | None:
-    """Grey stays grey: `conversion`, of any picture to RGB, as a table of levels."""
+    """`conversion`, which gives RGB, as a table of grey levels, so that grey stays grey."""
     levels = np.arange(256, dtype=np.uint8)
     after = np.asarray(conversion(Image.fromarray(levels[None])).convert("L")).ravel()
     if np.abs(after.astype(np.int16) - levels).max() <= SAME_LEVELS:
@@ -259,7 +259,7 @@ def _grey_conversion(conversion: Conversion) -> Conversion | None:
     return lambda image: image.point(table)
 
 
-def _by_lab(image: Image.Image) -> Image.Image:
+def _lab_to_srgb(image: Image.Image) -> Image.Image:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     transform = ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
     converted = ImageCms.applyTransform(image, transform)

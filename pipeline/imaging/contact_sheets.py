@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures of one size on one."""
+"""Contact sheets, and writing PNG files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.storage.files import whole_file
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, gap_value: int = 255) -> NDArray[np.uint8]:
-    """`images` (N, H, W, C) in rows of `columns`, as one (H', W', C), `gap_px` apart; gaps and empty cells are `gap_value`."""
+    """`images` (N, H, W, C) in a grid of `columns`, as one (H', W', C); gaps and empty cells have the level `gap_value`."""
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     cells = np.full((rows * columns, height + gap_px, width + gap_px, channels), gap_value, dtype=np.uint8)
@@ -21,11 +21,11 @@ def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, g
 
 
 def enlarged(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
-    """`image` (H, W, C) with every pixel as a square of `times` × `times`."""
+    """`image` (H, W, C) with every pixel repeated `times` × `times`."""
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write `image` (H, W, 1 or 3) as PNG, whole or not at all."""
+    """Write `image` (H, W, 1 or 3) atomically as PNG."""
     with whole_file(path) as partial:
         Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(partial, format="PNG")

@@ -1,7 +1,7 @@
-"""Pictures from bytes of any origin: decoded whole, upright, in sRGB, and as plain grey or RGB.
+"""Decode pictures completely: upright, in sRGB, opaque, grey or RGB.
 
-Decoders and colour profiles are attacked through the bytes they read, so bytes of any origin are decoded in a process with
-limits (`images.guarded`): by `inspect`, and after it only what `inspect` has decoded, within `limits_of_inspected`.
+Decoders and colour profiles can be attacked through the bytes they read, so untrusted bytes are decoded in a sandbox
+(imaging/sandbox.py): first by `inspect`, then, by later stages, only what `inspect` could decode, within `limits_of_inspected`.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from functools import cache
 import numpy as np
 from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin
 
-from pipeline.imaging.colour import in_srgb
+from pipeline.imaging.colour import to_srgb
 from pipeline.imaging.formats import format_of, how_to_read, read_formats
 from pipeline.imaging.sandbox import SandboxLimits
 
-# A guarded process is for one core; each thread of a decoder would also reserve address space, which is limited.
+# A sandbox uses one core, and each decoder thread would reserve part of its limited address space.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-PngImagePlugin.MAX_TEXT_CHUNK = 8 << 20  # bytes, which also limits a colour profile; Pillow's one megabyte costs pictures
-# Pillow tries only these: the other sixty formats are not pictures of garments, and each decoder is one more to attack.
+PngImagePlugin.MAX_TEXT_CHUNK = 8 << 20  # bytes, also of a colour profile; Pillow's default of 1 MB rejects real pictures
+# The formats that Pillow may try: its other sixty are no pictures of garments, and each decoder can be attacked.
 FORMATS = tuple(known.name for known in read_formats() if known.extra is None)
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# Of what `inspect` has decoded within its own limits: more than any decoder needs for a picture of known size.
+# Limits for decoding again: more than any decoder needs for a picture of known size.
 BASE_BYTES, BYTES_PER_PIXEL, REDECODING_TIMEOUT_S = 1_000_000_000, 64, 300.0
-UNKNOWN_PIXELS = 1 << 28  # of a picture whose size no table says
+UNKNOWN_PIXELS = 1 << 28  # assumed for a picture whose size no table records
 
 
 class UndecodableError(Exception):
-    """Bytes that are not a whole picture within the limits."""
+    """The bytes are not a complete picture within the limits."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Picture:
     image: Image.Image  # upright, mode L or RGB, opaque, in sRGB
     format: str  # by content, Pillow's name
     mode: str  # Pillow's, before conversion
-    profile: str  # what became of the file's own colour space: see colour.InSrgb
+    profile: str  # how the file's colour space was handled: see colour.SrgbImage
 
 
 def limits_of_inspected(max_pixels: int) -> SandboxLimits:
-    """Limits for decoding again what `inspect` has decoded, which is known to have at most `max_pixels`."""
+    """Sandbox limits for pictures that `inspect` decoded to at most `max_pixels`."""
     return SandboxLimits(BASE_BYTES + BYTES_PER_PIXEL * max_pixels, REDECODING_TIMEOUT_S)
 
 
 @contextmanager
 def _pillow_within(max_pixels: int) -> Iterator[None]:
-    """Pillow refuses, also inside files that hold pictures of their own, what unfolds to more than `max_pixels`."""
+    """Make Pillow refuse pictures, embedded ones included, of more than `max_pixels`."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
@@ -65,7 +65,7 @@ def _pillow_within(max_pixels: int) -> Iterator[None]:
 
 @cache
 def _register_heif() -> None:
-    import pillow_heif  # only where a picture needs it: it brings two more codecs
+    import pillow_heif  # imported only for a HEIC picture: it loads two more codecs
 
     pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
@@ -81,7 +81,7 @@ def _formats_of(content: bytes) -> tuple[str, ...]:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """`image`, grey of more than 8 bits, as L or, where one level is transparent, as LA, with what else the file says."""
+    """16-bit grey `image` as L, or as LA if one level is transparent; keeps `info` and `format`."""
     levels = np.asarray(image)
     grey = Image.fromarray(np.clip(np.rint(levels / np.float32(257)), 0, 255).astype(np.uint8))  # 65535 / 255 = 257
     grey.info, grey.format = image.info, image.format
@@ -97,31 +97,31 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> None:
-    with contextlib.suppress(Exception):  # broken EXIF may cost the orientation, not the picture
+    with contextlib.suppress(Exception):  # with broken EXIF the orientation is lost, but not the picture
         ImageOps.exif_transpose(image, in_place=True)
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """`image` over white where it is transparent, as L (when it has no colour) or RGB."""
+    """`image` as L or RGB, with transparent pixels composited over white."""
     if image.has_transparency_data:
         return _over_white(image)
     mode = "L" if image.mode in ("L", "1") else "RGB"
-    return image if image.mode == mode else image.convert(mode)  # which would copy what is as it should be
+    return image if image.mode == mode else image.convert(mode)  # convert() would copy
 
 
 def decode(content: bytes, max_pixels: int) -> Picture:
-    """The picture in `content`, its first frame where it has several, decoded to the last byte.
+    """The picture in `content`, or its first frame, decoded completely.
 
-    Raises UndecodableError, whatever the decoder raised, and MemoryError where memory is limited.
+    Raises UndecodableError whatever the decoder raised, and MemoryError in a sandbox.
     """
     try:
         with _pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=_formats_of(content)) as image:
             kind, mode = image.format or "", image.mode
             image.load()
             if image.width * image.height > max_pixels:
-                raise UndecodableError(f"more than {max_pixels} pixels, and fewer in its header")
+                raise UndecodableError(f"more than {max_pixels} pixels, although its header says fewer")
             _upright(image)
-            coloured = in_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
+            coloured = to_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
             return Picture(_plain(coloured.image), kind, mode, coloured.profile)
     except (UndecodableError, MemoryError):
         raise
@@ -129,5 +129,5 @@ def decode(content: bytes, max_pixels: int) -> Picture:
         raise UndecodableError(f"more than {max_pixels} pixels") from None
     except Image.UnidentifiedImageError:
         raise UndecodableError("not a picture of a known format") from None
-    except Exception as error:  # at least seven classes, and every decoder may bring its own
+    except Exception as error:  # decoders raise at least seven classes
         raise UndecodableError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]) from None

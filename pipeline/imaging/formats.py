@@ -1,6 +1,7 @@
-"""The picture formats that are read, in one list: how Pillow calls them, how files call them, and how their bytes begin.
+"""The picture formats that are read: names, extensions, file signatures and media types.
 
-Everything that asks "is this a picture we read?" asks here: a folder's files, answers of the web, uploads, and the decoder.
+The one list for folders, web responses, uploads and the decoder. Its bytes decide the format of a picture: extensions and
+headers may be wrong.
 """
 
 from collections.abc import Callable
@@ -8,30 +9,36 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 
-HEAD_BYTES = 64  # of a file are enough to know its format
+HEAD_BYTES = 64  # enough of a file to recognise its format
 HEIC_EXTRA = "heic"  # of pyproject.toml, with pillow-heif
-TITLES = {"WEBP": "WebP", "HEIF": "HEIC"}  # where people write a name otherwise than Pillow does
+TITLES = {"WEBP": "WebP", "HEIF": "HEIC"}  # where the usual spelling differs from Pillow's name
+
+# Subtypes of image/ that markup and feeds use besides the extensions of the formats.
+OTHER_SUBTYPES = frozenset({"x-png", "x-ms-bmp"})
+NEVER_DECODED = frozenset(
+    ["svg", "svgz", "ico", "jxl", "jp2", "j2k", "jpx", "jxr", "wdp", "psd", "pdf", "mp4", "m4v", "webm", "mov"]
+)
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format of pictures."""
+    """A picture format."""
 
     name: str  # Pillow's
-    extension: str  # of the members of a shard
-    also: tuple[str, ...]  # other extensions that files of this format have
-    begins: Callable[[bytes], bool]  # whether bytes begin like a picture of this format
+    extension: str  # of members of a shard
+    also: tuple[str, ...]  # other extensions
+    begins: Callable[[bytes], bool]  # whether bytes have the signature of this format
     on_web: bool = True  # whether browsers show it
-    extra: str | None = None  # the extra of pyproject.toml that reads it, where it is not always read
+    extra: str | None = None  # of pyproject.toml, if an optional package reads the format
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """All its extensions, without a dot, in lower case."""
+        """All extensions, without a dot, in lower case."""
         return (self.extension, *self.also)
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The usual spelling of the name."""
         return TITLES.get(self.name, self.name)
 
     @property
@@ -50,7 +57,7 @@ def _begins_with(*signatures: bytes) -> Callable[[bytes], bool]:
 
 
 def _is_bmp(content: bytes) -> bool:
-    return content.startswith(b"BM") and b"\0" in content[2:18]  # "BM" also begins many a text, which has no such byte
+    return content.startswith(b"BM") and b"\0" in content[2:18]  # a text may also start with BM, but has no zero byte
 
 
 def _is_webp(content: bytes) -> bool:
@@ -58,7 +65,7 @@ def _is_webp(content: bytes) -> bool:
 
 
 def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
-    """Whether an ISO media file has one of `brands`, as its major or among its first compatible ones."""
+    """A test whether an ISO media file has one of `brands` as its major brand or among its first compatible brands."""
 
     def begins(content: bytes) -> bool:
         if content[4:8] != b"ftyp":
@@ -69,7 +76,7 @@ def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
     return begins
 
 
-# AVIF before HEIC: both may be of the brand mif1, but only HEIC is found by it.
+# AVIF before HEIC: both may have the brand mif1, which only HEIC is recognised by.
 FORMATS = (
     Format("JPEG", "jpg", ("jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp"), _begins_with(b"\xff\xd8\xff")),
     Format("PNG", "png", ("apng",), _begins_with(b"\x89PNG\r\n\x1a\n")),
@@ -91,7 +98,7 @@ BY_EXTENSION = {extension: known for known in FORMATS for extension in known.ext
 
 
 def format_of(content: bytes) -> Format | None:
-    """The format that `content` begins like, whether it is read here or not; None for anything else."""
+    """The format whose signature `content` has, whether this installation reads it or not; None for anything else."""
     return next((known for known in FORMATS if known.begins(content)), None)
 
 
@@ -101,11 +108,47 @@ def read_formats() -> tuple[Format, ...]:
 
 
 def format_names() -> str:
-    """The formats that this installation decodes, for people."""
+    """The formats that this installation decodes, as in "JPEG, PNG and WebP"."""
     *first, last = (known.title for known in read_formats())
     return f"{', '.join(first)} and {last}"
 
 
 def how_to_read(known: Format) -> str:
-    """What to install for a format that is not read here."""
+    """What to install to read `known`."""
     return f"pip install 'atelier[{known.extra}]' reads it"
+
+
+def picture_extension(content: bytes) -> str | None:
+    """The extension for the picture in `content`, or None if this installation would not decode it."""
+    found = format_of(content)
+    return found.extension if found is not None and found.is_read else None
+
+
+def looks_like(content: bytes) -> str:
+    """What `content`, which is not a readable picture, seems to be; for the column reason."""
+    found = format_of(content)
+    if found is not None and not found.is_read:
+        return f"a picture in {found.title} ({how_to_read(found)})"
+    head = content[:512].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    if b"<svg" in head:
+        return "an SVG drawing"
+    return "no picture"
+
+
+def is_decoded_type(media_type: str) -> bool:
+    """Whether pictures of this media type are decoded; True for an empty one."""
+    kind, _, name = media_type.partition(";")[0].strip().lower().partition("/")
+    return kind in ("", "image") and (not name or name in OTHER_SUBTYPES or _is_read(name))
+
+
+def is_undecoded_name(path: str) -> bool:
+    """Whether the extension of `path` is one that is never decoded."""
+    extension = path.rpartition(".")[2].lower()
+    return extension in NEVER_DECODED or (extension in BY_EXTENSION and not _is_read(extension))
+
+
+def _is_read(extension: str) -> bool:
+    found = BY_EXTENSION.get(extension)
+    return found is not None and found.is_read

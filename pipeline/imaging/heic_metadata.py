@@ -1,8 +1,8 @@
-"""HEIC pictures without their metadata: what is not part of an image is overwritten with zeros, so that nothing moves.
+"""Remove metadata from HEIC files by overwriting it with zeros, so that no offset changes.
 
-A HEIC file is a tree of boxes (ISO 14496-12, 23008-12). Its items, images and metadata alike, lie in `mdat` or `idat`, and
-`iloc` says where. Only the bytes of image items are kept there; boxes that are free text become boxes of type `free`.
-Orientation is a property of the image (`irot`, `imir`) and stays, as do colour profiles.
+A HEIC file is a tree of boxes (ISO 14496-12, 23008-12). Its items, images as well as metadata, are in `mdat` or `idat` at
+the offsets in `iloc`. Only the bytes of image items are kept there; boxes with free text become boxes of type `free`.
+The orientation (`irot`, `imir`) and colour profiles are properties of the image and are kept.
 """
 
 import struct
@@ -12,28 +12,28 @@ from dataclasses import dataclass
 METADATA_ITEMS = frozenset((b"Exif", b"mime", b"uri "))
 TOP_KEPT = frozenset((b"ftyp", b"meta", b"mdat", b"free", b"skip"))
 META_KEPT = frozenset((b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat", b"dinf", b"ipro", b"grpl", b"free"))
-PROPERTIES_LOST = frozenset((b"udes", b"uuid", b"altt"))  # descriptions and tags in words
+REMOVED_PROPERTIES = frozenset((b"udes", b"uuid", b"altt"))  # descriptions and tags
 IN_FILE, IN_IDAT = 0, 1  # construction methods of iloc
 MAX_BOXES = 100_000
 
 
 class HeicError(ValueError):
-    """A file whose metadata cannot be told from its images."""
+    """The file's metadata cannot be separated from its images."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a file."""
+    """A box of a HEIC file: byte offsets."""
 
     kind: bytes
     start: int
-    body: int  # where its content starts
+    body: int  # start of its content
     end: int
 
 
 @dataclass(frozen=True)
 class Extent:
-    """A piece of an item."""
+    """A byte range of an item."""
 
     item: int
     method: int
@@ -42,7 +42,7 @@ class Extent:
 
 
 class _Reader:
-    """Big-endian numbers of any size, one after the other. Raises HeicError behind the end."""
+    """Reads big-endian integers of any size in sequence. Raises HeicError at the end."""
 
     def __init__(self, content: bytes | bytearray, start: int, end: int) -> None:
         self._content, self._at, self._end = content, start, end
@@ -74,7 +74,7 @@ def _boxes(content: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
 
 
 def _top_boxes(content: bytes | bytearray) -> list[Box]:
-    """The boxes of a file; what follows its picture without being one, a maker's trailer, is left out."""
+    """The top-level boxes of a file, without a vendor's trailer, which is no box."""
     found: list[Box] = []
     try:
         found.extend(_boxes(content, 0, len(content)))
@@ -118,7 +118,7 @@ def _extents(content: bytearray, iloc: Box) -> Iterator[Extent]:
         item = reader.number(2 if version < 2 else 4)
         method = reader.number(2) & 15 if version in (1, 2) else IN_FILE
         if reader.number(2) or method not in (IN_FILE, IN_IDAT):
-            raise HeicError("items that lie elsewhere")
+            raise HeicError("items in other files")
         base = reader.number(base_size)
         for _ in range(reader.number(2)):
             reader.take(index_size if version in (1, 2) else 0)
@@ -130,13 +130,13 @@ def _zero(content: bytearray, start: int, end: int) -> None:
 
 
 def _free(content: bytearray, box: Box) -> None:
-    """Make `box` one that readers pass over, of the same length."""
+    """Turn `box` into a box of the same length that readers skip."""
     content[box.start + 4 : box.start + 8] = b"free"
     _zero(content, box.body, box.end)
 
 
 def _keep_only(content: bytearray, box: Box, pieces: list[tuple[int, int]]) -> None:
-    """Overwrite `box` but for `pieces`, the places of images in the file."""
+    """Overwrite `box` except for `pieces`, the byte ranges of images in the file."""
     position = box.body
     for start, end in sorted(pieces):
         if end > position and start < box.end:
@@ -146,9 +146,9 @@ def _keep_only(content: bytearray, box: Box, pieces: list[tuple[int, int]]) -> N
 
 
 def without_heic_metadata(original: bytes) -> bytes:
-    """`original`, a HEIC file, with the same images at the same places and zeros where its metadata was.
+    """`original`, a HEIC file, with its metadata overwritten by zeros.
 
-    Raises HeicError when the structure is damaged, or is one whose metadata cannot be found.
+    Raises HeicError if the structure is damaged or its metadata cannot be located.
     """
     content = bytearray(original)
     top = _top_boxes(content)
@@ -176,5 +176,5 @@ def _free_properties(content: bytearray, iprp: Box) -> None:
     for box in _boxes(content, iprp.body, iprp.end):
         if box.kind == b"ipco":
             for entry in _boxes(content, box.body, box.end):
-                if entry.kind in PROPERTIES_LOST:
+                if entry.kind in REMOVED_PROPERTIES:
                     _free(content, entry)

@@ -1,8 +1,7 @@
-"""Pictures without their metadata, byte for byte the same pixels: nothing is decoded or encoded again.
+"""Remove metadata from picture files without decoding or re-encoding the pixels.
 
-Kept: what decoding needs, colour profiles, gamma and density, animation, and the orientation, by itself in a new EXIF block
-where it is not upright. Gone: EXIF with its GPS and thumbnail, XMP, IPTC, comments, dates, maker's trailers, anything after the
-picture's end.
+Kept: what decoding needs, colour profiles, gamma, density, animation, and the orientation if not upright, in a new EXIF block
+of its own. Removed: EXIF with GPS and thumbnail, XMP, IPTC, comments, dates, vendor trailers, anything after the picture's end.
 """
 
 import re
@@ -18,7 +17,7 @@ EXIF_HEAD = b"Exif\x00\x00"
 JPEG_START, JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 JPEG_DECODING = frozenset({*range(0xC0, 0xD0), *range(0xDB, 0xE0)})  # frames, tables, restart intervals
-JPEG_MARKER = re.compile(rb"\xff[^\xff]")  # any number of fill bytes may stand before it
+JPEG_MARKER = re.compile(rb"\xff[^\xff]")  # any number of fill bytes may precede it
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,30 +28,30 @@ GIF_CONTROL, GIF_APPLICATION = 0xF9, 0xFF
 GIF_KEPT_APPLICATIONS = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
 
 
-MAX_BLOCKS = 100_000  # segments or chunks of one picture; more are there to take time
+MAX_BLOCKS = 100_000  # segments or chunks of one picture; more are an attack
 
 
 class MetadataError(ValueError):
-    """A picture whose structure does not let its metadata be found."""
+    """The metadata cannot be located in the picture's structure."""
 
 
 def without_metadata(content: bytes, extension: str) -> bytes:
-    """`content`, a picture of the kind `extension` names, with its pixels untouched and its metadata gone.
+    """`content`, a picture in the format of `extension`, without metadata and with unchanged pixel data.
 
-    A truncated picture stays truncated. Raises MetadataError when the structure is damaged, or the format has no lossless way.
+    A truncated picture stays truncated. Raises MetadataError for a damaged structure or a format without a lossless method.
     """
     try:
         match extension:
             case "jpg":
-                return b"".join(_few(_jpeg_segments(content)))
+                return b"".join(_limited(_jpeg_segments(content)))
             case "png":
-                return b"".join(_few(_png_chunks(content)))
+                return b"".join(_limited(_png_chunks(content)))
             case "webp":
                 return _webp(content)
             case "gif":
-                return b"".join(_few(_gif_blocks(content)))
+                return b"".join(_limited(_gif_blocks(content)))
             case "bmp":
-                return content  # has no place for metadata
+                return content  # cannot hold metadata
             case "heic":
                 return without_heic_metadata(content)
             case "avif" if b"Exif" not in content and b"application/rdf+xml" not in content:
@@ -61,10 +60,10 @@ def without_metadata(content: bytes, extension: str) -> bytes:
         raise MetadataError("damaged structure") from error
     except HeicError as error:
         raise MetadataError(str(error)) from error
-    raise MetadataError(f"no lossless way for .{extension}")
+    raise MetadataError(f"no lossless method for .{extension}")
 
 
-def _few(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _limited(blocks: Iterator[bytes]) -> Iterator[bytes]:
     for number, block in enumerate(blocks):
         if number >= MAX_BLOCKS:
             raise MetadataError(f"more than {MAX_BLOCKS} blocks")
@@ -72,7 +71,7 @@ def _few(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def orientation(exif: bytes) -> int:
-    """The EXIF orientation, 1 to 8, in a TIFF block; 1 when there is none or it cannot be read."""
+    """The EXIF orientation, 1 to 8, in a TIFF block; 1 if missing or unreadable."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return 1
@@ -89,7 +88,7 @@ def orientation(exif: bytes) -> int:
 
 
 def _exif_of(value: int) -> bytes:
-    """A TIFF block with one entry, the orientation."""
+    """A TIFF block whose only entry is the orientation."""
     return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, ORIENTATION_TAG, 3, 1, value, 0, 0)
 
 
@@ -174,7 +173,7 @@ def _webp(content: bytes) -> bytes:
             block = _exif_of(turned)
             chunks.append(struct.pack("<4sI", b"EXIF", len(block)) + block)
     body = b"WEBP" + b"".join(chunks)
-    # A truncated picture keeps the length it claimed: it must not pass for whole.
+    # A truncated picture keeps its claimed length, so that it still counts as truncated.
     missing = max(0, 8 + int.from_bytes(content[4:8], "little") - len(content))
     return struct.pack("<4sI", b"RIFF", len(body) + missing) + body
 
@@ -195,11 +194,11 @@ def _gif_blocks(content: bytes) -> Iterator[bytes]:
                 yield b";"
                 return
             case _:
-                raise MetadataError("damaged GIF: no block where one must be")
+                raise MetadataError("damaged GIF: unknown block type")
 
 
 def _gif_colours(content: bytes, flags_at: int) -> int:
-    """Length in bytes of the colour table that the flags announce."""
+    """Length in bytes of the colour table that the flags declare."""
     flags = content[flags_at] if flags_at < len(content) else 0
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 

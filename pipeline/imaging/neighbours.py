@@ -1,6 +1,6 @@
-"""Pictures that look alike: found by the Hamming distance of their hashes, confirmed by their thumbnails.
+"""Find look-alikes by the Hamming distance of their hashes, and confirm them by their thumbnails.
 
-Hashes alone are not enough: in Fashion-MNIST every picture has about four strangers within 4 bits of its pHash.
+Hashes do not suffice: in Fashion-MNIST, every picture has about four unrelated ones within 4 bits of its pHash.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,34 +15,34 @@ from numpy.typing import NDArray
 
 HASH_BITS = 64
 FLAT_QUERIES = 1024
-MIN_DEVIATION = 1.0  # grey levels; a flatter thumbnail is all noise
+MIN_DEVIATION = 1.0  # grey levels; a flatter thumbnail is only noise
 MAX_AGREEING = 3  # bands
-SAMPLE = 100_000  # hashes, to tell what work there will be
-COST_OF_SORTING = 20  # a hash, in comparisons of candidates
-COST_OF_BANDS = 20  # comparing one candidate pair costs about as much as 20 in faiss's exhaustive search
+SAMPLE = 100_000  # hashes, for estimating the cost
+COST_OF_SORTING = 20  # of one hash, in comparisons of candidates
+COST_OF_BANDS = 20  # of comparing one candidate pair, in comparisons of faiss's exhaustive search
 
 Indices = NDArray[np.int64]
 Candidates = tuple[Indices, Indices]
 Near = tuple[Indices, Indices, NDArray[np.uint8]]
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 
-# first < second: indices; distance_bits between hashes; difference between thumbnails.
+# first < second are indices; distance_bits is between hashes, difference between thumbnails.
 PAIRS = ["first", "second", "distance_bits", "difference", "mirrored"]
 
 
 @dataclass(frozen=True)
 class LookAlikeLimits:
-    """How far look-alikes may differ, inclusive."""
+    """The largest differences between look-alikes, inclusive."""
 
     distance_bits: int  # Hamming, between hashes
     thumbnail_difference: float  # as in Thumbnails.differences, 0 to 2
 
 
 def _masks(max_distance_bits: int, agreeing: int) -> list[np.uint64]:
-    """Sets of bits of which any two hashes within the distance share one: each is `agreeing` of some bands of bits.
+    """Bit masks such that any two hashes within the distance agree under at least one; each joins `agreeing` bands of bits.
 
     Two hashes that differ in at most r bits agree in at least m of r + m bands (Norouzi, Punjani, Fleet 2012 for m = 1; Manku,
-    Jain, Das Sarma 2007). A larger m means more sets, each to be sorted by, and fewer hashes that agree by chance.
+    Jain, Das Sarma 2007). A larger m means more masks to sort by, and fewer hashes that agree by chance.
     """
     edges = np.linspace(0, HASH_BITS, max_distance_bits + agreeing + 1).astype(int).tolist()
     bands = [(1 << high) - (1 << low) for low, high in pairwise(edges)]
@@ -50,7 +50,7 @@ def _masks(max_distance_bits: int, agreeing: int) -> list[np.uint64]:
 
 
 def _cheapest_masks(hashes: NDArray[np.uint64], max_distance_bits: int) -> list[np.uint64] | None:
-    """The masks by which the pairs of `hashes` are found with the least work, as a sample tells; None: compare all with all."""
+    """The masks that find the pairs of `hashes` at the least cost, estimated on a sample; None for exhaustive search."""
     step = max(1, len(hashes) // SAMPLE)
     best: list[np.uint64] | None = None
     least = len(hashes) / COST_OF_BANDS  # work for each hash, in comparisons of candidates
@@ -64,13 +64,13 @@ def _cheapest_masks(hashes: NDArray[np.uint64], max_distance_bits: int) -> list[
 
 
 def _runs(values: NDArray[np.uint64]) -> tuple[Indices, Indices]:
-    """Start and length of each run of equal ones in the sorted `values`."""
+    """Start and length of each run of equal values in the sorted `values`."""
     starts = np.flatnonzero(np.diff(values, prepend=values[:1] + np.uint64(1)))
     return starts, np.diff(starts, append=len(values))
 
 
 def _compared(hashes: NDArray[np.uint64], masks: list[np.uint64]) -> int:
-    """How many pairs of `hashes` agree under one of `masks`, counted for each of them."""
+    """Number of pairs of `hashes` that agree under a mask, summed over `masks`."""
     sizes = [_runs(np.sort(hashes & mask))[1] for mask in masks]
     return sum(int((size * (size - 1) // 2).sum()) for size in sizes)
 
@@ -80,7 +80,7 @@ def _candidates_by_band(hashes: NDArray[np.uint64], masks: list[np.uint64]) -> I
         values = hashes & mask
         order = np.argsort(values)
         starts, sizes = _runs(values[order])
-        # How many equal ones follow each in that order.
+        # Number of equal values after each, in sorted order.
         following = np.repeat(starts + sizes, sizes) - np.arange(len(hashes)) - 1
         offset, places = 1, np.flatnonzero(following >= 1)
         while len(places):
@@ -94,15 +94,15 @@ def _candidates_by_search(hashes: NDArray[np.uint64], max_distance_bits: int) ->
     index = faiss.IndexBinaryFlat(HASH_BITS)
     index.add(rows)
     for start in range(0, len(rows), FLAT_QUERIES):
-        # To faiss the radius itself is outside.
+        # faiss excludes the radius itself.
         limits, _, found = index.range_search(rows[start : start + FLAT_QUERIES], max_distance_bits + 1)
         yield start + np.repeat(np.arange(len(limits) - 1), np.diff(limits).astype(np.int64)), found
 
 
 def pairs_within(hashes: NDArray[np.uint64], max_distance_bits: int) -> Iterator[Near]:
-    """Batches of (first, second, distance) with every pair of `hashes` within the distance, inclusive, first < second.
+    """Batches (first, second, distance) of all pairs of `hashes` within the distance, inclusive; first < second.
 
-    A pair may come more than once. Near-linear while bands tell hashes apart, exhaustive where they do not.
+    A pair may occur more than once. Near-linear if the bands separate the hashes, otherwise exhaustive.
     """
     masks = _cheapest_masks(hashes, max_distance_bits)
     found = _candidates_by_search(hashes, max_distance_bits) if masks is None else _candidates_by_band(hashes, masks)
@@ -114,7 +114,7 @@ def pairs_within(hashes: NDArray[np.uint64], max_distance_bits: int) -> Iterator
 
 
 class Thumbnails:
-    """Thumbnails (N, 16, 16) uint8, to be compared whatever their brightness and contrast."""
+    """Thumbnails (N, 16, 16) uint8, compared independently of brightness and contrast."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._pixels = pixels.reshape(len(pixels), -1)
@@ -123,7 +123,7 @@ class Thumbnails:
         self._variance = self._pixels.var(axis=1, dtype=np.float64) / self._deviation**2
 
     def differences(self, one: Indices, other: Indices) -> NDArray[np.float32]:
-        """For each pair, the root mean square difference of the two brought to mean 0 and deviation 1: √(2 - 2 correlation)."""
+        """√(2 - 2 correlation) of each pair: the RMS difference after normalising both to mean 0 and deviation 1."""
         # Products of bytes, and their sums, are exact in float32: 256 × 255² < 2²⁴.
         product = np.einsum("np,np->n", self._pixels[one].astype(np.float32), self._pixels[other].astype(np.float32))
         covariance = product.astype(np.float64) / self._pixels.shape[1] - self._mean[one] * self._mean[other]
@@ -152,10 +152,10 @@ def look_alikes(
     limits: LookAlikeLimits,
     watch: Watch = iter,
 ) -> pd.DataFrame:
-    """Every pair of pictures within `limits`, once, sorted, in the columns PAIRS; mirror images too where hashes are given.
+    """All pairs of pictures within `limits`, sorted, with the columns PAIRS; with `mirrored_hashes`, mirror images too.
 
-    `hashes` are (N,), `thumbnails` (N, 16, 16). `mirrored` marks pairs that look alike only when one of them is mirrored.
-    `watch` goes round the comparisons, to show their progress.
+    `hashes` are (N,), `thumbnails` (N, 16, 16). The column `mirrored` marks pairs that are alike only if one is mirrored.
+    `watch` wraps the iterable of comparisons, to show progress.
     """
     if mirrored_hashes is None:
         pairs = _confirmed(hashes, thumbnails, limits, watch).assign(mirrored=False)
@@ -163,7 +163,7 @@ def look_alikes(
         all_hashes = np.concatenate([hashes, mirrored_hashes])
         both = _confirmed(all_hashes, np.concatenate([thumbnails, thumbnails[:, :, ::-1]]), limits, watch)
         count = len(hashes)
-        both = both[both["first"] < count]  # two mirrored ones say nothing new
+        both = both[both["first"] < count]  # pairs of two mirrored pictures repeat the others
         one, other = both["first"].to_numpy(), both["second"].to_numpy() % count
         pairs = both.assign(mirrored=both["second"] >= count, first=np.minimum(one, other), second=np.maximum(one, other))
         pairs = pairs[pairs["first"] != pairs["second"]]  # a symmetric garment is its own mirror image

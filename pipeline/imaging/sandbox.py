@@ -1,7 +1,7 @@
-"""Work on bytes of any origin, done in processes that may die: each is limited in memory and time, and costs one item at most.
+"""Run untrusted work in memory- and time-limited subprocesses.
 
-A decoder that asks for ten gigabytes gets an error, one that never ends is ended, one that crashes takes only itself along.
-The processes live on from item to item: starting one for each would cost more than most decoding does.
+A decoder that asks for ten gigabytes gets an error, one that hangs is killed, and one that crashes loses only its own item.
+The processes are reused: starting one per item would cost more than most decoding does.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ Key = TypeVar("Key")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH = 16  # items a process is given at once, at most, to share the cost of handing over
-AHEAD = 4  # batches under way for each process: what is done early waits for what is late
-# A fork of a large parent would start out with all its memory; a fork of a server that has only imported the work does not.
+BATCH = 16  # items sent to a process in one message, at most
+AHEAD = 4  # finished batches kept per process while an earlier batch is late
+# A fork of a large parent would start with all of its memory; a fork of a server that has only imported the work does not.
 FORKS = get_context("forkserver")
-OUT_OF_MEMORY = 77  # exit status of a process that cannot even take in its items
+OUT_OF_MEMORY = 77  # exit status of a process that cannot even receive its items
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class SandboxFailure:
-    """What became of an item that broke a limit, or its process."""
+    """The result for an item that exceeded a limit or crashed its process."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """What one process may use."""
+    """Limits of one process."""
 
-    memory_bytes: int  # beyond what it has when it starts
-    timeout_s: float  # for one item
+    memory_bytes: int  # in addition to what the process has when it starts
+    timeout_s: float  # per item
 
 
 def sandboxed_map(
@@ -53,14 +53,14 @@ def sandboxed_map(
     processes: int,
     batch: int = BATCH,
 ) -> Generator[Result | SandboxFailure, None, None]:
-    """`work` of each of `items`, in their order, done in so many processes; Lost for an item that broke a limit.
+    """`work(item)` for each of `items`, in order, in `processes` sandboxes; a SandboxFailure for an item that exceeded a limit.
 
-    `work` must be importable by name, or a `functools.partial` of what is. What it raises is raised here, MemoryError excepted.
-    At most AHEAD batches of results for each process wait to be taken: where results are large, `batch` should be small.
+    `work` must be importable by name, or a `functools.partial` of such a function. Its exceptions are raised here, except
+    MemoryError. Up to AHEAD batches of results per process are buffered, so use a small `batch` for large results.
     """
     rest = iter(items)
     if not (first := list(itertools.islice(rest, 1))):
-        return  # and no process was started
+        return  # without starting a process
     _start_server(_module_of(work))
     pool = _Pool(work, limits, processes, batch)
     try:
@@ -69,14 +69,14 @@ def sandboxed_map(
         pool.stop()
 
 
-def guarded_by_key(
+def sandboxed_map_by_key(
     work: Callable[[Item], Result],
     pairs: Iterable[tuple[Key, Item]],
     limits: SandboxLimits,
     processes: int,
     batch: int = BATCH,
 ) -> Generator[tuple[Key, Result | SandboxFailure], None, None]:
-    """(key, what `guarded` gives for the item) of each (key, item) in `pairs`; the keys stay in this process."""
+    """(key, result of `sandboxed_map` for the item) for each (key, item) in `pairs`; the keys stay in this process."""
     keys: deque[Key] = deque()
 
     def items() -> Iterator[Item]:
@@ -90,7 +90,7 @@ def guarded_by_key(
 
 
 def _start_server(module: str) -> None:
-    """Start what the processes fork from, with `module` imported, unless it runs: each is for one core, and so is its BLAS."""
+    """Start the fork server with `module` imported, unless it runs; limit BLAS to one thread per process."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
@@ -109,9 +109,9 @@ def _module_of(work: Callable[[Item], Result]) -> str:
 
 @dataclass(frozen=True)
 class _Batch(Generic[Item]):
-    """Neighbouring items."""
+    """Consecutive items."""
 
-    first: int  # place of the first among all
+    first: int  # index of the first item
     items: list[Item]
 
 
@@ -124,12 +124,12 @@ class _Worker(Generic[Item, Result]):
         self._limits = limits
         self._process: BaseProcess = FORKS.Process(target=_serve, args=(work, limits, theirs), daemon=True)
         self._process.start()
-        theirs.close()  # so that the pipe ends when the process does
+        theirs.close()  # so that the pipe closes when the process ends
 
-    def give(self, batch: _Batch[Item]) -> None:
-        """Have `batch` worked on."""
+    def send(self, batch: _Batch[Item]) -> None:
+        """Send `batch` to the process."""
         self.batch = batch
-        with contextlib.suppress(BrokenPipeError):  # it died idle, which the end of its pipe will tell
+        with contextlib.suppress(BrokenPipeError):  # the process died while idle; recv() will report it
             self.pipe.send(batch.items)
 
     def stop(self) -> None:
@@ -139,7 +139,7 @@ class _Worker(Generic[Item, Result]):
         self._process.join()
 
     def exit_reason(self) -> str:
-        """How the process, whose pipe has ended, died."""
+        """Why the process, whose pipe has closed, ended."""
         self._process.join()
         code = self._process.exitcode or 0
         if code == -signal.SIGALRM:
@@ -150,27 +150,27 @@ class _Worker(Generic[Item, Result]):
 
 
 class _Pool(Generic[Item, Result]):
-    """Workers, what they have done, and what waits to be tried again."""
+    """Workers, finished results, and items to be retried."""
 
     def __init__(self, work: Callable[[Item], Result], limits: SandboxLimits, processes: int, batch: int) -> None:
         self._batch = batch
         self._work = work
         self._limits = limits
         self._workers = [self._worker() for _ in range(processes)]
-        self._alone: deque[_Batch[Item]] = deque()  # items of a batch that killed its process: one of them did it
+        self._retries: deque[_Batch[Item]] = deque()  # single items of batches that killed their process
         self._done: dict[int, list[Result | SandboxFailure]] = {}
 
     def results(self, items: Iterable[Item]) -> Iterator[Result | SandboxFailure]:
-        """What came of each of `items`, in their order."""
+        """The result for each of `items`, in order."""
         numbered = enumerate(items)
-        place = 0
+        index = 0
         while True:
-            self._hand_out(numbered)
-            if (results := self._done.pop(place, None)) is not None:
-                place += len(results)
+            self._dispatch(numbered)
+            if (results := self._done.pop(index, None)) is not None:
+                index += len(results)
                 yield from results
             elif any(worker.batch is not None for worker in self._workers):
-                self._take_in()
+                self._collect()
             else:
                 return
 
@@ -182,16 +182,16 @@ class _Pool(Generic[Item, Result]):
     def _worker(self) -> _Worker[Item, Result]:
         return _Worker(self._work, self._limits)
 
-    def _hand_out(self, numbered: Iterator[tuple[int, Item]]) -> None:
+    def _dispatch(self, numbered: Iterator[tuple[int, Item]]) -> None:
         for worker in self._workers:
             if worker.batch is not None:
                 continue
-            if self._alone:
-                worker.give(self._alone.popleft())
+            if self._retries:
+                worker.send(self._retries.popleft())
             elif len(self._done) < AHEAD * len(self._workers) and (pairs := list(itertools.islice(numbered, self._batch))):
-                worker.give(_Batch(pairs[0][0], [item for _, item in pairs]))
+                worker.send(_Batch(pairs[0][0], [item for _, item in pairs]))
 
-    def _take_in(self) -> None:
+    def _collect(self) -> None:
         busy = {worker.pipe: index for index, worker in enumerate(self._workers) if worker.batch is not None}
         for pipe in wait(list(busy)):
             assert isinstance(pipe, Connection)
@@ -208,37 +208,37 @@ class _Pool(Generic[Item, Result]):
             self._done[batch.first] = reply
 
     def _replace_worker(self, index: int, batch: _Batch[Item]) -> None:
-        """Replace a worker that died over `batch`."""
+        """Replace a worker that died while it worked on `batch`, and retry the items one by one."""
         reason = self._workers[index].exit_reason()
         self._workers[index].stop()
         self._workers[index] = self._worker()
         if len(batch.items) == 1:
             self._done[batch.first] = [SandboxFailure(reason)]
         else:
-            self._alone.extend(_Batch(batch.first + place, [item]) for place, item in enumerate(batch.items))
+            self._retries.extend(_Batch(batch.first + place, [item]) for place, item in enumerate(batch.items))
 
 
 def _serve(work: Callable[[Item], Result], limits: SandboxLimits, pipe: Connection) -> None:
-    """Work on what comes through `pipe` until it ends; in the worker's process."""
+    """Answer the batches from `pipe` until it closes; runs in the worker's process."""
     pages_in_use = int(Path("/proc/self/statm").read_text().split()[0])
     ceiling = pages_in_use * resource.getpagesize() + limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # codecs write there, hundreds of lines for one file; what counts is returned
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # codecs print hundreds of lines for one file
     while True:
         try:
             items: list[Item] = pipe.recv()
         except EOFError:
             return
         except MemoryError:
-            os._exit(OUT_OF_MEMORY)  # the pipe still holds the rest: there is no going on
-        # The default action of SIGALRM ends the process even deep in a decoder that never comes back to Python.
+            os._exit(OUT_OF_MEMORY)  # the rest of the message is still in the pipe
+        # The default action of SIGALRM ends the process even inside a decoder that never returns to Python.
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s)
         reply: object
         try:
             reply = [_within_memory(work, item, limits) for item in items]
-        except Exception as error:  # for the parent to raise
+        except Exception as error:  # the parent raises it
             reply = error
         signal.setitimer(signal.ITIMER_REAL, 0)
         pipe.send(reply)

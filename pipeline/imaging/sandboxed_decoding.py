@@ -1,4 +1,4 @@
-"""Pictures from bytes of any origin, decoded in a process with limits and handed over whole."""
+"""Decode untrusted pictures in a sandbox and return their pixels."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map
 
-LIMITS = SandboxLimits(memory_bytes=1 << 30, timeout_s=20.0)  # of a picture that somebody waits for
+LIMITS = SandboxLimits(memory_bytes=1 << 30, timeout_s=20.0)  # per picture; a user waits for the result
 MAX_PIXELS = 50_000_000
 
 
@@ -26,9 +26,9 @@ def _pixels(content: bytes, max_side_px: int | None) -> NDArray[np.uint8] | Sand
 
 
 def sandboxed_pixels(contents: Iterable[bytes], max_side_px: int | None = None) -> Iterator[NDArray[np.uint8] | SandboxFailure]:
-    """The picture in each of `contents`, (H, W, 1 or 3), shrunk until its longer side is at most `max_side_px`.
+    """The pixels (H, W, 1 or 3) of each of `contents`, with the longer side at most `max_side_px`.
 
-    Lost, and why, for what is no picture, has more than MAX_PIXELS, or breaks one of LIMITS.
+    Yields a SandboxFailure for bytes that are no picture, have more than MAX_PIXELS, or exceed LIMITS.
     """
     with closing(sandboxed_map(partial(_pixels, max_side_px=max_side_px), contents, LIMITS, processes=1, batch=1)) as results:
         yield from results

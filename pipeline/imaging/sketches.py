@@ -1,7 +1,7 @@
-"""Sketches: small square grey pictures that stand for large ones when these are compared, and descriptors to find them by.
+"""Sketches: small square grey versions of pictures for comparing them, and descriptors for finding candidates.
 
-A descriptor is the low frequencies of a sketch. The cosine transform turns flips and turns of a picture into signs and a
-transposition of its coefficients, so a descriptor of any of the eight views of a picture costs next to nothing.
+A descriptor holds the low cosine frequencies of a sketch. Flips and rotations by 90° only change signs and transpose the
+coefficients, so the descriptors of all eight orientations cost next to nothing.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from PIL import Image
 
 SKETCH_SIDE_PX = 64
 FRAME_TOLERANCE = 12  # grey levels
-FRAME_SHARE = 0.98  # of a line's pixels, so that JPEG's ringing does not hide a frame
-MAX_FRAME = 0.25  # of the side; what goes further is a background, not a frame
+FRAME_SHARE = 0.98  # of a line's pixels; JPEG ringing changes the rest
+MAX_FRAME = 0.25  # of the side; a deeper one is a background, not a frame
 FREQUENCIES = 10
-VIEW_SHARES = (1.0, 0.9)  # of the side that is looked at: a cut picture is found by what is left of it
+VIEW_SHARES = (1.0, 0.9)  # of the side: a cropped picture matches the middle of the original
 
-# The eight flips and turns, as maps of centred points: a view shows at x what the picture has at ORIENTATIONS[view] @ x.
+# The eight flips and rotations of centred points: a view shows at x what the picture shows at ORIENTATIONS[view] @ x.
 ORIENTATIONS: NDArray[np.float32] = np.array(
     [
         *([[right, 0], [0, down]] for right in (1, -1) for down in (1, -1)),
@@ -29,12 +29,12 @@ IS_MIRROR: NDArray[np.bool_] = np.linalg.det(ORIENTATIONS) < 0
 
 
 def _frame_depth(lines: NDArray[np.uint8]) -> int:
-    """How many of `lines`, from the outside inwards, are of one colour, the first one's; 0 where nearly all are."""
+    """How many of the outer `lines` have the colour of the first; 0 if nearly all have."""
     outer = lines[: int(MAX_FRAME * len(lines))]
     if not len(outer):
         return 0
-    colour = int(np.sort(outer[0])[outer.shape[1] // 2])  # an int: beside a float all of them would become floats
-    for some in (outer[:1], outer):  # most pictures have no frame, which their first line tells
+    colour = int(np.sort(outer[0])[outer.shape[1] // 2])  # an int, so that the comparisons stay in integers
+    for some in (outer[:1], outer):  # most pictures have no frame, which the first line shows
         near = (some >= max(colour - FRAME_TOLERANCE, 0)) & (some <= min(colour + FRAME_TOLERANCE, 255))
         broken = np.flatnonzero(near.mean(axis=1) < FRAME_SHARE)
         if len(broken):
@@ -43,9 +43,9 @@ def _frame_depth(lines: NDArray[np.uint8]) -> int:
 
 
 def content_box(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of what a plain frame around `grey` (H, W) encloses: its whole where there is none.
+    """(left, top, right, bottom) of `grey` (H, W) without a plain frame.
 
-    A frame has two opposite sides at least; a plain margin on one side belongs to the picture.
+    A frame has at least two opposite sides; a plain margin on one side belongs to the picture.
     """
     height, width = grey.shape
     top, bottom, left, right = (_frame_depth(lines) for lines in (grey, grey[::-1], grey.T, grey.T[::-1]))
@@ -57,14 +57,14 @@ def content_box(grey: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 
 def sketch(grey: Image.Image) -> NDArray[np.uint8]:
-    """`grey`, of mode L, without its frame, as (64, 64) by area averages, out of shape where it is not square."""
+    """Area averages (64, 64) of `grey`, mode L, without its frame; a picture that is not square is stretched."""
     box = content_box(np.asarray(grey))
     side = (SKETCH_SIDE_PX, SKETCH_SIDE_PX)
     return np.asarray(grey.resize(side, Image.Resampling.BOX, box=box, reducing_gap=8.0))
 
 
 def _spectra(sketches: NDArray[np.uint8], share: float) -> NDArray[np.float32]:
-    """Low cosine coefficients (N, 10, 10) of the middle `share` of the side of `sketches` (N, S, S)."""
+    """Low cosine coefficients (N, 10, 10) of the middle of `sketches` (N, S, S), `share` of each side."""
     at = ((np.arange(sketches.shape[1]) + 0.5) / sketches.shape[1] - (1 - share) / 2) / share
     waves = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * at) * ((at > 0) & (at < 1))
     waves = (waves / share).astype(np.float32)
@@ -72,7 +72,7 @@ def _spectra(sketches: NDArray[np.uint8], share: float) -> NDArray[np.float32]:
 
 
 def _descriptors(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors (N, D) of `spectra`, weighted by frequency: pictures have little of the high ones."""
+    """Unit vectors (N, D) from `spectra`, weighted by frequency because pictures have little energy in high ones."""
     order = np.arange(FREQUENCIES)
     radius = np.hypot(order[:, None], order)
     used = (radius > 0) & (radius < FREQUENCIES)
@@ -81,12 +81,12 @@ def _descriptors(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def descriptors(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit vectors (N, D) of the whole of `sketches` (N, S, S): the more alike two pictures, the larger their product."""
+    """Unit vectors (N, D) of whole `sketches` (N, S, S); the dot product is the similarity."""
     return _descriptors(_spectra(sketches, 1.0))
 
 
 def views(sketches: NDArray[np.uint8], mirrored: bool) -> Iterator[tuple[int, float, NDArray[np.float32]]]:
-    """(orientation, share of the side looked at, descriptors) of every view of `sketches`; no mirror images unless asked."""
+    """(orientation, share of the side, descriptors) of every view of `sketches`; mirror images only if `mirrored`."""
     signs = (-1.0) ** np.arange(FREQUENCIES, dtype=np.float32)
     for share in VIEW_SHARES:
         plain = _spectra(sketches, share)

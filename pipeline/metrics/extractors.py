@@ -1,5 +1,6 @@
 """Feature extractors by name: images in, one row of features per image out."""
 
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pipeline.errors import InputError, SourceError
-from pipeline.imaging.efficientnet import EfficientLite0, export_onnx, weights_path
+from pipeline.imaging.efficientnet import EfficientLite0, weights_path
 from pipeline.metrics.classifier import Classifier
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.storage.downloads import download
-from pipeline.storage.files import sha256_of_file
+from pipeline.storage.files import sha256_of_file, write_bytes
+from pipeline.storage.onnx_files import traceless_bytes
 from pipeline.tracking.progress import progress
 
 RESIZE_FILTER = "bicubic (Pillow's), antialiased, on floats, clipped to 0..255"
@@ -87,6 +89,23 @@ def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def _export_onnx(path: Path, side_px: int) -> None:
+    """Write EfficientLite0 for pictures of `side_px` as ONNX: input `pictures`, output `features`, any batch size."""
+    for name in ("onnx_ir", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they log every node at INFO
+    program = torch.onnx.export(
+        EfficientLite0(side_px),
+        (torch.zeros(2, 3, side_px, side_px),),
+        input_names=["pictures"],
+        output_names=["features"],
+        dynamic_shapes=({0: "batch"},),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # None only when torch writes the file itself
+    write_bytes(path, traceless_bytes(program.model_proto))
+
+
 def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device) -> Extractor:
     """EfficientNet-Lite0's 1,280 pooled features of images resized to `side_px`: onnxruntime on a CPU, torch on CUDA.
 
@@ -102,7 +121,7 @@ def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device
 
     else:
         if not exported.exists():
-            export_onnx(exported, side_px)
+            _export_onnx(exported, side_px)
         session = onnx_session(exported, threads)
 
         def extract(images: Tensor) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, UndecodableError, decode, limits_of_inspected
-from pipeline.imaging.sandbox import SandboxFailure, guarded_by_key
+from pipeline.imaging.sandbox import SandboxFailure, sandboxed_map_by_key
 from pipeline.pages.pictures import letterbox
 from pipeline.storage.shards import read_shard
 from pipeline.tracking.progress import progress
@@ -51,7 +51,7 @@ def load_tiles(shards: list[Path], pixels: Mapping[str, int], side_px: int) -> d
     found: dict[str, NDArray[np.uint8]] = {}
     max_pixels = max(pixels.values(), default=0)
     work = partial(_tile, max_pixels=max_pixels, side_px=side_px)
-    with closing(guarded_by_key(work, members(), limits_of_inspected(max_pixels), processes=1)) as tiles:
+    with closing(sandboxed_map_by_key(work, members(), limits_of_inspected(max_pixels), processes=1)) as tiles:
         for sha256, tile in tiles:
             if isinstance(tile, SandboxFailure):
                 log.warning("%s can no longer be decoded as in inspect (%s); run inspect again", sha256, tile.reason)

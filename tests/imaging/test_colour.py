@@ -203,7 +203,7 @@ LINEAR_GAMMA = struct.pack(">I", 100_000)
         ([(b"cICP", b"\x09\x10\0\x01")], "ignored: high dynamic range (PQ)", GARMENT),
         ([(b"cICP", b"\xff\xff\0\x01")], "ignored: unknown CICP numbers 255 and 255", GARMENT),
         ([(b"gAMA", bytes(4))], "ignored: a gamma of 0", GARMENT),
-        ([(b"cHRM", bytes(32))], "ignored: chromaticities of no colours", GARMENT),
+        ([(b"cHRM", bytes(32))], "ignored: degenerate chromaticities", GARMENT),
     ],
 )
 def test_png_names_its_colours_without_a_profile(
@@ -247,7 +247,7 @@ def test_taking_metadata_out_leaves_what_png_says_of_its_colours() -> None:
     assert _colour(decode(content, MAX_PIXELS)) == SEEN
 
 
-def test_an_upload_of_the_studio_is_seen_in_srgb() -> None:
+def test_an_upload_of_the_studio_is_seen_to_srgb() -> None:
     assert tuple(decoded_upload(_saved(_garment(), "PNG", icc_profile=P3))[4, 4]) == SEEN
 
 
@@ -280,8 +280,8 @@ def test_inspect_counts_what_became_of_profiles(wardrobe: Path, tmp_path: Path, 
 
 
 def test_huge_profiles_do_not_stay_in_memory() -> None:
-    before = colour._kept_conversion.cache_info().currsize
+    before = colour._cached_conversion.cache_info().currsize
     for number in range(3):
         content = _saved(_garment(), "PNG", icc_profile=P3 + bytes(2_000_000) + bytes([number]))
         assert _colour(decode(content, MAX_PIXELS)) == SEEN
-    assert colour._kept_conversion.cache_info().currsize == before
+    assert colour._cached_conversion.cache_info().currsize == before

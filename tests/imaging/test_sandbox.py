@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 from PIL import Image
 
-from pipeline.imaging.sandbox import BATCH, SandboxFailure, SandboxLimits, guarded_by_key, sandboxed_map
+from pipeline.imaging.sandbox import BATCH, SandboxFailure, SandboxLimits, sandboxed_map, sandboxed_map_by_key
 
 LIMITS = SandboxLimits(memory_bytes=300_000_000, timeout_s=20.0)
 
 
 def misbehave(item: int) -> int:
-    """Twice `item`, unless it is one of those that break a process."""
+    """Twice `item`; some items crash the process."""
     match item:
         case 3:
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -26,19 +26,19 @@ def misbehave(item: int) -> int:
 
 
 def slow(item: int) -> int:
-    """`item`, or nothing for a minute."""
+    """`item`; item 2 takes a minute."""
     if item == 2:
         time.sleep(60)
     return item
 
 
 def wrong(item: int) -> int:
-    """A mistake in the code."""
+    """Raises IndexError."""
     return [][item]
 
 
 def blas_threads(_: int) -> str | None:
-    """With how many threads a process multiplies matrices."""
+    """The BLAS threads of the process."""
     return os.environ.get("OPENBLAS_NUM_THREADS")
 
 
@@ -50,7 +50,7 @@ def pixels(content: bytes) -> int:
         return image.width * image.height
 
 
-def test_one_bad_item_costs_itself_and_nothing_else() -> None:
+def test_crashing_item_fails_and_its_neighbours_succeed() -> None:
     results = list(sandboxed_map(misbehave, range(3 * BATCH), LIMITS, 2))
     assert results[3] == SandboxFailure("its process died (SIGSEGV)")
     assert results[30] == SandboxFailure("its process died (exit status 7)")
@@ -60,35 +60,35 @@ def test_one_bad_item_costs_itself_and_nothing_else() -> None:
     ]
 
 
-def test_what_takes_too_long_is_ended() -> None:
+def test_slow_item_is_killed() -> None:
     started = time.perf_counter()
     results = list(sandboxed_map(slow, range(4), SandboxLimits(300_000_000, timeout_s=3.0), 1))
     assert results == [0, 1, SandboxFailure("took longer than 3 s"), 3]
     assert time.perf_counter() - started < 50
 
 
-def test_a_mistake_in_the_work_is_raised_and_not_hidden() -> None:
+def test_exception_of_the_work_is_raised() -> None:
     with pytest.raises(IndexError):
         list(sandboxed_map(wrong, [1], LIMITS, 1))
 
 
-def test_results_come_in_order_however_many_processes_there_are() -> None:
+def test_results_are_in_order_with_three_processes() -> None:
     assert list(sandboxed_map(partial(pow, 2), range(100), LIMITS, 3)) == [2**item for item in range(100)]
 
 
-def test_a_process_is_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_uses_one_blas_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     assert list(sandboxed_map(blas_threads, [0], LIMITS, 1)) == ["1"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
-def test_nothing_in_nothing_out_and_no_process_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_items_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.imaging.sandbox._Pool", None)
     assert list(sandboxed_map(misbehave, [], LIMITS, 1)) == []
 
 
 def bomb() -> bytes:
-    """A PNG of 21 KB that unfolds to 177 megapixels."""
+    """A PNG of 21 KB that decodes to 177 megapixels."""
     side = 13_300
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -99,7 +99,7 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_a_bomb_hits_the_limit_and_its_neighbours_do_not_notice() -> None:
+def test_decompression_bomb_fails_and_its_neighbours_succeed() -> None:
     small = io.BytesIO()
     Image.new("RGB", (30, 20)).save(small, "PNG")
     content = bomb()
@@ -109,17 +109,17 @@ def test_a_bomb_hits_the_limit_and_its_neighbours_do_not_notice() -> None:
 
 
 def length(content: bytes) -> int:
-    """How many bytes there are."""
+    """The number of bytes."""
     return len(content)
 
 
-def test_items_too_large_for_the_memory_are_lost_and_their_neighbours_are_not() -> None:
+def test_item_larger_than_the_memory_limit_fails_and_its_neighbours_succeed() -> None:
     items = [b"small", bytes(200_000_000), b"little"]
     limits = SandboxLimits(100_000_000, 20.0)
     assert list(sandboxed_map(length, items, limits, 1)) == [5, SandboxFailure("needs more than 100000000 bytes of memory"), 6]
 
 
-def test_results_come_with_their_keys_in_order() -> None:
+def test_results_by_key_are_in_order() -> None:
     pairs = [(str(number), bytes(number)) for number in range(3 * BATCH)]
-    results = list(guarded_by_key(length, pairs, LIMITS, 2, batch=3))
+    results = list(sandboxed_map_by_key(length, pairs, LIMITS, 2, batch=3))
     assert results == [(str(number), number) for number in range(3 * BATCH)]

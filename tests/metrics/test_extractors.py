@@ -78,7 +78,7 @@ def test_features_do_not_depend_on_the_batch_or_the_order(extractor: Extractor, 
 
 
 def test_efflite0_is_exported_once(extractor: Extractor, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extractors, "export_onnx", lambda *_: pytest.fail("exported again"))
+    monkeypatch.setattr(extractors, "_export_onnx", lambda *_: pytest.fail("exported again"))
     again = efflite0(32, exported=exported, threads=1, device=CPU)
     np.testing.assert_array_equal(again.features(_images(3)), extractor.features(_images(3)))
     assert extractor.weights_sha256 == sha256_of_file(weights_path())

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.errors import SourceError
 from pipeline.imaging import formats
-from pipeline.imaging.formats import BY_EXTENSION, FORMATS, format_of
-from pipeline.imaging.kinds import looks_like, picture_extension
+from pipeline.imaging.formats import BY_EXTENSION, FORMATS, format_of, looks_like, picture_extension
 from pipeline.sources import folder, survey
 from tests.support.web_pictures import drawn, encoded
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lxml import etree
 
-from pipeline.imaging.kinds import is_decoded_type
+from pipeline.imaging.formats import is_decoded_type
 from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import MAX_WORDS, read_page
 from pipeline.sources.pages.json_ld import read_json

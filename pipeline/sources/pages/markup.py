@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from lxml import etree, html
 from lxml.html import HtmlElement
 
-from pipeline.imaging.kinds import is_decoded_type, is_undecoded_name
+from pipeline.imaging.formats import is_decoded_type, is_undecoded_name
 from pipeline.sources.pages.renditions import (
     Rendition,
     asset_key,

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
-from pipeline.imaging.sandbox import BATCH, SandboxFailure, guarded_by_key
+from pipeline.imaging.sandbox import BATCH, SandboxFailure, sandboxed_map_by_key
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
 from pipeline.stages.augment.transforms import Change, Frame, changes_pixels, pixels_of, random_change
@@ -110,7 +110,7 @@ def shrunk_pictures(
     work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.channels)
     batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.channels)))
     limits = limits_of_inspected(max_pixels)
-    with closing(guarded_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
+    with closing(sandboxed_map_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
         for (name, here), pictures in results:
             if isinstance(pictures, SandboxFailure):
                 raise InputError(

@@ -1,6 +1,6 @@
-"""reports/curation.html: what people should look at before they trust the rules: every group, and the close calls.
+"""reports/curation.html: every duplicate group and the pictures closest to a limit, for review.
 
-A click on a picture adds a line for overrides.csv, which they copy.
+A click on a picture adds a line for overrides.csv, to be copied.
 """
 
 from collections.abc import Hashable, Mapping
@@ -18,43 +18,43 @@ from pipeline.pages.story import count_leaking_families
 
 TEMPLATES = Path(__file__).parent / "templates"
 TILE_SIDE_PX = 96
-CLOSE_CALLS = 24  # shown of each limit
-MAX_PICTURES = 3000  # on the page; the groups least alike come first, the rest is counted
+CLOSE_CALLS = 24  # per limit
+MAX_PICTURES = 3000  # on the page; groups with the least similar members come first, further ones are only counted
 LINKS = {"bytes": "same file", "phash": "look-alike", "mirror": "mirrored", "turned": "turned", "edited": "edited"}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture and what became of it."""
+    """A picture on the page and the decision on it."""
 
     sha256: str
     kept: bool
-    reason: str  # why it was dropped; empty where it was kept
+    reason: str  # for dropping it; empty if it was kept
     caption: str
     category: str
-    order: float  # the larger, the sooner it should be looked at
+    order: float  # review priority, higher first
 
 
 @dataclass(frozen=True)
 class ShownGroup:
-    """Near-duplicates, the one that stands for them first."""
+    """A duplicate group, the representative first."""
 
     key: str
     members: list[Shown]
 
     @property
     def order(self) -> float:
-        """How unlike the member least like its representative is."""
+        """The largest difference of a member to the representative."""
         return max(member.order for member in self.members)
 
     @property
     def category(self) -> str:
-        """Of the representative."""
+        """The category of the representative."""
         return self.members[0].category
 
 
 def close_calls(rows: pd.DataFrame, reason: str, values: pd.Series, limit: float) -> list[Shown]:
-    """Pictures of `rows` dropped for `reason`, those first whose `values` are nearest to `limit`."""
+    """The pictures in `rows` dropped for `reason` whose `values` are nearest to `limit`, nearest first."""
     dropped = rows[rows["reason"] == reason].assign(value=values)
     dropped["distance"] = (dropped["value"] - limit).abs()
     nearest = dropped.sort_values(["distance", "key"]).head(CLOSE_CALLS).to_dict("records")
@@ -67,7 +67,7 @@ def close_calls(rows: pd.DataFrame, reason: str, values: pd.Series, limit: float
 
 
 def _member(row: dict[Hashable, Any]) -> Shown:
-    how = "stands for the group" if row["representative"] else f"{LINKS[row['link']]}, {row['difference']:.2f} apart"
+    how = "representative" if row["representative"] else f"{LINKS[row['link']]}, {row['difference']:.2f} apart"
     reason = row["reason"] if isinstance(row["reason"], str) else ""
     became = f"; {reason}" if reason not in ("", "duplicate") else ""
     order = 0.0 if row["representative"] else float(row["difference"])
@@ -75,7 +75,7 @@ def _member(row: dict[Hashable, Any]) -> Shown:
 
 
 def groups(rows: pd.DataFrame) -> list[ShownGroup]:
-    """Every group of more than one picture that can be shown, that with the least likely member first."""
+    """Every group with more than one decodable picture, the group with the least similar member first."""
     together = rows[rows["decoded"].eq(True) & rows["group"].notna() & rows.duplicated("group", keep=False)]
     ordered = together.sort_values(["representative", "difference", "key"], ascending=[False, True, True])
     shown = [
@@ -85,20 +85,20 @@ def groups(rows: pd.DataFrame) -> list[ShownGroup]:
 
 
 def within_budget(found: list[ShownGroup], budget: int) -> list[ShownGroup]:
-    """The first of `found` that have at most `budget` pictures together."""
+    """As many of the first groups in `found` as hold at most `budget` pictures together."""
     total = np.cumsum([len(group.members) for group in found])
     return found[: int(np.searchsorted(total, budget, side="right"))]
 
 
 def wanted(found: list[ShownGroup], calls: list[Shown]) -> set[str]:
-    """SHA-256 of the pictures to be shown."""
+    """SHA-256 of the pictures on the page."""
     return {member.sha256 for group in found for member in group.members} | {call.sha256 for call in calls}
 
 
 def page_of(
     rows: pd.DataFrame, found: list[ShownGroup], hidden: int, calls: list[Shown], tiles: Mapping[str, NDArray[np.uint8]]
 ) -> str:
-    """The page, one file that needs nothing else; `hidden` groups of `rows` are not among those `found`."""
+    """The self-contained HTML page; `hidden` is the number of groups that it does not show."""
     return (
         template_environment(TEMPLATES, autoescape=True)
         .get_template("decisions.html.j2")

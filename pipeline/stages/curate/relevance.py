@@ -1,26 +1,26 @@
-"""How like the pictures of the categories each picture is, by its features: what is no garment, and what is another's."""
+"""Compare the features of each picture with the categories, to find pictures that fit none or fit another one better."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_PICTURES = 6  # of a category that others are compared with
-ROWS = 4096  # compared at a time
-MAX_COMPARED = 20_000  # pictures that others are compared with; more change little
-RIDGES = 10.0 ** np.arange(-2, 3)  # tried, as shares of the features' mean variance
+MIN_PICTURES = 6  # in a category that pictures are compared with
+ROWS = 4096  # per block of comparisons
+MAX_COMPARED = 20_000  # pictures to compare with; more change little
+RIDGES = 10.0 ** np.arange(-2, 3)  # candidates, relative to the mean variance of the features
 
 
 @dataclass(frozen=True)
 class Relevance:
     """Measures of N pictures."""
 
-    irrelevance: NDArray[np.float32]  # (N,) distance to the nearest category; NaN where there is none
+    irrelevance: NDArray[np.float32]  # (N,) distance to the nearest category; NaN without categories
     misplacement: NDArray[np.float32]  # (N,) how much more like another category than its own; NaN without a category
 
 
 def _places_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Each of `labels` by its place among those of enough pictures, -1 for the others; and how many these are."""
+    """Each of `labels` renumbered among the categories with enough pictures, -1 for the others; and their count."""
     known, counts = np.unique(labels[labels >= 0], return_counts=True)
     known = known[counts >= MIN_PICTURES]
     places = np.full(max(labels.max(initial=0), 0) + 1, -1)
@@ -29,10 +29,10 @@ def _places_of(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
 
 
 def _distances_to_category(unit: NDArray[np.float32], members: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(N,) the median distance of each of `unit` (N, D), rows of length 1, to its `members`, itself not counted."""
+    """Median distance (N,) of each of `unit` (N, D), rows of length 1, to the `members` except itself."""
     half = -(-len(members) // 2)
     places = np.array([half - 1, min(half, len(members) - 1)])
-    among = np.isin(np.arange(len(unit)), members).astype(np.int64)  # it is the first in its own order
+    among = np.isin(np.arange(len(unit)), members).astype(np.int64)  # a member is its own nearest neighbour
     found = []
     for start in range(0, len(unit), ROWS):
         apart = np.partition(1 - unit[start : start + ROWS] @ unit[members].T, places, axis=1)
@@ -43,9 +43,9 @@ def _distances_to_category(unit: NDArray[np.float32], members: NDArray[np.int64]
 def _misplacement(
     unit: NDArray[np.float32], own: NDArray[np.int64], fitted: NDArray[np.int64], count: int
 ) -> NDArray[np.float32]:
-    """By ridge regression to the categories, each counting the same, fitted to `fitted`; each picture told without itself.
+    """Misplacement (N,) by ridge regression on the categories, equally weighted, fitted to the pictures `fitted`.
 
-    What a regression says of a picture that it was not fitted to follows from how far that one moves it (Allen 1974).
+    Each fitted picture gets its leave-one-out prediction, which follows from its leverage (Allen 1974).
     """
     shares = np.bincount(own[fitted], minlength=count)
     weights = 1 / (count * shares[own[fitted]])  # sum 1
@@ -55,16 +55,16 @@ def _misplacement(
     turned = rows @ turn
     wanted = np.eye(count)[own[fitted]] - 1 / count
     pulls = turned.T @ (wanted * weights[:, None])
-    least, told, gains = np.inf, wanted, spread
+    least_error, predictions, gains = np.inf, wanted, spread
     for ridge in RIDGES * max(spread.mean(), 1e-12):
         inverse = 1 / (np.maximum(spread, 0) + ridge)
-        own_pull = np.minimum(weights * (turned**2 @ inverse), 1 - 1e-6)[:, None]
-        without = (turned @ (inverse[:, None] * pulls) - own_pull * wanted) / (1 - own_pull)
-        error = float(weights @ ((without - wanted) ** 2).sum(axis=1))
-        if error < least:
-            least, told, gains = error, without, inverse
+        leverage = np.minimum(weights * (turned**2 @ inverse), 1 - 1e-6)[:, None]
+        left_out = (turned @ (inverse[:, None] * pulls) - leverage * wanted) / (1 - leverage)
+        error = float(weights @ ((left_out - wanted) ** 2).sum(axis=1))
+        if error < least_error:
+            least_error, predictions, gains = error, left_out, inverse
     scores = (unit - centre) @ (turn @ (gains[:, None] * pulls))
-    scores[fitted] = told
+    scores[fitted] = predictions
     found = np.full(len(unit), np.nan, np.float32)
     there = np.flatnonzero(own >= 0)
     mine = scores[there, own[there]]
@@ -74,11 +74,11 @@ def _misplacement(
 
 
 def relevance_of(features: NDArray[np.float16], labels: NDArray[np.int64]) -> Relevance:
-    """Both measures of `features` (N, D) with the categories `labels` (N,), -1 for none.
+    """Both measures of `features` (N, D) for the categories `labels` (N,), -1 for none.
 
-    Irrelevance is the distance between directions to the middle one of a category's pictures, of the category where that is
-    least: strangers of one kind would have to be half of it to pass. A typical garment has 1. Misplacement is from -1 to 1,
-    about; over 0 another category has the picture.
+    Irrelevance is the median distance between the directions of a picture's features and those of a category's pictures,
+    for the nearest category, divided by the value of a typical garment: pictures of another kind pass only if they make up half
+    of a category. Misplacement is roughly in [-1, 1]; above 0, another category fits better.
     """
     unit = features.astype(np.float32)
     own, count = _places_of(labels)

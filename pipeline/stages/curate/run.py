@@ -27,23 +27,23 @@ RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
 BY_HAND = "by hand"
 UNTRAINED = "category not in training"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
-LEAST_PICTURES = {"train": 2, "test": 2}  # with which reference can measure anything
+MIN_PICTURES = {"train": 2, "test": 2}  # that the stage reference needs
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a measure may be at the least, or at the most."""
+    """A limit of one measure, resolved for the pictures at hand."""
 
-    reason: str  # for dropping a picture beyond it
+    reason: str  # for dropping a picture beyond the limit
     values: pd.Series
     limit: float
     upper: bool
 
     @property
     def beyond(self) -> pd.Series:
-        """Which pictures are beyond it; none that was not measured."""
+        """Which pictures are beyond the limit; unmeasured ones are not."""
         return self.values > self.limit if self.upper else self.values < self.limit
 
 
@@ -63,10 +63,7 @@ def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
 
 
 def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
-    """Which of `pictures` has each fault of its own, in the order of precedence: the first one is the reason for dropping it.
-
-    First what stops a picture from being looked at, then what it shows.
-    """
+    """A mask of `pictures` for each fault, in the order of precedence: the first fault is the reason for dropping a picture."""
     return {
         "fetch failed": pictures["status"] == "failed",
         "fetch refused": pictures["status"] == "refused",
@@ -77,16 +74,16 @@ def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, 
 
 
 def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
-    """Why each of `pictures` is dropped, one reason each, None where it is kept.
+    """The reason for dropping each of `pictures`; None if it is kept.
 
-    After its own faults: a duplicate of a better picture (a group keeps its representative, or its closest member without a
-    fault, unless people keep more), and then a category with too few left.
+    After a picture's own faults come duplicates (a group keeps its representative, or else its closest member without a fault,
+    and whatever people keep) and then categories with too few pictures left.
     """
     found = reasons_by_fault(pictures, params)
     reasons = pd.Series(np.select(list(found.values()), list(found), ""), index=pictures.index, dtype=object)
-    sound = pictures.assign(wanted=pictures["decision"].eq("keep"))[reasons == ""]
-    sound = sound.sort_values(["wanted", "representative", "difference", "key"], ascending=[False, False, True, True])
-    reasons[sound.index[sound.duplicated("group") & ~sound["wanted"]]] = "duplicate"
+    sound = pictures.assign(kept_by_hand=pictures["decision"].eq("keep"))[reasons == ""]
+    sound = sound.sort_values(["kept_by_hand", "representative", "difference", "key"], ascending=[False, False, True, True])
+    reasons[sound.index[sound.duplicated("group") & ~sound["kept_by_hand"]]] = "duplicate"
     counts = pictures.loc[reasons == "", "category"].value_counts()
     small = pictures["category"].isin(counts.index[counts < params.min_per_category])
     reasons[(reasons == "") & small] = "category too small"
@@ -94,7 +91,7 @@ def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
 
 
 def with_decisions(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
-    """`pictures` with the column `decision`, and the categories that people gave them; for those of `overrides` there are."""
+    """`pictures` with the column `decision` and with the categories from `overrides`."""
     decisions_of = dict(zip(overrides["sha256"], overrides["decision"], strict=True))
     renamed = overrides[overrides["decision"] == "category"]
     category_of = dict(zip(renamed["sha256"], renamed["category"], strict=True))
@@ -106,7 +103,7 @@ def with_decisions(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFr
 
 
 def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
-    """`pictures` with their distances to the categories instead of their features."""
+    """`pictures` with the columns `irrelevance` and `misplacement` in place of `features`."""
     measured = pictures["features"].notna().to_numpy()
     labels = pictures["category"].astype("category").cat.codes.to_numpy(np.int64)
     features = np.frombuffer(b"".join(pictures.loc[measured, "features"]), "<f2").reshape(measured.sum(), -1)
@@ -119,23 +116,22 @@ def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share_of(family: str, seed: int) -> float:
-    """Where `family` stands in [0, 1), evenly spread and the same on every machine."""
+    """A uniform hash of `family` in [0, 1), the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{family}".encode()).digest()[:6]) / 2**48
 
 
 def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
-    """Split of each picture of `kept`, all of a family in one: the source's own, or by hash of the family.
+    """Split of each picture in `kept`: the source's own, or by a hash of the family. A family is never divided.
 
-    What an earlier run had in a split stays there. A family of several splits goes to test, or else to validation: its pictures
-    may come from both parts of the source. It may have several, of one group where people keep more, or of more groups.
-    Where the source has a training split but no validation or no test split, that share is taken from training.
+    Pictures of an earlier run stay in their split. A family whose pictures come from several splits goes to test, or else to
+    validation. If the source has a training split but no validation or test split, that share is taken from training.
     """
     shares = kept["family"].map(lambda family: _share_of(family, params.seed))
     drawn = [shares < params.test_share, shares < params.test_share + params.validation_share]
     hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
     rank_of = {split: rank for rank, split in enumerate(SPLITS)}
-    told = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
-    ranks = told.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["family"]).transform("min")
+    given = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
+    ranks = given.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["family"]).transform("min")
     own = ranks.map(dict(enumerate(SPLITS)))
     unlisted = {"test", "validation"} - set(kept["split"])
     lent = own.eq("train") & kept["earlier_split"].isna() & hashed.isin(unlisted)
@@ -143,9 +139,9 @@ def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
 
 
 def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
-    """A row of tables.CURATED for each of `pictures`, with the columns of tables.RAW, MEASURES and tables.DUPLICATES.
+    """A row of tables.CURATED for each of `pictures`, which have the columns of tables.RAW, MEASURES and tables.DUPLICATES.
 
-    A category without a training picture is dropped, unless there is no training picture at all.
+    A category without a training picture is dropped, unless no picture is for training.
     """
     reasons = with_reasons(pictures, params)
     splits = splits_of(pictures[reasons.isna()], params).reindex(pictures.index)
@@ -164,17 +160,17 @@ def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
 
 
 def check_splits(rows: pd.DataFrame) -> None:
-    """Raise InputError when `rows`, of tables.CURATED, leave nothing to train on; warn where few are left to measure by."""
+    """Raise InputError if `rows`, of tables.CURATED, hold no training picture; warn if a split is too small for `reference`."""
     kept = rows[rows["kept"]]
     if kept.empty:
-        told = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
-        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {told}")
+        counted = ", ".join(f"{reason} {count}" for reason, count in rows["reason"].value_counts().items())
+        raise InputError(f"curate: none of {len(rows)} pictures is kept; reasons: {counted}")
     counts = kept["split"].value_counts()
-    told = ", ".join(f"{split} {count}" for split, count in counts.items())
+    counted = ", ".join(f"{split} {count}" for split, count in counts.items())
     if "train" not in counts:
         keys = "curate.split, curate.test_share or curate.validation_share"
-        raise InputError(f"curate: no picture is in the training split ({told}); change {keys}, or add pictures")
-    for split, least in LEAST_PICTURES.items():
+        raise InputError(f"curate: no picture is in the training split ({counted}); change {keys}, or add pictures")
+    for split, least in MIN_PICTURES.items():
         if counts.get(split, 0) < least:
             log.warning(
                 "split %s has %d pictures, reference needs %d; raise curate.test_share", split, counts.get(split, 0), least
@@ -202,7 +198,7 @@ def run(
     page: Path,
     track: Tracker,
 ) -> None:
-    """Write a row for every row of the manifest, sorted by key, and a page for people to look at."""
+    """Write a row for every row of the manifest, sorted by key, and the page of decisions to review."""
     groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
     by_features = any(getattr(params, key) is not None for key, measure, _ in limits() if measure.name in RELEVANCE)
     measures = [*MEASURES, "features"] if by_features else MEASURES
@@ -219,7 +215,7 @@ def run(
     pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
     unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))
     if unknown:
-        log.warning("%s: %d of its %d pictures are not among those fetched", overrides, unknown, len(by_hand))
+        log.warning("%s: %d of its %d pictures have not been fetched", overrides, unknown, len(by_hand))
     rows = curated_of(pictures, params)
     check_splits(rows)
     write_table(curated, rows, CURATED)

@@ -1,6 +1,6 @@
-"""Pictures that were made from each other: cut, framed, flipped, turned, squeezed, recoloured, covered in part.
+"""Find edited copies: cropped, framed, flipped, rotated, squeezed, recoloured or partly covered pictures.
 
-Candidates are pictures whose descriptors are near in one of the views; each is then confirmed by laying one over the other.
+Candidates are pictures with similar descriptors in one of the views; each candidate pair is then confirmed by registration.
 """
 
 from dataclasses import dataclass, fields
@@ -17,27 +17,27 @@ from pipeline.imaging.sketches import IS_MIRROR, ORIENTATIONS, descriptors, view
 from pipeline.stages.dedup.registration import Indices, Maps, composed, inverse
 from pipeline.stages.dedup.registration_cache import RegistrationCache
 
-EXACT_UP_TO = 100_000  # pictures; more are searched by inverted lists
+EXACT_UP_TO = 100_000  # pictures; more are searched with inverted lists
 LISTS_SEARCHED = 16
 QUERIES = 4096
-GUESSES = 3  # orientations tried for a pair: a symmetric garment looks the same from several
-NEAR_CERTAIN = 0.95  # similarity of candidates that are compared first
-MAX_BEST = 3  # groups that one chain of links is taken apart into; what is then left is linked directly or not at all
-CHAINED = 0.15  # a picture that others link to the best one may agree with it that much less
-STEP = 1024  # pairs between two ticks of the progress
+GUESSES = 3  # orientations tried per pair: a symmetric garment looks alike in several
+NEAR_CERTAIN = 0.95  # similarity from which candidates are registered first
+MAX_BEST = 3  # groups that one chain of links is divided into; the rest is linked directly or not at all
+CHAINED = 0.15  # allowance in agreement for a picture that other links connect to the best one
+STEP = 1024  # pairs per update of the progress bar
 
-# first < second: indices; agreement: see registration.Fit; orientation: index of sketches.ORIENTATIONS.
+# first < second are indices; agreement: see registration.Fit; orientation indexes sketches.ORIENTATIONS.
 PAIRS = ["first", "second", "agreement", "orientation"]
 
 
 @dataclass(frozen=True)
 class EditLimits:
-    """When one picture is taken for an edit of the other."""
+    """When one picture counts as an edit of another."""
 
-    neighbours: int  # candidates of a picture in a view
-    min_similarity: float  # of the descriptors of a candidate, -1 to 1
-    min_agreement: float  # of a pair laid over each other …
-    min_texture: float  # … and of its fine detail alone
+    neighbours: int  # candidates per picture and view
+    min_similarity: float  # of descriptors, -1 to 1
+    min_agreement: float  # of a registered pair
+    min_texture: float  # of the fine detail of a registered pair
     mirrored: bool  # whether mirror images count
 
 
@@ -54,11 +54,11 @@ def _index(found: NDArray[np.float32]) -> faiss.Index:
     return index
 
 
-_TURNED_BACK = np.array([np.abs(ORIENTATIONS - linear.T).sum(axis=(1, 2)).argmin() for linear in ORIENTATIONS])
+_INVERSE_ORIENTATION = np.array([np.abs(ORIENTATIONS - linear.T).sum(axis=(1, 2)).argmin() for linear in ORIENTATIONS])
 
 
 def candidates(pixels: NDArray[np.uint8], limits: EditLimits) -> pd.DataFrame:
-    """first, second, orientation, share, similarity: a few guesses a pair at how the second shows the first, best first."""
+    """first, second, orientation, share, similarity: up to GUESSES per pair at how the second shows the first, best first."""
     whole = descriptors(pixels)
     index = _index(whole)
     found = []
@@ -74,7 +74,7 @@ def candidates(pixels: NDArray[np.uint8], limits: EditLimits) -> pd.DataFrame:
                     {
                         "first": np.minimum(still, moving),
                         "second": np.maximum(still, moving),
-                        "orientation": np.where(turned, _TURNED_BACK[orientation], orientation),
+                        "orientation": np.where(turned, _INVERSE_ORIENTATION[orientation], orientation),
                         "share": np.where(turned, 1 / share, share).astype(np.float32),
                         "similarity": similarity.ravel()[good],
                     }
@@ -88,7 +88,7 @@ def candidates(pixels: NDArray[np.uint8], limits: EditLimits) -> pd.DataFrame:
 
 
 def _maps_of(guesses: pd.DataFrame) -> tuple[Indices, Indices, Maps]:
-    """first, second (P,) and the maps (P, GUESSES, 2, 3) of `guesses`, a pair's first guess repeated where it has too few."""
+    """first, second (P,) and maps (P, GUESSES, 2, 3) of `guesses`; the first guess of a pair fills up missing ones."""
     starts = np.flatnonzero(~guesses.duplicated(["first", "second"]).to_numpy())
     sizes = np.diff(starts, append=len(guesses))
     turn = ORIENTATIONS[guesses["orientation"]] * guesses["share"].to_numpy(np.float32)[:, None, None]
@@ -99,14 +99,14 @@ def _maps_of(guesses: pd.DataFrame) -> tuple[Indices, Indices, Maps]:
 
 
 def _orientations_of(maps: Maps) -> NDArray[np.int64]:
-    """The orientation nearest to each of `maps`."""
+    """The closest orientation to each of `maps`."""
     linear = maps[:, :, :2].reshape(-1, 4)
     return (linear @ ORIENTATIONS.reshape(-1, 4).T).argmax(axis=1)
 
 
 @dataclass(frozen=True)
 class _Links:
-    """Pairs that were laid over each other and agree."""
+    """Registered pairs that agree."""
 
     first: Indices
     second: Indices
@@ -125,21 +125,21 @@ class _Links:
         return _Links(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def graph(self, count: int) -> coo_array:
-        """One more than the number of its link, for each pair of `count` pictures that has one."""
+        """A sparse matrix (count, count) with the link number plus one for each linked pair."""
         numbers = np.arange(1, len(self.first) + 1)
         return coo_array((numbers, (self.first, self.second)), shape=(count, count)).tocsr()
 
 
 def _agreeing(
-    fits: RegistrationCache, first: Indices, second: Indices, maps: Maps, limits: EditLimits, allowance: float = 0
+    cache: RegistrationCache, first: Indices, second: Indices, maps: Maps, limits: EditLimits, allowance: float = 0
 ) -> _Links:
-    fit = fits.of(first, second, maps)
+    fit = cache.register(first, second, maps)
     good = (fit.agreement >= limits.min_agreement - allowance) & (fit.texture >= limits.min_texture)
     return _Links(first, second, fit.agreement, fit.maps).within(good)
 
 
-def _ways_from_the_best(count: int, links: _Links) -> tuple[Indices, Indices, Maps]:
-    """The best picture of each connected set with those linked to it only by way of others, and the maps along those ways."""
+def _indirect_links_to_best(count: int, links: _Links) -> tuple[Indices, Indices, Maps]:
+    """Pairs of the best picture of each component with those linked to it only indirectly, and the maps composed on the way."""
     graph = links.graph(count)
     _, part = connected_components(graph, directed=False)
     _, roots = np.unique(part, return_index=True)
@@ -163,12 +163,12 @@ def _ways_from_the_best(count: int, links: _Links) -> tuple[Indices, Indices, Ma
     )
 
 
-def _about_the_best(fits: RegistrationCache, count: int, links: _Links, limits: EditLimits) -> _Links:
-    """`links` and those that a group needs: its best picture with each of the others; then the best of the rest, and so on."""
+def _linked_to_best(cache: RegistrationCache, count: int, links: _Links, limits: EditLimits) -> _Links:
+    """`links` plus those between the best picture of a group and each other member; then of the best of the rest, and so on."""
     rest = np.ones(count, dtype=bool)
     for _ in range(MAX_BEST):
         among = links.within(rest[links.first] & rest[links.second])
-        links += _agreeing(fits, *_ways_from_the_best(count, among), limits, CHAINED)
+        links += _agreeing(cache, *_indirect_links_to_best(count, among), limits, CHAINED)
         _, part = connected_components(among.graph(count), directed=False)
         _, roots = np.unique(part, return_index=True)
         led = np.zeros(count, dtype=bool)
@@ -179,17 +179,17 @@ def _about_the_best(fits: RegistrationCache, count: int, links: _Links, limits: 
 
 
 def links_of(orientations: NDArray[np.int64]) -> NDArray[np.str_]:
-    """What a reader calls each of `orientations`: `edited` when upright, else `mirror` or `turned`."""
+    """The name of each of `orientations` in the column link: `edited` if upright, else `mirror` or `turned`."""
     names = np.where(IS_MIRROR, "mirror", "turned")
     names[0] = "edited"
     return names[orientations]
 
 
-def edited_pairs(pixels: NDArray[np.uint8], limits: EditLimits, fits: RegistrationCache, watch: Watch = iter) -> pd.DataFrame:
-    """Pairs of `pixels` (N, 64, 64), sketches, the best picture first, of which one is an edit of the other; columns PAIRS.
+def edited_pairs(pixels: NDArray[np.uint8], limits: EditLimits, cache: RegistrationCache, watch: Watch = iter) -> pd.DataFrame:
+    """Pairs of edited copies among the sketches `pixels` (N, 64, 64), best picture first; columns PAIRS.
 
-    Not all of them: enough to form groups about their best pictures. The nearest candidates are compared first, and two that
-    these have already linked, be it by way of others, are not compared again. `fits` are those of `pixels`.
+    Not every pair, but enough to form groups around their best pictures. The most similar candidates are registered first, and
+    pairs that these have already linked, even indirectly, are not registered. `cache` must be that of `pixels`.
     """
     links = _Links.none()
     guesses = candidates(pixels, limits)
@@ -200,8 +200,8 @@ def edited_pairs(pixels: NDArray[np.uint8], limits: EditLimits, fits: Registrati
         first, second, maps = _maps_of(some[apart])
         for start in watch(range(0, len(first), STEP)):
             here = slice(start, start + STEP)
-            links += _agreeing(fits, first[here], second[here], maps[here], limits)
-    links = _about_the_best(fits, len(pixels), links, limits)
+            links += _agreeing(cache, first[here], second[here], maps[here], limits)
+    links = _linked_to_best(cache, len(pixels), links, limits)
     pairs = {"first": links.first, "second": links.second, "agreement": links.agreement}
     found = pd.DataFrame(pairs | {"orientation": _orientations_of(links.maps)})
     return found.drop_duplicates(["first", "second"]).sort_values(["first", "second"], ignore_index=True)[PAIRS]

@@ -1,7 +1,7 @@
-"""Two pictures laid over each other: the affine map that makes one look like the other, and how much alike they then are.
+"""Register pairs of pictures: find the affine map that aligns them, and measure how well they then agree.
 
-Works on sketches, for many pairs at a time. Coordinates are centred: a picture is [-1, 1]², x right, y down. A map (2, 3) says
-where in the moving picture each point of the still one is found.
+Works on sketches, on many pairs at once. Coordinates are centred: a picture is [-1, 1]², x right, y down. A map (2, 3) takes
+points of the still picture to points of the moving one.
 """
 
 import dataclasses
@@ -20,27 +20,27 @@ Indices = NDArray[np.int64]
 
 COARSE, MIDDLE, FINE = 16, 32, SKETCH_SIDE_PX  # sides of the sketches in pixels
 STEPS = {COARSE: 8, MIDDLE: 6, FINE: 1}  # of Gauss-Newton
-BATCH = 128  # pairs at a time: what is sampled stays in the processor's cache
-WIDE = 1 / 16  # of the side: the deviation of the Gaussian beside which the rest is detail
-MIN_DEVIATION = 2.0  # grey levels; flatter is noise
-MIN_DETAIL = 1.5  # grey levels, the same of the detail
-MIN_OVERLAP = 0.4  # of the still picture; less is too little to tell
-HOPELESS = {COARSE: 0.3, MIDDLE: 0.6}  # agreement below which no finer size is tried
-AGREEING = 0.6  # quantile of the blocks: what covers a part of a picture, as a watermark does, must not decide
-BLOCKS = 4  # a side
-WORTH = 0.5  # agreement from which a pair's texture is looked at
-TEXTURE_STEPS = 2  # of Gauss-Newton, more than agreement needs
-TEXTURE = 1.0  # pixels of a sketch: the deviation of the Gaussian beside which the rest is texture
-TEXTURE_NEAR = 2.5  # pixels: the deviation of the Gaussian within which it is compared
-TEXTURE_FLOOR = 0.5  # grey levels; less is noise
-MIN_TELLING = 0.05  # of the points; where fewer have texture, all are compared
+BATCH = 128  # pairs at a time, so that the samples stay in the processor's cache
+WIDE = 1 / 16  # deviation of the Gaussian that is subtracted to leave detail, relative to the side
+MIN_DEVIATION = 2.0  # grey levels; below is noise
+MIN_DETAIL = 1.5  # grey levels of detail; below is noise
+MIN_OVERLAP = 0.4  # of the still picture
+HOPELESS = {COARSE: 0.3, MIDDLE: 0.6}  # agreement below which finer sizes are skipped
+AGREEING = 0.6  # quantile over the blocks, so that a partial cover such as a watermark does not decide
+BLOCKS = 4  # per side
+MIN_FOR_TEXTURE = 0.5  # agreement from which the texture of a pair is computed
+TEXTURE_STEPS = 2  # further steps of Gauss-Newton
+TEXTURE = 1.0  # deviation of the Gaussian that is subtracted to leave texture, in pixels of a sketch
+TEXTURE_NEAR = 2.5  # deviation of the Gaussian window in which texture is correlated, in pixels
+TEXTURE_FLOOR = 0.5  # grey levels; below is noise
+MIN_TEXTURED = 0.05  # share of the points; if fewer have texture, all are compared
 DAMPING = 1e-5
-LONGEST_STEP = 0.1  # of half the side
+LONGEST_STEP = 0.1  # relative to half the side
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well each of P pairs lies over each other."""
+    """The registration of P pairs."""
 
     maps: Maps  # (P, 2, 3)
     agreement: Rows  # (P,) correlation of the detail, a high quantile over the blocks that have some; -1 to 1
@@ -48,13 +48,13 @@ class Fit:
 
 
 def composed(outer: Maps, inner: Maps) -> Maps:
-    """Maps that do `inner`, then `outer`."""
+    """The maps that apply `inner`, then `outer`."""
     linear = outer[:, :, :2] @ inner[:, :, :2]
     return np.concatenate([linear, outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]], axis=2)
 
 
 def inverse(maps: Maps) -> Maps:
-    """Maps that undo `maps`."""
+    """The inverse of `maps`."""
     linear = np.linalg.inv(maps[:, :, :2])
     return np.concatenate([linear, -linear @ maps[:, :, 2:]], axis=2)
 
@@ -67,7 +67,7 @@ def _grid(side: int) -> NDArray[np.float32]:
 
 
 def _sampled(pixels: Rows, maps: Maps, side: int) -> tuple[Rows, NDArray[np.bool_]]:
-    """Bilinear samples of `pixels` (P, side²) at the mapped grid, and which of them lie inside."""
+    """Bilinear samples of `pixels` (P, side²) at the mapped grid, and which of them are inside the picture."""
     place = (maps @ _grid(side) + 1) * (side / 2) - 0.5
     x, y = place[:, 0], place[:, 1]
     inside = (x >= -0.5) & (x <= side - 0.5) & (y >= -0.5) & (y <= side - 0.5)
@@ -83,8 +83,8 @@ def _sampled(pixels: Rows, maps: Maps, side: int) -> tuple[Rows, NDArray[np.bool
 
 
 def _errors(still: Rows, seen: Rows, inside: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """Errors (P, n) after the best contrast and brightness, and how much each counts: a watermark or a corner counts little."""
-    within = inside.astype(np.float32)  # a sum of truths would be an integer, and make all that follows float64
+    """Errors (P, n) after fitting contrast and brightness, and robust weights, which are low for watermarks and corners."""
+    within = inside.astype(np.float32)  # summing booleans would give integers, and float64 from then on
     count, weight = np.maximum(within.sum(axis=1, keepdims=True), 1), within
     for _ in range(2):
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
@@ -99,7 +99,7 @@ def _errors(still: Rows, seen: Rows, inside: NDArray[np.bool_]) -> tuple[Rows, R
 
 
 def _aligned(still: Rows, moving: Rows, maps: Maps, side: int, steps: int) -> Maps:
-    """`maps` bettered: inverse compositional Gauss-Newton with robust weights (Baker & Matthews 2004)."""
+    """`maps` refined by inverse compositional Gauss-Newton with robust weights (Baker & Matthews 2004)."""
     grid = _grid(side)
     square = still.reshape(-1, side, side)
     down, right = np.gradient(square, 2 / side, axis=(1, 2))[:2]
@@ -124,7 +124,7 @@ def _blocks(rows: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _agreement(still: Rows, moving: Rows, maps: Maps, side: int) -> Rows:
-    """(P,) how well details agree; -1 where too little of the still picture is seen."""
+    """Agreement (P,) of the detail; -1 if the overlap with the still picture is too small."""
     seen, inside = _sampled(moving, maps, side)
     weight = _blocks(inside.astype(np.float32), side)
     count = np.maximum(weight.sum(axis=2), 1)
@@ -134,9 +134,9 @@ def _agreement(still: Rows, moving: Rows, maps: Maps, side: int) -> Rows:
     floored = [np.maximum(values, MIN_DETAIL) for values in spread]
     correlation = (one * other * weight).sum(axis=2) / count / (floored[0] * floored[1])
     covered = weight.mean(axis=2) > 0.5
-    telling = covered & (np.maximum(*spread) >= MIN_DETAIL)
-    few = telling.sum(axis=1, keepdims=True) < BLOCKS
-    used = np.where(few, covered, telling)
+    has_detail = covered & (np.maximum(*spread) >= MIN_DETAIL)
+    few = has_detail.sum(axis=1, keepdims=True) < BLOCKS
+    used = np.where(few, covered, has_detail)
     ranked = np.sort(np.where(used, correlation, np.inf), axis=1)  # unused blocks last
     place = np.rint(AGREEING * np.maximum(used.sum(axis=1) - 1, 0)).astype(np.int64)
     agreement = ranked[np.arange(len(ranked)), place]
@@ -148,28 +148,29 @@ def _blurred(pictures: Rows, deviation: float) -> Rows:
 
 
 def _texture(still: Rows, moving: Rows, maps: Maps) -> Rows:
-    """(P,) how well fine detail agrees from point to point: the mean of the local correlations.
+    """Agreement (P,) of fine detail: the mean of local correlations.
 
-    Plain garments of one outline agree along it, but not in their folds; counted by points and not by contrast, the folds win.
+    Plain garments of equal outline agree along it but not in their folds. An average over points that is not weighted by
+    contrast lets the folds decide.
     """
     shape = (len(still), FINE, FINE)
     seen, inside = _sampled(moving, maps, FINE)
     one, other = still.reshape(shape), np.where(inside, seen, still).reshape(shape)
     one, other = one - _blurred(one, TEXTURE), other - _blurred(other, TEXTURE)
-    # What is near the edge of the moving picture is blurred with what was put in its place.
+    # Near the edge of the moving picture, the blur mixes in pixels of the still one.
     near = scipy.ndimage.binary_erosion(inside.reshape(shape), np.ones((1, 3, 3)), round(TEXTURE), border_value=1)
     weight = near.astype(np.float32)
     total = np.maximum(_blurred(weight, TEXTURE_NEAR), 1e-3)
     powers = [_blurred(values**2 * weight, TEXTURE_NEAR) / total for values in (one, other)]
     product = _blurred(one * other * weight, TEXTURE_NEAR) / total
     correlation = product / np.sqrt((powers[0] + TEXTURE_FLOOR**2) * (powers[1] + TEXTURE_FLOOR**2))
-    telling = near & (np.maximum(*powers) > TEXTURE_FLOOR**2)
-    used = np.where(telling.mean(axis=(1, 2), keepdims=True) < MIN_TELLING, near, telling)
+    has_detail = near & (np.maximum(*powers) > TEXTURE_FLOOR**2)
+    used = np.where(has_detail.mean(axis=(1, 2), keepdims=True) < MIN_TEXTURED, near, has_detail)
     return (correlation * used).sum(axis=(1, 2)) / np.maximum(used.sum(axis=(1, 2)), 1)
 
 
 class Sketches:
-    """Sketches (N, 64, 64) uint8, at every size as they are needed."""
+    """Sketches (N, 64, 64) uint8, resized on demand."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._pixels = pixels
@@ -178,7 +179,7 @@ class Sketches:
         return len(self._pixels)
 
     def at(self, which: Indices, side: int) -> tuple[Rows, Rows]:
-        """Grey levels and their detail, (P, side²) each."""
+        """Grey levels and detail of the sketches `which`, (P, side²) each."""
         times = SKETCH_SIDE_PX // side
         small = self._pixels[which].reshape(-1, side, times, side, times).mean(axis=(2, 4), dtype=np.float32)
         wide = scipy.ndimage.gaussian_filter(small, (0, WIDE * side, WIDE * side), mode="nearest")
@@ -186,7 +187,7 @@ class Sketches:
 
 
 def _best_guess(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
-    """The best of `guesses` (P, G, 2, 3) for each pair, aligned at COARSE."""
+    """The best of `guesses` (P, G, 2, 3) per pair after alignment at COARSE."""
     count = guesses.shape[1]
     (one, one_detail), (other, other_detail) = (sketches.at(which, COARSE) for which in (still, moving))
     one, one_detail, other, other_detail = (rows.repeat(count, axis=0) for rows in (one, one_detail, other, other_detail))
@@ -200,13 +201,13 @@ def _fit(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> 
     fit = _best_guess(sketches, still, moving, guesses)
     for coarser, side in pairwise(STEPS):
         hopeless = fit.agreement < HOPELESS[coarser]
-        fit.agreement[hopeless] = -1  # what was given up at a coarser size may not come back as a good one
+        fit.agreement[hopeless] = -1  # a pair that was given up must not count as agreeing
         going = np.flatnonzero(~hopeless)
         if len(going):
             (one, one_detail), (other, other_detail) = (sketches.at(which[going], side) for which in (still, moving))
             fit.maps[going] = _aligned(one, other, fit.maps[going], side, STEPS[side])
             fit.agreement[going] = _agreement(one_detail, other_detail, fit.maps[going], side)
-    worth = np.flatnonzero(fit.agreement >= WORTH)
+    worth = np.flatnonzero(fit.agreement >= MIN_FOR_TEXTURE)
     if len(worth):
         one, other = (sketches.at(which[worth], FINE)[0] for which in (still, moving))
         fit.maps[worth] = _aligned(one, other, fit.maps[worth], FINE, TEXTURE_STEPS)
@@ -214,8 +215,8 @@ def _fit(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> 
     return fit
 
 
-def fits(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
-    """How well each of P pairs fits, starting from each of its `guesses` (P, G, 2, 3)."""
+def register(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
+    """The registration of P pairs, starting from each of their `guesses` (P, G, 2, 3)."""
     starts = range(0, len(still), BATCH)
     batches = [slice(start, start + BATCH) for start in starts]
     parts = [_fit(sketches, still[batch], moving[batch], guesses[batch]) for batch in batches]

@@ -1,4 +1,4 @@
-"""Pairs of sketches laid over each other, each once: what an earlier run has found out about a pair is not found out again."""
+"""Cache pair registrations across runs."""
 
 import hashlib
 
@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, fits
+from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, register
 
 DIGEST_BYTES = 16
 MAP_BYTES = 24  # 2×3 float32
-# pair: digest of the two sketches and of the guesses, which decide the rest; map: bytes of (2, 3) float32.
+# pair: digest of the two sketches and the guesses, on which the result depends; map: bytes of (2, 3) float32.
 COLUMNS = ["pair", "map", "agreement", "texture"]
 
 
 class RegistrationCache:
-    """`registration.fits` of `pixels` (N, 64, 64), with what `before` (columns COLUMNS) knows of them."""
+    """`registration.register` on `pixels` (N, 64, 64), with the results in `before` (columns COLUMNS) reused."""
 
     def __init__(self, pixels: NDArray[np.uint8], before: pd.DataFrame | None = None) -> None:
         self._sketches = Sketches(pixels)
@@ -23,21 +23,21 @@ class RegistrationCache:
         self._before = pd.DataFrame(columns=COLUMNS) if before is None else before
         self._place = {pair: place for place, pair in enumerate(self._before["pair"])}
         self._used = np.zeros(len(self._before), dtype=bool)
-        self._made: list[pd.DataFrame] = []
+        self._new: list[pd.DataFrame] = []
 
-    def of(self, still: Indices, moving: Indices, guesses: Maps) -> Fit:
-        """How well each of P pairs fits, starting from each of its `guesses` (P, G, 2, 3)."""
+    def register(self, still: Indices, moving: Indices, guesses: Maps) -> Fit:
+        """`registration.register` of P pairs, starting from their `guesses` (P, G, 2, 3)."""
         names = [
             hashlib.blake2b(self._digests[one] + self._digests[other] + guess.tobytes(), digest_size=DIGEST_BYTES).digest()
             for one, other, guess in zip(still, moving, guesses, strict=True)
         ]
         places = np.array([self._place.get(name, -1) for name in names], dtype=np.int64)
         new = places < 0
-        made = fits(self._sketches, still[new], moving[new], guesses[new])
+        made = register(self._sketches, still[new], moving[new], guesses[new])
         rows = pd.DataFrame({"pair": [name for name, unknown in zip(names, new, strict=True) if unknown]}).assign(
             map=[one.tobytes() for one in made.maps], agreement=made.agreement, texture=made.texture
         )
-        self._made.append(rows)
+        self._new.append(rows)
         known = self._before.iloc[places[~new]]
         self._used[places[~new]] = True
         maps = np.empty((len(names), 2, 3), dtype=np.float32)
@@ -50,7 +50,7 @@ class RegistrationCache:
         return Fit(maps, *numbers)
 
     def table(self) -> pd.DataFrame:
-        """All that was asked for, as the next run's `before`."""
-        parts = [part for part in (self._before[self._used], *self._made) if len(part)]
+        """Every result that was requested: the next run's `before`."""
+        parts = [part for part in (self._before[self._used], *self._new) if len(part)]
         rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
         return rows.drop_duplicates("pair").sort_values("pair", ignore_index=True)

@@ -1,4 +1,4 @@
-"""Group near-duplicates and choose one of each group."""
+"""Group near-duplicates and choose a representative of each group."""
 
 import logging
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from pipeline.storage.tables import DUPLICATES, RAW, read_tables, write_table
 from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
-# Then train and none: a look-alike of a test picture must leave training, not the test.
+# Train and none come after these: a look-alike of a test picture must leave training, not the test split.
 SPLIT_RANK = {"test": 0, "validation": 1}
 MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
 PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
@@ -41,22 +41,22 @@ FITS = pa.schema(
     ]
 )
 FITS_FILE = "fits.parquet"
-KNOWN_KEY = "known-"  # then the beginning of its SHA-256: the key of a picture that is not among those fetched
+KNOWN_KEY = "known-"  # prefix of the key of a picture in data/known that was not fetched
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Memory:
-    """What a run leaves to the next one."""
+    """Results that a run leaves to the next one."""
 
-    fits: pd.DataFrame | None = None  # as fitted.Fits.table gives them
+    registrations: pd.DataFrame | None = None  # from RegistrationCache.table
 
 
 def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.DataFrame:
-    """`pictures` in the order in which they may stand for a group.
+    """`pictures` in the order of preference as a representative.
 
-    Test, then validation split; largest; sharpest; least compressed, as its bytes tell; licence, an unknown one last; key.
+    Test before validation before other splits; then largest, sharpest, most bytes, preferred licence (none last), and key.
     """
     licence_rank = {licence: rank for rank, licence in enumerate(preferred_licences)}
     some_licence = pictures["licence"].notna().map({True: len(licence_rank), False: len(licence_rank) + 1})
@@ -74,7 +74,7 @@ def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.Data
 
 
 def likenesses_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
-    """(N,) the same number for pictures that no measure of likeness can tell apart, rising in order of appearance.
+    """A number (N,) shared by pictures with identical hashes and thumbnails or sketches, in order of appearance.
 
     Such pictures share their group, so thousands of blank ones cost no more than one.
     """
@@ -90,10 +90,10 @@ def likenesses_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
 def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
     """The `representative` of each of `count` items, best first, and `difference` and `link` to it.
 
-    `pairs` are sorted and have the columns PAIRS. The best item takes all that look like it, then the best of those
-    left, and so on. So every member is within the limits of its own representative, never only of a neighbour's, and no two
-    representatives look alike. Of more than `max_group`, the closest stay; the others go on as if they were not alike, and only
-    their family (`families_of`) tells that they are.
+    `pairs` are sorted and have the columns PAIRS. The best item takes its look-alikes, then the best of the rest, and so on.
+    So every member is within the limits of its own representative, not only of a neighbour, and no two representatives look
+    alike. A group keeps its `max_group` closest members; the others are treated as unlike, and only their family
+    (`families_of`) links them.
     """
     first, second, difference, link = (pairs[name].to_numpy() for name in PAIRS)
     representative = np.arange(count)
@@ -112,9 +112,9 @@ def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
 
 
 def families_of(count: int, pairs: pd.DataFrame) -> NDArray[np.int64]:
-    """The best of all items that each of `count`, best first, is linked to by `pairs`, be it by way of others.
+    """The best item that each of `count` items, best first, is linked to by `pairs`, directly or indirectly.
 
-    Chained like this, strangers come together: no reason to drop any, but reason enough to have them all in one split.
+    Chains can join unrelated pictures: no reason to drop any, but reason enough to keep all of them in one split.
     """
     links = coo_array((np.ones(len(pairs)), (pairs["first"], pairs["second"])), shape=(count, count))
     _, part = connected_components(links, directed=False)
@@ -127,7 +127,7 @@ def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
 
 
 def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: Memory) -> pd.DataFrame:
-    """Pairs of `pictures`, which are decoded and come best first, that look alike; sorted, columns PAIRS."""
+    """Pairs of look-alikes among the decoded `pictures`, best first; sorted, columns PAIRS."""
     hashes, mirrored_hashes = (pictures[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
     alike = look_alikes(
         hashes,
@@ -140,9 +140,9 @@ def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: 
     if params.edited is not None:
         limits = edited.EditLimits(**params.edited.model_dump(), mirrored=params.mirrored)
         sketches = _pixels(pictures["sketch"], SKETCH_SIDE_PX)
-        fits = RegistrationCache(sketches, memory.fits)
-        found = edited.edited_pairs(sketches, limits, fits, watch)
-        memory.fits = fits.table()
+        cache = RegistrationCache(sketches, memory.registrations)
+        found = edited.edited_pairs(sketches, limits, cache, watch)
+        memory.registrations = cache.table()
         found["difference"] = np.sqrt(2 - 2 * found["agreement"])
         found["link"] = edited.links_of(found["orientation"].to_numpy())
         pairs = pd.concat([pairs, found[PAIRS]]).drop_duplicates(["first", "second"])
@@ -154,7 +154,7 @@ def duplicates_of(
 ) -> pd.DataFrame:
     """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES.
 
-    What `memory` holds of earlier runs is used, and replaced by what this one knows.
+    Uses the results of earlier runs in `memory` and replaces them with those of this run.
     """
     pictures = best_first(pictures, params.preferred_licences)
     likeness = likenesses_of(pictures)
@@ -188,14 +188,14 @@ def duplicates_of(
 
 
 def with_known(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """`pictures`, and below them those of `known`, of tables.KNOWN, that are not among them, with keys of their own."""
+    """`pictures`, followed by those of `known` (tables.KNOWN) that are not among them, with keys of their own."""
     absent = known[~known["sha256"].isin(pictures["sha256"])]
     keys = KNOWN_KEY + absent["sha256"].str[:16]
     return pd.concat([pictures, absent.assign(key=keys, decoded=True)], ignore_index=True) if len(absent) else pictures
 
 
 def earlier_splits(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series:
-    """For each of `rows`, of tables.DUPLICATES, the split in which `known` has a picture of its family; test before others."""
+    """The split in which `known` has a picture of the family of each of `rows` (tables.DUPLICATES); test takes precedence."""
     splits = rows["sha256"].map(dict(zip(known["sha256"], known["split"], strict=True)))
     ranks = splits.map(SPLIT_RANK).fillna(len(SPLIT_RANK)).where(splits.notna())
     names = dict(enumerate([*SPLIT_RANK, "train"]))
@@ -212,25 +212,25 @@ def run(
     scratch: Path,
     track: Tracker,
 ) -> None:
-    """Write a row for every picture that was fetched, sorted by key; pictures in the folder `known` are compared, too.
+    """Write a row for every fetched picture, sorted by key; pictures in the folder `known` are compared, too.
 
-    `scratch` remembers what was found out about pairs of pictures, so that the next run compares only new ones.
+    `scratch` caches pair registrations, so that the next run registers only new pairs.
     """
     raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
     pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
     if pictures.empty:
-        raise InputError("data/raw: not one picture was fetched; the column reason of its tables says why")
+        raise InputError("data/raw: no picture was fetched; see the column reason of its tables")
     earlier = read_known(known)
     if params.edited is not None and earlier["sketch"].isna().any():
         raise InputError(
-            f"{known}: remembered without sketches; set dedup.edited to null, or remember anew with inspect.sketch"
+            f"{known}: has pictures without sketches; set dedup.edited to null, or run `remember` again with inspect.sketch"
         )
     watch = partial(progress, what="dedup", unit="blocks of comparisons")
     terms = memo_key("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
     memory = Memory(read_memo(scratch / FITS_FILE, terms, FITS))
     rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
-    if memory.fits is not None and params.edited is not None:
-        write_memo(scratch / FITS_FILE, terms, memory.fits, FITS)
+    if memory.registrations is not None and params.edited is not None:
+        write_memo(scratch / FITS_FILE, terms, memory.registrations, FITS)
     rows = rows.assign(earlier_split=earlier_splits(rows, earlier))
     rows = rows[~rows["key"].str.startswith(KNOWN_KEY)]
     write_table(duplicates, rows.sort_values("key"), DUPLICATES)
@@ -239,9 +239,9 @@ def run(
     log.info("%d pictures, %d groups of more than one, the largest of %d", len(rows), (sizes > 1).sum(), sizes.max())
     log.info("linked: %s", ", ".join(f"{link} {count}" for link, count in links.items()))
     if (sizes >= params.max_group).any():
-        log.warning("groups as large as dedup.max_group: are the limits too wide?")
+        log.warning("some groups reach dedup.max_group; the limits of dedup may be too wide")
     if families.max() > params.max_group:
-        log.warning("%d pictures are linked by way of others and go to one split: are the limits too wide?", families.max())
+        log.warning("%d pictures are linked indirectly and share a split; the limits of dedup may be too wide", families.max())
     track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max(), "known": len(earlier)})
     track.metrics({"largest_family": families.max()})
     track.metrics({f"link_{link}": count for link, count in links.items()})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.imaging.kinds import picture_extension
+from pipeline.imaging.formats import picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
 from pipeline.sources import FetchOutcome
 from pipeline.sources.forgotten import Forgotten, read_forgotten

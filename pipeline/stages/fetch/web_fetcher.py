@@ -14,8 +14,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver
 
 from pipeline.errors import AtelierError
-from pipeline.imaging.formats import read_formats
-from pipeline.imaging.kinds import looks_like, picture_extension
+from pipeline.imaging.formats import looks_like, picture_extension, read_formats
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
 from pipeline.sources import FetchOutcome
 from pipeline.web.client import checked_url

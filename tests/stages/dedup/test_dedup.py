@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from benchmarks.edits import EDITS, jpeg
 from pipeline.errors import InputError
 from pipeline.stages.dedup.params import DedupParams, EditedParams
-from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, fits
+from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, register
 from pipeline.stages.dedup.run import PAIRS, Memory, best_first, duplicates_of, families_of, groups_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
@@ -42,7 +42,7 @@ def _garment(seed: int, side_px: int = 96) -> Image.Image:
 
 
 def _pictures(contents: dict[str, bytes], splits: dict[str, str] | None = None) -> pd.DataFrame:
-    """What dedup reads of pictures with these keys and bytes."""
+    """The input of dedup for pictures with these keys and bytes."""
     params = InspectParams(
         max_pixels=10**6, max_memory_bytes=10**9, timeout_s=30.0, background_tolerance=9, detect=[], sketch=True
     )
@@ -62,7 +62,7 @@ def _row(rows: pd.DataFrame, key: str) -> dict[str, object]:
     return {str(name): value for name, value in row.items()}
 
 
-def test_the_same_bytes_are_one_group_whatever_they_are() -> None:
+def test_equal_bytes_are_one_group_even_if_undecodable() -> None:
     rows = duplicates_of(
         _pictures({"b": b"broken", "a": b"broken", "c": b"other", "e": _png(_garment(0)), "d": _png(_garment(0))}), PARAMS
     )
@@ -76,7 +76,7 @@ def test_the_same_bytes_are_one_group_whatever_they_are() -> None:
     }
 
 
-def test_near_duplicates_join_and_strangers_do_not() -> None:
+def test_near_duplicates_share_a_group_and_others_do_not() -> None:
     original = _garment(0)
     jpeg = io.BytesIO()
     original.save(jpeg, "JPEG", quality=40)
@@ -92,7 +92,7 @@ def test_near_duplicates_join_and_strangers_do_not() -> None:
     assert max(groups.values(), key=len) == ["brighter", "half", "jpeg", "original"]
 
 
-def test_a_mirror_image_is_a_duplicate_only_where_asked() -> None:
+def test_mirror_image_is_a_duplicate_only_with_mirrored() -> None:
     pictures = _pictures({"a": _png(_garment(0)), "b": _png(ImageOps.mirror(_garment(0)))})
     assert len(_groups(duplicates_of(pictures, PARAMS))) == 2
     rows = duplicates_of(pictures, PARAMS.model_copy(update={"mirrored": True}))
@@ -110,13 +110,13 @@ def test_a_mirror_image_is_a_duplicate_only_where_asked() -> None:
         ({"a": _png(_garment(0, 64).resize((128, 128))), "b": _png(_garment(0, 128))}, {}, "b"),  # the sharper
     ],
 )
-def test_the_best_picture_stands_for_its_group(contents: dict[str, bytes], splits: dict[str, str], best: str) -> None:
+def test_best_picture_is_the_representative(contents: dict[str, bytes], splits: dict[str, str], best: str) -> None:
     pictures = _pictures(contents, splits)
     for order in ([0, 1], [1, 0]):
         assert set(duplicates_of(pictures.iloc[order], PARAMS)["group"]) == {best}
 
 
-def test_between_equals_the_less_compressed_stands_and_then_the_licence() -> None:
+def test_ties_are_broken_by_bytes_and_then_by_licence() -> None:
     same: dict[str, object] = {"width": 64, "height": 64, "sharpness": 9.0, "split": None}
     rows = [("a", 900, None), ("b", 900, "CC-BY-4.0"), ("c", 900, "CC0-1.0"), ("d", 500, "CC0-1.0"), ("e", 950, None)]
     pictures = pd.DataFrame([same | {"key": key, "size_bytes": size, "licence": licence} for key, size, licence in rows])
@@ -128,25 +128,25 @@ def _pairs(edges: list[tuple[int, int, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PAIRS)
 
 
-def test_strangers_are_not_chained_through_a_neighbour() -> None:
+def test_group_members_are_close_to_the_representative_not_to_a_neighbour() -> None:
     groups = groups_of(5, _pairs([(0, 1, 3), (1, 2, 3), (2, 3, 3), (3, 4, 3)]), max_group=50)
     assert groups["representative"].tolist() == [0, 0, 2, 2, 4]
 
 
-def test_of_a_large_group_the_closest_stay() -> None:
+def test_max_group_keeps_the_closest_members() -> None:
     groups = groups_of(6, _pairs([(0, second, 6 - second) for second in range(1, 6)]), max_group=3)
     assert groups["representative"].tolist() == [0, 1, 2, 3, 0, 0]
     assert groups["difference"].tolist() == pytest.approx([0, 0, 0, 0, 0.02, 0.01])
 
 
-def test_a_family_holds_all_that_are_linked_and_no_others() -> None:
+def test_family_is_the_connected_component() -> None:
     pairs = _pairs([(0, 3, 1), (3, 4, 1), (1, 2, 1)])
     assert families_of(6, pairs).tolist() == [0, 1, 1, 0, 0, 5]
     assert groups_of(6, pairs, max_group=50)["representative"].tolist() == [0, 1, 1, 0, 4, 5]
     assert families_of(3, _pairs([])).tolist() == [0, 1, 2]
 
 
-def test_what_is_cut_off_a_large_group_is_of_its_family() -> None:
+def test_members_beyond_max_group_stay_in_the_family() -> None:
     versions = {f"v{side}": _png(_garment(0, 96).resize((side, side))) for side in range(160, 196, 4)}
     contents = versions | {f"stranger{seed}": _png(_garment(seed)) for seed in range(1, 12)}
     rows = duplicates_of(_pictures(contents), PARAMS.model_copy(update={"max_group": 3}))
@@ -156,7 +156,7 @@ def test_what_is_cut_off_a_large_group_is_of_its_family() -> None:
     assert rows["family"].isin(rows.loc[rows["representative"], "key"]).all()
 
 
-def test_members_are_close_to_their_own_and_representatives_apart() -> None:
+def test_members_are_within_the_limits_and_representatives_are_not() -> None:
     generator = random.Random(0)
     edges = {tuple(sorted(generator.sample(range(200), 2))): generator.randrange(5) for _ in range(600)}
     groups = groups_of(200, _pairs([(first, second, bits) for (first, second), bits in edges.items()]), max_group=200)
@@ -194,15 +194,15 @@ def test_grouping_again_gives_the_same_bytes(wardrobe: Path, tmp_path: Path) -> 
     assert stages.duplicates.read_bytes() == before
 
 
-def test_nothing_fetched_is_one_clear_error(tmp_path: Path) -> None:
+def test_nothing_fetched_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "hat").mkdir(parents=True)
     (tmp_path / "pictures" / "hat" / "empty.png").write_bytes(b"")
     stages = DataStages(tiny_params(tmp_path / "pictures"), tmp_path / "data").up_to("inspect")
-    with pytest.raises(InputError, match="not one picture was fetched"):
+    with pytest.raises(InputError, match="data/raw"):
         stages.dedup()
 
 
-def test_real_photographs_hold_one_pair_and_no_false_one(photographs: list[Path]) -> None:
+def test_photographs_have_one_duplicate_pair_and_no_false_one(photographs: list[Path]) -> None:
     files = {path.stem: path.read_bytes() for path in photographs}
     half = io.BytesIO()
     name = next(iter(files))
@@ -211,7 +211,7 @@ def test_real_photographs_hold_one_pair_and_no_false_one(photographs: list[Path]
     assert [members for members in _groups(rows).values() if len(members) > 1] == [sorted([name, "half"])]
 
 
-def test_edits_of_a_photograph_join_it_and_strangers_do_not(photographs: list[Path]) -> None:
+def test_edited_copies_of_a_photograph_join_its_group(photographs: list[Path]) -> None:
     files = photographs[3:15]
     first = Image.open(files[0]).convert("RGB")
     edits = {name.replace(" ", "_"): jpeg(edit(first), 90) for name, edit in EDITS.items()}
@@ -232,7 +232,9 @@ def test_edits_are_found_in_any_order(photographs: list[Path]) -> None:
     assert sorted(map(len, _groups(rows[0]).values())) == [2, 2, 2, 2]
 
 
-def test_what_is_known_of_a_pair_is_used_and_changes_nothing(photographs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_registrations_are_reused_and_do_not_change_the_result(
+    photographs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = photographs[:7]
     edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
     pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
@@ -240,14 +242,14 @@ def test_what_is_known_of_a_pair_is_used_and_changes_nothing(photographs: list[P
 
     def counted(sketches: Sketches, still: Indices, moving: Indices, guesses: Maps) -> Fit:
         fitted.append(len(still))
-        return fits(sketches, still, moving, guesses)
+        return register(sketches, still, moving, guesses)
 
-    monkeypatch.setattr("pipeline.stages.dedup.registration_cache.fits", counted)
+    monkeypatch.setattr("pipeline.stages.dedup.registration_cache.register", counted)
     memory = Memory()
     duplicates_of(pictures.iloc[:-2], EDITED, memory=memory)
     fitted.clear()
     more = duplicates_of(pictures, EDITED, memory=memory)
-    known = memory.fits
+    known = memory.registrations
     assert known is not None
     assert 0 < sum(fitted) < len(known), "only new pairs are compared"
     fitted.clear()

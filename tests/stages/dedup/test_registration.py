@@ -8,7 +8,7 @@ import scipy.ndimage
 from PIL import Image
 
 from pipeline.imaging.sketches import sketch
-from pipeline.stages.dedup.registration import Sketches, composed, fits, inverse
+from pipeline.stages.dedup.registration import Sketches, composed, inverse, register
 from tests.support.garments import saved_as
 
 
@@ -18,7 +18,7 @@ def test_fit_recovers_a_translation() -> None:
     large = (255 * (large - large.min()) / np.ptp(large)).astype(np.uint8)
     moved = [large[40:104, 40:104], large[37:101, 43:107], large[90:154, 90:154]]  # 3 px up and right; another place
     guess = np.eye(2, 3, dtype=np.float32)[None, None].repeat(2, axis=0)
-    fit = fits(Sketches(np.stack(moved)), np.array([0, 0]), np.array([1, 2]), guess)
+    fit = register(Sketches(np.stack(moved)), np.array([0, 0]), np.array([1, 2]), guess)
     assert fit.maps[0] == pytest.approx(np.array([[1, 0, -6 / 64], [0, 1, 6 / 64]]), abs=0.01)
     assert fit.agreement[0] > 0.95
     assert fit.agreement[1] < 0.7
@@ -28,7 +28,7 @@ def test_fit_recovers_a_translation() -> None:
 
 def test_noise_is_given_up_at_the_coarse_size() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
-    fit = fits(Sketches(noise), np.array([0]), np.array([1]), np.eye(2, 3, dtype=np.float32)[None, None])
+    fit = register(Sketches(noise), np.array([0]), np.array([1]), np.eye(2, 3, dtype=np.float32)[None, None])
     assert (fit.agreement[0], fit.texture[0]) == (-1, -1)
 
 
@@ -44,7 +44,7 @@ def test_texture_separates_plain_garments_of_equal_outline() -> None:
     one, stranger = _plain_garment(0), _plain_garment(1)
     edited = Image.open(io.BytesIO(saved_as(one.crop((5, 5, 251, 251)), "JPEG", quality=30)))
     sketches = Sketches(np.stack([sketch(picture) for picture in (one, stranger, edited)]))
-    fit = fits(sketches, np.array([0, 0]), np.array([1, 2]), np.eye(2, 3, dtype=np.float32)[None, None].repeat(2, axis=0))
+    fit = register(sketches, np.array([0, 0]), np.array([1, 2]), np.eye(2, 3, dtype=np.float32)[None, None].repeat(2, axis=0))
     assert fit.agreement.min() > 0.8, "the outlines agree"
     assert fit.texture[0] < 0.55
     assert fit.texture[1] > 0.75

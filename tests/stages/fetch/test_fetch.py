@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.imaging.kinds import picture_extension
+from pipeline.imaging.formats import picture_extension
 from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, write_forgotten
 from pipeline.stages.collect.run import build_manifest
@@ -129,7 +129,7 @@ def test_metadata_is_taken_out_of_files_too(wardrobe: Path, tmp_path: Path) -> N
     stages = DataStages(tiny_params(wardrobe, fetch={"strip_metadata": True}), tmp_path / "data").up_to("fetch")
     files = by_file(read_tables(stages.raw_tables, RAW))
     assert files["hat/telling.jpg"]["status"] == "ok"
-    assert files["hat/unclean.tif"]["reason"] == "its metadata cannot be removed: no lossless way for .tif"
+    assert files["hat/unclean.tif"]["reason"] == "its metadata cannot be taken out: no lossless method for .tif"
     assert not any(SECRET in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 

@@ -125,7 +125,7 @@ def test_metadata_never_reaches_the_disk(server: Server, tmp_path: Path) -> None
     server.routes |= {"/a.jpg": Reply(content), "/a.tif": Reply(b"II*\x00" + SECRET)}
     picture, unclean = fetched([f"{server.url}/a.jpg", f"{server.url}/a.tif"], tmp_path, strip_metadata=True)
     assert BodyStore(tmp_path / "bodies").get(picture.sha256 or "") == without_metadata(content, "jpg")
-    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be removed: no lossless way for .tif")
+    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be taken out: no lossless method for .tif")
     assert not any(SECRET in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 

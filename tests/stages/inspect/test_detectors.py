@@ -13,7 +13,7 @@ from pipeline.imaging.faces import face_share, faces_of, with_faces_blurred
 from pipeline.imaging.resizing import network_input
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.stages.curate.run import with_relevance
-from pipeline.stages.inspect.clothing import WORN, Recogniser
+from pipeline.stages.inspect.clothing import CLOTHING_CLASSES, ClothingClassifier
 from pipeline.stages.inspect.text_letters import count_text_letters
 from tests.support.garments import draw_garment
 
@@ -26,7 +26,7 @@ def _written_over(image: Image.Image, words: str) -> Image.Image:
     return marked
 
 
-def test_letters_in_a_line_are_text_and_a_garment_is_none() -> None:
+def test_letters_are_counted_on_a_watermark_and_not_on_a_garment() -> None:
     for seed in range(4):
         garment = draw_garment(seed, np.random.default_rng(seed), 384)
         plain, marked = (
@@ -57,7 +57,7 @@ def _with_a_face(side_px: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("side_px", [60, 150])
-def test_a_face_is_found_and_blurred_beyond_finding(side_px: int) -> None:
+def test_face_is_detected_and_no_longer_after_blurring(side_px: int) -> None:
     portrait = _with_a_face(side_px)
     boxes = faces_of(portrait.convert("L"))
     assert len(boxes) == 1
@@ -68,28 +68,28 @@ def test_a_face_is_found_and_blurred_beyond_finding(side_px: int) -> None:
     assert (faces_of(Image.new("L", (300, 200), 128)), face_share([])) == ([], 0.0)
 
 
-def test_the_classes_of_clothing_are_those_of_imagenet() -> None:
+def test_clothing_classes_are_imagenets() -> None:
     from torchvision.models import EfficientNet_B0_Weights  # takes seconds
 
     names = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
-    assert {number: names[number] for number in WORN} == WORN
+    assert {number: names[number] for number in CLOTHING_CLASSES} == CLOTHING_CLASSES
 
 
-def test_garments_are_clothing_and_charts_are_not(photographs: list[Path]) -> None:
-    recogniser = Recogniser()
-    garments = [recogniser(network_input(Image.open(file)))[0] for file in photographs[::5]]
-    strangers = [recogniser(network_input(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
+def test_photographs_of_garments_score_above_charts(photographs: list[Path]) -> None:
+    classify = ClothingClassifier()
+    garments = [classify(network_input(Image.open(file)))[0] for file in photographs[::5]]
+    strangers = [classify(network_input(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
     assert np.median(garments) > 5 * np.median(strangers)
 
 
-def _clouds(random: np.random.Generator) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+def _clouds(rng: np.random.Generator) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
     """Three categories of forty pictures."""
     labels = np.repeat(np.arange(3), 40)
     centres = 5 * np.eye(3, 20)
-    return (centres[labels] + random.normal(0, 0.5, (120, 20)) + 1).astype(np.float16), labels
+    return (centres[labels] + rng.normal(0, 0.5, (120, 20)) + 1).astype(np.float16), labels
 
 
-def test_strangers_are_far_from_all_and_the_misplaced_nearer_to_another() -> None:
+def test_outlier_is_irrelevant_and_mislabelled_picture_misplaced() -> None:
     features, labels = _clouds(np.random.default_rng(0))
     labels[0] = 2  # a picture of the first category among those of the third
     stranger = np.zeros((1, 20), np.float16)
@@ -102,17 +102,17 @@ def test_strangers_are_far_from_all_and_the_misplaced_nearer_to_another() -> Non
     assert np.isnan(found.misplacement[-1])
 
 
-def test_strangers_under_a_categorys_name_stay_strangers() -> None:
-    random = np.random.default_rng(0)
-    features, labels = _clouds(random)
+def test_mislabelled_outliers_stay_irrelevant() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = _clouds(rng)
     kind = np.zeros((10, 20))
     kind[:, 10] = 6
-    strangers = (kind + random.normal(0, 0.1, kind.shape)).astype(np.float16)
+    strangers = (kind + rng.normal(0, 0.1, kind.shape)).astype(np.float16)
     found = relevance_of(np.concatenate([features, strangers]), np.append(labels, np.arange(10) % 3))
     assert found.irrelevance[-10:].min() > 1.2 * found.irrelevance[:-10].max()
 
 
-def test_pictures_without_features_have_no_distances() -> None:
+def test_pictures_without_features_have_no_relevance() -> None:
     features, labels = _clouds(np.random.default_rng(0))
     pictures = pd.DataFrame({"features": [row.tobytes() for row in features], "category": labels.astype(str)}).astype(object)
     pictures.loc[7, "features"] = None
@@ -123,7 +123,7 @@ def test_pictures_without_features_have_no_distances() -> None:
     assert np.flatnonzero(rows["misplacement"].isna()).tolist() == [7, 8]
 
 
-def test_without_categories_nothing_is_far() -> None:
+def test_relevance_is_nan_without_categories() -> None:
     features, labels = _clouds(np.random.default_rng(0))
     assert np.isnan(relevance_of(features, np.full_like(labels, -1)).irrelevance).all()
     one = relevance_of(features[:40], labels[:40])

@@ -1,4 +1,4 @@
-"""Inspect: a row of measures for every picture that was fetched, and a reason for every one that is none."""
+"""Inspect: a row of measures for every fetched picture, and a reason for every undecodable one."""
 
 import io
 import shutil
@@ -45,14 +45,14 @@ def _files(stages: DataStages) -> dict[str, dict[Any, Any]]:
     return by_file(read_tables(stages.inspect_tables, INSPECT).merge(raw, on="key"))
 
 
-def test_every_fetched_picture_has_a_row_and_no_other(inspected: DataStages) -> None:
+def test_tables_have_one_row_per_fetched_picture(inspected: DataStages) -> None:
     for raw_table, table in zip(inspected.raw_tables, inspected.inspect_tables, strict=True):
         raw = read_table(raw_table, RAW).dropna(subset="sha256")
         rows = read_table(table, INSPECT)
         assert rows[["key", "sha256"]].to_numpy().tolist() == raw[["key", "sha256"]].to_numpy().tolist()
 
 
-def test_what_is_no_picture_has_a_reason_and_no_measures(inspected: DataStages) -> None:
+def test_undecodable_file_has_a_reason_and_no_measures(inspected: DataStages) -> None:
     rows = read_tables(inspected.inspect_tables, INSPECT)
     measures = [name for name in INSPECT.names if name not in ("key", "sha256", "decoded", "reason", *ON_DEMAND)]
     assert rows.loc[~rows["decoded"], measures].isna().all(axis=None)
@@ -63,7 +63,7 @@ def test_what_is_no_picture_has_a_reason_and_no_measures(inspected: DataStages) 
     assert reasons["hat/text.jpg"] == "not a picture of a known format"
 
 
-def test_measures_are_those_of_the_picture(inspected: DataStages) -> None:
+def test_measures_describe_the_picture(inspected: DataStages) -> None:
     files = _files(inspected)
     large, printed, copy = (files[name] for name in ("hat/large.webp", "hat/print.jpg", "hat/copy.png"))
     assert (large["format"], large["mode"], large["width"], large["height"]) == ("WEBP", "RGB", 600, 300)
@@ -86,7 +86,7 @@ def test_hashes_are_imagehashs_bit_for_bit(inspected: DataStages) -> None:
     assert max(row["phash"] for row in whole) > 2**63  # all 64 bits survive the table
 
 
-def test_pictures_do_not_depend_on_their_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_do_not_depend_on_the_batch(wardrobe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = [(path.name, path.read_bytes()) for path in sorted(wardrobe.rglob("*.png"))]
     members.insert(5, ("bad.png", b""))
     params = InspectParams(
@@ -105,7 +105,7 @@ def test_inspecting_again_gives_the_same_bytes(inspected: DataStages) -> None:
 
 
 def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Inspect, and how many pictures were not known from before."""
+    """Run inspect and return the number of pictures that were measured."""
     seen: list[str] = []
 
     def counted(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
@@ -116,7 +116,7 @@ def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
     return len(seen)
 
 
-def test_only_what_is_new_is_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_pictures_are_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = DataStages(tiny_params(wardrobe, inspect={"sketch": True}), tmp_path / "data").up_to("fetch")
     assert _measured_anew(stages, monkeypatch) == 40
     draw_wardrobe(wardrobe, ["coat"], 2, seed=1)
@@ -124,7 +124,7 @@ def test_only_what_is_new_is_measured(wardrobe: Path, tmp_path: Path, monkeypatc
     (wardrobe / "hat" / "000.png").unlink()
     stages.up_to("fetch")
     assert _measured_anew(stages, monkeypatch) == 3
-    assert _measured_anew(stages, monkeypatch) == 1, "what could not be decoded is tried again"
+    assert _measured_anew(stages, monkeypatch) == 1, "undecodable pictures are tried again"
     after = [path.read_bytes() for path in stages.inspect_tables]
     shutil.rmtree(stages.scratch / "inspect")
     assert _measured_anew(stages, monkeypatch) == 42
@@ -132,14 +132,14 @@ def test_only_what_is_new_is_measured(wardrobe: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("change", [{"background_tolerance": 7}, {"sketch": True}])
-def test_other_parameters_measure_all_again(
+def test_changed_parameters_measure_everything_again(
     wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
 ) -> None:
     DataStages(tiny_params(wardrobe, inspect={"sketch": False}), tmp_path / "data").up_to("inspect")
     assert _measured_anew(DataStages(tiny_params(wardrobe, inspect=change), tmp_path / "data"), monkeypatch) == 40
 
 
-def test_a_damaged_memory_is_none(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_memo_is_ignored(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data").up_to("inspect")
     [memory] = (stages.scratch / "inspect").iterdir()
     memory.write_bytes(memory.read_bytes()[:-100])
@@ -147,13 +147,13 @@ def test_a_damaged_memory_is_none(wardrobe: Path, tmp_path: Path, monkeypatch: p
     assert _measured_anew(stages, monkeypatch) == 0
 
 
-def test_a_damaged_shard_is_one_clear_error(inspected: DataStages) -> None:
+def test_damaged_shard_is_an_input_error(inspected: DataStages) -> None:
     inspected.shards[0].write_bytes(inspected.shards[0].read_bytes()[:1000])
     with pytest.raises(InputError, match="not a whole shard"):
         inspected.inspect()
 
 
-def test_what_is_to_be_detected_is_a_number_of_each_picture(wardrobe: Path, tmp_path: Path) -> None:
+def test_detectors_fill_their_columns(wardrobe: Path, tmp_path: Path) -> None:
     for path in sorted(wardrobe.rglob("*.png"))[4:]:
         path.unlink()
     params = tiny_params(wardrobe, inspect={"detect": ["text", "faces", "clothing"]}, fetch={"shards": 1})
