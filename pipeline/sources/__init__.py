@@ -1,4 +1,4 @@
-"""Where pictures come from: a source lists its pictures for collect, and brings their bytes for fetch."""
+"""Sources of pictures: each lists its pictures for `collect` and reads their bytes for `fetch`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """One picture as its source lists it: the columns of tables.MANIFEST but its key."""
+    """One picture as its source lists it: the columns of tables.MANIFEST except the key."""
 
     url: str
     source: str
@@ -28,7 +28,7 @@ class ListedPicture:
 
 @dataclass(frozen=True)
 class FetchOutcome:
-    """How fetching a picture ended: the columns that tables.RAW has beside those of tables.MANIFEST."""
+    """The outcome of fetching a picture: the columns that tables.RAW adds to those of tables.MANIFEST."""
 
     status: Literal["ok", "refused", "failed"]
     reason: str | None = None

@@ -1,6 +1,6 @@
-"""A breadth-first crawler: visits the pages, feeds and sitemaps of a site and collects the pictures they show.
+"""A breadth-first crawler of the pages, feeds and sitemaps of a site.
 
-Runs in the crawling process (see `crawl`), because it parses untrusted markup.
+Runs in a subprocess (see `crawl`), because it parses untrusted markup.
 """
 
 import asyncio

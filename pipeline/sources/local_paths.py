@@ -1,6 +1,6 @@
-"""Pictures on this machine that a list names.
+"""Local pictures in a list.
 
-A list may come from a stranger, so it reaches only pictures within the folder that it lies in.
+A list may come from a stranger, so it can only name pictures within its own folder.
 """
 
 import os
@@ -17,9 +17,10 @@ FILE_URL = re.compile(rf"{SCHEME}:(?://(?:localhost)?(?=/))?(?!//)(.+)", re.IGNO
 
 
 def local_url(text: str, folder: Path) -> str | None:
-    """The `file:` URL of the picture that `text` names by a path from `folder`, an absolute path or a URL; none for other text.
+    """The `file:` URL of the picture that `text` names; none if it names no local picture.
 
-    Raises RefusedError when the file is outside `folder`, is not there, or has no picture's extension.
+    `text` is a path relative to `folder`, an absolute path or a URL. Raises RefusedError if the file is outside `folder`,
+    missing, or has no extension of a picture.
     """
     given = FILE_URL.fullmatch(text)
     if given is None and HAS_SCHEME.match(text):
@@ -38,10 +39,10 @@ def local_url(text: str, folder: Path) -> str | None:
 
 
 def _resolve_within(path: Path, folder: Path) -> Path | None:
-    """Where `path` lies below `folder`, links followed; none when that is outside."""
+    """The path below `folder` after following links; none if it leads outside."""
     root = folder.resolve()
     try:
-        place = (root / os.path.normpath(path)).resolve()
-        return folder / place.relative_to(root)
-    except (ValueError, OSError, RuntimeError):  # outside; a name that is too long; links in a circle
+        resolved = (root / os.path.normpath(path)).resolve()
+        return folder / resolved.relative_to(root)
+    except (ValueError, OSError, RuntimeError):  # outside; a name that is too long; a cycle of links
         return None

@@ -1,4 +1,4 @@
-"""The names that lists and folders give to the three splits."""
+"""The names of the three splits in lists and folders."""
 
 import re
 
@@ -13,6 +13,6 @@ SPLIT_SUFFIX = re.compile(r"[\s_-]*(?:set|split)$")  # as in `train_set` and `Te
 
 
 def split_of(name: str) -> str | None:
-    """The split that `name` stands for (train, validation or test), in any case, or none."""
-    plain = name.strip().casefold()
-    return SPLIT_OF.get(plain) or SPLIT_OF.get(SPLIT_SUFFIX.sub("", plain))
+    """The split that `name` stands for in any case (train, validation or test), or none."""
+    normalized = name.strip().casefold()
+    return SPLIT_OF.get(normalized) or SPLIT_OF.get(SPLIT_SUFFIX.sub("", normalized))

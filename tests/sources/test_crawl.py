@@ -261,7 +261,7 @@ def test_an_interrupted_crawl_goes_on_where_it_stopped(shop: Server, tmp_path: P
 
 def test_a_crawler_that_dies_is_said_in_a_line(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.sources.crawl.crawl_in_process", dying)
-    with pytest.raises(SourceError, match="the crawler died"):
+    with pytest.raises(SourceError, match="the crawler exceeded"):
         crawl(source_of(shop), web(), tmp_path)
 
 

@@ -52,7 +52,7 @@ def test_what_is_left_out_is_counted_by_kind_in_one_line(tmp_path: Path, caplog:
     [record] = caplog.records
     told = record.getMessage()
     for part in (
-        "34 files left out",
+        "34 files skipped",
         "30 .heic",
         "atelier[heic]",
         "1 .jp2",

@@ -1,4 +1,4 @@
-"""A site's words for garments, turned into ours."""
+"""Mapping of a site's categories to ours."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,14 +7,14 @@ LEVELS = re.compile(r"\s*(?:>|»|›|/|\||→)\s*")
 
 
 def normalize_word(word: str) -> str:
-    """`word` as it is compared: lower case, blanks, hyphens and underscores alike."""
+    """`word` for comparison: lower case, with spaces, hyphens and underscores alike."""
     return " ".join(re.split(r"[\s_-]+", word.casefold())).strip()
 
 
 def match_category(words: Iterable[str], mapping: Mapping[str, str]) -> str | None:
-    """Our category for a site's `words`, the most telling first, or none.
+    """Our category for a site's `words`, the most specific first, or none.
 
-    A word may be a whole path (`Women > Tops > T-Shirts`): it is looked up whole, then from its last level to its first.
+    A word may be a path (`Women > Tops > T-Shirts`): it is looked up whole, then from its last level to its first.
     """
     known = {normalize_word(word): category for word, category in mapping.items()}
     for word in words:
