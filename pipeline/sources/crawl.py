@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.sources.pages.found import CrawledPicture, SiteResult, assign_categories, merge_duplicates
+from pipeline.sources.pages.crawled import CrawledPicture, SiteResult, assign_categories, merge_duplicates
 from pipeline.sources.pages.renditions import Rendition, asset_key, largest_rendition
 from pipeline.sources.params import CrawlSource
 from pipeline.web.params import WebParams

@@ -20,8 +20,8 @@ from w3lib.encoding import html_to_unicode, resolve_encoding
 from w3lib.url import canonicalize_url
 
 from pipeline.errors import AtelierError
+from pipeline.sources.pages.crawled import CrawledPicture, SiteResult
 from pipeline.sources.pages.feeds import read_listing
-from pipeline.sources.pages.found import CrawledPicture, SiteResult
 from pipeline.sources.pages.html import read_page
 from pipeline.sources.pages.renditions import asset_key
 from pipeline.sources.params import CrawlSite, CrawlSource

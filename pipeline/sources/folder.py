@@ -11,8 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import SourceError
-from pipeline.sources import ListedPicture
-from pipeline.sources.splits import split_of
+from pipeline.sources import ListedPicture, split_of
 from pipeline.sources.survey import ABOVE_CATEGORIES, CLUTTER, Survey, survey_folder
 from pipeline.web.responses import NotFetchedError
 

@@ -5,20 +5,21 @@ A bad row becomes a row with a reason. Other columns are kept as JSON in `extra`
 
 import json
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from pipeline.errors import SourceError
-from pipeline.sources import ListedPicture
+from pipeline.imaging.formats import BY_EXTENSION
+from pipeline.sources import SPLITS, ListedPicture, split_of
 from pipeline.sources.cells import category_label, cell_price, cell_texts, json_value
-from pipeline.sources.folder import file_url
+from pipeline.sources.folder import SCHEME, file_url
 from pipeline.sources.list_files import COLUMN_ALIASES, MAX_SHOWN, SUFFIXES, ignored_names, list_paths, match_columns, read_rows
-from pipeline.sources.local_paths import local_url
 from pipeline.sources.pages.licences import licence_name
-from pipeline.sources.splits import SPLITS, split_of
 from pipeline.storage.reasons import most_frequent
 from pipeline.web.client import checked_url
 from pipeline.web.responses import RefusedError
@@ -29,6 +30,9 @@ JOINED = ("title", "alt")  # columns that keep all texts of a cell; the others k
 # Formulas that quote or link a URL in a spreadsheet, and characters around a URL, some of them invisible.
 FORMULA = re.compile(r"""=(?:HYPERLINK\()?\s*["']+(https?://[^"']+?)["']+.*""", re.IGNORECASE | re.DOTALL)
 AROUND_URL = "<>\"'`“”‘’ \t\r\n\xa0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+
+HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
+FILE_URL = re.compile(rf"{SCHEME}:(?://(?:localhost)?(?=/))?(?!//)(.+)", re.IGNORECASE | re.DOTALL)
 
 log = logging.getLogger(__name__)
 
@@ -151,3 +155,36 @@ def _without_nul(text: str | None) -> str | None:
 def _has_more(ours: str, cell: _Cell) -> bool:
     """Whether the cell holds more than the manifest takes from it; the rest goes into `extra`."""
     return (len(cell.texts) > 1 and ours not in JOINED) or (isinstance(cell.value, Mapping) and len(cell.value) > 0)
+
+
+# A list may come from a stranger, so it can only name local pictures within its own folder.
+def local_url(text: str, folder: Path) -> str | None:
+    """The `file:` URL of the picture that `text` names; none if it names no local picture.
+
+    `text` is a path relative to `folder`, an absolute path or a URL. Raises RefusedError if the file is outside `folder`,
+    missing, or has no extension of a picture.
+    """
+    given = FILE_URL.fullmatch(text)
+    if given is None and HAS_SCHEME.match(text):
+        return None
+    path = Path(os.fsdecode(unquote_to_bytes(given[1])) if given else text)
+    if given is None and path.suffix.lower().removeprefix(".") not in BY_EXTENSION:
+        return None
+    inside = _resolve_within(path, folder)
+    if inside is None:
+        raise RefusedError("a file outside the folder of the list")
+    if inside.suffix.lower().removeprefix(".") not in BY_EXTENSION:
+        raise RefusedError("a file without a picture's extension")
+    if not os.path.isfile(inside):  # noqa: PTH113 Path.is_file raises for a name that is too long
+        raise RefusedError("no such file in the folder of the list" + ("" if given else ", and not an absolute URL: no scheme"))
+    return file_url(inside)
+
+
+def _resolve_within(path: Path, folder: Path) -> Path | None:
+    """The path below `folder` after following links; none if it leads outside."""
+    root = folder.resolve()
+    try:
+        resolved = (root / os.path.normpath(path)).resolve()
+        return folder / resolved.relative_to(root)
+    except (ValueError, OSError, RuntimeError):  # outside; a name that is too long; a cycle of links
+        return None

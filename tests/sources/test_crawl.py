@@ -17,7 +17,7 @@ from pipeline.pages import story
 from pipeline.params import parse_params
 from pipeline.sources import crawler
 from pipeline.sources.crawl import check_start_pages, crawl, crawl_in_process, largest_renditions, merge_sites
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, tiny_params

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import SourceError
-from pipeline.sources import datasets, folder
-from pipeline.sources.splits import split_of
+from pipeline.sources import datasets, folder, split_of
 from pipeline.web.responses import NotFetchedError
 
 PICTURE = b"not looked at by the source"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lxml import etree
 
 from pipeline.imaging.kinds import is_decoded_type
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.html import MAX_WORDS, read_page
 from pipeline.sources.pages.json_ld import read_json
 from pipeline.sources.pages.licences import creative_commons, licence_name

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from lxml import etree, html
 from lxml.html import HtmlElement
 
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.licences import creative_commons, licence_name
 from pipeline.sources.pages.markup import (
     IMAGE_TAGS,

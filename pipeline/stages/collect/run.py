@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.errors import SourceError
 from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten, read_forgotten
-from pipeline.sources.pages.found import merge_duplicates
+from pipeline.sources.pages.crawled import merge_duplicates
 from pipeline.sources.registry import SOURCES, Context, section_name
 from pipeline.stages.collect.params import CollectParams
 from pipeline.storage.files import sha256_of_file

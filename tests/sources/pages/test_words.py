@@ -3,8 +3,7 @@ import math
 
 import pytest
 
-from pipeline.sources.pages.categories import match_category
-from pipeline.sources.pages.found import CrawledPicture, assign_categories, merge_duplicates
+from pipeline.sources.pages.crawled import CrawledPicture, assign_categories, match_category, merge_duplicates
 from pipeline.sources.pages.licences import licence_name
 from pipeline.web.values import MAX_CHARACTERS, clean_text, iso_date, parse_datetime, parse_pixels, parse_price
 

@@ -1,12 +1,14 @@
 """Pictures found by a crawl: categories for the site's own words, and duplicates merged."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.sources import ListedPicture
-from pipeline.sources.pages.categories import match_category
+
+LEVELS = re.compile(r"\s*(?:>|»|›|/|\||→)\s*")
 
 Picture = TypeVar("Picture", bound=ListedPicture)
 
@@ -77,3 +79,21 @@ def _first(name: str, group: list[Picture]) -> Any:
 def _count_facts(found: ListedPicture) -> int:
     facts = (found.category, found.site_category, found.title, found.licence, found.published, found.price, found.alt)
     return sum(fact is not None for fact in facts)
+
+
+def normalize_word(word: str) -> str:
+    """`word` for comparison: lower case, with spaces, hyphens and underscores alike."""
+    return " ".join(re.split(r"[\s_-]+", word.casefold())).strip()
+
+
+def match_category(words: Iterable[str], mapping: Mapping[str, str]) -> str | None:
+    """Our category for a site's `words`, the most specific first, or none.
+
+    A word may be a path (`Women > Tops > T-Shirts`): it is looked up whole, then from its last level to its first.
+    """
+    known = {normalize_word(word): category for word, category in mapping.items()}
+    for word in words:
+        for candidate in (word, *reversed(LEVELS.split(word))):
+            if (category := known.get(normalize_word(candidate))) is not None:
+                return category
+    return None
