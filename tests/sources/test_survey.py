@@ -41,7 +41,7 @@ def listed(place: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("without_heic")
-def test_what_is_left_out_is_counted_by_kind_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_counted_by_kind_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = {f"hat/{number}.HEIC": HEIC for number in range(30)} | {
         "hat/a.jp2": JP2,
         "hat/b.jxl": b"\xff\x0a",
