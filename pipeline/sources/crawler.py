@@ -127,7 +127,7 @@ class SiteCrawler:
         return True
 
     def _parse(self, response: Response, depth: int) -> tuple[list[str], int]:
-        """The links in `response` and their depth; its pictures are added to the harvest. Raises NotFetchedError."""
+        """The links in `response` and their depth; its pictures are added to the result. Raises NotFetchedError."""
         try:
             with _cpu_time_limit(MAX_PARSING_S):
                 links, steps = self._read(response)
