@@ -1,4 +1,4 @@
-"""What the cells of a list hold, whichever program wrote them: text, numbers, and nothing."""
+"""Values of the cells of a list: text, numbers, lists and missing values, as different programs write them."""
 
 import math
 import re
@@ -11,19 +11,19 @@ import pandas as pd
 
 from pipeline.web.values import parse_price
 
-MAX_DEPTH = 32  # of values within values; what lies deeper is left out
-MISSING_EVERYWHERE = frozenset({"", "nan", "NaN", "<NA>", "NaT"})  # as pandas and numpy write a missing value
-MISSING = frozenset({"nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "\\n"})  # also other programs, in any case
-# A list that was written into a text file: JSON's, Python's, or numpy's, which has no commas.
+MAX_DEPTH = 32  # of nested values; deeper ones are dropped
+MISSING_EVERYWHERE = frozenset({"", "nan", "NaN", "<NA>", "NaT"})  # missing values of pandas and numpy
+MISSING = frozenset({"nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "\\n"})  # of other programs, in any case
+# A list literal of JSON, Python or numpy (which has no commas).
 LIST_LITERAL = re.compile(r"""\[\s*+(?:(?:'[^']*+'|"[^"]*+")\s*+(?:,\s*+)?+)*+\]""")
 LIST_ENTRY = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 WHOLE_NUMBER = re.compile(r"(\d+)\.0+")
 
 
 def json_value(value: Any, depth: int = 0) -> Any:
-    """`value` in the types that JSON has (others as text), or None when it is missing; a float without a fraction is an int.
+    """`value` in JSON's types (others as text), or none if it is missing; a float without a fraction becomes an int.
 
-    pandas makes floats of a column of integers in which one is missing. Bytes that are no text are left out.
+    pandas turns a column of integers with a missing value into floats. Bytes that are not UTF-8 become none.
     """
     if isinstance(value, str):
         return None if value in MISSING_EVERYWHERE else value
@@ -54,7 +54,7 @@ def _decode_bytes(value: bytes) -> str | None:
 
 
 def cell_texts(value: Any) -> list[str]:
-    """The texts in a cell: one, or those of a list; none where it is missing or holds a mapping."""
+    """The texts in a cell: one, or those of a list; empty if the cell is missing or holds a mapping."""
     return list(_texts(json_value(value)))
 
 
@@ -72,13 +72,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def category_label(text: str) -> str:
-    """`text`, the name of a category; a number without its empty fraction, which a gap in a column of integers brings in."""
+    """The name of a category, without the fraction `.0` that pandas adds to integers."""
     match = WHOLE_NUMBER.fullmatch(text)
     return match[1] if match else text
 
 
 def cell_price(value: Any) -> float | None:
-    """The price in a cell, a number or a text as shops write it; none when it is missing or negative."""
+    """The price in a cell, which holds a number or a text; none if it is missing or negative."""
     if isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool):
         price = float(value)
         return price if math.isfinite(price) and price >= 0 else None

@@ -1,7 +1,6 @@
-"""Pictures found by crawling: the pages, feeds and sitemaps of the sites named, each site within its limits.
+"""The source `crawl`: pictures on the pages, feeds and sitemaps of the configured sites.
 
-The crawl runs in a process of its own with a limit on its memory: what parses strangers' markup must not take the pipeline with
-it.
+The crawl runs in a subprocess with a memory limit, because it parses untrusted markup.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.sources.pages.found import CrawledPicture, SiteResult, assign_categories, merge_duplicates
+from pipeline.sources.pages.crawled import CrawledPicture, SiteResult, assign_categories, merge_duplicates
 from pipeline.sources.pages.renditions import Rendition, asset_key, largest_rendition
 from pipeline.sources.params import CrawlSource
 from pipeline.web.params import WebParams
@@ -24,44 +23,45 @@ from pipeline.web.params import WebParams
 log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 4 * 1024**3  # address space of the crawling process
-PAGES = "pages"  # folder of the pages read
+PAGES = "pages"  # folder of the cached pages
 
 
 def crawl(source: CrawlSource, web: WebParams, scratch: Path) -> list[CrawledPicture]:
-    """Each picture on the sites of `source` once, then the pages that could not be read, as rows with a reason.
+    """Each picture of the sites of `source` once, then the unreadable pages as rows with a reason.
 
-    `scratch` keeps the pages read: a killed crawl goes on where it stopped.
-    Raises SourceError when a start page is not on its site or the crawl dies.
+    `scratch` caches the pages, so a killed crawl resumes. Raises SourceError if a start page is not on its site or the crawl
+    dies.
     """
     check_start_pages(source)
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_limit_memory) as process:
-            harvests = process.submit(crawl_in_process, source, web, scratch).result()
+            results = process.submit(crawl_in_process, source, web, scratch).result()
     except (BrokenProcessPool, MemoryError):
-        raise SourceError(f"collect.crawl: the crawler died, over {MEMORY_BYTES} bytes or killed; run again to go on") from None
-    return merge_sites(source, harvests)
+        reason = f"the crawler exceeded {MEMORY_BYTES} bytes of memory or was killed"
+        raise SourceError(f"collect.crawl: {reason}; run again to resume") from None
+    return merge_sites(source, results)
 
 
-def merge_sites(source: CrawlSource, harvests: Iterable[SiteResult]) -> list[CrawledPicture]:
-    """What the harvests of the sites of `source` come to."""
-    harvests = list(harvests)
-    for site, harvest in zip(source.sites, harvests, strict=True):
-        if harvest.repaired or harvest.unread:
+def merge_sites(source: CrawlSource, results: Iterable[SiteResult]) -> list[CrawledPicture]:
+    """The pictures and unreadable pages of all sites of `source`; logs broken structured data."""
+    results = list(results)
+    for site, result in zip(source.sites, results, strict=True):
+        if result.repaired or result.unread:
             log.warning(
-                "%s: broken structured data, first on %s: %d parts were read as far as possible, %d not at all",
+                "%s: broken structured data, first on %s: %d parts repaired, %d unreadable",
                 ", ".join(site.domains),
-                harvest.first_broken,
-                harvest.repaired,
-                harvest.unread,
+                result.first_broken,
+                result.repaired,
+                result.unread,
             )
-    found = [picture for harvest in harvests for picture in largest_renditions(harvest.pictures)]
+    found = [picture for result in results for picture in largest_renditions(result.pictures)]
     pictures = assign_categories(found, source.categories, source.licence)
-    lost = [page for harvest in harvests for page in harvest.unread_pages]
-    return [*pictures, *lost]
+    unread = [page for result in results for page in result.unread_pages]
+    return [*pictures, *unread]
 
 
 def largest_renditions(pictures: Iterable[CrawledPicture]) -> list[CrawledPicture]:
-    """Each picture of a site once, at the largest address that any of its pages offers, sorted by page and address."""
+    """Each picture of a site once, at the largest URL that any of its pages offers, sorted by page and URL."""
     ordered = sorted(pictures, key=lambda found: (found.page or "", found.url))
     offered: dict[str, list[Rendition]] = {}
     for picture in ordered:
@@ -73,7 +73,7 @@ def largest_renditions(pictures: Iterable[CrawledPicture]) -> list[CrawledPictur
 
 
 def check_start_pages(source: CrawlSource) -> None:
-    """Raise SourceError when a start page is not on its site."""
+    """Raise SourceError if a start page is not on its site."""
     for number, site in enumerate(source.sites):
         for url in site.start:
             host = urlsplit(url).hostname or ""
@@ -90,7 +90,7 @@ def _limit_memory() -> None:
 
 
 def crawl_in_process(source: CrawlSource, web: WebParams, scratch: Path) -> list[SiteResult]:
-    """What was found on each site of `source`; in the crawling process."""
+    """The result for each site of `source`. Runs in the crawling process."""
     from pipeline.sources.crawler import crawl_sites  # imports extruct, which takes a second
 
     return asyncio.run(crawl_sites(source, web, scratch, scratch / PAGES))

@@ -1,6 +1,6 @@
-"""A breadth-first crawler: visits the pages, feeds and sitemaps of a site and collects the pictures they show.
+"""A breadth-first crawler of the pages, feeds and sitemaps of a site.
 
-Runs in the crawling process (see `crawl`), because it parses untrusted markup.
+Runs in a subprocess (see `crawl`), because it parses untrusted markup.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from w3lib.encoding import html_to_unicode, resolve_encoding
 from w3lib.url import canonicalize_url
 
 from pipeline.errors import AtelierError
+from pipeline.sources.pages.crawled import CrawledPicture, SiteResult
 from pipeline.sources.pages.feeds import read_listing
-from pipeline.sources.pages.found import CrawledPicture, SiteResult
 from pipeline.sources.pages.html import read_page
 from pipeline.sources.pages.renditions import asset_key
 from pipeline.sources.params import CrawlSite, CrawlSource
@@ -127,7 +127,7 @@ class SiteCrawler:
         return True
 
     def _parse(self, response: Response, depth: int) -> tuple[list[str], int]:
-        """The links in `response` and their depth; its pictures are added to the harvest. Raises NotFetchedError."""
+        """The links in `response` and their depth; its pictures are added to the result. Raises NotFetchedError."""
         try:
             with _cpu_time_limit(MAX_PARSING_S):
                 links, steps = self._read(response)

@@ -1,4 +1,4 @@
-"""Public datasets.
+"""Public data sets.
 
 Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 70,000 grey pictures of 28×28 pixels in ten categories, MIT licence.
 """
@@ -26,10 +26,10 @@ from pipeline.web.responses import NotFetchedError
 SCHEME = "fashion-mnist"
 LICENCE = "MIT"
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
-PICTURES_PER_CATEGORY = 7_000  # of training and test split together
+PICTURES_PER_CATEGORY = 7_000  # in both splits together
 CATEGORIES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 PREFIXES = {"train": "train", "test": "t10k"}
-MD5 = {  # as published by the authors; the same as in torchvision.datasets.FashionMNIST
+MD5 = {  # published by the authors; the same as in torchvision.datasets.FashionMNIST
     "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def _with_published_header(packed: bytes, name: str) -> bytes:
-    """`packed` with the gzip header of the published file: Debian takes the name and the time out, to build reproducibly."""
+    """`packed` with the gzip header of the published file: Debian removes the name and the time for reproducible builds."""
     if not packed.startswith(b"\x1f\x8b\x08\0"):
         return packed
     packed_at = struct.pack("<I", GZIP_MTIME[name.partition("-")[0]])
@@ -52,7 +52,7 @@ def _with_published_header(packed: bytes, name: str) -> bytes:
 
 
 def published_file(path: Path) -> bytes:
-    """The bytes of one of the four files. Raises SourceError when it is missing or its MD5 is not the published one."""
+    """The bytes of one of the four files. Raises SourceError if it is missing or its MD5 is not the published one."""
     try:
         packed = path.read_bytes()
     except OSError as error:
@@ -78,12 +78,14 @@ def _run(command: list[str], folder: Path) -> None:
     try:
         subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=DOWNLOAD_TIMEOUT_S)
     except FileNotFoundError:
-        raise SourceError(f"no {command[0]} here") from None
+        raise SourceError(f"{command[0]} is not installed") from None
     except subprocess.TimeoutExpired:
-        raise SourceError(f"{command[0]}: not done in {DOWNLOAD_TIMEOUT_S} s") from None
+        raise SourceError(f"{command[0]}: not finished after {DOWNLOAD_TIMEOUT_S} s") from None
     except subprocess.CalledProcessError as error:
-        told = [line for line in error.stderr.splitlines() if line.startswith("E:")] or error.stderr.splitlines() or ["failed"]
-        raise SourceError(f"{command[0]}: {told[0].removeprefix('E:').strip()}") from None
+        errors = (
+            [line for line in error.stderr.splitlines() if line.startswith("E:")] or error.stderr.splitlines() or ["failed"]
+        )
+        raise SourceError(f"{command[0]}: {errors[0].removeprefix('E:').strip()}") from None
 
 
 def _from_debian_files(folder: Path) -> None:
@@ -92,25 +94,25 @@ def _from_debian_files(folder: Path) -> None:
 
 def _from_debian_package(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".apt-") as name:
-        place = Path(name).resolve()
+        work = Path(name).resolve()
         try:
-            _run(["apt-get", "download", DEBIAN_PACKAGE], place)
+            _run(["apt-get", "download", DEBIAN_PACKAGE], work)
         except SourceError as error:
-            # A fresh machine has no package lists, and only root may fetch the system's: so fetch our own.
-            log.info("%s; asking again with fresh package lists", error)
-            own = ["-o", f"Dir::State={place / 'state'}", "-o", f"Dir::Cache={place / 'cache'}"]
+            # A fresh machine has no package lists, and only root may fetch the system's, so use lists of our own.
+            log.info("%s; trying again with fresh package lists", error)
+            own = ["-o", f"Dir::State={work / 'state'}", "-o", f"Dir::Cache={work / 'cache'}"]
             own += ["-o", "Dir::State::status=/var/lib/dpkg/status"]
             for part in ("state/lists/partial", "cache/archives/partial"):
-                (place / part).mkdir(parents=True)
-            _run(["apt-get", *own, "update"], place)
-            _run(["apt-get", *own, "download", DEBIAN_PACKAGE], place)
-        package = next(place.glob("*.deb"))
-        _run(["dpkg-deb", "-x", package.name, "unpacked"], place)
-        _copy_files(place / "unpacked" / DEBIAN_FOLDER, folder)
+                (work / part).mkdir(parents=True)
+            _run(["apt-get", *own, "update"], work)
+            _run(["apt-get", *own, "download", DEBIAN_PACKAGE], work)
+        package = next(work.glob("*.deb"))
+        _run(["dpkg-deb", "-x", package.name, "unpacked"], work)
+        _copy_files(work / "unpacked" / DEBIAN_FOLDER, folder)
 
 
 def _from_torchvision(folder: Path) -> None:
-    from torchvision.datasets import FashionMNIST  # takes seconds, and is the last way
+    from torchvision.datasets import FashionMNIST  # slow to import and rarely needed
 
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".torchvision-") as name:
         try:
@@ -134,9 +136,9 @@ def _set_aside(folder: Path) -> Path:
 
 
 def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
-    """Folder below `downloads` that holds the four files, checked; fetched when it is not there.
+    """The folder below `downloads` with the four files, verified; they are fetched if they are missing.
 
-    Taken from `given` where it is named, else from the first of WAYS that works. Raises SourceError that lists what was tried.
+    They come from `given`, or else from the first of PROVIDERS that works. Raises SourceError that lists what was tried.
     """
     folder = downloads / SCHEME
     if given is not None:
@@ -144,7 +146,7 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
             _check_files(given)
         except SourceError as error:
             raise SourceError(
-                f"collect.fashion_mnist.path: {error}; give the published files, or null to have them fetched"
+                f"collect.fashion_mnist.path: {error}; name a folder with the published files, or null to download them"
             ) from None
     with locked(downloads / ".lock"):
         tried = []
@@ -155,19 +157,19 @@ def fashion_mnist_folder(downloads: Path, given: Path | None = None) -> Path:
             except SourceError as error:
                 tried.append(f"{folder} ({error}; set aside as {_set_aside(folder)})")
                 log.warning("%s", tried[-1])
-        ways = PROVIDERS if given is None else {str(given): lambda to: _copy_files(given, to)}
-        for name, way in ways.items():
+        providers = PROVIDERS if given is None else {str(given): lambda to: _copy_files(given, to)}
+        for name, provide in providers.items():
             try:
                 with whole_folder(folder) as partial:
-                    way(partial)
+                    provide(partial)
             except SourceError as error:
                 tried.append(f"{name} ({error})")
-                log.info("not from %s", tried[-1])
+                log.info("not available from %s", tried[-1])
             else:
-                log.info("from %s", name)
+                log.info("copied from %s", name)
                 return folder
     raise SourceError(
-        f"fashion-mnist cannot be had; tried {'; '.join(tried)}. Put the four files {', '.join(MD5)} into {folder}, "
+        f"fashion-mnist is not available; tried {'; '.join(tried)}. Put the four files {', '.join(MD5)} into {folder}, "
         "or name their folder in collect.fashion_mnist.path"
     )
 
@@ -193,13 +195,13 @@ def list_pictures(folder: Path, limit: int | None) -> Iterator[ListedPicture]:
 
 
 class FashionMnist:
-    """The pictures of the four files in a folder, by url."""
+    """The pictures of the four files in a folder, by URL."""
 
     def __init__(self, folder: Path) -> None:
         self._images = {split: _images(folder, split) for split in PREFIXES}
 
     def png_of(self, url: str) -> bytes:
-        """The picture as a PNG. Raises NotFetchedError when there is none of that name."""
+        """The picture as a PNG. Raises NotFetchedError if there is none with this URL."""
         split, _, index = url.removeprefix(f"{SCHEME}:").partition("/")
         try:
             pixels = self._images[split][int(index)]

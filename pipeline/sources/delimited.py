@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV files; a double quote that is never closed costs its row and no other."""
+"""Rows of CSV and TSV files. A double quote that is never closed costs only its own row."""
 
 import csv
 import re
@@ -8,36 +8,36 @@ from typing import Any
 
 from pipeline.imaging.formats import BY_EXTENSION
 
-Row = tuple[int, Mapping[str, Any] | str]  # its number in the file; a string says why it cannot be read
+Row = tuple[int, Mapping[str, Any] | str]  # row number; a string is the reason why the row is unreadable
 
 DELIMITERS = (",", ";", "\t", "|")
-MAX_HEADER_LINES = 10  # of a header whose quoted names hold line breaks
-PLACE = re.compile(rf"https?://|file:|.*\.(?:{'|'.join(BY_EXTENSION)})\s*$", re.IGNORECASE)  # of a picture
+MAX_HEADER_LINES = 10  # of a header with line breaks in quoted names
+LOCATION = re.compile(rf"https?://|file:|.*\.(?:{'|'.join(BY_EXTENSION)})\s*$", re.IGNORECASE)  # the URL or path of a picture
 
 
 class _Lines:
-    """Lines for a csv reader, which takes those of one record; `begin` starts the next and may give lines back."""
+    """Lines for a csv reader, which consumes those of one record; `begin` starts the next and may return lines."""
 
     def __init__(self, lines: Iterator[str], is_row: Callable[[str], bool]) -> None:
         self._lines = lines
-        self._given_back: deque[str] = deque()
+        self._returned: deque[str] = deque()
         self._is_row = is_row
         self.taken: list[str] = []
-        self.unclosed: str | None = None  # what ended the record within quotes: a line that is a row, or "" for the end
+        self.unclosed: str | None = None  # what ended the record inside quotes: the next row, or "" at the end of the file
 
     def begin(self, keep: int | None = None) -> None:
-        """Begin a record; of the lines that the last one took, all but the first `keep` are read again."""
+        """Begin a record; the lines that the previous one consumed, except the first `keep`, are read again."""
         if keep is not None:
-            self._given_back.extendleft(reversed(self.taken[keep:]))
+            self._returned.extendleft(reversed(self.taken[keep:]))
         self.taken, self.unclosed = [], None
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._given_back.popleft() if self._given_back else next(self._lines, "")
-        if self.taken and (not line or self._is_row(line)):  # the reader asks for a second line only within quotes
-            self._given_back.extendleft([line] if line else [])
+        line = self._returned.popleft() if self._returned else next(self._lines, "")
+        if self.taken and (not line or self._is_row(line)):  # the reader requests a second line only inside quotes
+            self._returned.extendleft([line] if line else [])
             self.unclosed = line
             raise StopIteration
         if not line:
@@ -47,20 +47,20 @@ class _Lines:
 
 
 class DelimitedRows:
-    """The rows below `header`, in which `url_index` is the place of the URLs.
+    """The rows below `header`, whose column `url_index` holds the URLs.
 
-    In a file separated by tabs a double quote is a character like any other, unless the fields do not come out right that way.
+    In a tab-separated file a double quote is an ordinary character, unless the number of fields is wrong that way.
     """
 
     def __init__(
         self, lines: Iterator[str], delimiter: str, header: Sequence[str], url_index: int, header_line: str = ""
     ) -> None:
         self._delimiter = delimiter
-        self._blanks = blanks_follow(header_line, delimiter)
+        self._skip_spaces = spaces_follow(header_line, delimiter)
         self._header = header
         self._url_index = url_index
         self._lines = _Lines(lines, self._is_row)
-        self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=self._blanks)
+        self._reader = csv.reader(self._lines, delimiter=delimiter, skipinitialspace=self._skip_spaces)
 
     def __iter__(self) -> Iterator[Row]:
         number = 0
@@ -77,31 +77,31 @@ class DelimitedRows:
                 yield number, self._row(record)
 
     def _is_row(self, line: str) -> bool:
-        """Whether `line` is a row by itself: a URL is where URLs are, and not behind the end of a quoted field."""
+        """Whether `line` is a complete row: there is a URL in its column, not behind a closing quote."""
         for fields in (self._split(line), line.rstrip("\r\n").split(self._delimiter)):
-            if len(fields) >= len(self._header) and PLACE.match(url := fields[self._url_index].strip()):
+            if len(fields) >= len(self._header) and LOCATION.match(url := fields[self._url_index].strip()):
                 return line.partition(url)[0].count('"') % 2 == 0
         return False
 
     def _split(self, line: str, **escaping: Any) -> list[str]:
-        return split_line(line, self._delimiter, skipinitialspace=self._blanks, **escaping)
+        return split_line(line, self._delimiter, skipinitialspace=self._skip_spaces, **escaping)
 
-    def _fits(self, fields: list[str]) -> bool:
+    def _is_full(self, fields: list[str]) -> bool:
         return len(_without_empty_end(fields, self._header)) == len(self._header)
 
     def _record(self, number: int) -> list[str] | str:
-        """The fields of the next record, or why it cannot be read. Raises StopIteration at the end."""
+        """The fields of the next record, or why it is unreadable. Raises StopIteration at the end."""
         if self._delimiter != "\t":
             return self._quoted_record(number)
         line = next(self._lines)
         verbatim = line.rstrip("\r\n").split("\t")
-        goes_on = verbatim[-1].startswith('"') and line.count('"') % 2 == 1
+        continues = verbatim[-1].startswith('"') and line.count('"') % 2 == 1
         fields = [_unquoted(field) for field in verbatim]
-        if '"' not in line or (self._fits(fields) and not goes_on):
+        if '"' not in line or (self._is_full(fields) and not continues):
             return fields
         self._lines.begin(keep=0)
         record = self._quoted_record(number)
-        return fields if self._fits(fields) and (isinstance(record, str) or not self._fits(record)) else record
+        return fields if self._is_full(fields) and (isinstance(record, str) or not self._is_full(record)) else record
 
     def _quoted_record(self, number: int) -> list[str] | str:
         try:
@@ -120,7 +120,7 @@ class DelimitedRows:
         if len(taken) > 1 and any(map(self._holds_urls, fields)):
             self._lines.begin(keep=1)
             return f'a double quote (") opens a field that holds URLs and is closed only in row {number + len(taken) - 1}'
-        if len(taken) > 1 and not self._fits(fields):
+        if len(taken) > 1 and not self._is_full(fields):
             self._lines.begin(keep=1)
             return f"{len(fields)} fields over {len(taken)} lines, where the header has {len(self._header)}"
         if len(taken) == 1 and '\\"' in taken[0]:
@@ -129,12 +129,12 @@ class DelimitedRows:
         return fields
 
     def _holds_urls(self, field: str) -> bool:
-        """Whether a part of `field` over several lines is a URL: then it has swallowed other rows."""
+        """Whether a field over several lines contains a URL, so has swallowed other rows."""
         parts = field.replace("\n", self._delimiter).split(self._delimiter) if "\n" in field or "\r" in field else []
-        return any(PLACE.match(part.strip()) for part in parts)
+        return any(LOCATION.match(part.strip()) for part in parts)
 
     def _skip_to_quote(self) -> None:
-        """Pass over what is left of a quoted field that is too long."""
+        """Skip the rest of a quoted field that is too long."""
         for line in self._lines:
             if line.count('"') % 2 == 1:
                 return
@@ -149,7 +149,7 @@ class DelimitedRows:
 
 
 def split_line(line: str, delimiter: str, **escaping: Any) -> list[str]:
-    """The fields of a single line; none when it cannot be split."""
+    """The fields of a single line; empty if it cannot be split."""
     try:
         return next(csv.reader([line], delimiter=delimiter, **escaping), [])
     except csv.Error:
@@ -157,7 +157,7 @@ def split_line(line: str, delimiter: str, **escaping: Any) -> list[str]:
 
 
 def _unquoted(field: str) -> str:
-    """`field` without the quotes around it, where they are quotes by the rules of CSV."""
+    """`field` without surrounding quotes, if they are quotes by the rules of CSV."""
     inner = field[1:-1]
     quoted = len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', "")
     return inner.replace('""', '"') if quoted else field
@@ -168,13 +168,13 @@ def _without_empty_end(fields: list[str], header: Sequence[str]) -> list[str]:
     return fields if any(map(str.strip, fields[len(header) :])) else fields[: len(header)]
 
 
-def blanks_follow(header: str, delimiter: str) -> bool:
-    """Whether a blank follows every delimiter of the line `header`: then none of them belongs to a field."""
+def spaces_follow(header: str, delimiter: str) -> bool:
+    """Whether a space follows every delimiter of the line `header`, so that it belongs to no field."""
     return delimiter != "\t" and 0 < header.count(delimiter) == header.count(f"{delimiter} ")
 
 
 def read_header(lines: Iterator[str]) -> str:
-    """The first line that is not blank, with those that its quoted names reach into; empty when there is none."""
+    """The first non-blank line, with the lines that its quoted names extend over; empty if there is none."""
     header = next((line for line in lines if line.strip()), "")
     for _ in range(MAX_HEADER_LINES):
         if header.count('"') % 2 == 0 or not (more := next(lines, "")):
@@ -184,8 +184,8 @@ def read_header(lines: Iterator[str]) -> str:
 
 
 def header_names(header: str, delimiter: str) -> list[str]:
-    """The names of the columns in `header`, without blanks around them and without empty ones at the end."""
-    fields = split_line(header.lstrip(" "), delimiter, skipinitialspace=blanks_follow(header, delimiter))
+    """The names of the columns in `header`, stripped and without empty ones at the end."""
+    fields = split_line(header.lstrip(" "), delimiter, skipinitialspace=spaces_follow(header, delimiter))
     names = [" ".join(name.split()) for name in fields]
     while names and not names[-1]:
         names.pop()

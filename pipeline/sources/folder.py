@@ -1,6 +1,6 @@
-"""A folder of pictures with one sub-folder per category, or with train, validation and test folders above the categories.
+"""The source `folder`: one sub-folder per category, or train, validation and test folders above the categories.
 
-No file in it can stop a run: one that cannot be read, or that leads out of the folder, becomes a row with a reason.
+No file can stop a run: one that is unreadable or leads out of the folder becomes a row with a reason.
 """
 
 import logging
@@ -11,8 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import SourceError
-from pipeline.sources import ListedPicture
-from pipeline.sources.splits import split_of
+from pipeline.sources import ListedPicture, split_of
 from pipeline.sources.survey import ABOVE_CATEGORIES, CLUTTER, Survey, survey_folder
 from pipeline.web.responses import NotFetchedError
 
@@ -33,17 +32,17 @@ def _top_folders(folder: Path) -> list[str]:
 
 
 def survey(folder: Path) -> Survey:
-    """The pictures below the sub-folders of `folder`, and what is left out. Raises SourceError where one cannot be listed."""
+    """The pictures below the sub-folders of `folder`, and what is skipped. Raises SourceError if a folder cannot be listed."""
     return survey_folder(folder, _top_folders(folder), _unreadable)
 
 
 def picture_paths(folder: Path) -> list[Path]:
-    """Every picture below the sub-folders of `folder`, sorted. Raises SourceError when a folder cannot be listed."""
+    """Every picture below the sub-folders of `folder`, sorted. Raises SourceError if a folder cannot be listed."""
     return survey(folder).pictures
 
 
 def file_url(path: Path) -> str:
-    """The URL under which the manifest has the file at `path`, whatever bytes are in its name."""
+    """The URL of the file at `path` in the manifest, whatever bytes its name contains."""
     return f"{SCHEME}:{quote(os.fsencode(path))}"
 
 
@@ -52,13 +51,13 @@ def _path(url: str) -> Path:
 
 
 def _has_splits(folder: Path) -> bool:
-    """Whether the folders in `folder` are splits; what keeps some of them from being taken for splits goes into the log."""
+    """Whether the sub-folders of `folder` are splits; logs if only some of them could be."""
     splits = {name: split_of(name) for name in _top_folders(folder)}
     others = [name for name, split in splits.items() if split is None]
     if others and {"train", "test"} <= {*splits.values()}:
         shown = os.fsencode(", ".join(others[:5])).decode(errors="replace") + (", …" if len(others) > 5 else "")
         log.warning(
-            "%s: train and test folders beside others (%s): all are taken for categories, not for splits", folder, shown
+            "%s: train and test folders beside others (%s): all of them are treated as categories, not splits", folder, shown
         )
     return not others
 
@@ -69,15 +68,15 @@ def _advice(found: Survey) -> str:
 
 
 def list_pictures(folder: Path, licence: str | None) -> Iterator[ListedPicture]:
-    """The pictures in `folder`, by path; the log counts the files that are left out.
+    """The pictures in `folder`, sorted by path; logs the number of skipped files.
 
-    Raises SourceError when there is no picture, or the folder cannot be listed.
+    Raises SourceError if there is no picture or the folder cannot be listed.
     """
     found = survey(folder)
     summary = found.summary()
     if not found.pictures:
-        told = f" ({summary})" if summary else ""
-        raise SourceError(f"collect.folder.path: {folder}: no pictures in its sub-folders{told}; {_advice(found)}")
+        details = f" ({summary})" if summary else ""
+        raise SourceError(f"collect.folder.path: {folder}: no pictures in its sub-folders{details}; {_advice(found)}")
     if summary:
         log.warning("%s: %s", folder, summary)
     has_splits = _has_splits(folder)
@@ -94,10 +93,10 @@ def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:
     path, folder = _path(url), _path(page or "")
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()):
-            raise NotFetchedError("refused", f"a link that leaves {os.fsencode(folder).decode(errors='replace')}")
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a device can have effects
+            raise NotFetchedError("refused", f"a link out of {os.fsencode(folder).decode(errors='replace')}")
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a device may have side effects
             raise NotFetchedError("refused", "not a regular file")
-        # Without waiting for ever, should a pipe have taken the file's place.
+        # O_NONBLOCK, in case a pipe has replaced the file since.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
@@ -105,5 +104,5 @@ def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:
             if facts.st_size > max_bytes:
                 raise NotFetchedError("refused", f"{facts.st_size} bytes, more than fetch.max_bytes ({max_bytes})")
             return file.read(max_bytes)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (OSError, RuntimeError) as error:  # RuntimeError: a cycle of links
         raise NotFetchedError("failed", f"cannot be read ({getattr(error, 'strerror', None) or error})") from None

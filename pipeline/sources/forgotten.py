@@ -1,7 +1,7 @@
-"""Pictures that must not come back: forgotten.csv, which holds fingerprints and no addresses.
+"""forgotten.csv: SHA-256 fingerprints of pictures that must not be listed, fetched or kept again.
 
-A line names a picture by the SHA-256 of its URL or of its bytes. A list of what was to be forgotten must not itself tell where
-it was.
+A line holds the SHA-256 of a URL or of the bytes of a picture. Addresses are not stored, because the list itself would reveal
+them.
 """
 
 import csv
@@ -21,35 +21,35 @@ KINDS = ("url", "bytes")
 
 
 def url_fingerprint(url: str) -> str:
-    """Hex SHA-256 of `url`; its first 16 digits are the row's key."""
+    """Hex SHA-256 of `url`; the first 16 digits are the key of its row."""
     return hashlib.sha256(url.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Fingerprints of what is never to be listed, fetched or kept again."""
+    """Fingerprints of URLs and of contents."""
 
     urls: frozenset[str] = frozenset()
     contents: frozenset[str] = frozenset()
 
     def has_url(self, url: str) -> bool:
-        """Whether the picture at `url` is to stay forgotten."""
+        """Whether the picture at `url` is forgotten."""
         return bool(self.urls) and url_fingerprint(url) in self.urls
 
     def has_content(self, sha256: str | None) -> bool:
-        """Whether the bytes of this SHA-256 are to stay forgotten."""
+        """Whether content with this SHA-256 is forgotten."""
         return sha256 in self.contents
 
     def union(self, other: "Forgotten") -> "Forgotten":
-        """Both together."""
+        """The union of both."""
         return Forgotten(self.urls | other.urls, self.contents | other.contents)
 
 
 def fingerprints_of(target: str, raw: pd.DataFrame) -> Forgotten:
     """All fingerprints of the picture that `target` names, a URL or the SHA-256 of its bytes.
 
-    `raw` has the columns `url` and `sha256` of every row fetched: the same bytes under other addresses go too, and so does
-    whatever else was found at the same address.
+    `raw` has the columns `url` and `sha256` of every fetched row. The same bytes under other URLs are included, and so is
+    everything else that was fetched from those URLs.
     """
     wanted = target.lower() if SHA256.fullmatch(target.lower()) else None
     urls = set() if wanted else {target}
@@ -63,7 +63,7 @@ def fingerprints_of(target: str, raw: pd.DataFrame) -> Forgotten:
 
 
 def read_forgotten(path: Path) -> Forgotten:
-    """The fingerprints in the file at `path`; none when there is no file. Raises InputError that names the line."""
+    """The fingerprints in the file at `path`; empty if there is no file. Raises InputError that names the line."""
     if not path.exists():
         return Forgotten()
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
@@ -78,7 +78,7 @@ def read_forgotten(path: Path) -> Forgotten:
 
 
 def write_forgotten(path: Path, forgotten: Forgotten) -> None:
-    """Write `forgotten` to `path`, sorted, whole or not at all."""
+    """Write `forgotten` to `path`, sorted and atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)

@@ -1,4 +1,4 @@
-"""The files of a list of pictures, and the rows in each: CSV, TSV, JSON, JSON lines, Parquet, or one URL on each line."""
+"""Readers of lists of pictures: CSV, TSV, JSON, JSON lines, Parquet, or one URL per line."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ from pipeline.errors import SourceError
 from pipeline.sources.delimited import DELIMITERS, DelimitedRows, Row, header_names, read_header, split_line
 from pipeline.storage.encodings import WINDOWS_1252, encoding_of
 
-# Our name: what img2dataset and the lists it is used on call it; compared in lower case, the first that a file has is taken.
+# Our column: its names in img2dataset and in common lists, in lower case; the first one present is used.
 COLUMN_ALIASES = {
     "url": ("url", "image_url", "img_url"),
     "title": ("title", "caption", "text", "top_caption"),
@@ -36,19 +36,19 @@ COLUMN_ALIASES = {
 }
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
-# What people, systems and programs leave beside lists. The names of unfinished downloads have other endings.
+# Files that people, systems and programs leave beside lists. Unfinished downloads have other extensions.
 CLUTTER = re.compile(
     r"\.|~\$|(?:thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r)$|.*~$|(?:readme|licen[cs]e|notice|changelog)(?:\.(?:md|txt|rst))?$",
     re.IGNORECASE,
 )
-BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+")  # before a URL on a line of its own
-MAX_PREAMBLE_LINES = 10  # titles and comments above the header of a table
+BULLET = re.compile(r"(?:[-*•]|\d+[.)])\s+")  # before a URL on its own line
+MAX_PREAMBLE_LINES = 10  # titles and comments above a header
 SWAPPED_QUOTES = str.maketrans("'\"", "\"'")
 MAX_SHOWN = 5
 GZIP = b"\x1f\x8b"
 BATCH_ROWS = 10_000
-MAX_LINE_CHARACTERS = 1 << 24  # of a longer line the rest is not read
-MAX_JSON_BYTES = 1 << 28  # of a file that has to be read whole
+MAX_LINE_CHARACTERS = 1 << 24  # the rest of a longer line is not read
+MAX_JSON_BYTES = 1 << 28  # of a file that must be read at once
 
 Columns = tuple[tuple[str, str], ...]  # our name, the file's name: collect.manifest.columns
 
@@ -56,12 +56,12 @@ log = logging.getLogger(__name__)
 
 
 def suffix_of(path: Path) -> str | None:
-    """Which of SUFFIXES `path` ends in, or none."""
+    """The one of SUFFIXES that `path` ends in, or none."""
     return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def list_paths(path: Path) -> list[Path]:
-    """The files of the list at `path`: itself, or those in the folder that are lists by their names. Raises SourceError."""
+    """The files of the list at `path`: itself, or the files in the folder with the extension of a list. Raises SourceError."""
     if not path.is_dir():
         if suffix_of(path) is None:
             raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
@@ -76,7 +76,7 @@ def list_paths(path: Path) -> list[Path]:
 
 
 def ignored_names(path: Path) -> list[str]:
-    """Names of what lies in the folder `path` and is no list by its name; hidden files and the like left out."""
+    """Names of the entries of the folder `path` that are not lists, without hidden files and clutter."""
     if not path.is_dir():
         return []
     return [entry.name for entry in _list_folder(path) if suffix_of(entry) is None or not entry.is_file()]
@@ -91,8 +91,8 @@ def _list_folder(folder: Path) -> list[Path]:
 
 @lru_cache(maxsize=1024)
 def match_columns(names: tuple[str, ...], columns: Columns) -> dict[str, str | None]:
-    """For each of KNOWN the one of `names` that holds it, or none; `columns` says which where they are not img2dataset's."""
-    found = {_normalized(name): name for name in reversed(names)}  # of names that differ only in their case the first counts
+    """For each column of COLUMN_ALIASES the one of `names` that holds it, or none; `columns` overrides the aliases."""
+    found = {_normalized(name): name for name in reversed(names)}  # of names that differ only in case, the first counts
     given = dict(columns)
 
     def holder(ours: str) -> str | None:
@@ -107,7 +107,7 @@ def _normalized(name: str) -> str:
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    """The rows of the list at `path`, in its order. Raises SourceError for a file that cannot be read or has no column url."""
+    """The rows of the list at `path`, in order. Raises SourceError if the file is unreadable or has no column of URLs."""
     try:
         if suffix_of(path) == ".parquet":
             yield from _parquet_rows(path, columns)
@@ -122,7 +122,10 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
-    """The text in the file at `path`, unpacked; bytes that are not UTF-8 become lone surrogates, and so cost only their row."""
+    """The decompressed text of the file at `path`.
+
+    Bytes that are not UTF-8 become lone surrogates, so they affect only their row.
+    """
     with path.open("rb") as file:
         packed = file.read(len(GZIP)) == GZIP
         file.seek(0)
@@ -130,7 +133,7 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         encoding = encoding_of(content)
         if encoding == WINDOWS_1252:
             log.warning("%s: not UTF-8, read as Windows-1252; save it as UTF-8 if letters come out wrong", path)
-        # UTF-16 and UTF-32 have no bytes to be passed on as they are.
+        # UTF-16 and UTF-32 do not support surrogateescape.
         errors = "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
         with io.TextIOWrapper(content, encoding, errors, newline="") as text:
             yield text
@@ -165,7 +168,7 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Row]:
 
 def _json_row(line: str) -> Mapping[str, Any] | str:
     line = line.strip()
-    if "{" in line[:2]:  # perhaps a line of an array
+    if "{" in line[:2]:  # possibly a line of an array
         line = line.removeprefix("[").rstrip(",]")
     try:
         return _as_row(json.loads(line)) if _is_utf8(line) else "not JSON"
@@ -180,7 +183,7 @@ def _as_row(entry: Any) -> Mapping[str, Any] | str:
 
 
 def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
-    """The rows of a JSON value, or of JSON lines, which some call .json."""
+    """The rows of a JSON value, or of JSON lines in a file named .json."""
     text = file.read(MAX_JSON_BYTES)
     if file.read(1):
         raise SourceError(f"collect.manifest.path: {path}: more than {MAX_JSON_BYTES} characters of JSON; make it JSON lines")
@@ -200,7 +203,7 @@ def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
 
 
 def _json_entries(content: Any, columns: Columns) -> Any:
-    """The rows in a value of JSON: by rows, by columns or split, as pandas writes them, or under a name such as `data`."""
+    """The rows in a JSON value: in any orientation that pandas writes, or below a key such as `data`."""
     if isinstance(content, list):
         names = content[0] if content else None
         if isinstance(names, list) and all(isinstance(name, str) for name in names) and _has_url(names, columns):
@@ -229,7 +232,7 @@ def _has_url(names: Iterable[str], columns: Columns) -> bool:
 
 
 def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
-    """The rows of a text file: a URL on each line, without blank lines and comments (#); or a table, as Excel saves as text."""
+    """The rows of a text file: one URL per line without blank lines and comments (#), or a table as Excel saves it as text."""
     numbered = ((number, BULLET.sub("", line.strip())) for number, line in enumerate(lines, start=1))
     wanted = ((number, line) for number, line in numbered if line and not line.startswith("#"))
     first = next(wanted, None)
@@ -242,12 +245,12 @@ def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[R
                 return _table_rows(path, chain([first[1]], lines), delimiter, columns)
             first = next(wanted, first)
             break
-    places = ((number, line.partition("\t")[0].rstrip(" ,;")) for number, line in chain([first], wanted))
-    return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in places)
+    urls = ((number, line.partition("\t")[0].rstrip(" ,;")) for number, line in chain([first], wanted))
+    return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in urls)
 
 
 def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row]:
-    """The rows below a header; whichever of DELIMITERS gives a column of URLs separates them, before others the usual one."""
+    """The rows below a header; the delimiter is the one of DELIMITERS that gives a column of URLs, preferably `usual`."""
     header = first = read_header(lines)
     for _ in range(MAX_PREAMBLE_LINES):
         if not header:
@@ -263,9 +266,9 @@ def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) 
 
 
 def _rows_after_header(path: Path, header: str, lines: Iterator[str], usual: str, columns: Columns) -> Iterator[Row] | None:
-    """The rows of a table below `header`; None when it names no column of URLs."""
+    """The rows of a table below `header`; none if it has no column of URLs."""
     whole = split_line(header, usual)
-    if len(whole) == 1 and usual in whole[0]:  # Excel has quoted each line as if it were one field
+    if len(whole) == 1 and usual in whole[0]:  # Excel has quoted each line as a single field
         unquoted = ("".join(split_line(line, usual)) + "\n" for line in lines)
         return _rows_after_header(path, whole[0], unquoted, usual, columns)
     if header.startswith("#"):
@@ -296,7 +299,7 @@ def _no_url_column(path: Path, names: list[str], columns: Columns, subject: str,
 
 
 def _checked_names(path: Path, names: list[str], columns: Columns) -> list[str]:
-    """`names`, those that came before numbered as pandas does; what is odd about them goes into the log."""
+    """`names` with numbers appended to duplicates, as pandas does; logs duplicates and missing columns."""
     twice = sorted(name for name, count in Counter(map(_normalized, names)).items() if count > 1 and name)
     if twice:
         log.warning("%s: more than one column %s; the first is read, the others are kept in extra", path, ", ".join(twice))
@@ -329,9 +332,9 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
 def _batch_rows(batch: pa.RecordBatch) -> Iterator[Mapping[str, Any] | str]:
     try:
         yield from batch.to_pylist()
-    except (ValueError, OverflowError):  # a date that no calendar has, text that is not UTF-8: find out where
+    except (ValueError, OverflowError):  # an impossible date or text that is not UTF-8: find its row
         for index in range(batch.num_rows):
             try:
                 yield batch.slice(index, 1).to_pylist()[0]
             except (ValueError, OverflowError) as error:
-                yield f"a value that cannot be read ({type(error).__name__})"
+                yield f"an unreadable value ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures that are read here, and what kinds of other files lie beside them."""
+"""Which files of a folder are pictures that can be read, and how many other files of each kind there are."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pipeline.imaging.formats import BY_EXTENSION, HEAD_BYTES, format_names, format_of, how_to_read
 
-# What operating systems and network drives leave in folders, and hidden files.
+# Hidden files, and what operating systems and network drives leave in folders.
 CLUTTER = re.compile(r"\.|__MACOSX$|@eaDir$|\$RECYCLE\.BIN$|System Volume Information$|lost\+found$")
 ABOVE_CATEGORIES = "above the category folders"
 BROKEN_LINKS = "broken links in place of category folders"
 KINDS_SHOWN = 8
-EXTENSION_CHARACTERS = 12  # what is longer is no extension, but a name with a dot in it
+EXTENSION_CHARACTERS = 12  # a longer one is part of a name with a dot in it
 
 
 @dataclass
@@ -22,18 +22,18 @@ class Survey:
     """The files of a folder."""
 
     pictures: list[Path] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)  # how many files of each kind
-    links: int = 0  # to folders, which are not followed
+    skipped: Counter[str] = field(default_factory=Counter)  # number of files of each kind
+    links: int = 0  # to folders; they are not followed
 
     def summary(self) -> str:
-        """What was left out, in one line, the most frequent kinds first; empty where nothing was."""
+        """One line about what was skipped, the most frequent kinds first; empty if nothing was."""
         parts = []
         if total := self.skipped.total():
             kinds = sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
             counts = [f"{count} {kind}{_advice(kind)}" for kind, count in kinds[:KINDS_SHOWN]]
             if len(kinds) > KINDS_SHOWN:
                 counts.append(f"{sum(count for _, count in kinds[KINDS_SHOWN:])} of other kinds")
-            parts += [f"{_plural(total, 'file')} left out: {', '.join(counts)}"]
+            parts += [f"{_plural(total, 'file')} skipped: {', '.join(counts)}"]
         if self.links:
             parts += [f"{_plural(self.links, 'linked folder')} not followed"]
         return "; ".join([*parts, f"formats read: {format_names()}"]) if parts else ""
@@ -49,7 +49,7 @@ def _advice(kind: str) -> str:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of the file at `path`; none where it cannot be read, or is no regular file."""
+    """The first bytes of the file at `path`; empty if it is unreadable or not a regular file."""
     try:
         if not path.is_file():
             return b""
@@ -64,9 +64,9 @@ def _extension(path: Path) -> str:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file at `path` is a picture that is read here: by its extension, or where that is no picture's, by its bytes.
+    """Whether the file at `path` is a picture that can be read: by its extension, else by its bytes.
 
-    By its bytes a TIFF counts only without an extension, because camera raw files begin like one.
+    By its bytes, a TIFF counts only without an extension, because camera raw files start like one.
     """
     extension = _extension(path)
     if (known := BY_EXTENSION.get(extension)) is not None and known.is_read:
@@ -82,10 +82,10 @@ def _kind(path: Path) -> str:
 
 
 def survey_folder(folder: Path, tops: Iterable[str], on_error: Callable[[OSError], None]) -> Survey:
-    """The files below the sub-folders `tops` of `folder`, pictures sorted by path; what is hidden is passed over.
+    """The files below the sub-folders `tops` of `folder`, pictures sorted by path; hidden files are ignored.
 
-    Linked folders below them are not followed, nor is one of `tops` that is a link out of `folder`, since `fetch` would refuse
-    its pictures. Of the files in `folder` itself, which have no category, only pictures count.
+    Linked folders below them are not followed, and neither is one of `tops` that links out of `folder`, because `fetch` would
+    refuse its pictures. Files in `folder` itself have no category; only the pictures among them are counted.
     """
     survey = Survey()
     for top in tops:

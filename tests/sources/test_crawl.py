@@ -17,7 +17,7 @@ from pipeline.pages import story
 from pipeline.params import parse_params
 from pipeline.sources import crawler
 from pipeline.sources.crawl import check_start_pages, crawl, crawl_in_process, largest_renditions, merge_sites
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, tiny_params
@@ -87,7 +87,7 @@ def crawled(server: Server, scratch: Path, **changes: Any) -> list[CrawledPictur
     return merge_sites(source, crawl_in_process(source, web(), scratch))
 
 
-def test_a_shop_is_crawled_within_the_law(shop: Server, tmp_path: Path) -> None:
+def test_a_shop_is_crawled_with_respect_for_its_rules(shop: Server, tmp_path: Path) -> None:
     found = crawl(source_of(shop), web(), tmp_path)
     listed = {picture.url.removeprefix(shop.url): picture for picture in found}
     assert {path: (found.status, found.reason) for path, found in listed.items()} == {
@@ -233,14 +233,14 @@ def test_redirects_stay_on_the_site_and_end(shop: Server, tmp_path: Path, target
     assert len(shop.paths()) <= 6
 
 
-def test_a_crawl_repeated_asks_for_no_page_twice(shop: Server, tmp_path: Path) -> None:
+def test_a_repeated_crawl_requests_only_failed_pages(shop: Server, tmp_path: Path) -> None:
     first = crawled(shop, tmp_path)
     shop.requests.clear()
     assert crawled(shop, tmp_path) == first
     assert shop.paths() == ["/gone"]
 
 
-def test_a_page_read_too_long_ago_is_asked_for_again(shop: Server, tmp_path: Path) -> None:
+def test_an_expired_page_is_requested_again(shop: Server, tmp_path: Path) -> None:
     source = source_of(shop, max_depth=0).model_copy(update={"max_age_days": 1e-6})
     crawl_in_process(source, web(), tmp_path)
     shop.requests.clear()
@@ -249,7 +249,7 @@ def test_a_page_read_too_long_ago_is_asked_for_again(shop: Server, tmp_path: Pat
     assert shop.paths() == ["/"]
 
 
-def test_an_interrupted_crawl_goes_on_where_it_stopped(shop: Server, tmp_path: Path) -> None:
+def test_an_interrupted_crawl_resumes(shop: Server, tmp_path: Path) -> None:
     whole = crawled(shop, tmp_path / "other")
     shop.requests.clear()
     crawled(shop, tmp_path, max_depth=1)  # leaves its pages behind, as a killed one does
@@ -259,9 +259,9 @@ def test_an_interrupted_crawl_goes_on_where_it_stopped(shop: Server, tmp_path: P
     assert first & set(shop.paths()) == {"/gone"}
 
 
-def test_a_crawler_that_dies_is_said_in_a_line(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_crawler_is_a_one_line_error(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.sources.crawl.crawl_in_process", dying)
-    with pytest.raises(SourceError, match="the crawler died"):
+    with pytest.raises(SourceError, match="the crawler exceeded"):
         crawl(source_of(shop), web(), tmp_path)
 
 
@@ -283,7 +283,7 @@ def test_the_largest_address_of_any_page_wins() -> None:
     assert (picture.url, picture.title) == ("https://x.example/a-900x1200.jpg", "A")
 
 
-def test_broken_addresses_cost_themselves_alone(shop: Server, tmp_path: Path) -> None:
+def test_invalid_links_are_ignored(shop: Server, tmp_path: Path) -> None:
     places = ["http://[bad", "file:///etc/passwd", "ftp://127.0.0.1/", "http://127.0.0.1:999999/", f"{shop.url}/p/3"]
     shop.routes |= {
         "/": page(link(*places[:-1], "http://127.0.0.1:x/", f"/{'a' * 10_000}", "/p/1") + '<base href="http://[x">'),
@@ -308,7 +308,7 @@ def test_a_page_that_cannot_be_handled_is_a_row(shop: Server, tmp_path: Path, he
 
 # The time limit may fall into a weak reference's callback, which swallows it; the next one a moment later does not.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_page_written_to_take_long_costs_itself_alone(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_exceeds_the_cpu_limit_is_a_row(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crawler, "MAX_PARSING_S", 0.5)
     shop.routes["/slow"] = page(f"<figure>{'<a href=/x>y</a>' * 10_000}{'<img src=/i/5.jpg>' * 10_000}</figure>")
     shop.routes["/"] = page(link("/slow", "/p/3"))

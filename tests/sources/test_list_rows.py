@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.sources import ListedPicture
+from pipeline.sources import ListedPicture, split_of
 from pipeline.sources.cells import cell_price, cell_texts, json_value
 from pipeline.sources.folder import read_picture
 from pipeline.sources.manifest import list_pictures, picture_from_row
-from pipeline.sources.splits import split_of
 
 URL = "https://x.example/1.jpg"
 

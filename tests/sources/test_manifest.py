@@ -130,7 +130,7 @@ def test_a_list_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, conte
 def test_an_empty_folder_and_an_unknown_column_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="in this folder"):
         listed(tmp_path)
-    with pytest.raises(SourceError, match="colour is no column of ours"):
+    with pytest.raises(SourceError, match="colour is not one of our columns"):
         listed(tmp_path, colour="hue")
 
 

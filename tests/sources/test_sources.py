@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import SourceError
-from pipeline.sources import datasets, folder
-from pipeline.sources.splits import split_of
+from pipeline.sources import datasets, folder, split_of
 from pipeline.web.responses import NotFetchedError
 
 PICTURE = b"not looked at by the source"
@@ -93,7 +92,7 @@ def test_a_link_may_stay_in_the_folder_but_not_leave_it(pictures: Path) -> None:
     (pictures.parent / "secret.jpg").write_bytes(b"secret")
     (pictures / "dress" / "inside.jpg").symlink_to("a.jpg")
     (pictures / "dress" / "outside.jpg").symlink_to(pictures.parent / "secret.jpg")
-    assert _refusal(pictures / "dress" / "outside.jpg", pictures) == ("refused", f"a link that leaves {pictures}")
+    assert _refusal(pictures / "dress" / "outside.jpg", pictures) == ("refused", f"a link out of {pictures}")
     inside = next(row for row in folder.list_pictures(pictures, None) if row.url.endswith("inside.jpg"))
     assert folder.read_picture(inside.url, inside.page, 1000) == PICTURE
 
@@ -250,5 +249,5 @@ def test_debians_package_is_fetched_and_unpacked_without_root(
 
 def test_without_apt_get_the_reason_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SourceError, match="no apt-get here"):
+    with pytest.raises(SourceError, match="apt-get is not installed"):
         datasets._from_debian_package(tmp_path / "partial")

@@ -40,7 +40,7 @@ def listed(place: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("without_heic")
-def test_what_is_left_out_is_counted_by_kind_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_counted_by_kind_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = {f"hat/{number}.HEIC": HEIC for number in range(30)} | {
         "hat/a.jp2": JP2,
         "hat/b.jxl": b"\xff\x0a",
@@ -51,7 +51,7 @@ def test_what_is_left_out_is_counted_by_kind_in_one_line(tmp_path: Path, caplog:
     [record] = caplog.records
     told = record.getMessage()
     for part in (
-        "34 files left out",
+        "34 files skipped",
         "30 .heic",
         "atelier[heic]",
         "1 .jp2",

@@ -66,7 +66,7 @@ def test_the_web_is_public(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_what_is_not_the_web_is_not(address: str) -> None:
+def test_non_public_addresses(address: str) -> None:
     assert not is_public(address)
 
 
@@ -179,12 +179,12 @@ def test_thirty_targets_get_no_connection(listeners: list[Server], tmp_path: Pat
         ("http://user:secret@shop.example/", "user name or password"),
     ],
 )
-def test_every_redirect_hop_is_judged(tmp_path: Path, target: str, reason: str) -> None:
+def test_every_redirect_hop_is_checked(tmp_path: Path, target: str, reason: str) -> None:
     with serving({"/a": Reply(status=302, headers={"Location": target})}) as server, pytest.raises(RefusedError, match=reason):
         visited(f"{server.url}/a", tmp_path, retries=0)
 
 
-def test_a_name_bound_anew_between_two_connections_is_judged_again(tmp_path: Path) -> None:
+def test_dns_rebinding_is_checked_at_every_connection(tmp_path: Path) -> None:
     # Another port is another connection, and asks for the name again.
     names = Names(["127.0.0.1"], ["10.0.0.1"])
     with serving({}) as server:
@@ -202,6 +202,6 @@ def test_loopback_is_open_to_whoever_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["http://a b/", "http:///a", "shop.example/a", "http://[::1/", "http://x/" + "a" * 9000, "http://x/\n"]
 )
-def test_what_is_no_url_is_refused_before_anything_is_asked(url: str) -> None:
+def test_an_invalid_url_is_refused_without_a_request(url: str) -> None:
     with pytest.raises(RefusedError):
         checked_url(url)

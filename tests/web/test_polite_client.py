@@ -53,7 +53,7 @@ def test_the_user_agent_names_us_and_a_contact() -> None:
     assert user_agent("https://atelier.example/bot") == f"Atelier/{__version__} (+https://atelier.example/bot)"
 
 
-def test_without_a_contact_nothing_is_asked(tmp_path: Path) -> None:
+def test_no_request_is_made_without_a_contact(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x")}) as server:
         with pytest.raises(ParamsError, match=r"web\.contact"):
             visit(f"{server.url}/a", tmp_path, contact="")
@@ -76,7 +76,7 @@ def gaps_s(server: Server) -> list[float]:
     return [later - earlier for earlier, later in pairwise(moments)]
 
 
-def test_requests_to_a_host_keep_their_distance(tmp_path: Path) -> None:
+def test_requests_to_a_host_are_rate_limited(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x"), "/b": Reply(b"x"), "/c": Reply(b"x")}) as server:
 
         async def run() -> None:
@@ -88,7 +88,7 @@ def test_requests_to_a_host_keep_their_distance(tmp_path: Path) -> None:
         assert min(gaps_s(server)) > 0.2
 
 
-def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
+def test_processes_with_a_common_folder_share_the_rate_limit(tmp_path: Path) -> None:
     with serving({"/a": Reply(b"x")}) as server:
 
         async def run() -> None:
@@ -99,13 +99,13 @@ def test_processes_that_share_a_folder_share_the_pace(tmp_path: Path) -> None:
         assert min(gaps_s(server)) > 0.2
 
 
-def test_a_site_may_ask_for_more(tmp_path: Path) -> None:
+def test_crawl_delay_overrides_a_shorter_delay(tmp_path: Path) -> None:
     with serving({"/robots.txt": Reply(b"User-agent: *\nCrawl-delay: 0.4"), "/a": Reply(b"x")}) as server:
         visit(f"{server.url}/a", tmp_path)
         assert gaps_s(server)[1] > 0.35
 
 
-def test_a_delay_beyond_patience_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_delay_above_max_wait_s_fails(tmp_path: Path) -> None:
     with serving({"/robots.txt": Reply(b"User-agent: *\nCrawl-delay: 3600"), "/a": Reply(b"x")}) as server:
         with pytest.raises(FailedError, match="asks for 3600 s between requests"):
             visit(f"{server.url}/a", tmp_path)
@@ -120,7 +120,7 @@ def test_retry_after_is_obeyed(tmp_path: Path, status: int) -> None:
         assert gaps_s(server)[-1] > 0.95
 
 
-def test_retry_after_holds_up_everybody(tmp_path: Path) -> None:
+def test_retry_after_delays_all_clients(tmp_path: Path) -> None:
     answers = iter([Reply(status=429, headers={"Retry-After": "1"}), Reply(b"here")])
     with serving({"/a": lambda _: next(answers), "/b": Reply(b"there")}) as server:
 
@@ -226,7 +226,7 @@ def drip(head: bytes) -> Callable[[Request], Iterator[bytes]]:
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX:"]
 )
-def test_a_server_that_drips_is_left_after_the_time_for_all(tmp_path: Path, head: bytes) -> None:
+def test_a_slow_drip_ends_at_the_total_timeout(tmp_path: Path, head: bytes) -> None:
     with serving({"/a": drip(head)}) as server:
         visit_started = time.perf_counter()
         with pytest.raises(FailedError, match=r"took longer than 0\.6 s in total"):
@@ -274,7 +274,7 @@ BREAKS = "the body is incomplete"
         (whole(b"Content-Encoding: deflate", zlib.compress(b"x")), FailedError, "an encoding that was not requested"),
     ],
 )
-def test_bodies_that_are_not_whole_or_too_much(tmp_path: Path, answer: Route, kind: type[RequestError], reason: str) -> None:
+def test_incomplete_and_oversized_bodies(tmp_path: Path, answer: Route, kind: type[RequestError], reason: str) -> None:
     error = failure(answer, tmp_path, retries=0)
     assert isinstance(error, kind)
     assert re.search(reason, error.reason)
@@ -294,7 +294,7 @@ def test_a_gzip_body_of_two_members_is_taken_whole_and_what_follows_is_not(tmp_p
         assert visit(f"{server.url}/a", tmp_path, accept="text/html").body == b"one, two"
 
 
-def test_a_broken_body_is_tried_again(tmp_path: Path) -> None:
+def test_a_broken_body_is_retried(tmp_path: Path) -> None:
     answers: Iterator[Reply | Iterable[bytes]] = iter(
         [[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], Reply(b"all of it")]
     )
@@ -302,14 +302,14 @@ def test_a_broken_body_is_tried_again(tmp_path: Path) -> None:
         assert visit(f"{server.url}/a", tmp_path).body == b"all of it"
 
 
-def test_nobody_at_home(tmp_path: Path) -> None:
+def test_a_closed_port_fails(tmp_path: Path) -> None:
     with serving({}) as server:
         pass
     with pytest.raises(RefusedError, match=r"robots\.txt is unreachable \(no connection to 127\.0\.0\.1"):
         visit(f"{server.url}/a", tmp_path, retries=0)
 
 
-def test_a_host_that_falls_silent_is_given_up(tmp_path: Path) -> None:
+def test_an_unresponsive_host_is_given_up(tmp_path: Path) -> None:
     with serving({"/a": drip(b"HTTP/1.1 200 OK\r\n\r\n")}) as server:
 
         async def run() -> list[str]:

@@ -93,7 +93,7 @@ def test_nofollow_is_for_us_when_it_names_us_or_nobody() -> None:
     assert not forbids_following(robots_directives("noindex, follow"))
 
 
-def test_the_tdm_header_is_obeyed_and_its_policy_recorded() -> None:
+def test_the_tdm_header_refuses_and_records_its_policy() -> None:
     headers = CIMultiDictProxy(CIMultiDict({"TDM-Reservation": "1", "tdm-policy": "https://shop.example/policy.json"}))
     assert header_reservation(headers, NOW) == "tdm-reservation header, policy https://shop.example/policy.json"
     assert header_reservation(CIMultiDictProxy(CIMultiDict({"tdm-reservation": "0"})), NOW) is None
@@ -151,13 +151,13 @@ def reason_for(picture: Reply, folder: Path, mining: Reply | None = None) -> tup
         return None, server.paths()
 
 
-def test_headers_are_judged_before_the_body_is_read(tmp_path: Path) -> None:
+def test_headers_are_checked_before_the_body_is_read(tmp_path: Path) -> None:
     # The body is over the limit: had it been read, that would be the reason.
     reply = Reply(b"x" * 1000, headers={"X-Robots-Tag": "noimageai"})
     assert reason_for(reply, tmp_path) == ("X-Robots-Tag: noimageai", ["/a.jpg"])
 
 
-def test_what_the_mining_file_reserves_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_url_reserved_by_tdmrep_is_not_requested(tmp_path: Path) -> None:
     mining = Reply(json.dumps([{"location": "/*.jpg", "tdm-reservation": 1}]).encode())
     assert reason_for(Reply(b"x"), tmp_path, mining) == ("tdmrep.json", [])
 

@@ -159,7 +159,7 @@ def test_robots_txt_comes_first_then_the_mining_file_then_the_picture(tmp_path: 
     assert visit({}, tmp_path) == ["/robots.txt", "/.well-known/tdmrep.json", "/dress.jpg"]
 
 
-def test_what_is_disallowed_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_disallowed_url_is_not_requested(tmp_path: Path) -> None:
     asked = visit({"/robots.txt": Reply(b"User-agent: Atelier\nDisallow: /dress")}, tmp_path)
     assert asked[-1] == "robots.txt disallows it"
     assert "/dress.jpg" not in asked

@@ -17,7 +17,7 @@ def test_a_body_is_named_by_its_content_and_kept_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [digest]
 
 
-def test_a_damaged_body_is_found_out_and_removed(tmp_path: Path) -> None:
+def test_a_damaged_body_is_detected_and_removed(tmp_path: Path) -> None:
     bodies = BodyStore(tmp_path)
     digest = bodies.put(b"a dress")
     (tmp_path / digest[:2] / digest).write_bytes(b"a drexx")

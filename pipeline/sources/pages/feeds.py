@@ -1,4 +1,4 @@
-"""The pictures and pages that a feed (RSS, Atom, JSON Feed) or a sitemap (XML, text) lists."""
+"""Readers of feeds (RSS, Atom, JSON Feed) and sitemaps (XML, text)."""
 
 import html
 import re
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lxml import etree
 
 from pipeline.imaging.formats import is_decoded_type
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.html import MAX_WORDS, read_page
 from pipeline.sources.pages.json_ld import read_json
 from pipeline.sources.pages.licences import creative_commons, licence_name
@@ -20,12 +20,12 @@ from pipeline.sources.pages.xml_text import BYTE_ORDER_MARKS, decode_xml, repair
 from pipeline.web.urls import absolute_url
 from pipeline.web.values import clean_text, iso_date, parse_pixels
 
-MAX_ENTRIES = 50_000  # the sitemap protocol's own limit
+MAX_ENTRIES = 50_000  # the limit of the sitemap protocol
 EMBEDDED_HTML = ("encoded", "content", "description", "summary")
 HEAD_BYTES = 512
 TEXT_BOMS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
-MAX_PREAMBLE_CHARACTERS = 20_000  # characters before the root: comments, and what PHP complains about
-MAX_WRAPPER_TEXT = 200  # characters that a web page may show before the XML that it is wrapped around
+MAX_PREAMBLE_CHARACTERS = 20_000  # before the root: comments, PHP warnings
+MAX_WRAPPER_TEXT = 200  # of a web page that wraps the XML
 ROOT = re.compile(r"<(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
 ESCAPED_ROOT = re.compile(r"&lt;(?:[\w.-]+:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=\s|&gt;)", re.IGNORECASE)
 LEADING_COMMENTS = re.compile(r"(?:\s+|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
@@ -35,7 +35,7 @@ PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
 DOCTYPE = re.compile(r"<!DOCTYPE\s+(?!html\b)", re.IGNORECASE)
 SCRIPT = re.compile(r"<script[\s>]", re.IGNORECASE)
 URL_LINE = re.compile(r"https?://(?:(?!\s\w+://)[^\t\n])+", re.IGNORECASE)
-URL_DELIMITERS = " \t\"'<>,;"  # quotes and separators of tables
+URL_DELIMITERS = " \t\"'<>,;"  # quotes and delimiters of tables
 MERCHANT_PICTURES = ("image_link", "additional_image_link")  # Google's product feeds
 PICTURE_MARKUP = re.compile(r"<(?:img|picture)[\s/>]", re.IGNORECASE)
 Kind = Literal["feed", "sitemap", "sitemap index"]
@@ -43,7 +43,7 @@ Kind = Literal["feed", "sitemap", "sitemap index"]
 
 @dataclass(frozen=True)
 class Listing:
-    """What a feed or a sitemap lists."""
+    """The contents of a feed or a sitemap."""
 
     kind: Kind
     pictures: tuple[CrawledPicture, ...]
@@ -52,7 +52,7 @@ class Listing:
 
 
 def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
-    """What `content`, got from `url`, lists; none when it is no feed and no sitemap."""
+    """The contents of a feed or sitemap downloaded from `url`; none if `content` is neither."""
     binary = b"\x00" in content[:HEAD_BYTES] and not content.lstrip().startswith(b"<")
     if binary and not content.startswith(TEXT_BOMS):
         return None  # a picture, an archive
@@ -60,7 +60,7 @@ def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
     if not text.startswith("<") and "jsonfeed.org/version" in text.replace("\\/", "/"):
         return _json_feed(text, url, now)
     begin = LEADING_COMMENTS.match(text)
-    assert begin is not None  # it matches nothing, too
+    assert begin is not None  # it also matches the empty string
     start = ROOT.search(text, begin.end(), begin.end() + MAX_PREAMBLE_CHARACTERS)
     if start is None and (start := ESCAPED_ROOT.search(text, begin.end(), begin.end() + MAX_PREAMBLE_CHARACTERS)) is not None:
         before = text[: start.start()]
@@ -71,12 +71,12 @@ def read_listing(content: bytes, url: str, now: datetime) -> Listing | None:
     before = text[: start.start()]
     listing = _xml_listing(text, start.start(), url, now) if _is_wrapper(before) else None
     if listing is not None and PAGE.search(before) and not (listing.pages or listing.pictures or listing.sitemaps):
-        return None  # a page with an element of that name
+        return None  # an HTML page with an element of that name
     return listing
 
 
 def _is_wrapper(before: str) -> bool:
-    """Whether the markup before a root is no web page that has something else to show."""
+    """Whether the markup before a root only wraps it and is not a web page of its own."""
     before = COMMENT.sub("", before)
     if SCRIPT.search(before) is not None:
         return False
@@ -84,9 +84,9 @@ def _is_wrapper(before: str) -> bool:
 
 
 def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | None:
-    """What the XML in `text` lists, whose root begins at `start`; before it may stand whatever a server has to say."""
+    """The contents of the XML in `text`, whose root starts at `start`, after any other output of the server."""
     doctype = DOCTYPE.search(text, 0, start)
-    # No entities, no network, no huge texts: a billion laughs stay unlaughed.
+    # No entities, network or huge texts: protects from "billion laughs" and XXE.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, recover=True)
     try:
         root = etree.fromstring(repair_xml(text[start if doctype is None else doctype.start() :]), parser)
@@ -104,7 +104,7 @@ def _xml_listing(text: str, start: int, url: str, now: datetime) -> Listing | No
 
 
 def _name(element: etree._Element) -> str:
-    """The element's name in lower case without its namespace: feeds declare a dozen for the same thing, or none."""
+    """The element's name in lower case without its namespace: feeds declare many for the same thing, or none."""
     return element.tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(element.tag, str) else ""
 
 
@@ -113,7 +113,7 @@ def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
 
 
 def _text(element: etree._Element, name: str) -> str | None:
-    """The words of the first child of this name, or none."""
+    """The text of the first non-empty child of this name, or none."""
     return next((words for child in _children(element, name) if (words := clean_text("".join(child.itertext())))), None)
 
 
@@ -121,8 +121,7 @@ def _sitemap(root: etree._Element, url: str) -> Listing:
     pages: list[str] = []
     sitemaps: list[str] = []
     pictures: list[CrawledPicture] = []
-    # Wherever they stand: where one has no end, the next stands inside it.
-    # So may pictures: their page is the one that came last.
+    # At any depth: without an end tag, the next entry is nested in it. A picture belongs to the last page before it.
     entries = [entry for entry in root.iter() if _name(entry) in ("url", "sitemap", "image") and entry is not root]
     page: str | None = None
     for entry in entries[: 2 * MAX_ENTRIES]:
@@ -136,13 +135,13 @@ def _sitemap(root: etree._Element, url: str) -> Listing:
 
 def _sitemap_pictures(image: etree._Element, page: str) -> Iterator[CrawledPicture]:
     licence, title, alt = licence_name(_text(image, "license")), _text(image, "title"), _text(image, "caption")
-    for place in _children(image, "loc"):
-        if (address := picture_url(clean_text("".join(place.itertext())), page)) is not None:
+    for location in _children(image, "loc"):
+        if (address := picture_url(clean_text("".join(location.itertext())), page)) is not None:
             yield CrawledPicture(url=address, page=page, title=title, licence=licence, alt=alt)
 
 
 def _text_sitemap(text: str, url: str) -> Listing | None:
-    """The pages in a sitemap of one address a line; none when `text` is something else."""
+    """The pages of a sitemap with one URL per line; none if `text` is something else."""
     if text.startswith("<"):
         return None
     stripped = (line.partition("\t")[0].strip(URL_DELIMITERS) for line in text.splitlines()[: 2 * MAX_ENTRIES])
@@ -155,7 +154,7 @@ def _text_sitemap(text: str, url: str) -> Listing | None:
 
 
 def _json_feed(text: str, url: str, now: datetime) -> Listing:
-    """What a JSON Feed lists (jsonfeed.org, versions 1 and 1.1), whatever script it is wrapped in."""
+    """The contents of a JSON Feed (jsonfeed.org, versions 1 and 1.1), even wrapped in a script."""
     values = (part for value in read_json(text).values for part in flatten(value) if isinstance(part, dict))
     feed = next((value for value in values if "items" in value), {})
     pages: list[str] = []
@@ -210,7 +209,7 @@ def _feed(entries: list[etree._Element], root: etree._Element, url: str, now: da
 
 
 def _entry_page(entry: etree._Element, url: str) -> str | None:
-    """The page of an entry: RSS writes it as text, Atom as an attribute."""
+    """The page of an entry: text in RSS, an attribute in Atom."""
     for link in _children(entry, "link"):
         page = absolute_url(link.get("href") or link.text, url)
         if page is not None and link.get("rel", "alternate") == "alternate":
@@ -222,7 +221,7 @@ def _entry_page(entry: etree._Element, url: str) -> str | None:
 
 
 def _licence(element: etree._Element) -> str | None:
-    """The licence of a feed or an entry: in an element or link of that name, or linked to in its rights."""
+    """The licence of a feed or an entry: an element or link of that name, or a link in its rights."""
     for child in element:
         if _name(child) == "license":
             resource = next((value for name, value in child.attrib.items() if name.endswith("resource")), None)
@@ -237,7 +236,7 @@ def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: 
     words = [child.get("term") or child.text or "" for child in _children(entry, "category")]
     words += [word for group in entry.iter() if _name(group) == "keywords" for word in (group.text or "").split(",", MAX_WORDS)]
     words += [_text(entry, name) or "" for name in ("product_type", "google_product_category")]
-    words = list(dict.fromkeys(word for told in words[:MAX_WORDS] if (word := clean_text(told)) is not None))
+    words = list(dict.fromkeys(word for text in words[:MAX_WORDS] if (word := clean_text(text)) is not None))
     common = CrawledPicture(
         url="",
         page=page,
@@ -256,7 +255,7 @@ def _entry_pictures(entry: etree._Element, page: str, licence: str | None, now: 
 
 
 def _media(entry: etree._Element, page: str, common: CrawledPicture) -> Iterator[CrawledPicture]:
-    """The pictures of media:content (the largest of each media:group) and enclosures; thumbnails where there are none."""
+    """The pictures of media:content (the largest of each media:group) and enclosures; thumbnails if there are none."""
     grouped = [[*group] for group in entry.iter() if _name(group) == "group"]
     inside = {id(media) for group in grouped for media in group}
     contents = [[media] for media in entry.iter() if _name(media) == "content" and media.get("url") and id(media) not in inside]
@@ -268,15 +267,15 @@ def _media(entry: etree._Element, page: str, common: CrawledPicture) -> Iterator
     ]
     addresses = [address for part in merchant if (address := picture_url(part, page)) is not None]
     yield from (replace(common, url=address) for address in addresses)
-    found = bool(addresses)
+    has_pictures = bool(addresses)
     for medias in [*grouped, *contents, *enclosures]:
         offered = [(rendition, media) for media in medias if (rendition := _rendition(media, page)) is not None]
         if offered:
             best = largest_rendition([rendition for rendition, _ in offered])
             media = next(media for rendition, media in offered if rendition is best)
-            found = True
+            has_pictures = True
             yield replace(common, url=best.url, alt=_text(media, "description"))
-    if not found:
+    if not has_pictures:
         for media in entry.iter():
             if _name(media) not in ("thumbnail", "image"):
                 continue
@@ -296,17 +295,17 @@ def _rendition(media: etree._Element, page: str) -> Rendition | None:
 
 
 def _embedded(entry: etree._Element, page: str, common: CrawledPicture, now: datetime) -> Iterator[CrawledPicture]:
-    """The pictures in the HTML that an entry carries."""
+    """The pictures in the HTML of an entry."""
     for child in entry:
         if _name(child) not in EMBEDDED_HTML or child.get("url"):
             continue
-        # Atom's xhtml, and what should have been escaped, stand as elements.
+        # XHTML of Atom, and HTML that was not escaped, are elements.
         text = etree.tostring(child, encoding="unicode") if len(child) else child.text or ""
         yield from _pictures_in_html(text, page, common, now)
 
 
 def _pictures_in_html(text: str, page: str, common: CrawledPicture, now: datetime) -> Iterator[CrawledPicture]:
-    """The pictures in a piece of HTML, which may be escaped once too often."""
+    """The pictures in an HTML fragment, which may be escaped twice."""
     if PICTURE_MARKUP.search(text) is None and "&lt;" in text:
         text = html.unescape(text)
     if PICTURE_MARKUP.search(text) is not None:

@@ -1,4 +1,4 @@
-"""The pictures on a web page, each once and as large as offered, with what the page says about them; and its links."""
+"""The pictures on a web page, each once and in the largest size offered, with their metadata; and the links of the page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from lxml import etree, html
 from lxml.html import HtmlElement
 
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.licences import creative_commons, licence_name
 from pipeline.sources.pages.markup import (
     IMAGE_TAGS,
@@ -45,7 +45,7 @@ from pipeline.web.urls import absolute_url
 from pipeline.web.values import clean_text, iso_date, parse_price
 
 MAX_PICTURES = 500  # on one page
-MAX_WORDS = 100  # that a page may say about what kind of thing it shows
+MAX_WORDS = 100  # categories and keywords of a page
 BOILERPLATE_TAGS = frozenset({"header", "nav", "footer", "aside", "template"})
 BOILERPLATE_ROLES = frozenset({"banner", "navigation", "contentinfo", "complementary", "search"})
 FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
@@ -55,18 +55,18 @@ LICENCE_METAS = ("dcterms.license", "dc.rights", "dcterms.rights", "dc.license",
 
 @dataclass(frozen=True)
 class Page:
-    """What a page gives."""
+    """The pictures and links of a page."""
 
     pictures: tuple[CrawledPicture, ...]
-    links: tuple[str, ...]  # that may be followed, in their order
+    links: tuple[str, ...]  # that may be followed, in order
     feeds: tuple[str, ...]
-    repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
-    unread: int = 0  # parts of its structured data of which nothing could be read
+    repaired: int = 0  # invalid JSON-LD scripts that were partly read
+    unread: int = 0  # parts of structured data that could not be read
 
 
 @dataclass
 class _Group:
-    """All that one page says about one picture."""
+    """Everything that a page says about one picture."""
 
     renditions: list[Rendition]
     item: Item | None = None
@@ -76,7 +76,7 @@ class _Group:
 
 
 class _Gallery:
-    """The pictures of one page: addresses that differ in size alone are one picture."""
+    """The pictures of one page; URLs that differ only in size are one picture."""
 
     def __init__(self) -> None:
         self.groups: list[_Group] = []
@@ -84,7 +84,7 @@ class _Gallery:
 
     @property
     def assets(self) -> frozenset[str]:
-        """What the addresses of its pictures have in common, of each."""
+        """The asset keys of the pictures."""
         return frozenset(self._by_asset)
 
     def group_of(self, renditions: list[Rendition]) -> _Group | None:
@@ -92,7 +92,7 @@ class _Gallery:
         return next((group for rendition in renditions if (group := self._by_asset.get(asset_key(rendition.url)))), None)
 
     def add(self, renditions: list[Rendition]) -> _Group:
-        """The group that `renditions` belong to, with them added."""
+        """The group that `renditions` belong to, after adding them."""
         group = self.group_of(renditions)
         if group is None:
             group = _Group([])
@@ -104,7 +104,7 @@ class _Gallery:
 
 
 def read_page(text: str, url: str, *, headers_reserve: str | None, headers_nofollow: bool, now: datetime) -> Page:
-    """What the page `text`, got from `url`, gives; pictures of a reserved page come with the reason against them."""
+    """The pictures and links of the page `text` at `url`; pictures of a reserved page carry the reason."""
     try:
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8"))
     except (etree.ParserError, ValueError):
@@ -137,7 +137,7 @@ def _pictures(
 ) -> Iterator[CrawledPicture]:
     graph = read_open_graph(metas, base)
     items = find_items(described.things, base)
-    main = main_item(items)  # whose page this is
+    main = main_item(items)  # the subject of the page
     gallery = _Gallery()
     for item in items:
         for shown in item.shown:
@@ -167,7 +167,7 @@ def _pictures(
 
 
 def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tuple[HtmlElement, list[Rendition]]]:
-    """Each element that shows a picture, with what it offers: images, then backgrounds and galleries kept in attributes."""
+    """Each element that shows a picture, with its renditions: images, then backgrounds and galleries in attributes."""
     images = list(tree.iter(*IMAGE_TAGS))
     without = [picture for picture in tree.iter("picture") if next(picture.iter(*IMAGE_TAGS), None) is None]
     offers = [*(renditions_of(image, base, known) for image in images), *(source_renditions(each, base) for each in without)]
@@ -182,12 +182,12 @@ def _offers(tree: HtmlElement, base: str, known: frozenset[str]) -> Iterator[tup
 
 
 def _shows_nothing(link: HtmlElement) -> bool:
-    """Whether a link is empty, as in galleries that a script fills; one with words leads to charts of sizes and the like."""
+    """Whether a link is empty, as in galleries filled by a script; links with text lead to size charts and the like."""
     return next(link.iter(*IMAGE_TAGS), None) is None and not "".join(link.itertext()).strip()
 
 
 def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
-    """The renditions that each `link` asks a browser to load early, and the picture that one names for previews."""
+    """The renditions of each `link` that preloads an image, or names the image for previews."""
     for link in tree.iter("link"):
         rel = (link.get("rel") or "").lower().split()
         if "image_src" in rel or ("preload" in rel and (link.get("as") or "").lower() == "image"):
@@ -199,7 +199,7 @@ def _preloaded(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
 
 
 class _PageFacts:
-    """What a page says about all its pictures, where nothing nearer to a picture says otherwise."""
+    """The metadata of a page, for pictures without metadata of their own."""
 
     def __init__(self, tree: HtmlElement, base: str, metas: dict[str, str], graph: OpenGraph, trail: list[str]) -> None:
         self._title = clean_text(graph.properties.get("og:title")) or clean_text(tree.findtext(".//title"))
@@ -217,7 +217,7 @@ class _PageFacts:
         title = item.title if item is not None else None
         trail = [level for level in reversed(self._trail) if level != title]
         named = (*(item.words if item is not None else ()), *trail, *self._words)
-        words = tuple(dict.fromkeys(word for told in named if (word := clean_text(told)) is not None))[:MAX_WORDS]
+        words = tuple(dict.fromkeys(word for text in named if (word := clean_text(text)) is not None))[:MAX_WORDS]
         return CrawledPicture(
             url=largest_rendition(group.renditions).url,
             page=url,
@@ -239,7 +239,7 @@ def _first(*values: str | ItemPicture | Item | None) -> str | None:
 
 
 def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: str) -> bool:
-    """Whether a picture belongs to what the page is about: not to its furniture, not an icon, not a link to another page."""
+    """Whether a picture belongs to the content of the page: not boilerplate, an icon, or a link to another page."""
     if is_small(element, offered):
         return False
     for around in (element, *element.iterancestors()):
@@ -247,19 +247,19 @@ def _is_content(element: HtmlElement, offered: list[Rendition], base: str, url: 
             "role", ""
         ).lower() in BOILERPLATE_ROLES:
             return False
-        # What leads to another page is shown there, larger.
+        # A picture that links to another page is larger there.
         if around.tag == "a" and _leads_elsewhere(around.get("href"), base, url):
             return False
     return True
 
 
 def _is_articles_header(element: HtmlElement) -> bool:
-    """Whether an element is the header of an article, where its first picture stands, and not that of the site."""
+    """Whether an element is the header of an article, which holds its first picture, and not that of the site."""
     return element.tag == "header" and next(element.iterancestors("article", "main"), None) is not None
 
 
 def _leads_elsewhere(href: str | None, base: str, url: str) -> bool:
-    """Whether a link leads to another page: not to a picture, not to a place on this page, not to a script."""
+    """Whether a link leads to another page: not a picture, an anchor on this page, or a script."""
     target = absolute_url(href, base)
     return target is not None and not names_picture(target) and target not in (url.partition("#")[0], base.partition("#")[0])
 
@@ -270,7 +270,7 @@ def _figure_licence(image: HtmlElement, base: str) -> str | None:
 
 
 def _licence_link(element: HtmlElement, base: str) -> str | None:
-    """The licence that a link below `element` says is one, or the first Creative Commons licence linked there."""
+    """The target of the first `rel=license` link below `element`, else its first Creative Commons link."""
     for link in element.iter("a", "link"):
         if "license" in (link.get("rel") or "").lower().split() and link.get("href"):
             return licence_name(urljoin(base, link.get("href")))
@@ -278,7 +278,7 @@ def _licence_link(element: HtmlElement, base: str) -> str | None:
 
 
 def _page_licence(tree: HtmlElement, base: str, metas: dict[str, str]) -> str | None:
-    """The licence of a page as a whole: linked as such, in its metadata, or the only Creative Commons licence it links to."""
+    """The licence of a page: a `rel=license` link, metadata, or the only Creative Commons licence that it links to."""
     outside = [link for link in tree.iter("a", "link") if link.get("href") and next(link.iterancestors("figure"), None) is None]
     for link in outside:
         if "license" in (link.get("rel") or "").lower().split():

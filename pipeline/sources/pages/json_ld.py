@@ -1,4 +1,4 @@
-"""JSON as scripts of web pages hold it: read strictly where it is valid, and else as far as it can be."""
+"""JSON in the scripts of web pages: parsed strictly if it is valid, else as far as possible."""
 
 import html
 import json
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-MAX_DEPTH = 200  # of what is read beyond the standard; deeper values are left out
-MAX_DIGITS = 300  # of a number: no float has more
+MAX_DEPTH = 200  # of leniently parsed values; deeper ones are dropped
+MAX_DIGITS = 300  # of a number; no float has more
 SCHEMA_ORG = re.compile(r"^(?:https?://(?:www\.)?schema\.org/|schema:)(?=\w)", re.IGNORECASE)
 TOKEN = re.compile(
     r"""
@@ -26,29 +26,29 @@ ESCAPE = re.compile(r'\\(?:(?P<known>["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
 OTHER_QUOTES = str.maketrans("'“”„", '""""')
 INNER_QUOTE = re.compile(
     r"""(?<![{\[,:\s\\])"(?!\s*(?:[,:}\]]|\Z))"""
-)  # no sign that is JSON's stands beside it, as in 5" heel
+)  # a quote without JSON punctuation beside it, as in 5" heel
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
 @dataclass(frozen=True)
 class ParsedJson:
-    """What was read from one script."""
+    """The result of parsing one script."""
 
     values: list[Any]  # objects and arrays
-    valid: bool  # the script is one JSON value, as the standard wants it
+    valid: bool  # the script is one valid JSON value
 
 
 def read_json(text: str) -> ParsedJson:
-    """The JSON objects and arrays in `text`, read around whatever else stands there. Never raises for any text."""
+    """The JSON objects and arrays in `text`, ignoring whatever surrounds them. Never raises."""
     try:
         value = json.loads(text, strict=False, object_pairs_hook=parse_object)
-    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError, too
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError too
         return ParsedJson(_parse_leniently(text), valid=False)
     return ParsedJson([value] if isinstance(value, dict | list) else [], valid=True)
 
 
 def parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON-LD without schema.org's address in its keys; of equal keys the last counts, of `image` all."""
+    """A JSON-LD object without the schema.org prefix in its keys; of equal keys the last counts, of `image` all."""
     thing: dict[str, Any] = {}
     for key, value in pairs:
         _put(thing, key, value)
@@ -64,28 +64,28 @@ def _put(thing: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _parse_leniently(text: str) -> list[Any]:
-    """The outermost objects and arrays in `text`, which is no JSON: without what is cut off, stray or nested too deeply."""
+    """The outermost objects and arrays of invalid JSON, without parts that are cut off, stray or nested too deeply."""
     if '"' not in text:
         text = html.unescape(text) if "&quot;" in text else text.translate(OTHER_QUOTES)
-    salvage = _LenientParser(text, closes_inner=True)
+    parsed = _LenientParser(text, closes_inner=True)
     escaped = INNER_QUOTE.sub(r"\"", text)
-    if len(escaped) > len(text) and (other := _LenientParser(escaped, closes_inner=True)).members > salvage.members:
-        text, salvage = escaped, other
-    if salvage.misfits:
-        # Such a bracket is one too many, or one before it is missing: whichever saves more is right.
-        salvage = max(salvage, _LenientParser(text, closes_inner=False), key=lambda each: each.members)
-    return salvage.outermost
+    if len(escaped) > len(text) and (other := _LenientParser(escaped, closes_inner=True)).members > parsed.members:
+        text, parsed = escaped, other
+    if parsed.misfits:
+        # The bracket is superfluous, or an earlier one is missing: take the reading that keeps more members.
+        parsed = max(parsed, _LenientParser(text, closes_inner=False), key=lambda each: each.members)
+    return parsed.outermost
 
 
 class _LenientParser:
-    """What can be read of a text. `closes_inner`: a bracket that does not fit closes everything down to the one it fits."""
+    """A lenient JSON parser. `closes_inner`: a mismatched bracket closes everything up to the one it matches."""
 
     def __init__(self, text: str, *, closes_inner: bool) -> None:
         self.outermost: list[Any] = []
         self.members = 0  # of all objects
         self.misfits = 0
         self._stack: list[_OpenContainer] = []
-        self._too_deep = 0  # open brackets below the deepest that is read
+        self._too_deep = 0  # open brackets below MAX_DEPTH
         self._closes_inner = closes_inner
         for kind, token in _tokens(text):
             if kind == "sign":
@@ -100,14 +100,14 @@ class _LenientParser:
             self._close(dict if sign == "}" else list)
         elif not self._stack:
             if sign == "," and self.outermost and isinstance(self.outermost[-1], dict):
-                self._stack.append(_OpenContainer(self.outermost[-1]))  # closed too early: its members go on
+                self._stack.append(_OpenContainer(self.outermost[-1]))  # closed too early: more members follow
         elif not self._too_deep:
             if sign == ":" and len(self._stack) > 1 and isinstance(self._stack[-2].container, dict):
                 self._end_array_before_key()
             self._stack[-1].separate(sign)
 
     def _end_array_before_key(self) -> None:
-        """A colon in an array: its end is missing, and its last string is a key of the object around it."""
+        """Handle a colon in an array: its end is missing, and its last string is a key of the enclosing object."""
         if (key := self._stack[-1].take_back_key()) is not None:
             self._stack.pop()
             self._stack[-1].add_scalar("string", json.dumps(key))
@@ -140,7 +140,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 class _OpenContainer:
-    """An object or an array whose end has not been read."""
+    """An object or array whose end has not been read yet."""
 
     def __init__(self, container: dict[str, Any] | list[Any]) -> None:
         self.container = container
@@ -148,7 +148,7 @@ class _OpenContainer:
         self._expects_value = False
 
     def add(self, value: Any) -> bool:
-        """Whether `value` was taken: an object takes one only after a key and a colon."""
+        """Whether `value` was accepted: an object accepts one only after a key and a colon."""
         if isinstance(self.container, list):
             self.container.append(value)
             return True
@@ -159,7 +159,7 @@ class _OpenContainer:
         return True
 
     def add_scalar(self, kind: str, token: str) -> bool:
-        """Whether a string or a word was taken as the value of a member; it may as well be a key."""
+        """Whether a string or a word was accepted as the value of a member; it may also be a key."""
         value = _string(token) if kind == "string" else token
         if isinstance(self.container, dict) and not self._expects_value:
             self._key = value
@@ -167,20 +167,20 @@ class _OpenContainer:
         return self.add(value if kind == "string" else _constant(token)) and isinstance(self.container, dict)
 
     def take_back_key(self) -> str | None:
-        """The last string of an array, no longer in it; None when there is none."""
+        """Remove and return the last string of an array; none if there is none."""
         if isinstance(self.container, list) and self.container and isinstance(self.container[-1], str):
             return str(self.container.pop())
         return None
 
     def separate(self, sign: str) -> None:
-        """Take a colon or a comma."""
+        """Handle a colon or a comma."""
         self._expects_value = sign == ":" and self._key is not None
         if sign == ",":
             self._key = None
 
 
 def _string(token: str) -> str:
-    """The text of a string with its quotes."""
+    """The text of a quoted string."""
     try:
         text: str = json.loads(token, strict=False)
     except ValueError:
@@ -189,7 +189,7 @@ def _string(token: str) -> str:
 
 
 def _constant(word: str) -> Any:
-    """The value of a bare word: None for whatever JSON does not know."""
+    """The value of a bare word; none if JSON does not know it."""
     if word in CONSTANTS:
         return CONSTANTS[word]
     try:

@@ -1,4 +1,4 @@
-"""Licences by one name: SPDX where there is one, the link otherwise."""
+"""Licences by their SPDX identifier, or by link if they have none."""
 
 import re
 
@@ -10,7 +10,7 @@ WRITTEN_OUT = re.compile(r"CC(?:[ -]?0|[ -](BY(?:[ -](?:NC|ND|SA)){0,2}))(?:[ -]
 
 
 def creative_commons(text: str) -> str | None:
-    """The SPDX identifier (or link, where SPDX has none) of the first Creative Commons licence linked in `text`, or none."""
+    """The SPDX identifier (or link, if SPDX has none) of the first Creative Commons licence linked in `text`, or none."""
     match = CREATIVE_COMMONS.search(text)
     if match is None:
         return None
@@ -23,16 +23,16 @@ def creative_commons(text: str) -> str | None:
 
 
 def licence_name(text: str | None) -> str | None:
-    """The SPDX identifier of a licence given as `text` where it can be told, else the text; none when it is empty."""
-    if text is None or not (plain := " ".join(text.split())):
+    """The SPDX identifier of the licence in `text` if it is recognised, else the text; none if it is empty."""
+    if text is None or not (name := " ".join(text.split())):
         return None
-    linked = creative_commons(plain)
+    linked = creative_commons(name)
     if linked is not None:
         return linked
-    match = WRITTEN_OUT.fullmatch(plain)
+    match = WRITTEN_OUT.fullmatch(name)
     if match is None:
-        return plain[:500]
+        return name[:500]
     elements, version = match.groups()
     if elements is None:
         return f"CC0-{version or '1.0'}"
-    return f"CC-{elements.upper().replace(' ', '-')}-{version}" if version else plain
+    return f"CC-{elements.upper().replace(' ', '-')}-{version}" if version else name

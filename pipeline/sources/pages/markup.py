@@ -1,4 +1,4 @@
-"""Pictures in a page's markup: `img` and `picture`, lazy loading, zoom galleries, backgrounds, and lists in attributes."""
+"""Pictures in the markup of a page: `img`, `picture`, lazy loading, zoom galleries, backgrounds, JSON in attributes."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from pipeline.sources.pages.renditions import (
 from pipeline.web.values import parse_pixels
 
 IMAGE_TAGS = ("img", "amp-img", "amp-anim", "image")
-# What zoom galleries call the address, from the largest rendition they promise to the smallest.
+# Attributes of zoom galleries, from the largest rendition to the smallest.
 ZOOM_ATTRIBUTES = (
     "data-zoom-image",
     "data-zoom",
@@ -46,7 +46,7 @@ ZOOM_ATTRIBUTES = (
     "data-pswp-src",
     "data-mfp-src",
 )
-# What lazy-loading scripts call it.
+# Attributes of lazy-loading scripts.
 LAZY_ATTRIBUTES = (
     "data-src",
     "data-lazy-src",
@@ -81,11 +81,11 @@ LAZY_SRCSET_ATTRIBUTES = (
     "data-cfsrcset",
 )
 BACKGROUND_ATTRIBUTES = ("data-bg", "data-bg-src", "data-bg-image", "data-background", "data-background-image", "data-bgset")
-# Any other attribute whose name promises as much, and which names a picture.
+# Any other attribute whose name suggests a large picture.
 PROMISES_LARGE = re.compile(
     r"data-(?=.*(?:zoom|large|big|full|hi-?res|high|xl|orig|master|magnif|retina))(?!.*(?:thumb|hover))"
 )
-# Options that zoom scripts keep in an attribute or in a call, though not as JSON.
+# Attributes with options or calls of zoom scripts that are not JSON.
 SCRIPTED_ATTRIBUTES = ("onclick", "rel", "data-rel", "data-cloudzoom", "data-options", "data-zoom-options")
 LARGE_OPTION = re.compile(r"""(?:zoom|large|big|full)\w{0,20}["']?\s*:\s*["']([^"'\s]+)["']""", re.IGNORECASE)
 CALLED_WITH = re.compile(r"""\(\s*["']([^"'\s]+)["']""")
@@ -96,19 +96,19 @@ PLACEHOLDER_NAME = re.compile(
     r"|(?:blank|pixel|transparent|clear|empty|dummy|gr[ae]y|trans|lazy|t|1x1|1px)(?:[-_]?\d+x\d+)?\.(?:gif|png|webp))$",
     re.IGNORECASE,
 )
-PLACEHOLDER_SIDE_PX = 2  # what an `img` that a script will fill may be declared as
+PLACEHOLDER_SIDE_PX = 2  # declared size of an `img` that a script fills
 ORNAMENT = re.compile(r"swatch|icon|logo|sprite|flag|avatar|badge|pattern", re.IGNORECASE)
 STYLE_URL = re.compile(r"background(?:-image)?\s*:[^;]*?url\(\s*(\"[^\"]*\"|'[^']*'|[^)]*)\)", re.IGNORECASE)
 STYLE_SIDE = re.compile(r"(?:^|[;\s])(?:width|height)\s*:\s*(\d{1,6})(?:\.\d+)?px", re.IGNORECASE)
-LEVELS_AROUND = 3  # of elements around a thumbnail that may say where its large picture is
-DEFAULT_WIDTH_PX = 1080  # among those that lazysizes, which fills the templates of Shopify's themes, asks for by itself
+LEVELS_AROUND = 3  # of ancestors that may hold the large picture of a thumbnail
+DEFAULT_WIDTH_PX = 1080  # one of the defaults of lazysizes, which fills the templates of Shopify's themes
 TEMPLATE = re.compile(r"\{width\}|%7Bwidth%7D", re.IGNORECASE)
-MAX_STYLE_CHARACTERS = 10_000  # of an element
-MAX_LIST_CHARACTERS = 1_000_000  # of a gallery in an attribute
-MAX_PROMISED = 10  # attributes of an element
-MAX_LISTED = 500  # pictures of it
-MIN_SIDE_PX = 100  # what a page itself declares smaller is an icon, a swatch or a tracking pixel
-# What one entry of a gallery calls the addresses of its one picture, the largest first.
+MAX_STYLE_CHARACTERS = 10_000  # of a style attribute
+MAX_LIST_CHARACTERS = 1_000_000  # of JSON in an attribute
+MAX_PROMISED = 10  # attributes per element
+MAX_LISTED = 500  # pictures per element
+MIN_SIDE_PX = 100  # smaller pictures are icons, swatches or tracking pixels
+# Keys of the URLs of one picture in a gallery's JSON, the largest first.
 ENTRY_KEYS = (
     *("zoom", "zoom_image", "zoomimage", "full", "full_src", "fullsrc", "original", "large", "large_src", "largeimage", "big"),
     *(
@@ -130,17 +130,17 @@ ENTRY_KEYS = (
 )
 
 
-GALLERY_KEYS = ("images", "media", "data", "gallery")  # of Shopify's products and of Magento's widget
+GALLERY_KEYS = ("images", "media", "data", "gallery")  # of Shopify's products and Magento's widget
 
 
 def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
-    """Every address an `img` offers: its own, those of a `picture` around it, and of a link around it to a picture.
+    """Every rendition that an `img` offers: its own, those of an enclosing `picture`, and those of an enclosing link.
 
-    `known` are the assets that the page names as pictures elsewhere: they are no placeholders.
+    `known` are the assets that the page names as pictures elsewhere, so they are not placeholders.
     """
     sets, addresses = _own_renditions(image, base, known)
     found = [*_attribute_renditions(image, ZOOM_ATTRIBUTES, base, zoomed=True), *sets]
-    # After the image's own set: of equals the first wins, and `source` is where AVIF made from the JPEG stands.
+    # After the image's own set: the first of equals wins, and a `source` is often an AVIF converted from the JPEG.
     for picture in image.iterancestors("picture"):
         found.extend(source_renditions(picture, base, known))
     found.extend(addresses)
@@ -161,7 +161,7 @@ def renditions_of(image: HtmlElement, base: str, known: Container[str] = frozens
 
 
 def _hinted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]:
-    """The pictures in `data-` attributes that no list here has, but whose names promise a large one."""
+    """The pictures in unlisted `data-` attributes whose names suggest a large picture."""
     promised = (
         name
         for name, value in element.items()
@@ -171,7 +171,7 @@ def _hinted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]:
 
 
 def _scripted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]:
-    """The large picture that the options or the call of a zoom script name."""
+    """The large picture in the options or the call of a zoom script."""
     href = element.get("href") or ""
     calls = [href] if href.strip().lower().startswith("javascript:") else []
     for text in (*calls, *(element.get(name) or "" for name in SCRIPTED_ATTRIBUTES)):
@@ -181,16 +181,16 @@ def _scripted_renditions(element: HtmlElement, base: str) -> Iterator[Rendition]
 
 
 def source_renditions(picture: HtmlElement, base: str, known: Container[str] = frozenset()) -> list[Rendition]:
-    """What the `source` elements of a `picture` offer, of the types that we decode."""
-    # To libxml2 a `source` has an end tag, so what follows it stands inside it.
+    """The renditions of the `source` elements of a `picture`, of the types that we decode."""
+    # libxml2 expects an end tag for `source`, so it nests what follows.
     sources = [source for source in picture.iter("source") if is_decoded_type(source.get("type") or "")]
     return [rendition for source in sources for part in _own_renditions(source, base, known) for rendition in part]
 
 
 def _own_renditions(element: HtmlElement, base: str, known: Container[str]) -> tuple[list[Rendition], list[Rendition]]:
-    """The renditions in the sets of an element, and in its single addresses.
+    """The renditions in the srcsets of an element, and in its single addresses.
 
-    Where a script is to load something, what is shown until then is a placeholder, unless it is the same picture.
+    If a script loads one lazily, the others are placeholders, unless they are the same picture.
     """
     declared = parse_pixels(element.get("width"))
     sets = list(srcset_renditions(element.get("srcset", ""), base, declared))
@@ -198,7 +198,7 @@ def _own_renditions(element: HtmlElement, base: str, known: Container[str]) -> t
         sets.extend(srcset_renditions(element.get(attribute, ""), base, declared, lazy=True))
     addresses = list(_attribute_renditions(element, LAZY_ATTRIBUTES, base, lazy=True))
     addresses.extend(_attribute_renditions(element, ("src",), base))
-    if element.tag == "image":  # of an inline drawing
+    if element.tag == "image":  # in an inline SVG
         addresses.extend(_attribute_renditions(element, ("href", "xlink:href"), base))
     lazy = {asset_key(rendition.url) for rendition in (*sets, *addresses) if rendition.lazy}
 
@@ -215,7 +215,7 @@ def _attribute_renditions(
         value = element.get(attribute)
         if value is None:
             continue
-        if attribute.startswith("data-"):  # scripts keep flags and numbers in attributes of the same names
+        if attribute.startswith("data-"):  # the same attributes may hold flags and numbers
             value = _fill_template(value, element)
             if "/" not in value and not names_picture(value):
                 continue
@@ -225,20 +225,20 @@ def _attribute_renditions(
 
 
 def _fill_template(template: str, element: HtmlElement) -> str:
-    """`template` with the largest width that the element offers for it, else with one of the loader's own."""
+    """`template` with the largest width that the element offers, else with the default of the loader."""
     widths = [int(width) for width in re.findall(r"\d{1,5}", element.get("data-widths") or "")]
     return TEMPLATE.sub(str(max(widths, default=DEFAULT_WIDTH_PX)), template)
 
 
 def is_placeholder_name(url: str) -> bool:
-    """Whether `url` is named like what is shown until a picture is loaded."""
+    """Whether `url` has the name of a placeholder shown until a picture is loaded."""
     return PLACEHOLDER_NAME.search(urlsplit(url).path) is not None
 
 
 def drop_placeholders(offers: Sequence[list[Rendition]]) -> list[list[Rendition]]:
-    """`offers`, the renditions of each `img` of a page, without the addresses that stand in for a picture not loaded yet.
+    """`offers`, the renditions of each `img` of a page, without placeholders.
 
-    Besides what is named like one, that is an address which several images share that have nothing else in common.
+    A placeholder has the name of one, or is an address that several images share which have nothing else in common.
     """
     beside: dict[str, list[frozenset[str]]] = {}
     for offered in offers:
@@ -253,7 +253,7 @@ def drop_placeholders(offers: Sequence[list[Rendition]]) -> list[list[Rendition]
 
 
 def reveal_lazy_pictures(tree: HtmlElement, base: str) -> None:
-    """Do in `tree` what a script does later: show what is loaded lazily, and what is meant for browsers without one."""
+    """Modify `tree` as a script would: show lazily loaded pictures and the content of `noscript`."""
     for image in tree.iter(*IMAGE_TAGS):
         if image.get("itemprop") is not None:
             sets, addresses = _own_renditions(image, base, frozenset())
@@ -261,7 +261,7 @@ def reveal_lazy_pictures(tree: HtmlElement, base: str) -> None:
                 image.set("src", largest_rendition(lazy).url)
     for fallback in list(tree.iter("noscript")):
         text = fallback.text or ""
-        if "<img" in text.lower():  # escaped, where it should have been markup
+        if "<img" in text.lower():  # escaped instead of markup
             try:
                 fallback.extend(part for part in html.fragments_fromstring(text) if isinstance(part, HtmlElement))
             except (etree.ParserError, ValueError):
@@ -269,27 +269,27 @@ def reveal_lazy_pictures(tree: HtmlElement, base: str) -> None:
     shown = Counter(image.get("src") for image in tree.iter(*IMAGE_TAGS))
     for fallback in tree.iter("noscript"):
         before, image = fallback.getprevious(), next(fallback.iter("img"), None)
-        # What several images show alike, each before a picture for browsers without scripts, stands in for that picture.
+        # An image that several share, each before a `noscript` picture, is a placeholder for that picture.
         stands_in = before is not None and before.tag in IMAGE_TAGS and shown[before.get("src")] > 1
         if stands_in and image is not None and "data-src" not in before.attrib and not is_small(image, []):
             before.set("data-src", image.get("src", ""))
 
 
 def is_small(element: HtmlElement, offered: Iterable[Rendition]) -> bool:
-    """Whether the page shows an element as small as an icon, and has nothing larger to show for it."""
+    """Whether an element is shown as small as an icon and offers nothing larger."""
     sides = [
         side for name in ("width", "height") if (side := parse_pixels((element.get(name) or "").removesuffix("px"))) is not None
     ]
     sides += [int(side) for side in STYLE_SIDE.findall((element.get("style") or "")[:MAX_STYLE_CHARACTERS])]
     if any(rendition.zoomed for rendition in offered):  # a thumbnail
         return False
-    if any(rendition.lazy for rendition in offered):  # the size of the placeholder
+    if any(rendition.lazy for rendition in offered):  # the declared size may be that of a placeholder
         sides = [side for side in sides if side > PLACEHOLDER_SIDE_PX]
     return any(side < MIN_SIDE_PX for side in sides)
 
 
 def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
-    """The picture that an element without an `img` in it has as its background."""
+    """The background picture of an element without an `img` inside."""
     found = list(_attribute_renditions(element, BACKGROUND_ATTRIBUTES, base, lazy=True))
     if not found:
         addresses = (
@@ -300,14 +300,14 @@ def background_renditions(element: HtmlElement, base: str) -> list[Rendition]:
     if not found or ORNAMENT.search(f"{element.get('class', '')} {element.get('id', '')}"):
         return []
     if element.tag in IMAGE_TAGS or next(element.iter(*IMAGE_TAGS, "picture"), None) is not None:
-        return []  # there the background is what is seen until the image is loaded
+        return []  # the background is a placeholder of the image
     if element.tag == "a" and names_picture(element.get("href", "")):
         found.extend(_attribute_renditions(element, ("href", *ZOOM_ATTRIBUTES), base, zoomed=True))
     return found
 
 
 def listed_renditions(element: HtmlElement, base: str) -> Iterator[list[Rendition]]:
-    """The pictures, each with its renditions, in the JSON that galleries keep in `data-` attributes."""
+    """The pictures in the JSON of `data-` attributes, each with its renditions."""
     for name, value in element.items():
         if name.startswith("data-") and value.lstrip()[:1] in ("[", "{") and len(value) <= MAX_LIST_CHARACTERS and "." in value:
             try:
@@ -318,7 +318,7 @@ def listed_renditions(element: HtmlElement, base: str) -> Iterator[list[Renditio
 
 
 def scripted_galleries(tree: HtmlElement, base: str) -> Iterator[list[Rendition]]:
-    """The pictures, each with its renditions, in the JSON that shops keep in scripts for the gallery of their product."""
+    """The pictures in the JSON of product galleries in scripts, each with its renditions."""
     for script in tree.iter("script"):
         kind = (script.get("type") or "").partition(";")[0].strip().lower()
         text = script.text or ""
@@ -334,7 +334,7 @@ def scripted_galleries(tree: HtmlElement, base: str) -> Iterator[list[Rendition]
 
 
 def _galleries_in(content: Any) -> Iterator[list[Any]]:
-    """The values of the keys that galleries have, outermost first."""
+    """The values of the keys of galleries, outermost first."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -347,7 +347,7 @@ def _galleries_in(content: Any) -> Iterator[list[Any]]:
 
 
 def _pictures_in(listed: Any, base: str) -> Iterator[list[Rendition]]:
-    """The pictures in a value of JSON: strings that are addresses, and objects that describe one picture or hold others."""
+    """The pictures in a JSON value: strings that are URLs, and objects that describe one picture or contain others."""
     waiting = [listed]
     while waiting:
         value = waiting.pop()
@@ -364,7 +364,7 @@ def _pictures_in(listed: Any, base: str) -> Iterator[list[Rendition]]:
 
 
 def _entry_renditions(entry: dict[str, Any], base: str) -> list[Rendition]:
-    """The renditions of the one picture that an object describes, the largest first; none when it describes none."""
+    """The renditions of the picture that an object describes, the largest first; empty if it describes none."""
     by_name = {key.lower(): value for key, value in entry.items() if isinstance(value, str)}
     named = [url for key in ENTRY_KEYS if (url := _listed_url(by_name.get(key, ""), base)) is not None]
     sets = list(srcset_renditions(by_name.get("srcset", ""), base, None))
@@ -381,6 +381,6 @@ def _entry_renditions(entry: dict[str, Any], base: str) -> list[Rendition]:
 
 
 def _listed_url(value: str, base: str) -> str | None:
-    """The address of a picture in a string of JSON, which may as well be a word: only what ends like a picture's counts."""
+    """The URL of a picture in a JSON string; only a URL with a picture's extension counts, because others are plain words."""
     url = picture_url(value, base) if names_picture(value) else None
     return url if url is not None and not is_placeholder_name(url) else None

@@ -1,4 +1,7 @@
-"""One picture out of its many sizes: the largest that the page itself offers; no address is ever guessed."""
+"""Renditions of one picture: which URLs show the same picture, and which is the largest that the page offers.
+
+No URL is guessed.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -37,19 +40,19 @@ WIDTH_IN_QUERY = ("w", "width", "imwidth", "sw", "wid")
 
 @dataclass(frozen=True)
 class Rendition:
-    """One address of a picture, and how large a promise it makes."""
+    """One URL of a picture, with what is known about its size."""
 
     url: str
-    width: int | None  # pixels, where the page or the address says
+    width: int | None  # in pixels, if the page or the URL states it
     zoomed: bool = False  # the page's own "large" version
-    density: float = 1.0  # pixels of the picture for each of the page, where only that is known
-    lazy: bool = False  # for a script to load
+    density: float = 1.0  # device pixels per CSS pixel, if only that is known
+    lazy: bool = False  # loaded by a script
 
 
 def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
-    """(address, descriptor) of each candidate, by the HTML standard: an address may hold commas, but not end in one.
+    """(URL, descriptor) of each candidate by the HTML standard: a URL may contain commas but not end with one.
 
-    Beyond the standard, an address may hold blanks, and the comma after a descriptor may be missing.
+    Beyond the standard, a URL may contain spaces, and the comma after a descriptor may be missing.
     """
     position = 0
     while (match := NEXT_ADDRESS.match(srcset, position)) is not None:
@@ -70,17 +73,17 @@ def srcset_candidates(srcset: str) -> Iterator[tuple[str, str]]:
             end = srcset.index(described, position) + len(known[0])
             described = known[0].strip()
         position = end
-        if not DESCRIPTORS.fullmatch(address):  # a template whose address was empty
+        if not DESCRIPTORS.fullmatch(address):  # a template with an empty URL
             yield address, described
 
 
 def srcset_renditions(srcset: str, base: str, declared_px: int | None, *, lazy: bool = False) -> Iterator[Rendition]:
-    """The renditions in a `srcset`; `declared_px` is how wide the page says the picture is shown."""
+    """The renditions in a `srcset`; `declared_px` is the declared width of the element."""
     offered = [(url, text) for value, text in srcset_candidates(srcset) if (url := picture_url(value, base)) is not None]
     named = next(
         (width for url, text in offered if _density_of(text) == 1 and (width := width_from_url(url)) is not None), None
     )
-    single_px = declared_px or named  # how wide the candidate of one pixel for each of the page is
+    single_px = declared_px or named  # width of the candidate of density 1
     for url, text in offered:
         density = _density_of(text)
         width = _width_of(text)
@@ -100,7 +103,7 @@ def _density_of(descriptor: str) -> float:
 
 
 def asset_key(url: str) -> str:
-    """What all renditions of one picture have in common: `url` without the sizes that shops write into it."""
+    """A key that all renditions of one picture share: `url` without the sizes that shops write into it."""
     parts = urlsplit(url)
     path = SIZE_IN_FOLDER.sub(r"\1", SIZE_IN_PATH.sub("", SIZE_IN_NAME.sub("", parts.path)))
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in SIZE_PARAMETERS])
@@ -108,7 +111,7 @@ def asset_key(url: str) -> str:
 
 
 def width_from_url(url: str) -> int | None:
-    """The width in pixels that `url` names, or none."""
+    """The width in pixels that `url` states, or none."""
     parts = urlsplit(url)
     for name, value in parse_qsl(parts.query):
         if name.lower() in WIDTH_IN_QUERY and (width := parse_pixels(value)) is not None:
@@ -121,26 +124,26 @@ def width_from_url(url: str) -> int | None:
 
 
 def has_size(url: str) -> bool:
-    """Whether `url` names a size: one that does not, beside others that do, is the original."""
+    """Whether `url` states a size. One that does not, beside others that do, is the original."""
     parts = urlsplit(url)
     named = any(name.lower() in SIZE_PARAMETERS for name, _ in parse_qsl(parts.query))
     return named or any(size.search(parts.path) is not None for size in (SIZE_IN_NAME, SIZE_IN_PATH, SIZE_IN_FOLDER))
 
 
 def largest_rendition(renditions: Iterable[Rendition]) -> Rendition:
-    """The rendition that promises the most pixels; the first of equals."""
+    """The rendition with the most pixels; the first of equals."""
     candidates = list(renditions)
     sized = {asset_key(candidate.url) for candidate in candidates if has_size(candidate.url)}
 
-    def promise(candidate: Rendition) -> tuple[bool, bool, int, float]:
+    def rank(candidate: Rendition) -> tuple[bool, bool, int, float]:
         original = not has_size(candidate.url) and asset_key(candidate.url) in sized
         return candidate.zoomed, original, candidate.width or width_from_url(candidate.url) or 0, candidate.density
 
-    return max(candidates, key=promise)
+    return max(candidates, key=rank)
 
 
 def picture_url(value: str | None, base: str) -> str | None:
-    """The absolute http address in an attribute, or none for data, blobs, drawings, templates and the page itself."""
+    """The absolute http(s) URL in an attribute; none for data, blobs, SVG, icons, templates and the page itself."""
     if value is None or "{" in value or (url := absolute_url(value, base)) is None:
         return None
     parts = urlsplit(url)
@@ -150,5 +153,5 @@ def picture_url(value: str | None, base: str) -> str | None:
 
 
 def names_picture(href: str) -> bool:
-    """Whether a link leads to a picture and not to a page."""
+    """Whether the path of `href` has the extension of a picture."""
     return PICTURE_NAME.search(re.split(r"[?#]", href.strip(), maxsplit=1)[0]) is not None

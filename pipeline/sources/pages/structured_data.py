@@ -1,4 +1,4 @@
-"""What a page says about itself for machines: schema.org things (JSON-LD, microdata) and OpenGraph."""
+"""Structured data of a page: schema.org things (JSON-LD, microdata) and OpenGraph."""
 
 import html
 import re
@@ -16,7 +16,7 @@ from pipeline.sources.pages.renditions import Rendition, names_picture, picture_
 from pipeline.web.responses import NotFetchedError
 from pipeline.web.values import clean_text, iso_date, parse_pixels, parse_price
 
-MAX_THINGS = 10_000  # on one page; a page that says more is not believed
+MAX_THINGS = 10_000  # on one page; the rest is ignored
 PRODUCTS = frozenset({"Product", "ProductGroup", "ProductModel", "IndividualProduct", "SomeProducts"})
 POSTS = frozenset(
     {"Article", "NewsArticle", "BlogPosting", "SocialMediaPosting", "ImageGallery", "CollectionPage", "CreativeWork"}
@@ -25,12 +25,12 @@ PICTURES = frozenset({"ImageObject", "Photograph"})
 BY_LOWER_NAME = {name.lower(): name for name in (*PRODUCTS, *POSTS, *PICTURES, "BreadcrumbList")}
 SEVERAL_ADDRESSES = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 PICTURE_KEYS = ("image", "images", "photo", "associatedMedia", "primaryImageOfPage")
-THUMBNAIL_KEYS = ("thumbnailUrl", "thumbnail")  # where there is nothing else
+THUMBNAIL_KEYS = ("thumbnailUrl", "thumbnail")  # if there is nothing else
 ADDRESS_KEYS = ("contentUrl", "url", "@value", "image", *THUMBNAIL_KEYS)
 OWN_KEYS = frozenset({*PICTURE_KEYS, *THUMBNAIL_KEYS, "@id", "@type", "url", "hasVariant", "isVariantOf"})  # not inherited
-MAX_NUMBER = 1e15  # of what is text, a price or a size; a NaN is not below it either
-MAX_GROUPS = 5  # above one another
-MAX_DEPTH = 20  # of values inside one another; a page that goes deeper is not believed
+MAX_NUMBER = 1e15  # of a number used as text; also excludes NaN
+MAX_GROUPS = 5  # nested
+MAX_DEPTH = 20  # of nested values; deeper ones are ignored
 DATE_KEYS = ("datePublished", "uploadDate", "releaseDate", "dateCreated")
 
 Thing = Mapping[str, Any]
@@ -48,7 +48,7 @@ class ItemPicture:
 
 @dataclass(frozen=True)
 class Item:
-    """A product, a post, or a picture on its own, as the page describes it."""
+    """A product, a post, or a picture on its own."""
 
     kind: Literal["product", "post", "picture"]
     title: str | None
@@ -58,20 +58,20 @@ class Item:
     published: str | None
     licence: str | None
     shown: tuple[ItemPicture, ...]
-    group: "Item | None" = None  # whose variant it is
+    group: "Item | None" = None  # the group that it is a variant of
 
 
 @dataclass(frozen=True)
 class StructuredData:
-    """What a page says in schema.org's words."""
+    """The schema.org data of a page."""
 
     things: list[Thing]
-    repaired: int  # scripts that are no valid JSON, of which something could be read
-    unread: int  # scripts and microdata of which nothing could be read
+    repaired: int  # invalid JSON scripts that were partly read
+    unread: int  # scripts and microdata that could not be read
 
 
 def text_of(value: Any, depth: int = MAX_DEPTH) -> str | None:
-    """The first plain text in a schema.org value: a string, a number, a thing's name, or a list of these."""
+    """The first text in a schema.org value: a string, a number, a thing's name, or a list of these."""
     if isinstance(value, str):
         return clean_text(_unescaped(value))
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
@@ -85,7 +85,7 @@ def text_of(value: Any, depth: int = MAX_DEPTH) -> str | None:
 
 
 def _unescaped(text: str) -> str:
-    """`text` without entities: in a script they are escaped once too often."""
+    """`text` without HTML entities, which scripts often escape twice."""
     for _ in range(3):
         if "&" not in text:
             break
@@ -94,7 +94,7 @@ def _unescaped(text: str) -> str:
 
 
 def flatten(value: Any, depth: int = MAX_DEPTH) -> list[Any]:
-    """`value` as a list without lists in it, whichever way it was given."""
+    """`value` as a flat list, whether it is a scalar, a nested list or a JSON-LD container."""
     if isinstance(value, Mapping) and ("@list" in value or "@set" in value):
         value = value.get("@list", value.get("@set"))
     if isinstance(value, list):
@@ -103,7 +103,7 @@ def flatten(value: Any, depth: int = MAX_DEPTH) -> list[Any]:
 
 
 def picture_url_of(value: Any, base: str, depth: int = MAX_DEPTH) -> str | None:
-    """The address of the picture that a schema.org value is: a string, or what a thing says about where it is."""
+    """The URL of the picture in a schema.org value: a string, or a thing with an address."""
     if isinstance(value, str):
         return picture_url(_unescaped(value), base)
     if isinstance(value, Mapping) and depth:
@@ -117,14 +117,14 @@ def picture_url_of(value: Any, base: str, depth: int = MAX_DEPTH) -> str | None:
 
 
 def types_of(thing: Thing) -> set[str]:
-    """The names of a thing's schema.org types, those known here in schema.org's letters."""
+    """The names of a thing's schema.org types; known ones in schema.org's spelling."""
     kinds = flatten(thing.get("@type", thing.get("type")))
     names = (re.split(r"[/#:]", kind.strip().rstrip("/#"))[-1] for kind in kinds if isinstance(kind, str))
     return {BY_LOWER_NAME.get(name.lower(), name) for name in names}
 
 
 def all_things(roots: Iterable[Any]) -> list[Thing]:
-    """Every thing in and under `roots`, in the page's order."""
+    """Every thing in and under `roots`, in document order."""
     found: list[Thing] = []
     waiting = list(roots)[::-1]
     while waiting and len(found) < MAX_THINGS:
@@ -154,7 +154,7 @@ def find_things(tree: HtmlElement, url: str) -> StructuredData:
 
 
 def _microdata(tree: HtmlElement, url: str) -> tuple[list[Any], int]:
-    """The microdata of a page, and how many of its outermost items could not be read."""
+    """The microdata of a page, and the number of outermost items that could not be read."""
     _drop_broken_addresses(tree)
     found, failed = _extracted(tree, url)
     if not failed:
@@ -164,17 +164,17 @@ def _microdata(tree: HtmlElement, url: str) -> tuple[list[Any], int]:
 
 
 def _extracted(element: HtmlElement, url: str) -> tuple[list[Any], bool]:
-    """The microdata in an element, and whether extruct gave it up."""
+    """The microdata in an element, and whether extruct failed."""
     try:
         return extruct.extract(element, base_url=url, syntaxes=["microdata"], uniform=True)["microdata"], False
-    except NotFetchedError:  # the page takes too long to read
+    except NotFetchedError:  # the CPU time limit of the page
         raise
-    except Exception:  # extruct raises what it pleases on broken markup
+    except Exception:  # extruct may raise anything on broken markup
         return [], True
 
 
 def _drop_broken_addresses(tree: HtmlElement) -> None:
-    """Take the addresses out of `tree` that cannot be joined to any other: extruct would give up a whole item over one."""
+    """Remove invalid URLs from `tree`: extruct would drop a whole item because of one."""
     for element in tree.iter():
         for name in ("src", "href", "data"):
             if isinstance(element.tag, str) and "[" in element.get(name, ""):
@@ -201,17 +201,17 @@ def find_items(things: list[Thing], url: str) -> list[Item]:
     products = [_product(thing, graph) for thing in things if types_of(thing) & PRODUCTS]
     posts = [_item("post", graph.whole(thing), graph) for thing in things if types_of(thing) & POSTS]
     pictures = [_picture(thing, url) for thing in things if types_of(thing) & PICTURES and _stands_alone(thing)]
-    # Beside products, a post is the shelf they stand on, and its picture a banner.
+    # Beside products, a post describes their category, and its picture is a banner.
     described = [item for item in products if item.shown] or [item for item in posts if item.shown]
     seen = {shown.rendition.url for item in described for shown in item.shown}
     return described + [item for item in pictures if item.shown and item.shown[0].rendition.url not in seen]
 
 
 def main_item(items: list[Item]) -> Item | None:
-    """The product or post that the page is about: the only one, or the group that all are variants of."""
+    """The product or post that is the subject of the page: the only one, or the group that all are variants of."""
     whole = [item for item in items if item.kind != "picture"]
     heads = [item.group or item for item in whole]
-    if len({head.title or head for head in heads}) != 1:  # of one title: two scripts may describe it, one better
+    if len({head.title or head for head in heads}) != 1:  # two scripts may describe the same item, one better
         return None
     main = max(heads, key=lambda head: len(head.words))
     words = {item.words for item in whole}
@@ -219,11 +219,11 @@ def main_item(items: list[Item]) -> Item | None:
 
 
 class _Graph:
-    """The things of a page with what they say about one another."""
+    """The things of a page and their references to one another."""
 
     def __init__(self, things: list[Thing], url: str) -> None:
         self.url = url
-        self._heads: dict[int, Item] = {}  # by the group's place in memory
+        self._heads: dict[int, Item] = {}  # by id() of the group
         self._by_id: dict[str, dict[str, Any]] = {}
         for thing in things:
             if (name := self._id_of(thing.get("@id"))) is not None and len(thing) > 1:
@@ -240,7 +240,7 @@ class _Graph:
         return self._by_id.get(self._id_of(reference) or "")
 
     def whole(self, thing: Thing) -> Thing:
-        """`thing` with what the page says about it elsewhere."""
+        """`thing` merged with what the page says about it elsewhere."""
         elsewhere = self.named(thing) if "@id" in thing else None
         return {**elsewhere, **thing} if elsewhere is not None else thing
 
@@ -262,7 +262,7 @@ class _Graph:
         return above or self._by_group_id.get(text_of(thing.get("inProductGroupWithID")) or "")
 
     def head(self, group: Thing) -> Item:
-        """The product that a group is."""
+        """The product that a group describes."""
         if id(group) not in self._heads:
             self._heads[id(group)] = _item("product", self.whole(group), self)
         return self._heads[id(group)]
@@ -274,7 +274,7 @@ class _Graph:
             return value if isinstance(value, str) else None
 
     def _keys_of(self, value: Any) -> list[Any]:
-        """What a variant may be recognised by: its own place in memory, and its name."""
+        """The keys of a variant: id() of the object and its @id."""
         if isinstance(value, Mapping):
             name = self._id_of(value.get("@id"))
             return [id(value), *([name] if name is not None else [])]
@@ -282,7 +282,7 @@ class _Graph:
 
 
 def _product(thing: Thing, graph: _Graph) -> Item:
-    """The product that `thing` describes; a variant is what its groups are, where it does not say otherwise."""
+    """The product that `thing` describes; a variant inherits from its groups."""
     own, groups = graph.whole(thing), graph.groups_of(thing)
     if not groups:
         return _item("product", own, graph)
@@ -293,7 +293,7 @@ def _product(thing: Thing, graph: _Graph) -> Item:
 
 
 def _stands_alone(thing: Thing) -> bool:
-    """Whether an ImageObject is more than a part of another thing, such as a publisher's logo."""
+    """Whether an ImageObject is more than part of another thing, such as a publisher's logo."""
     return any(key in thing for key in ("license", "datePublished", "uploadDate", "acquireLicensePage"))
 
 
@@ -336,7 +336,7 @@ def _item_pictures(thing: Thing, graph: _Graph) -> Iterator[ItemPicture]:
 
 
 def _split_pictures(value: Any) -> list[Any]:
-    """The pictures that are written as one: their addresses joined in a string, or a list where one thing has its address."""
+    """The pictures in one value: several URLs in a string, or a list of URLs in one thing."""
     if isinstance(value, str):
         parts = SEVERAL_ADDRESSES.split(value.strip())
         return parts if all(map(names_picture, parts)) else [value]
@@ -349,7 +349,7 @@ def _split_pictures(value: Any) -> list[Any]:
 
 def _picture(thing: Thing, url: str) -> Item:
     address = picture_url_of(thing, url)
-    width = parse_price(text_of(thing.get("width")))  # a length, written like a price: 1,200 or `1200 px`
+    width = parse_price(text_of(thing.get("width")))  # written like a price: 1,200 or `1200 px`
     licence, published = licence_name(text_of(thing.get("license"))), _published(thing)
     alt = next((text for key in ("caption", "description", "name") if (text := text_of(thing.get(key)))), None)
     shown = (ItemPicture(Rendition(address, int(width) if width else None), alt, licence, published),) if address else ()
@@ -365,9 +365,9 @@ class OpenGraph:
 
 
 def read_open_graph(metas: Iterable[tuple[str, str]], url: str) -> OpenGraph:
-    """The OpenGraph tags among the (name, content) meta tags of a page, with each `og:image` and the tags that describe it.
+    """The OpenGraph tags among the (name, content) meta tags of a page: each `og:image` with the tags that describe it.
 
-    Where no picture is named so, those of Twitter's cards are taken.
+    Without any, the pictures of Twitter cards are used.
     """
     pairs = [(name.strip().lower(), value) for name, value in metas if ":" in name and value]
     pictures: list[dict[str, str]] = []

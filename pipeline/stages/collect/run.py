@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.errors import SourceError
 from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten, read_forgotten
-from pipeline.sources.pages.found import merge_duplicates
+from pipeline.sources.pages.crawled import merge_duplicates
 from pipeline.sources.registry import SOURCES, Context, section_name
 from pipeline.stages.collect.params import CollectParams
 from pipeline.storage.files import sha256_of_file
@@ -31,9 +31,9 @@ def row_key(url: str) -> str:
 
 
 def build_manifest(pictures: Iterable[ListedPicture], forgotten: Forgotten) -> pd.DataFrame:
-    """A row of tables.MANIFEST for each picture, in their order; one found at several places is one row.
+    """A row of tables.MANIFEST for each picture, in order; duplicates are merged.
 
-    A forgotten picture has no row: its address must not be kept either.
+    A forgotten picture has no row, because its address must not be kept either.
     """
     kept = (picture for picture in map(_encodable_texts, pictures) if not forgotten.has_url(picture.url))
     rows = [vars(picture) | {"key": row_key(picture.url)} for picture in merge_duplicates(kept, lambda url: url)]
@@ -41,8 +41,8 @@ def build_manifest(pictures: Iterable[ListedPicture], forgotten: Forgotten) -> p
 
 
 def _encodable_texts(picture: ListedPicture) -> ListedPicture:
-    told = vars(picture).items()
-    odd: dict[str, Any] = {name: encodable(value) for name, value in told if isinstance(value, str) and not value.isascii()}
+    fields = vars(picture).items()
+    odd: dict[str, Any] = {name: encodable(value) for name, value in fields if isinstance(value, str) and not value.isascii()}
     return replace(picture, **odd) if odd else picture
 
 
@@ -61,7 +61,7 @@ def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
 
 
 def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
-    """Write the manifest; datasets are unpacked beside it, under sources/. `scratch` keeps what a crawl has read."""
+    """Write the manifest. Data sets are unpacked beside it, under sources/; `scratch` caches the pages of a crawl."""
     pictures = list_all(params, Context(manifest.parent / "sources", scratch, params.web))
     shown = progress(pictures, what="collect", unit="pictures")
     rows = build_manifest(shown, read_forgotten(forgotten))

@@ -1,4 +1,4 @@
-"""Bring the bytes of one shard's pictures."""
+"""Fetch the bytes of one shard's pictures."""
 
 import dataclasses
 import logging
@@ -24,7 +24,7 @@ from pipeline.web.responses import NotFetchedError
 from pipeline.web.scratch import BodyStore, disk_full_as_error
 
 WEB_SCHEMES = ("http", "https")
-UNKNOWN_EXTENSION = "bin"  # extension of bytes that do not begin like a picture
+UNKNOWN_EXTENSION = "bin"  # extension of bytes that are no known picture format
 FORGOTTEN = FetchOutcome("refused", "forgotten on request")
 OUTCOME = [field.name for field in dataclasses.fields(FetchOutcome)]
 
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 
 def shard_of(key: str, shards: int) -> int:
-    """Number of the shard that holds the row `key`."""
+    """The number of the shard that holds the row `key`."""
     return int(key, 16) % shards
 
 
 def outcome_before_fetch(row: Row, params: FetchParams, forgotten: Forgotten) -> FetchOutcome | None:
-    """How `row` ends before anybody is asked for its picture, or none."""
+    """The outcome of a row that need not be fetched, or none."""
     if row["status"] != "listed":
         return FetchOutcome(row["status"], row["reason"])
     if forgotten.has_url(row["url"]):
@@ -48,9 +48,9 @@ def outcome_before_fetch(row: Row, params: FetchParams, forgotten: Forgotten) ->
 
 
 def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents: ContentBuffer) -> FetchOutcome:
-    """How reading `row` from this machine ends; its bytes, when they came, are put into `contents`."""
+    """The outcome of reading `row` through `reader`; its bytes are stored in `contents`."""
     if reader is None:
-        return FetchOutcome("refused", "no source reads such a url")
+        return FetchOutcome("refused", "no source reads this URL scheme")
     try:
         content = reader(row)
     except NotFetchedError as error:
@@ -67,10 +67,10 @@ def read_outcome(row: Row, reader: Reader | None, strip_metadata: bool, contents
 
 
 def _fetch_web(rows: list[Row], params: FetchParams, scratch: Path, shard: str, progress: Callable[[int], object]) -> Mapping:
-    """How fetching `rows` from the web ends, by key; their bytes are in the scratch folder."""
+    """The outcome of fetching `rows` from the web, by key; their bytes are in the scratch folder."""
     if not rows:
         return {}
-    from pipeline.stages.fetch import web_fetcher as fetcher  # with an HTTP client, which other sources do not need
+    from pipeline.stages.fetch import web_fetcher as fetcher  # imports an HTTP client, which other sources do not need
 
     terms = fetcher.FetchSettings(params.web, params.max_bytes, params.strip_metadata, params.refresh)
     wanted = [fetcher.Target(row["key"], row["url"]) for row in rows]
@@ -78,7 +78,7 @@ def _fetch_web(rows: list[Row], params: FetchParams, scratch: Path, shard: str, 
 
 
 def _tar_members(outcomes: Mapping[str, FetchOutcome], contents: ContentBuffer, bodies: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every picture that came, sorted by name."""
+    """(name, content) of every fetched picture, sorted by name."""
     kept = {outcome.sha256: outcome.extension for outcome in outcomes.values() if outcome.sha256 is not None}
     fetched = BodyStore(bodies) if any(sha256 not in contents for sha256 in kept) else None
     for sha256, extension in sorted(kept.items()):
@@ -88,7 +88,7 @@ def _tar_members(outcomes: Mapping[str, FetchOutcome], contents: ContentBuffer, 
 def run(
     params: FetchParams, *, manifest: Path, forgotten: Path, shard: Path, table: Path, scratch: Path, track: Tracker
 ) -> None:
-    """Write the shard's tar, and the table beside it. `scratch` keeps what the web gave, for this run and later ones."""
+    """Write the tar of the shard and its table. `scratch` keeps responses for this run and later ones."""
     number = int(shard.stem)
     if number >= params.shards:
         raise InputError(f"{shard}: fetch.shards is {params.shards}, so there is no shard {number}")
@@ -100,8 +100,8 @@ def run(
     schemes = {row["key"]: row["url"].partition(":")[0] for row in left}
     shown = Progress(len(rows), f"fetch {shard.stem}", "pictures", initial=len(outcomes))
     with disk_full_as_error(shard.parent), shown, ContentBuffer(shard.parent) as contents:
-        visits = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
-        outcomes |= _fetch_web(visits, params, scratch, shard.stem, shown.update)
+        web_rows = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
+        outcomes |= _fetch_web(web_rows, params, scratch, shard.stem, shown.update)
         readers = {
             scheme: reader_for(scheme, manifest.parent / "sources", params.max_bytes)
             for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})

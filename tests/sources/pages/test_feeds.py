@@ -77,7 +77,7 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;
 <enclosure url="https://x.example/1.jpg" type="image/jpeg"/></item></channel></rss>"""
 
 
-def test_entities_are_not_unfolded_and_no_file_is_read() -> None:
+def test_entities_are_not_expanded_and_no_file_is_read() -> None:
     found = read_listing(LAUGHS, "https://x.example/feed", NOW)
     assert found is not None
     [picture] = found.pictures
@@ -89,7 +89,7 @@ def test_entities_are_not_unfolded_and_no_file_is_read() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<", b"not xml", b"<html><body/></html>", b"\x00\xff", b"<other/>", b"<?xml version='1.0'?>"]
 )
-def test_what_is_no_listing_is_none(content: bytes) -> None:
+def test_content_that_is_no_listing_is_none(content: bytes) -> None:
     assert read_listing(content, "https://x.example/", NOW) is None
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.feeds import read_listing
-from pipeline.sources.pages.found import CrawledPicture
 from pipeline.sources.pages.html import read_page
 from pipeline.sources.pages.renditions import asset_key
 from pipeline.web.urls import absolute_url

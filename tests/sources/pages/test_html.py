@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.html import Page, read_page
 
 PAGES = Path(__file__).parent / "saved"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.sources.pages.found import CrawledPicture
+from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.pages.html import Page, read_page
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

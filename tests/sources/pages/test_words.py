@@ -3,8 +3,7 @@ import math
 
 import pytest
 
-from pipeline.sources.pages.categories import match_category
-from pipeline.sources.pages.found import CrawledPicture, assign_categories, merge_duplicates
+from pipeline.sources.pages.crawled import CrawledPicture, assign_categories, match_category, merge_duplicates
 from pipeline.sources.pages.licences import licence_name
 from pipeline.web.values import MAX_CHARACTERS, clean_text, iso_date, parse_datetime, parse_pixels, parse_price
 
@@ -136,7 +135,7 @@ def test_categories_and_a_licence_for_what_names_none() -> None:
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "", "1e400", "nan"])
-def test_no_price_is_beyond_all_prices(text: str) -> None:
+def test_an_absurd_price_is_finite_or_none(text: str) -> None:
     price = parse_price(text)
     assert price is None or math.isfinite(price)
 
@@ -145,7 +144,7 @@ def test_no_price_is_beyond_all_prices(text: str) -> None:
     "text",
     ["Mon, 01 Jun 2026 12:00:30 +9999999999999999", "Mon, 01 Jun 33333333333333333333 12:00:30 GMT", " ", "soon", "9" * 5000],
 )
-def test_a_date_that_no_calendar_has_is_none(text: str) -> None:
+def test_an_impossible_date_is_none(text: str) -> None:
     assert iso_date(text) is None
     assert parse_datetime(text) is None
 
@@ -157,7 +156,7 @@ def test_pixels(text: str | None, pixels: int | None) -> None:
     assert parse_pixels(text) == pixels
 
 
-def test_words_are_made_fit_for_a_table() -> None:
+def test_text_is_normalized_for_a_table() -> None:
     assert clean_text("  a\n\tb  ") == "a b"
     assert clean_text(" \n") is None
     assert clean_text("half a pair: \ud83d") == "half a pair: ?"

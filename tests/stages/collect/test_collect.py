@@ -93,7 +93,7 @@ def test_a_forgotten_address_has_no_row() -> None:
     assert rows["url"].tolist() == ["https://shop.example/coat.jpg"]
 
 
-def test_what_is_no_character_costs_itself_alone(tmp_path: Path) -> None:
+def test_a_lone_surrogate_becomes_a_question_mark(tmp_path: Path) -> None:
     half = "\ud83d"  # of a pair, as JSON lets it stand alone
     odd = ListedPicture(
         f"row:{half}", "manifest", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half

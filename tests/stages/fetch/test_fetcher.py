@@ -63,7 +63,7 @@ def test_every_row_ends_with_a_status_and_a_reason(server: Server, tmp_path: Pat
     assert BodyStore(tmp_path / "bodies").get(outcomes[0].sha256 or "") == PICTURE
 
 
-def test_a_second_run_asks_for_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_second_run_makes_no_request(server: Server, tmp_path: Path) -> None:
     server.routes |= {"/a.jpg": Reply(PICTURE)}
     urls = [f"{server.url}/a.jpg", f"{server.url}/gone.jpg"]
     first = fetched(urls, tmp_path)
@@ -125,7 +125,7 @@ def test_metadata_never_reaches_the_disk(server: Server, tmp_path: Path) -> None
     server.routes |= {"/a.jpg": Reply(content), "/a.tif": Reply(b"II*\x00" + SECRET)}
     picture, unclean = fetched([f"{server.url}/a.jpg", f"{server.url}/a.tif"], tmp_path, strip_metadata=True)
     assert BodyStore(tmp_path / "bodies").get(picture.sha256 or "") == without_metadata(content, "jpg")
-    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be taken out: no lossless method for .tif")
+    assert (unclean.status, unclean.reason) == ("refused", "its metadata cannot be removed: no lossless method for .tif")
     assert not any(SECRET in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
@@ -169,7 +169,7 @@ FAR_ZONE = b"Mon, 01 Jun 2026 12:00:30 +9999999999999999"  # a zone that no inte
         (raw(b"Set-Cookie: \xff=\x01;;;="), "ok", None),
     ],
 )
-def test_headers_of_any_bytes_cost_their_row_alone(
+def test_invalid_headers_fail_only_their_row(
     server: Server, tmp_path: Path, answer: Route, status: str, reason: str | None
 ) -> None:
     server.routes |= {"/a.jpg": answer, "/b.jpg": Reply(PICTURE)}
@@ -181,9 +181,7 @@ def test_headers_of_any_bytes_cost_their_row_alone(
             assert good.status == "ok"
 
 
-def test_an_answer_that_nobody_foresaw_costs_its_row_alone(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_response_fails_only_its_row(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.routes |= {"/a.jpg": Reply(PICTURE), "/b.jpg": Reply(jpeg(1))}
     urls = [f"{server.url}/a.jpg", f"{server.url}/b.jpg"]
     with monkeypatch.context() as patched:
@@ -274,7 +272,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_in_a_line_and_costs_nothing_but_time(server: Server, small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_one_line_error_and_keeps_finished_rows(server: Server, small_disk: Path, tmp_path: Path) -> None:
     for number in range(100):
         server.routes[f"/{number}.jpg"] = Reply(jpeg(number, quality=95) + bytes(8000))
     urls = [f"{server.url}/{number}.jpg" for number in range(100)]

@@ -1,16 +1,18 @@
-"""Pictures as the web lists them: with the site's own words, and often at several places."""
+"""Pictures found by a crawl: categories for the site's own words, and duplicates merged."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.sources import ListedPicture
-from pipeline.sources.pages.categories import match_category
+
+LEVELS = re.compile(r"\s*(?:>|»|›|/|\||→)\s*")
 
 Picture = TypeVar("Picture", bound=ListedPicture)
 
-# What the place that tells most does not say is taken from the next; a price and its currency stay together.
+# Columns that the most informative duplicate takes from the others; a price stays with its currency.
 FILLED = ("title", "alt", "category", "site_category", "licence", "published", "split", "extra")
 
 
@@ -19,25 +21,25 @@ class CrawledPicture(ListedPicture):
     """One picture on a page or in a feed."""
 
     source: str = "crawl"
-    words: tuple[str, ...] = ()  # the site's own words for what it shows, the most telling first
+    words: tuple[str, ...] = ()  # the site's own categories, the most specific first
 
 
 @dataclass
 class SiteResult:
-    """What the crawl of one site brought in."""
+    """The result of crawling one site."""
 
     pictures: list[CrawledPicture] = field(default_factory=list)
-    unread_pages: list[CrawledPicture] = field(default_factory=list)  # pages that could not be read, as rows with a reason
+    unread_pages: list[CrawledPicture] = field(default_factory=list)  # unreadable pages, as rows with a reason
     pages: int = 0
-    repaired: int = 0  # scripts of JSON-LD that are not valid, of which something could be read
-    unread: int = 0  # parts of pages' structured data of which nothing could be read
-    first_broken: str | None = None  # page with either
+    repaired: int = 0  # invalid JSON-LD scripts that were partly read
+    unread: int = 0  # parts of structured data that could not be read
+    first_broken: str | None = None  # the first page with either
 
 
 def assign_categories(
     pictures: Iterable[CrawledPicture], mapping: Mapping[str, str], licence: str | None
 ) -> list[CrawledPicture]:
-    """`pictures` with our category for the site's words, and `licence` where a page named none."""
+    """`pictures` with our category for the site's words, and `licence` for those whose page names none."""
     return [
         replace(
             picture,
@@ -49,9 +51,9 @@ def assign_categories(
 
 
 def merge_duplicates(pictures: Iterable[Picture], same: Callable[[str], str]) -> list[Picture]:
-    """Each picture once, as the place that tells most about it has it; the other places stand in `also`.
+    """Each picture once, in order of discovery, from its most informative place; the other places are listed in `also`.
 
-    `same` names what two addresses of one picture share. A reservation at any of its places counts. Order: as first found.
+    `same` maps a URL to a key that all URLs of one picture share. A reservation at any place applies.
     """
     groups: dict[str, list[Picture]] = {}
     for picture in pictures:
@@ -71,9 +73,27 @@ def _merge(group: list[Picture]) -> Picture:
 
 
 def _first(name: str, group: list[Picture]) -> Any:
-    return next((told for found in group if (told := getattr(found, name)) is not None), None)
+    return next((value for found in group if (value := getattr(found, name)) is not None), None)
 
 
 def _count_facts(found: ListedPicture) -> int:
     facts = (found.category, found.site_category, found.title, found.licence, found.published, found.price, found.alt)
     return sum(fact is not None for fact in facts)
+
+
+def normalize_word(word: str) -> str:
+    """`word` for comparison: lower case, with spaces, hyphens and underscores alike."""
+    return " ".join(re.split(r"[\s_-]+", word.casefold())).strip()
+
+
+def match_category(words: Iterable[str], mapping: Mapping[str, str]) -> str | None:
+    """Our category for a site's `words`, the most specific first, or none.
+
+    A word may be a path (`Women > Tops > T-Shirts`): it is looked up whole, then from its last level to its first.
+    """
+    known = {normalize_word(word): category for word, category in mapping.items()}
+    for word in words:
+        for candidate in (word, *reversed(LEVELS.split(word))):
+            if (category := known.get(normalize_word(candidate))) is not None:
+                return category
+    return None
