@@ -1,4 +1,4 @@
-"""Rounds until simulated designers are satisfied: the taste model against random search, on an exported model.
+"""Rounds until simulated designers are satisfied: the preference model against random search, on an exported model.
 
 A designer has one garment in mind, or a leaning (hidden weights of the measured attributes). In each round of eight they like
 the two that please most and dislike the three that please least, and in one vote of twenty they err. They are satisfied when a
