@@ -1,7 +1,7 @@
 """Many designers at once: errors, latency and memory of a studio that this command starts on loopback and stops again.
 
 Each client asks for a grid of sixteen as soon as the last one came. With --slow, so many further clients send the head of a
-request a byte a second. First, one client alone: the wall after a click, and a slider.
+request a byte a second. First, a single client: the grid after a click, and a slider.
 
     python -m benchmarks.studio_load models/export --clients 50 --seconds 60 --slow 200
 """

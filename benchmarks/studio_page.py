@@ -1,6 +1,6 @@
 """What a designer waits for, in Debian's Chromium: the page usable, sixteen garments after the click, frames of a slider.
 
-Starts a studio on loopback and stops it again. The page is usable when sixteen garments hang on the wall; a click has ended
+Starts a studio on loopback and stops it again. The page is usable when sixteen garments are shown; a click has ended
 and a frame of the slider has come when its pixels are on the canvas.
 
     python -m benchmarks.studio_page models/export

@@ -25,7 +25,7 @@ ERRING = 0.05
 
 
 class Designer:
-    """Someone with a hidden taste, which only `pleasure` tells."""
+    """A simulated designer with a hidden preference, which `pleasure` computes."""
 
     def __init__(self, samples: Samples, kind: str, rng: np.random.Generator) -> None:
         self._rng = rng

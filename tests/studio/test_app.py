@@ -30,9 +30,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield found
 
 
-def pixels(wall: dict[str, Any]) -> np.ndarray:
-    shape = len(wall["addresses"]), wall["height"], wall["width"], wall["channels"]
-    return np.frombuffer(base64.b64decode(wall["pixels"]), np.uint8).reshape(shape)
+def pixels(grid: dict[str, Any]) -> np.ndarray:
+    shape = len(grid["addresses"]), grid["height"], grid["width"], grid["channels"]
+    return np.frombuffer(base64.b64decode(grid["pixels"]), np.uint8).reshape(shape)
 
 
 def photograph() -> bytes:
@@ -70,12 +70,12 @@ def test_paths_outside_the_static_files_are_not_found(client: Client, path: str)
 
 
 def test_addresses_of_a_grid_give_the_same_pictures(client: Client) -> None:
-    wall = client.request("POST", "/api/grid", {"category": "dress", "count": 16, "seed": 7, "truncation": 0.7}).json
-    assert wall["categories"] == ["dress"] * 16
-    assert len(set(wall["addresses"])) == 16
-    again = client.request("POST", "/api/pictures", {"addresses": wall["addresses"]}).json
-    assert np.array_equal(pixels(wall), pixels(again))
-    assert pixels(wall).shape == (16, SIDE, SIDE, 1)
+    grid = client.request("POST", "/api/grid", {"category": "dress", "count": 16, "seed": 7, "truncation": 0.7}).json
+    assert grid["categories"] == ["dress"] * 16
+    assert len(set(grid["addresses"])) == 16
+    again = client.request("POST", "/api/pictures", {"addresses": grid["addresses"]}).json
+    assert np.array_equal(pixels(grid), pixels(again))
+    assert pixels(grid).shape == (16, SIDE, SIDE, 1)
     assert client.request("POST", "/api/grid", {"count": 4, "seed": 7}).json["categories"] == [*CATEGORIES, CATEGORIES[0]]
 
 
@@ -107,8 +107,8 @@ def test_a_slider_changes_its_measure_and_can_be_named(client: Client) -> None:
     assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
     brightness = []
     for amount in (-2, 2):
-        asks = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
-        moved = np.concatenate([pixels(client.request("POST", "/api/move", ask).json) for ask in asks])
+        requests = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
+        moved = np.concatenate([pixels(client.request("POST", "/api/move", body).json) for body in requests])
         brightness.append(measure(moved)["brightness"].mean())
     assert brightness[1] > brightness[0] + 2
     assert client.request("PUT", "/api/directions/activation-1?category=dress", {"name": "Flowing"}).status == 204
@@ -146,13 +146,13 @@ def test_style_mixing_needs_more_than_one_style_layer(client: Client) -> None:
 def test_a_style_mix_can_be_edited(tmp_path: Path) -> None:
     with served_studio(tmp_path, styled_graph()) as client:
         ends = [a_garment(client, "top", seed) for seed in (1, 2)]
-        wall = client.request("POST", "/api/style-mix", {"coarse": ends[0], "fine": ends[1]}).json
-        (mixed,) = wall["addresses"]
+        grid = client.request("POST", "/api/style-mix", {"coarse": ends[0], "fine": ends[1]}).json
+        (mixed,) = grid["addresses"]
         drawn = client.request("POST", "/api/pictures", {"addresses": [mixed, *ends]}).json
-        assert np.array_equal(pixels(drawn)[0], pixels(wall)[0])
+        assert np.array_equal(pixels(drawn)[0], pixels(grid)[0])
         assert len({picture.tobytes() for picture in pixels(drawn)}) == 3
         moved = client.request("POST", "/api/move", {"address": mixed, "amounts": {"closed-form-1": 2}}).json
-        assert not np.array_equal(pixels(moved), pixels(wall))
+        assert not np.array_equal(pixels(moved), pixels(grid))
         way = client.request("POST", "/api/interpolation", {"first": mixed, "second": ends[0], "count": 3}).json
         assert way["addresses"][0] == mixed
         assert client.request("GET", f"/picture/{mixed}.png").status == 200
@@ -308,8 +308,8 @@ def test_every_route_is_documented(client: Client) -> None:
 
 def test_80_concurrent_requests_are_served(client: Client) -> None:
     with ThreadPoolExecutor(20) as pool:
-        asks = [pool.submit(client.request, "POST", "/api/grid", {"seed": seed, "count": 16}) for seed in range(80)]
-        assert [one.result().status for one in asks] == [200] * 80
+        requests = [pool.submit(client.request, "POST", "/api/grid", {"seed": seed, "count": 16}) for seed in range(80)]
+        assert [one.result().status for one in requests] == [200] * 80
 
 
 def test_nagles_algorithm_is_off(client: Client) -> None:
