@@ -1,6 +1,6 @@
 """How long a designer waits in Debian's Chromium: for a usable page, for sixteen garments after a click, for a slider's frame.
 
-Starts a studio on loopback and stops it again. The page counts as usable when the wall shows sixteen garments; a click or a
+Starts a studio on loopback and stops it again. The page counts as usable when the grid shows sixteen garments; a click or a
 step of a slider counts as finished when its pixels are on the canvas.
 
     python -m benchmarks.studio_page models/export

@@ -1,4 +1,4 @@
-"""Rounds until simulated designers are satisfied, with the taste model and with random search, on an exported model.
+"""Rounds until simulated designers are satisfied, with the preference model and with random search, on an exported model.
 
 A designer has one garment in mind, or a general preference (hidden weights of the measured attributes). In each round of
 eight they like the two garments that they prefer most and dislike the three that they prefer least; one vote of twenty is
@@ -25,7 +25,7 @@ ERRING = 0.05
 
 
 class Designer:
-    """Someone with a hidden taste, which only `pleasure` tells."""
+    """A simulated designer with a hidden preference, which `pleasure` computes."""
 
     def __init__(self, samples: Samples, kind: str, rng: np.random.Generator) -> None:
         self._rng = rng

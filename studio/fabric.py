@@ -1,6 +1,6 @@
-"""A garment in another fabric at once, without a network: printed with its folds, or given the fabric's statistics.
+"""Fabrics on garments without a network: printed under the garment's folds, or by matching statistics.
 
-Both work on RGB pictures (H, W, 3) float32 in [0, 1].
+All pictures are RGB (H, W, 3) float32 in [0, 1].
 """
 
 import numpy as np
@@ -16,17 +16,17 @@ LEVELS = 5
 
 
 def printed(garment: Picture, fabric: Picture, mask: NDArray[np.float32]) -> Picture:
-    """`garment` with `fabric`, of the same size, printed on it: the fabric's colours under the garment's light and folds."""
+    """`fabric` with the light and folds of `garment`, which has the same size."""
     luma = garment @ GREY_WEIGHTS
     inside = mask > 0.5
     middle = float(np.median(luma[inside])) if inside.any() else 0.5
-    # A dark garment's folds are faint: what counts is light relative to the garment's own middle.
+    # Relative to the garment's median, because the folds of a dark garment are faint.
     light = 1 + FOLD_DEPTH * (luma - middle) / max(middle, 0.15)
     return np.clip(fabric * np.clip(light, 0.15, 1.6)[..., None], 0, 1).astype(np.float32)
 
 
 def _bands(picture: Picture) -> tuple[list[Picture], Picture]:
-    """Differences of Gaussians from fine to coarse, and what remains: they sum to `picture`."""
+    """Differences of Gaussians, fine to coarse, and the residual; they sum to `picture`."""
     bands, rest = [], picture
     for level in range(LEVELS):
         smooth = ndimage.gaussian_filter(rest, sigma=(2.0**level, 2.0**level, 0), mode="reflect")
@@ -36,7 +36,7 @@ def _bands(picture: Picture) -> tuple[list[Picture], Picture]:
 
 
 def _whitened_coloured(rows: NDArray[np.float64], style: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`rows` (N, 3) given the mean and covariance of `style` (M, 3); Li et al. 2017, section 3.1."""
+    """`rows` (N, 3) transformed to the mean and covariance of `style` (M, 3); Li et al. 2017, section 3.1."""
 
     def root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
         values, vectors = np.linalg.eigh(covariance)
@@ -46,17 +46,17 @@ def _whitened_coloured(rows: NDArray[np.float64], style: NDArray[np.float64]) ->
     return (rows - rows.mean(axis=0)) @ whitening @ colouring + style.mean(axis=0)
 
 
-def _equalised(values: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`values` with the distribution of `wanted`; Heeger & Bergen 1995, section 2."""
+def _matched(values: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values` with the distribution of `target` (histogram matching); Heeger & Bergen 1995, section 2."""
     order = np.argsort(values, kind="stable")
-    quantiles = np.quantile(wanted, (np.arange(len(values)) + 0.5) / len(values))
+    quantiles = np.quantile(target, (np.arange(len(values)) + 0.5) / len(values))
     matched = np.empty_like(values)
     matched[order] = quantiles
     return matched
 
 
 def with_statistics(garment: Picture, fabric: Picture, mask: NDArray[np.float32]) -> Picture:
-    """`garment` with the colours of `fabric` and, scale by scale, the strength of its texture, measured under `mask`."""
+    """`garment` with the colours and, at each scale, the texture strength of `fabric`, measured under `mask`."""
     inside = mask > 0.5
     if inside.sum() < 16:
         inside = np.ones(mask.shape, np.bool_)
@@ -65,15 +65,15 @@ def with_statistics(garment: Picture, fabric: Picture, mask: NDArray[np.float32]
     mixed = np.zeros(garment.shape, np.float64)
     for band, other in zip(bands, fabric_bands, strict=True):
         spread, wanted = band[inside].std(axis=0) + 1e-4, other.std(axis=(0, 1))
-        # A flat garment has no texture to strengthen: there the fabric's own carries it.
+        # A flat garment has no texture to amplify, so the fabric's own is added.
         mixed += band * np.clip(wanted / spread, 0.5, 4.0) + other * np.clip(1 - spread / (wanted + 1e-4), 0, 1)
     mixed += rest
     coloured = _whitened_coloured(mixed.reshape(-1, 3), fabric.reshape(-1, 3).astype(np.float64)).reshape(mixed.shape)
     for channel in range(3):
-        coloured[inside, channel] = _equalised(coloured[inside, channel], fabric[..., channel].ravel().astype(np.float64))
+        coloured[inside, channel] = _matched(coloured[inside, channel], fabric[..., channel].ravel().astype(np.float64))
     return np.clip(coloured, 0, 1).astype(np.float32)
 
 
 def laid_over(result: Picture, original: Picture, mask: NDArray[np.float32]) -> Picture:
-    """`result` where `mask` (H, W) in [0, 1] is 1, `original` where it is 0."""
+    """`result` blended over `original` by `mask` (H, W) in [0, 1]."""
     return original + mask[..., None] * (result - original)

@@ -1,7 +1,7 @@
-"""Feature networks for style transfer, on pictures (N, 3, H, W) in [0, 1]: each gives named layers, shallow to deep.
+"""Feature networks for style transfer: pictures (N, 3, H, W) in [0, 1] to named layers, shallow to deep.
 
-`efflite0` comes with the installed packages. `vgg19` is torchvision's, where its weights already are in torch's cache: nothing
-is downloaded. `compressed-vgg19` (Wang et al. 2020) is read from a folder named when the studio starts, and can also decode.
+`efflite0` comes with the installed packages. `vgg19` is torchvision's and needs its weights in torch's cache: nothing is
+downloaded. `compressed-vgg19` (Wang et al. 2020) is read from the folder of `--style-weights` and also has decoders.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.storage.files import sha256_of_file
 from studio.style_networks import CONTENT_LAYER, STYLE_LAYERS, vgg19_path
 
-VGG19_SHA256 = "dcbb9e9d"  # as torchvision names the file, so its first digits
+VGG19_SHA256 = "dcbb9e9d"  # first digits, from torchvision's file name
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG_BLOCKS = (("11", "12"), ("21", "22"), ("31", "32", "33", "34"), ("41", "42", "43", "44"), ("51",))
 
@@ -24,7 +24,7 @@ Step = tuple[str | None, Callable[[Tensor], Tensor]]
 
 
 class FeatureNetwork(nn.Module):
-    """Steps in a row, some of whose outputs have names."""
+    """A sequence of steps; forward returns the outputs of those with names."""
 
     def __init__(self, steps: list[Step], name: str) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class FeatureNetwork(nn.Module):
         self.content_layer = CONTENT_LAYER[name]
 
     def forward(self, pictures: Tensor) -> Features:
-        found: Features = {}
+        features: Features = {}
         x = pictures
         for name, step in self._steps:
             x = step(x)
             if name:
-                found[name] = x
-        return found
+                features[name] = x
+        return features
 
 
 def _normalised(pictures: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def _compressed_vgg19(folder: Path) -> FeatureNetwork:
 
 
 def autoencoder(folder: Path, level: int) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Encoder to layer `level`_1 of the compressed VGG-19 in `folder`, and its decoder back to a picture. Raises InputError."""
+    """Encoder to layer `level`_1 of the compressed VGG-19 in `folder`, and its decoder. Raises InputError."""
     encoder = list(_encoder_steps(_weights(folder, f"encoder_conv{level}_1"), level))
     weights = _weights(folder, f"decoder_conv{level}_1")
     decoder: list[Callable[[Tensor], Tensor]] = []
@@ -141,7 +141,7 @@ def autoencoder(folder: Path, level: int) -> tuple[Callable[[Tensor], Tensor], C
 
 
 def feature_network(name: str, compressed_folder: Path | None) -> FeatureNetwork:
-    """The network called `name`. Raises InputError when its weights are not here."""
+    """The network called `name`. Raises InputError if its weights are not on this machine."""
     match name:
         case "efflite0":
             return _efflite0()
@@ -150,4 +150,4 @@ def feature_network(name: str, compressed_folder: Path | None) -> FeatureNetwork
         case "compressed-vgg19" if compressed_folder is not None:
             return _compressed_vgg19(compressed_folder)
         case _:
-            raise InputError(f"the weights of {name} are not here; use efflite0, which is always at hand")
+            raise InputError(f"the weights of {name} are not on this machine; use efflite0, which always is")

@@ -1,4 +1,4 @@
-"""Text in pictures, each character in a font that has it: DejaVu Sans, then the fonts installed on this machine."""
+"""Text on images: each character in DejaVu Sans, or else in the first installed font that has it."""
 
 import logging
 import os
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # drawn where no font has the character
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-NO_CHARACTER = "\U0010ffff"  # fonts draw their box for it
+NO_CHARACTER = "\U0010ffff"  # drawn as the font's box for missing characters
 PROBE_PX = 16
-MAX_FONTS = 60  # searched where fontconfig is not installed
-MAX_LOOKED_UP = 256  # distinct characters that DejaVu lacks, in one picture
+MAX_FONTS = 60  # searched without fontconfig
+MAX_LOOKED_UP = 256  # distinct characters missing in DejaVu, per image
 FONTCONFIG_TIMEOUT_S = 10
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts")
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
@@ -32,7 +32,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class FontFile:
-    """A face of a font file."""
+    """A face in a font file."""
 
     path: str
     index: int = 0
@@ -40,19 +40,19 @@ class FontFile:
 
 @dataclass(frozen=True)
 class InstalledFont:
-    """A face with the ranges of characters that fontconfig found in it; None where fontconfig is not installed."""
+    """A face with its character ranges according to fontconfig; None without fontconfig."""
 
     file: FontFile
     ranges: tuple[tuple[int, int], ...] | None
 
     def may_have(self, character: str) -> bool:
-        """False when the character is known to be missing."""
+        """False if the character is known to be missing."""
         return self.ranges is None or any(first <= ord(character) <= last for first, last in self.ranges)
 
 
 def bundled_font() -> FontFile:
-    """DejaVu Sans (Latin, Greek, Cyrillic, Arabic, Hebrew and more) as matplotlib's wheel brings it."""
-    package = find_spec("matplotlib")  # found, not imported: importing takes half a second and wants a home folder
+    """DejaVu Sans (Latin, Greek, Cyrillic, Arabic, Hebrew and more) from matplotlib's wheel."""
+    package = find_spec("matplotlib")  # not imported, which takes half a second and needs a home folder
     assert package is not None
     assert package.origin is not None
     return FontFile(str(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"))
@@ -65,18 +65,18 @@ def _opened(font: FontFile, size_px: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=8192)
 def _has(font: FontFile, character: str) -> bool:
-    """Whether `font` can be read and draws anything but its box for `character`."""
+    """Whether `font` is readable and draws `character` as anything but its box for missing ones."""
     try:
         face = ImageFont.truetype(font.path, PROBE_PX, index=font.index, layout_engine=ImageFont.Layout.BASIC)
         drawn, box = face.getmask(character), face.getmask(NO_CHARACTER)
-    except OSError:  # a damaged file, or pictures in place of outlines
+    except OSError:  # a damaged file, or a bitmap font
         return False
     return (drawn.size, bytes(drawn)) != (box.size, bytes(box))
 
 
 @cache
 def installed_fonts() -> tuple[InstalledFont, ...]:
-    """The fonts of this machine in the order in which they are tried: upright and regular faces first."""
+    """The installed fonts in search order: upright and regular faces first."""
     return tuple(_fonts_of_fontconfig() if shutil.which("fc-list") else _fonts_in_folders())
 
 
@@ -112,7 +112,7 @@ def _fonts_in_folders() -> list[InstalledFont]:
 
 @lru_cache(maxsize=8192)
 def font_of(character: str) -> FontFile | None:
-    """The first font that has `character`; None where none has."""
+    """The first font that has `character`; None if there is none."""
     bundled = bundled_font()
     if _has(bundled, character):
         return bundled
@@ -124,13 +124,13 @@ def _is_invisible(character: str) -> bool:
 
 
 def _printable(text: str) -> str:
-    """`text` on one line, accents joined to their letters, without control and format characters that no font draws."""
+    """`text` on one line, in NFC, without invisible control and format characters."""
     spaced = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", text))
     return "".join(one for one in spaced if not (_is_invisible(one) and not _has(bundled_font(), one)))
 
 
 def undrawable(texts: Iterable[str]) -> list[str]:
-    """The characters of `texts` that no font here has, sorted."""
+    """The characters of `texts` that no installed font has, sorted."""
     lacking = sorted({one for text in texts for one in _printable(text) if not _has(bundled_font(), one)})
     return [one for one in lacking[:MAX_LOOKED_UP] if font_of(one) is None] + lacking[MAX_LOOKED_UP:]
 
@@ -148,17 +148,17 @@ def _runs(text: str, missing: frozenset[str]) -> Iterator[tuple[FontFile, str]]:
 
 @dataclass(frozen=True)
 class Lettering:
-    """Writes on one picture. `missing` are characters that no font here has; U+FFFD is drawn for each."""
+    """Writes on one image. Each of `missing`, the characters that no font has, is drawn as U+FFFD."""
 
     draw: ImageDraw.ImageDraw
     missing: frozenset[str]
 
     def length_px(self, text: str, size_px: int) -> float:
-        """How wide `text` is."""
+        """The width of `text`."""
         return sum(_opened(file, size_px).getlength(run) for file, run in _runs(text, self.missing))
 
     def shortened(self, text: str, size_px: int, max_px: float) -> str:
-        """`text`, cut and ended with an ellipsis where it is wider than `max_px`."""
+        """`text`, shortened with an ellipsis if it is wider than `max_px`."""
         if self.length_px(text, size_px) <= max_px:
             return text
         while text and self.length_px(text + ELLIPSIS, size_px) > max_px:
@@ -168,7 +168,7 @@ class Lettering:
     def write(self, place: tuple[int, int], text: str, size_px: int, colour: Colour, *, max_px: float) -> None:
         """Draw `text` with its top left corner at `place`, no wider than `max_px`."""
         x, top = float(place[0]), place[1]
-        baseline = top + _opened(bundled_font(), size_px).getmetrics()[0]  # fonts differ in height; their lines agree
+        baseline = top + _opened(bundled_font(), size_px).getmetrics()[0]  # the same for all fonts
         for file, run in _runs(self.shortened(text, size_px, max_px), self.missing):
             face = _opened(file, size_px)
             self.draw.text((x, baseline), run, fill=colour, font=face, anchor="ls")
@@ -176,17 +176,17 @@ class Lettering:
 
 
 def lettering_on(page: Image.Image, missing: Iterable[str] = ()) -> Lettering:
-    """What writes on `page`, given the characters that are `undrawable`."""
+    """A Lettering on `page`; `missing` comes from `undrawable`."""
     return Lettering(ImageDraw.Draw(page), frozenset(missing))
 
 
 def note_on(missing: list[str]) -> str:
-    """A line for a picture in which `missing` are not drawn; empty where nothing is missing. The log names them."""
+    """Log the `missing` characters and return a note for the image; empty if none is missing."""
     if not missing:
         return ""
     named = ", ".join(f"U+{ord(one):04X}" for one in missing[:10])
     log.warning(
-        "no font here has %d of the characters in names (%s%s); install one that has them, for example Noto Sans CJK",
+        "no installed font has %d of the characters in names (%s%s); install one, for example Noto Sans CJK",
         *(len(missing), named, ", …" if len(missing) > 10 else ""),
     )
-    return f"{REPLACEMENT} : no font here has this character; install one, for example Noto Sans CJK"
+    return f"{REPLACEMENT} : no installed font has this character; install one, for example Noto Sans CJK"

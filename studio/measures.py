@@ -1,11 +1,11 @@
-"""Numbers that describe garments in pictures, all (N,) float32 and made to be compared within one category."""
+"""Measures of garments in pictures, (N,) float32 each, for comparisons within one category."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-BACKDROP_TOLERANCE = 24  # grey levels from the backdrop that still are backdrop
-MIN_SIDE_PX = 4  # of what has a shape to measure
+BACKDROP_TOLERANCE = 24  # grey levels
+MIN_SIDE_PX = 4  # of garments whose outline is measured
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 MEASURES = {
@@ -26,20 +26,20 @@ COLOUR_MEASURES = ("saturation", "warmth")
 
 
 def grey(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Luma (N, H, W) in 0..255 of pictures (N, H, W, C)."""
+    """Luma (N, H, W) in [0, 255] of pictures (N, H, W, C)."""
     if pictures.shape[-1] == 1:
         return pictures[..., 0].astype(np.float32)
     return pictures.astype(np.float32) @ GREY_WEIGHTS
 
 
 def backdrops(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The backdrop's colour (N, C): the median along the border of pictures (N, H, W, C)."""
+    """Colours (N, C) of the backdrops: medians along the borders of pictures (N, H, W, C)."""
     edges = (pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1])
     return np.median(np.concatenate(edges, axis=1), axis=1).astype(np.float32)
 
 
 def garment_masks(pictures: NDArray[np.uint8], tolerance: float = BACKDROP_TOLERANCE) -> NDArray[np.bool_]:
-    """Where the garment is (N, H, W): what differs from the backdrop, its holes closed."""
+    """Masks (N, H, W) of the garments: pixels that differ from the backdrop, holes filled."""
     difference = np.abs(pictures.astype(np.float32) - backdrops(pictures)[:, None, None]).max(axis=-1)
     found = difference > tolerance
     return np.stack([ndimage.binary_fill_holes(mask) for mask in found]) if len(found) else found
@@ -55,7 +55,7 @@ def _spread_where(values: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDAr
 
 
 def _torso_half_width(mask: NDArray[np.bool_]) -> float:
-    """Half the width of what hangs together around the middle column in the lower half, in pixels."""
+    """Half the width in pixels of the connected part around the middle column, in the lower half."""
     height, width = mask.shape
     rows = mask[height // 2 : height * 9 // 10]
     middle = width // 2
@@ -65,7 +65,7 @@ def _torso_half_width(mask: NDArray[np.bool_]) -> float:
 
 
 def _sleeve_share(mask: NDArray[np.bool_]) -> float:
-    """Share of the garment's rows with cloth on both sides beyond the torso."""
+    """Share of the garment's rows with pixels on both sides of the torso."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
         return 0.0
@@ -77,7 +77,7 @@ def _sleeve_share(mask: NDArray[np.bool_]) -> float:
 
 
 def _outline(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """Width, length, hem over waist and depth of the neckline, each a share of the frame or of the garment."""
+    """Width and length relative to the frame, hem relative to the waist, depth of the neckline relative to the length."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) < MIN_SIDE_PX or len(columns) < MIN_SIDE_PX:
         return 0.0, 0.0, 0.0, 0.0
@@ -91,7 +91,7 @@ def _outline(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
 
 
 def measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Each of MEASURES (colour only for colour pictures) for pictures (N, H, W, C)."""
+    """All MEASURES of pictures (N, H, W, C); those of colour only for colour pictures."""
     masks, luma = garment_masks(pictures), grey(pictures)
     fine = luma - ndimage.uniform_filter(luma, size=(0, 3, 3))
     mirrored = luma[:, :, ::-1]

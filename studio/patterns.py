@@ -1,4 +1,4 @@
-"""Fabrics drawn from formulas, so that a style is always at hand: all are traditional patterns in the public domain."""
+"""Fabrics drawn from formulas; all are traditional patterns in the public domain."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Field = NDArray[np.float64]
 Palette = tuple[tuple[int, int, int], ...]
 Paint = Callable[[Field, Field], NDArray[np.intp]]  # x, y in repeats of the pattern -> index into the palette
 
-SOFTENING = 2  # each pixel is the mean of this many squared
+SUPERSAMPLING = 2  # samples along each side of a pixel
 
 
 def _wave(values: Field) -> Field:
@@ -23,7 +23,7 @@ def _bands(values: Field, edges: list[float]) -> NDArray[np.intp]:
 
 
 def _noise(shape: tuple[int, ...], seed: int, sigma: tuple[float, float]) -> Field:
-    """Smooth noise of spread 1 that tiles."""
+    """Smooth tileable noise with standard deviation 1."""
     rough = np.random.default_rng(seed).standard_normal(shape)
     smooth = ndimage.gaussian_filter(rough, sigma, mode="wrap")
     return smooth / smooth.std()
@@ -44,7 +44,7 @@ def _gingham(x: Field, y: Field) -> NDArray[np.intp]:
 def _tartan(x: Field, y: Field) -> NDArray[np.intp]:
     sett = [0.30, 0.34, 0.40, 0.44, 0.62, 0.80, 0.82, 0.94, 0.96]
     colours = np.array([0, 2, 0, 2, 1, 0, 3, 0, 3, 0])
-    over = np.floor((x + y) * 24) % 2 == 0  # the twill: warp and weft take turns along the diagonal
+    over = np.floor((x + y) * 24) % 2 == 0  # twill: warp and weft alternate along the diagonal
     return np.where(over, colours[_bands(x, sett)], colours[_bands(y, sett)])
 
 
@@ -71,7 +71,7 @@ def _argyle(x: Field, y: Field) -> NDArray[np.intp]:
 
 def _seigaiha(x: Field, y: Field) -> NDArray[np.intp]:
     found = np.zeros(x.shape, np.intp)
-    # Later rows lie over earlier ones, as scales do.
+    # Later rows overlap earlier ones, like scales.
     for row in range(-1, 3):
         for shift in (0.0, 0.5):
             down = (y % 1.0) - (row + shift)
@@ -112,7 +112,7 @@ MOSS, OCHRE, SAND, ROSE, WHITE, TEAL = (
     (28, 110, 114),
 )
 
-PATTERNS: dict[str, tuple[Paint, int, Palette]] = {  # how, repeats across, colours
+PATTERNS: dict[str, tuple[Paint, int, Palette]] = {  # function, repeats across, colours
     "breton": (_breton, 9, (WHITE, INDIGO)),
     "pinstripe": (_pinstripe, 12, (INK, CREAM)),
     "gingham": (_gingham, 10, (WHITE, ROSE, MADDER)),
@@ -132,9 +132,9 @@ PATTERNS: dict[str, tuple[Paint, int, Palette]] = {  # how, repeats across, colo
 def pattern(name: str, side_px: int) -> NDArray[np.uint8]:
     """The fabric `name` of PATTERNS as (side_px, side_px, 3). Raises KeyError."""
     paint, repeats, colours = PATTERNS[name]
-    fine = side_px * SOFTENING
+    fine = side_px * SUPERSAMPLING
     places = (np.arange(fine) + 0.5) / fine * repeats
     x, y = np.meshgrid(places, places)
     painted = np.array(colours, np.float32)[paint(x, y)]
-    means = painted.reshape(side_px, SOFTENING, side_px, SOFTENING, 3).mean(axis=(1, 3))
+    means = painted.reshape(side_px, SUPERSAMPLING, side_px, SUPERSAMPLING, 3).mean(axis=(1, 3))
     return np.rint(means).astype(np.uint8)

@@ -1,7 +1,7 @@
 """The latent whose garment is nearest to a photograph: an encoder's guess, then damped Gauss-Newton.
 
-Both work on any exported generator: the encoder is a ridge regression of latents on small pictures of drawn garments, and the
-derivatives are differences of one batch of pictures, so no gradients and no torch are needed.
+Both work on any exported generator, without gradients and torch: the encoder is a ridge regression of latents on small pictures
+of drawn garments, and derivatives are finite differences of one batch of pictures.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +19,10 @@ from studio.model import Generator
 ENCODER_SIDE_PX = 16
 ENCODER_PENALTY = 3.0
 DIFFERENCE_STEP = 0.03
-PRIOR_WEIGHT = 0.02  # of the latent's squared length against squared pixels in [-1, 1]
+PRIOR_WEIGHT = 0.02  # of the latent's squared length, relative to squared differences of pixels in [-1, 1]
 CANDIDATES, SHORT_STEPS, LONG_STEPS = 3, 3, 12
 GREY_LEVELS_PER_UNIT = 127.5
-FRAME_SHARE = 0.86  # of the frame that a garment fills where samples do not tell
+DEFAULT_FRAME_SHARE = 0.86  # if the samples are empty
 
 
 def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -36,14 +36,14 @@ def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A linear guess of the latent from a picture of one category."""
+    """A linear map from pictures of one category to latents."""
 
     weights: NDArray[np.float32]  # (F, D)
-    middle: NDArray[np.float32]  # (F,)
+    mean: NDArray[np.float32]  # (F,)
 
     def guess(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Latent (D,) of `picture` (H, W, C)."""
-        return (_small(picture[None])[0] - self.middle) @ self.weights
+        return (_small(picture[None])[0] - self.mean) @ self.weights
 
 
 def fit_encoder(samples: Samples) -> Encoder:
@@ -57,7 +57,7 @@ def fit_encoder(samples: Samples) -> Encoder:
 
 
 def photograph_mask(photograph: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where the garment is (H, W): the largest piece that differs from the backdrop, by Otsu's threshold on the difference."""
+    """Mask (H, W) of the garment: the largest connected part that differs from the backdrop, by Otsu's threshold."""
     smooth = ndimage.gaussian_filter(photograph.astype(np.float32), sigma=(1.5, 1.5, 0))
     difference = np.sqrt(((smooth - backdrops(photograph[None])[0]) ** 2).sum(axis=-1))
     counts, edges = np.histogram(difference, bins=128)
@@ -66,7 +66,7 @@ def photograph_mask(photograph: NDArray[np.uint8]) -> NDArray[np.bool_]:
     mean_below = np.cumsum(counts * middles) / np.maximum(below, 1)
     mean_above = ((counts * middles).sum() - np.cumsum(counts * middles)) / np.maximum(above, 1)
     threshold = middles[np.argmax(below * above * (mean_below - mean_above) ** 2)]
-    # Otsu splits a garment with a bright print in two: a lower threshold keeps its darker part.
+    # Otsu's threshold splits a garment with a bright print; a lower one keeps its darker part.
     pieces, found = ndimage.label(ndimage.binary_closing(difference > 0.7 * threshold, iterations=2))
     if not found:
         return np.ones(difference.shape, np.bool_)
@@ -76,25 +76,25 @@ def photograph_mask(photograph: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Framing:
-    """How a model's garments stand in their frame."""
+    """Backdrop and size of a model's garments in their frames."""
 
     backdrop: NDArray[np.float32]  # (C,) grey levels
     share: float  # of the frame's side that the longer side of a garment takes
 
 
 def fit_framing(samples: Samples) -> Framing:
-    """The framing that most of `samples` have."""
+    """The median framing of `samples`."""
     longer = np.maximum(samples.measures["width"], samples.measures["length"])
-    share = float(np.median(longer)) or FRAME_SHARE
+    share = float(np.median(longer)) or DEFAULT_FRAME_SHARE
     return Framing(np.median(backdrops(samples.pictures), axis=0), share)
 
 
 def reframed(
     photograph: NDArray[np.uint8], mask: NDArray[np.bool_], generator: Generator, framing: Framing, *, negative: bool
 ) -> NDArray[np.uint8]:
-    """The garment of `photograph` (H, W, 3) under `mask`, as a picture (h, w, C) such as the model draws.
+    """The garment of `photograph` (H, W, 3) under `mask`, as a picture (h, w, C) framed like the model's.
 
-    `negative` turns its light and dark round, as in data whose pictures were taken on white and inverted.
+    `negative` inverts it, as some datasets invert pictures taken on white.
     """
     card = generator.card
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -118,7 +118,7 @@ def reframed(
 
 @dataclass(frozen=True)
 class Projection:
-    """A latent and how far its garment is from the target."""
+    """A latent and the distance of its garment from the target."""
 
     label: int
     latent: NDArray[np.float32]  # (D,)
@@ -126,13 +126,13 @@ class Projection:
 
 
 class Descent:
-    """Levenberg-Marquardt on pixels of one category: squared differences plus a prior that keeps the latent likely."""
+    """Levenberg-Marquardt on pixels of one category: squared differences plus a Gaussian prior on the latent."""
 
     def __init__(self, generator: Generator, target: NDArray[np.uint8], label: int, latent: NDArray[np.float32]) -> None:
         self._generator = generator
         self._target = (target.astype(np.float32) / GREY_LEVELS_PER_UNIT - 1).transpose(2, 0, 1).ravel()
         self.label = label
-        # A guess far outside the prior is one from another category; start from a likely one.
+        # The encoder extrapolates badly for garments of other categories; shorten such a guess to a likely length.
         self.latent = latent * min(1.0, len(latent) ** 0.5 / max(float(np.linalg.norm(latent)), 1e-6))
         self._damping = 1.0
         self._difference = self._differences(self.latent[None])[0]
@@ -150,7 +150,7 @@ class Descent:
         return float(np.sqrt((self._difference**2).mean()) * GREY_LEVELS_PER_UNIT)
 
     def step(self) -> None:
-        """Move to a latent that is nearer, or damp more."""
+        """Move to a better latent, or increase the damping."""
         dim = len(self.latent)
         probes = self.latent + DIFFERENCE_STEP * np.eye(dim, dtype=np.float32)
         jacobian = (self._differences(probes) - self._difference).T / DIFFERENCE_STEP  # (pixels, D)
@@ -166,16 +166,16 @@ class Descent:
             self._damping *= 4
 
     def result(self) -> Projection:
-        """Where the descent stands."""
+        """The current latent and its distance."""
         return Projection(self.label, self.latent, self.distance)
 
 
 def project(
     generator: Generator, target: NDArray[np.uint8], encoder_of: Callable[[int], Encoder], labels: list[int]
 ) -> Iterator[tuple[float, Projection]]:
-    """Nearer and nearer garments to `target` (H, W, C) of any of `labels`, each with the share of the work done.
+    """Ever nearer garments to `target` (H, W, C) of any of `labels`, each with the share of the work done.
 
-    Every category's guess is drawn; the nearest few go on for some steps, and the best of them to the end.
+    Starts from the encoder's guess for every category, improves the nearest few for some steps, and the best one to the end.
     """
     total = min(CANDIDATES, len(labels)) * SHORT_STEPS + LONG_STEPS
     starts = [Descent(generator, target, label, encoder_of(label).guess(target)) for label in labels]

@@ -1,4 +1,4 @@
-"""The studio as a server: checks of its address and token, the model opened, uvicorn run until interrupted."""
+"""The studio as a server: checks of the command line's addresses and token, and uvicorn."""
 
 import errno
 import ipaddress
@@ -37,11 +37,11 @@ _OWN_PATHS = {"api", "picture"}
 
 
 def default_state() -> Path:
-    """Where the studio remembers, outside the project: outputs are deleted and made again, collections are not."""
+    """The default database. It is outside the project, because outputs are deleted and made again, and collections are not."""
     try:
         return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "atelier" / "studio.sqlite"
     except RuntimeError:
-        raise InputError("there is no home folder to keep collections in; name a file with --state") from None
+        raise InputError("there is no home folder for the collections; name a file with --state") from None
 
 
 def bare_host(host: str) -> str:
@@ -50,12 +50,12 @@ def bare_host(host: str) -> str:
 
 
 def host_in_address(host: str) -> str:
-    """`host` as it stands in an address: IPv6 in brackets."""
+    """`host` as part of a URL, with IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
+    """Whether `host` is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -63,7 +63,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_any(host: str) -> bool:
-    """Whether `host` stands for all addresses of this machine."""
+    """Whether `host` means all addresses of this machine."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -71,14 +71,14 @@ def _is_any(host: str) -> bool:
 
 
 def checked_port(port: int) -> int:
-    """`port`, 0 for any that is free. Raises InputError outside 0 to 65535, where the system would take it modulo 65536."""
+    """`port`. Raises InputError outside 0 to 65535, where the system would take it modulo 65536."""
     if not 0 <= port <= MAX_PORT:
-        raise InputError(f"--port {port}: must be 1 to {MAX_PORT}, or 0 for any that is free")
+        raise InputError(f"--port {port}: must be 1 to {MAX_PORT}, or 0 for any free port")
     return port
 
 
 def checked_names(names: Sequence[str]) -> frozenset[str]:
-    """Host names, with or without a port, under which the studio is reached. Raises InputError."""
+    """`names` as a set, if all are NAME or NAME:PORT. Raises InputError."""
     for name in names:
         if not _NAME_AND_PORT.fullmatch(name):
             raise InputError(
@@ -88,25 +88,25 @@ def checked_names(names: Sequence[str]) -> frozenset[str]:
 
 
 def checked_root_path(prefix: str) -> str:
-    """The prefix that a reverse proxy serves the studio under, "/atelier", or "" for none. Raises InputError."""
+    """The path prefix of a reverse proxy as "/atelier", or "" for none. Raises InputError."""
     if not prefix.strip("/"):
         return ""
     path = "/" + prefix.strip("/")
     if not _PREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise InputError(f"--root-path {prefix}: give a path such as /atelier, of letters, digits, ., _, ~ and -")
     if path.split("/")[1] in _OWN_PATHS:
-        raise InputError(f"--root-path {prefix}: the studio's own addresses begin with {path}; choose another prefix")
+        raise InputError(f"--root-path {prefix}: the studio's own paths begin with {path}; choose another prefix")
     return path
 
 
 def checked_token(host: str, token: str | None) -> str | None:
-    """The token to ask for, or None where none is needed. Raises InputError where one is missing or too short."""
+    """The token that clients need, or None for none. Raises InputError if a needed one is missing, or if it is too short."""
     if token == "new":
         return secrets.token_urlsafe(24)
     if token is not None and not re.fullmatch(rf"[A-Za-z0-9_-]{{{MIN_TOKEN},200}}", token):
-        raise InputError(f"--token: needs at least {MIN_TOKEN} letters, digits, - or _; `--token new` makes one up")
+        raise InputError(f"--token: needs at least {MIN_TOKEN} letters, digits, - or _; `--token new` generates one")
     if token is None and not is_loopback(host):
-        raise InputError(f"--host {host}: others can reach this address, so give --token as well; `--token new` makes one up")
+        raise InputError(f"--host {host}: others can reach this address, so give --token as well; `--token new` generates one")
     return token
 
 
@@ -118,12 +118,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"--host {host}: not an address or name of this machine ({reason})") from None
     family, kind, protocol, _, address = found[0]
-    # asyncio turns Nagle's algorithm off on sockets that say they are TCP's; with it each answer would wait 40 ms.
+    # With `protocol` set to TCP, asyncio turns off Nagle's algorithm, which would delay each response by 40 ms.
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-        bound.listen(BACKLOG)  # or a port that another process listens on would be found out only later
+        bound.listen(BACKLOG)  # now, so that a port in use is an error at once
     except BaseException as error:
         bound.close()
         if isinstance(error, OSError):
@@ -135,20 +135,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def _why_not_bound(host: str, port: int, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"--port {port}: in use by another program; name another port, or 0 for any that is free"
+            return f"--port {port}: in use by another program; name another port, or 0 for any free one"
         case errno.EACCES | errno.EPERM:
-            return f"--port {port}: needs the rights of an administrator; name a port above 1023"
+            return f"--port {port}: needs administrator rights; name a port above 1023"
         case errno.EADDRNOTAVAIL:
-            return f"--host {host}: not an address of this machine; 0.0.0.0 stands for all that it has"
+            return f"--host {host}: not an address of this machine; 0.0.0.0 means all of them"
     return f"--host {host} --port {port}: cannot listen there ({error.strerror}); name another"
 
 
 def reachable_hosts(host: str, family: socket.AddressFamily) -> list[str]:
-    """What others can put into an address to reach a socket of `family` on `host`: for all addresses, each that is up."""
+    """Hosts under which others reach a socket of `family` on `host`; several if `host` means all addresses."""
     if not _is_any(host):
         return [host]
     up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
-    families = {socket.AF_INET, family}  # a socket on :: takes IPv4 as well
+    families = {socket.AF_INET, family}  # a socket on :: accepts IPv4 as well
     found = [
         ipaddress.ip_address(one.address.partition("%")[0])
         for name, addresses in psutil.net_if_addrs().items()
@@ -160,14 +160,14 @@ def reachable_hosts(host: str, family: socket.AddressFamily) -> list[str]:
     return outside or [LOOPBACK_NAME]
 
 
-def _say_where(host: str, bound: socket.socket, token: str | None, names: frozenset[str]) -> None:
+def _log_addresses(host: str, bound: socket.socket, token: str | None, names: frozenset[str]) -> None:
     port = bound.getsockname()[1]
     query = f"?token={token}" if token else ""
     for one in reachable_hosts(host, bound.family):
         log.info("the studio is open at %s", f"http://{host_in_address(one)}:{port}/{query}")
     if not is_loopback(host):
-        also = f" and to {', '.join(sorted(names))}" if names else "; to a name only with --allowed-host NAME"
-        log.info("it answers to plain addresses%s (this machine is %s)", also, socket.gethostname())
+        also = f" and {', '.join(sorted(names))}" if names else ", and names only with --allowed-host NAME"
+        log.info("it accepts IP addresses%s (this machine is %s)", also, socket.gethostname())
 
 
 def server_of(
@@ -179,14 +179,12 @@ def server_of(
     style_weights: Path | None = None,
     root_path: str = "",
 ) -> uvicorn.Server:
-    """A server of the studio on `model`, not yet running. Raises InputError."""
+    """A server of the studio on `model`, not running yet. Raises InputError."""
     if style_weights is not None and not (style_weights / "encoder_conv5_1.pth").is_file():
-        raise InputError(
-            f"--style-weights {style_weights}: holds no encoder_conv5_1.pth; name the folder of a compressed VGG-19"
-        )
+        raise InputError(f"--style-weights {style_weights}: has no encoder_conv5_1.pth; name the folder of a compressed VGG-19")
     names, root_path = checked_names(allowed_hosts), checked_root_path(root_path)
-    desk = StudioService(open_generator(model), StudioDatabase(state), style_weights)
-    app = Guard(create_app(desk), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
+    service = StudioService(open_generator(model), StudioDatabase(state), style_weights)
+    app = Guard(create_app(service), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
     config = uvicorn.Config(
         app,
         http=TimeoutProtocol,
@@ -216,11 +214,11 @@ def serve(
     """Serve the studio on `model` until interrupted. Raises InputError."""
     host = bare_host(host)
     if not host:
-        raise InputError("--host: is empty; give an address of this machine, 0.0.0.0 for all")
+        raise InputError("--host: is empty; give an address of this machine, or 0.0.0.0 for all")
     token, names = checked_token(host, token), checked_names(allowed_hosts)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # slow clients each hold a file open
-    with listening_socket(host, port) as bound:  # before the model: a wrong port is found out at once
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # every slow client has a socket open
+    with listening_socket(host, port) as bound:  # before the model, so that a wrong port is an error at once
         server = server_of(
             model,
             state=state or default_state(),
@@ -230,6 +228,6 @@ def serve(
             root_path=root_path,
         )
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        _say_where(host, bound, token, names)
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has closed everything
+        _log_addresses(host, bound, token, names)
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
             server.run([bound])

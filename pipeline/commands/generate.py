@@ -1,4 +1,4 @@
-"""New garments from an exported model, without torch: a contact sheet as PNG, or the pictures themselves as .npz."""
+"""New garments from an exported model, without torch: a contact sheet (.png) or arrays (.npz)."""
 
 import argparse
 import math
@@ -27,21 +27,21 @@ from pipeline.storage.files import output_file, refuse_output
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
-TRUNCATION = 1.0  # latents are not pulled towards the mean
+TRUNCATION = 1.0  # none
 MAX_SHEET_PIXELS = 1 << 28
-SEEN_SIDE_PX = 128  # smaller pictures are enlarged on a sheet until they can be seen
+VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What brings a set of garments back from the model of this SHA-256. Raises InputError when a number is out of range."""
+    """Everything that determines a set of garments. Raises InputError if a number is out of range."""
 
     model_sha256: str
     category: str | None  # None: all, in equal shares
     count: int
     seed: int
-    attributes: tuple[str, ...] = ()  # name=value each, said of every picture
+    attributes: tuple[str, ...] = ()  # name=value each, for every picture
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_COUNT:
@@ -51,7 +51,7 @@ class Recipe:
 
 
 def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
-    """Labels (N,) of a recipe's pictures, ascending. Raises InputError when the category is none of `categories`."""
+    """Labels (N,) of a recipe's pictures, ascending. Raises InputError if the category is unknown."""
     if recipe.category is None:
         return labels_in_equal_shares(recipe.count, len(categories))
     if recipe.category not in categories:
@@ -60,7 +60,7 @@ def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
 
 
 def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArray[np.float32] | None:
-    """Attributes (N, A) of a recipe's pictures; None when it names none. Raises InputError for one unknown to the model."""
+    """Attributes (N, A) of a recipe's pictures; None if it has none. Raises InputError if one is unknown."""
     known = [f"{name}={value}" for name, values in attributes.items() for value in values]
     for asked in recipe.attributes:
         if asked not in known:
@@ -70,8 +70,8 @@ def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArr
     return np.tile(row, (recipe.count, 1)) if recipe.attributes else None
 
 
-def marks_of(recipe: Recipe) -> dict[str, Any]:
-    """What a picture's metadata say of its recipe; attributes where there are some."""
+def recipe_metadata(recipe: Recipe) -> dict[str, Any]:
+    """The recipe in a picture's metadata; without `attributes` if there are none."""
     return {name: value for name, value in asdict(recipe).items() if name != "attributes" or value}
 
 
@@ -80,34 +80,34 @@ def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) 
     latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
     labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
     drawn = np.empty((recipe.count, card.height, card.width, card.channels), np.uint8)
-    for start in range(0, recipe.count, BATCH):  # float pictures of all would take four times the memory
+    for start in range(0, recipe.count, BATCH):  # all pictures as floats would take four times the memory
         rows = slice(start, start + BATCH)
         part = None if attributes is None else attributes[rows]
-        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], part))
+        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], attributes=part))
     return drawn
 
 
 def sheet_columns(labels: NDArray[np.int64]) -> int:
-    """Columns of a sheet: a row for each category where the shares are equal and fit a row, else about square."""
+    """Columns of a sheet: one category per row if all have the same count and it fits, else about square."""
     shares = np.unique(labels, return_counts=True)[1]
-    in_rows = len(shares) > 1 and shares.min() == shares.max() <= 32
-    return int(shares[0]) if in_rows else math.ceil(math.sqrt(len(labels)))
+    one_row_each = len(shares) > 1 and shares.min() == shares.max() <= 32
+    return int(shares[0]) if one_row_each else math.ceil(math.sqrt(len(labels)))
 
 
 def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe) -> None:
-    """Write `images` (N, H, W, C) as one PNG that says that AI made it, and from which recipe."""
-    times = max(1, SEEN_SIDE_PX // max(images.shape[1:3]))
+    """Write `images` (N, H, W, C) as one PNG whose metadata say that AI made it, and from which recipe."""
+    times = max(1, VISIBLE_SIDE_PX // max(images.shape[1:3]))
     sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
     with output_file(path) as partial:
         Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
-            partial, format="PNG", pnginfo=ai_marks(marks_of(recipe))
+            partial, format="PNG", pnginfo=ai_marks(recipe_metadata(recipe))
         )
 
 
 def write_arrays(
     path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, categories: list[str]
 ) -> None:
-    """Write `images` (N, H, W, C) and `labels` as one .npz that says what they are, readable without pickle."""
+    """Write `images` (N, H, W, C), `labels` and the recipe as one .npz, readable without pickle."""
     with output_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -124,8 +124,8 @@ def write_arrays(
 
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.add_argument("--category", help="draw only this category (default: all, in equal shares)")
+    """Add the command's options."""
+    command.add_argument("--category", help="draw only this category (default: all, equally often)")
     command.add_argument(
         "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as colour=red; several may be given"
     )
@@ -140,7 +140,7 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write what `options` ask for, whole or not at all. Raises InputError."""
+    """Write the target file, whole or not at all. Raises InputError."""
     target: Path = options.target
     as_sheet = target.suffix.lower() == ".png"
     if target.suffix.lower() not in TARGETS:
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed, tuple(options.attribute))
     labels = recipe_labels(recipe, card.categories)
     recipe_attributes(recipe, card.attributes)
-    if as_sheet and recipe.count * max(card.height * card.width, SEEN_SIDE_PX**2) > MAX_SHEET_PIXELS:
+    if as_sheet and recipe.count * max(card.height * card.width, VISIBLE_SIDE_PX**2) > MAX_SHEET_PIXELS:
         raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
     generator = read_generator(options.model, card)
     with runs_as_described(options.model):

@@ -1,8 +1,9 @@
 """The designers' studio: a local web app on an exported generator.
 
-A `recipe` says what a picture is made of and is its address; `model` draws recipes. `directions`, `projection` and `taste` find
-latents; `patterns`, `fabric` and `painting` dress a garment in a style; `sheets` hands pictures out. `shelf` remembers, `jobs`
-and `children` do long work aside, `desk` puts it together, `app` answers over HTTP behind `guard`, and `serve` opens the door.
+The modules of `studio/`: a `recipe` determines a picture and is its address; `model` draws recipes. `directions`, `projection`
+and `preferences` find latents; `patterns`, `fabric` and `style_transfer` dress a garment in a style; `sheets` makes downloads.
+`database` stores collections, `jobs` runs long work, `service` combines all this, `routes` and `app` are its HTTP API,
+`http_limits` protects it, and `serve` starts the server.
 """
 
 import argparse
@@ -20,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     command.add_argument(
         "--model",
         default="models/export",
@@ -28,18 +29,18 @@ def configure(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--host", default=LOOPBACK, help=f"address to listen on; any but {LOOPBACK} needs a token")
     command.add_argument("--port", type=int, default=8420, help="port to listen on, 0 for any that is free (default: 8420)")
-    command.add_argument("--token", help="what a browser must show, at least 16 letters or digits; `new` makes one up")
+    command.add_argument("--token", help="secret of the browsers, at least 16 letters or digits; `new` generates one")
     command.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further NAME, or NAME:PORT, under which the studio is reached",
+        help="another host name, NAME or NAME:PORT, under which browsers reach the studio",
     )
     command.add_argument(
         "--root-path", default="", metavar="PATH", help="prefix under which a reverse proxy serves the studio, such as /atelier"
     )
-    command.add_argument("--state", type=Path, help="file that holds collections, names and votes")
+    command.add_argument("--state", type=Path, help="SQLite file with collections, names and votes")
     command.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19, for whitening and colouring")
 
 
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
 
 @contextmanager
 def opened_folder(model: str) -> Iterator[Path]:
-    """The folder of an exported `model`; one of the registry is brought to a folder that lasts as long. Raises InputError."""
+    """The folder of an exported `model`; a registered one is copied to a temporary folder. Raises InputError."""
     if not model.startswith(SCHEME):
         yield Path(model)
         return

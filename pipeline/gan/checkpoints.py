@@ -13,6 +13,7 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.gan.networks.parts import Generator
 from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
@@ -70,7 +71,7 @@ def generator_sha256(folder: Path) -> str:
     return sha256_of_file(folder / WEIGHTS)
 
 
-def load_generator(folder: Path, device: torch.device) -> tuple[nn.Module, GeneratorCard]:
+def load_generator(folder: Path, device: torch.device) -> tuple[Generator, GeneratorCard]:
     """The generator in `folder`, in `eval` mode without gradients, and its card. Raises InputError."""
     card = read_generator_card(folder)
     shape = PictureShape(card.height, card.width, card.channels)

@@ -1,4 +1,4 @@
-"""An exported generator on disk, its judge and its card, run by onnxruntime without torch."""
+"""Exported generators, their judges and their cards: read from disk and run by onnxruntime, without torch."""
 
 import hashlib
 import stat
@@ -18,6 +18,7 @@ from pipeline.storage.files import write_json
 
 MODEL_NAME = "generator.onnx"
 JUDGE_NAME = "judge.onnx"
+EARLY_LAYERS_NAME = "early_layers.onnx"
 CARD_NAME = "generator.json"
 BATCH = 32  # bounds the memory of a large draw
 MAX_MODEL_BYTES = 1 << 30
@@ -29,7 +30,7 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 
 @dataclass(frozen=True)
 class Variant:
-    """The generator in one precision, and how far it is from torch."""
+    """The generator in one precision, and its differences from torch."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -39,16 +40,16 @@ class Variant:
     sha256: str
     max_difference: float  # of a pixel in [-1, 1]; rounded up to one digit
     mean_difference: float  # absolute, of pixels in [-1, 1]; rounded up to one digit
-    fd_classifier: float  # of samples from the real test pictures
-    fd_change: float  # of that, from fp32
-    within_limits: bool  # of export's parameters
+    fd_classifier: float  # between samples and the real test pictures
+    fd_change: float  # of fd_classifier from fp32
+    within_limits: bool  # of the section `export`
 
 
 @dataclass(frozen=True)
 class ExportedCard:
-    """What an exported generator draws, where it comes from, and how it may be used."""
+    """What an exported generator draws, how it was made, and its intended use."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)  # of cards that are read
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)  # for reading
 
     categories: Annotated[list[str], Field(min_length=1, max_length=10_000)]  # in label order
     height: Side
@@ -58,38 +59,43 @@ class ExportedCard:
     images_seen: int  # in training
     network: str
     opset: int
-    precision: str  # of generator.onnx: the first that export.precisions names and whose variant is within limits
+    precision: str  # of generator.onnx: the first of export.precisions within the limits
     onnx_sha256: str
-    judge_sha256: str | None  # of the classifier beside it, where there is one
+    judge_sha256: str | None  # of judge.onnx, if there is one
     variants: list[Variant]
-    max_difference: float  # from torch, largest absolute, pictures in [-1, 1]; rounded up to one digit
+    max_difference: float  # largest absolute difference from torch, pictures in [-1, 1]; rounded up to one digit
     checked_latents: int
     intended_use: str
-    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; all of them in order are its last input
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; in order, the columns of `attributes`
+    style_layers: int = 0  # L of the input `layer_latents`; 0: exported before the graph had the optional inputs
+    early_layers_sha256: str | None = None  # of early_layers.onnx
 
 
-def _session_of(model: bytes, threads: int) -> Any:
-    """A session on the CPU with so many threads, or with as many as there are cores for 0."""
-    import onnxruntime  # slow to import; a reader of cards does not need it
+def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:
+    """An onnxruntime session on the bytes of an ONNX file, so that nothing beside the file is read. 0 threads: one per core."""
+    import onnxruntime  # slow to import, and not needed to read cards
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 3  # errors; warnings are about unused initialisers
+    return onnxruntime.InferenceSession(model, options, providers=[provider])
 
 
 class OnnxGenerator:
-    """A generator that onnxruntime runs on the CPU, from the bytes of its ONNX file."""
+    """A generator on the CPU, from the bytes of its ONNX file."""
 
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
-        self._session = _session_of(model, threads)
+        self._session = onnx_session(model, threads=threads)
 
     def pictures(
-        self, latents: NDArray[np.float32], labels: NDArray[np.int64], attributes: NDArray[np.float32] | None = None
+        self, latents: NDArray[np.float32], labels: NDArray[np.int64], **optional: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
-        """NCHW float32 in [-1, 1] of latents (N, D), labels (N,) and, of a generator that knows them, attributes (N, A)."""
+        """NCHW float32 in [-1, 1] of latents (N, D), labels (N,) and `optional` inputs of the graph by name.
+
+        The optional inputs are `layer_latents` (N, L, D), `category_mix` (N, C), and `attributes` (N, A) if it has any.
+        """
         inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
-        if attributes is not None:
-            inputs["attributes"] = attributes
+        inputs |= {name: rows for name, rows in optional.items() if rows is not None}
         batches = [slice(start, start + BATCH) for start in range(0, len(labels), BATCH)]
         return np.concatenate(
             [self._session.run(["pictures"], {name: rows[batch] for name, rows in inputs.items()})[0] for batch in batches]
@@ -97,10 +103,10 @@ class OnnxGenerator:
 
 
 class OnnxJudge:
-    """The classifier that judged the generator, run by onnxruntime on the CPU, from the bytes of its ONNX file."""
+    """The classifier that judged the generator, on the CPU, from the bytes of its ONNX file."""
 
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
-        self._session = _session_of(model, threads)
+        self._session = onnx_session(model, threads=threads)
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, categories) of pictures (N, H, W, C)."""
@@ -109,17 +115,17 @@ class OnnxJudge:
 
 
 def as_pictures(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """`images` (N, H, W, C) as networks take them, NCHW in [-1, 1]."""
+    """`images` (N, H, W, C) uint8 as network inputs, NCHW float32 in [-1, 1]."""
     return np.ascontiguousarray((images.astype(np.float32) / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
 
 
 def as_images(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`pictures`, NCHW in [-1, 1], as (N, H, W, C) bytes, rounded."""
+    """`pictures` NCHW in [-1, 1] as uint8 (N, H, W, C), rounded."""
     return np.clip(np.rint((pictures + 1) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def variant_name(precision: str, chosen: str) -> str:
-    """The file of a precision beside the `chosen` one, which is generator.onnx."""
+    """The file name of a precision; that of the `chosen` one is generator.onnx."""
     return MODEL_NAME if precision == chosen else f"generator.{precision}.onnx"
 
 
@@ -137,9 +143,9 @@ def read_exported(folder: Path) -> tuple[ExportedCard, OnnxGenerator]:
 
 
 def read_generator(folder: Path, card: ExportedCard) -> OnnxGenerator:
-    """The generator in `folder`, which has drawn one picture.
+    """The generator in `folder`, after drawing one picture as a check.
 
-    Raises InputError when it is missing, damaged, unsafe or not what `card` says.
+    Raises InputError if it is missing, damaged, unsafe or not what `card` describes.
     """
     content = read_model(folder, card.onnx_sha256)
     with runs_as_described(folder):
@@ -152,7 +158,7 @@ def read_generator(folder: Path, card: ExportedCard) -> OnnxGenerator:
 
 @contextmanager
 def runs_as_described(folder: Path) -> Iterator[None]:
-    """A block that opens and runs a model of `folder`; whatever goes wrong there is an InputError."""
+    """Run a block that opens or runs a model of `folder`, in bounded memory; every exception in it becomes an InputError."""
     from pipeline.inference.onnx_safety import bounded_memory
 
     try:
@@ -160,21 +166,21 @@ def runs_as_described(folder: Path) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except Exception as error:  # onnxruntime raises many classes, all of which mean this
+    except Exception as error:  # onnxruntime raises many classes
         first_line = (str(error).splitlines() or [""])[0][:MAX_REASON]
         raise InputError(
-            f"{folder}: does not run as its card says ({type(error).__name__}: {first_line}); run export again"
+            f"{folder}: does not run as its card describes ({type(error).__name__}: {first_line}); run export again"
         ) from None
 
 
 def refuse_other_shape(folder: Path, shape: tuple[int, ...], card: ExportedCard) -> None:
-    """Raise InputError unless pictures of `shape` (C, H, W) are what `card` describes."""
+    """Raise InputError unless `shape` (C, H, W) is that of `card`."""
     if shape != (card.channels, card.height, card.width):
         raise InputError(f"{folder}: draws pictures of shape {shape}, its card says another; run export again")
 
 
 def _file_content(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a regular file. Raises OSError, and InputError when it is none or too large."""
+    """The bytes of a regular file. Raises OSError, and InputError if it is not a regular file or too large."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{path}: not a file; name the folder of an exported model")
@@ -187,7 +193,7 @@ def read_card(folder: Path) -> ExportedCard:
     """The card in `folder`. Raises InputError."""
     path = folder / CARD_NAME
     if path.exists():
-        check_folder(folder, "export", [CARD_NAME])  # the card in turn holds the SHA-256 of the models
+        check_folder(folder, "export", [CARD_NAME])  # the card has the SHA-256 of the models
     try:
         return TypeAdapter(ExportedCard).validate_json(_file_content(path, MAX_CARD_BYTES))
     except FileNotFoundError:
@@ -202,8 +208,8 @@ def read_card(folder: Path) -> ExportedCard:
 
 
 def read_model(folder: Path, sha256: str, name: str = MODEL_NAME) -> bytes:
-    """The bytes of an ONNX file in `folder`, which must have this SHA-256 and be safe to run. Raises InputError."""
-    from pipeline.inference.onnx_safety import safe_graph  # half a second of import; a reader of cards does not need it
+    """The bytes of an ONNX file in `folder`. Raises InputError if it has another SHA-256 or is unsafe."""
+    from pipeline.inference.onnx_safety import safe_graph  # half a second of import, not needed to read cards
 
     path = folder / name
     try:

@@ -1,4 +1,4 @@
-"""ONNX files from elsewhere: read from their bytes, and refused when they reach outside the file or do unbounded work."""
+"""Checks of untrusted ONNX files: no data outside the file, no custom operators, no loops; and a memory limit."""
 
 import os
 import resource
@@ -12,7 +12,7 @@ from onnx import TensorProto
 from pipeline.errors import InputError
 
 STANDARD_DOMAINS = {"", "ai.onnx"}
-UNBOUNDED = {"Loop", "Scan"}  # networks of this pipeline have none, and nothing else in a graph can run for ever
+LOOPS = {"Loop", "Scan"}  # the only operators that can run for ever; networks of this pipeline have none
 
 Body = onnx.GraphProto | onnx.FunctionProto
 
@@ -40,23 +40,23 @@ def _tensors(body: Body) -> Iterator[onnx.TensorProto]:
 
 
 def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
-    """The graph in the bytes of an ONNX file; errors call it `where`.
+    """The graph in the bytes of an ONNX file; `where` names the file in errors.
 
-    Raises InputError when it is not ONNX, keeps data outside the file, uses operators of its own, or has loops. onnxruntime
-    itself reads what a graph keeps outside the file from anywhere on the disk.
+    Raises InputError if it is not ONNX, has data outside the file, uses custom operators, or has loops. onnxruntime itself
+    would read external data from anywhere on the disk.
     """
     try:
         model = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf raises classes of its own, one per implementation
+    except Exception as error:  # protobuf raises a class of its own in each implementation
         raise InputError(f"{where}: not an ONNX file ({type(error).__name__}); run export again") from None
     for body in [inner for one in (model.graph, *model.functions) for inner in _bodies(one)]:
         for tensor in _tensors(body):
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-                raise InputError(f"{where}: keeps weights outside the file; export it as one file")
+                raise InputError(f"{where}: has weights outside the file; export it as one file")
         strange = {node.domain for node in [*body.node, *model.functions]} - STANDARD_DOMAINS
         if strange:
-            raise InputError(f"{where}: uses operators of its own ({', '.join(sorted(strange))}); export it with standard ones")
-        loops = {node.op_type for node in body.node} & UNBOUNDED
+            raise InputError(f"{where}: uses custom operators ({', '.join(sorted(strange))}); export it with standard ones")
+        loops = {node.op_type for node in body.node} & LOOPS
         if loops:
             raise InputError(f"{where}: has loops ({', '.join(sorted(loops))}), which no generator needs; export it without")
     return model
@@ -64,7 +64,7 @@ def safe_graph(content: bytes, where: str) -> onnx.ModelProto:
 
 @contextmanager
 def bounded_memory() -> Iterator[None]:
-    """A block in which allocating more than this machine's memory raises an error instead of ending the process later."""
+    """Run a block in which allocating more than this machine's memory raises an error instead of killing the process later."""
     limit, most = resource.getrlimit(resource.RLIMIT_AS)
     wanted = psutil.Process(os.getpid()).memory_info().vms + psutil.virtual_memory().total
     bounds = [wanted, *(bound for bound in (limit, most) if bound != resource.RLIM_INFINITY)]

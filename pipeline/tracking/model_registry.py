@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.inference.onnx_generator import CARD_NAME, JUDGE_NAME, MODEL_NAME
+from pipeline.inference.onnx_generator import CARD_NAME, EARLY_LAYERS_NAME, JUDGE_NAME, MODEL_NAME
 from pipeline.tracking.mlflow_store import UnavailableError, open_client, reason_of
 
 SCHEME = "models:/"
@@ -42,7 +42,7 @@ def bring_registered(address: str, folder: Path) -> str:
         kept = {item.path for item in client.list_artifacts(run_id)} if run_id else set()
         if CARD_NAME not in kept:
             raise InputError(f"{address}: version {version.version} came without its card; export it again")
-        for name in {CARD_NAME, JUDGE_NAME} & kept:
+        for name in {CARD_NAME, JUDGE_NAME, EARLY_LAYERS_NAME} & kept:
             download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder))
         model = download_artifacts(artifact_uri=f"{SCHEME}{version.name}/{version.version}", dst_path=str(folder / "mlflow"))
         shutil.copyfile(Path(model) / "model.onnx", folder / MODEL_NAME)

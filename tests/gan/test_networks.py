@@ -218,13 +218,13 @@ def test_mixed_styles_change_at_the_crossover() -> None:
     drawn = generator.random_inputs(6, torch.Generator().manual_seed(1))
     styles = generator.styles(latents, labels, drawn=drawn)
     own, other = generator.styles(latents, labels)[:, 0], generator.styles(drawn.other_latents, labels)[:, 0]
-    assert styles.shape == (6, generator.style_count, 8)
+    assert styles.shape == (6, generator.style_layers, 8)
     for row, crossover in enumerate(drawn.crossovers.tolist()):
-        assert 1 <= crossover < generator.style_count
+        assert 1 <= crossover < generator.style_layers
         assert (styles[row, :crossover] == own[row]).all()
         assert (styles[row, crossover:] == other[row]).all()
     unmixed = _styled()
-    assert (unmixed.random_inputs(6, torch.Generator()).crossovers == unmixed.style_count).all()
+    assert (unmixed.random_inputs(6, torch.Generator()).crossovers == unmixed.style_layers).all()
 
 
 def test_noise_changes_the_picture_once_its_strength_is_not_zero() -> None:

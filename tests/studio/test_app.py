@@ -1,4 +1,4 @@
-"""The studio over HTTP, really served: all that a designer can do, and what a stranger cannot."""
+"""The studio's API over HTTP: everything designers do, invalid requests, and slow clients."""
 
 import base64
 import http.client
@@ -30,9 +30,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield found
 
 
-def pixels(wall: dict[str, Any]) -> np.ndarray:
-    shape = len(wall["addresses"]), wall["height"], wall["width"], wall["channels"]
-    return np.frombuffer(base64.b64decode(wall["pixels"]), np.uint8).reshape(shape)
+def pixels(grid: dict[str, Any]) -> np.ndarray:
+    shape = len(grid["addresses"]), grid["height"], grid["width"], grid["channels"]
+    return np.frombuffer(base64.b64decode(grid["pixels"]), np.uint8).reshape(shape)
 
 
 def photograph() -> bytes:
@@ -47,7 +47,7 @@ def a_garment(client: Client, category: str = "dress", seed: int = 1) -> str:
     return client.request("POST", "/api/grid", {"category": category, "count": 1, "seed": seed}).json["addresses"][0]
 
 
-def test_the_page_and_all_it_loads_come_from_the_studio(client: Client) -> None:
+def test_the_page_loads_nothing_from_elsewhere(client: Client) -> None:
     page = client.request("GET", "/")
     assert page.headers["content-type"].startswith("text/html")
     text = page.content.decode()
@@ -65,21 +65,21 @@ def test_the_page_and_all_it_loads_come_from_the_studio(client: Client) -> None:
 @pytest.mark.parametrize(
     "path", ["/../app.py", "/..%2fapp.py", "/%2e%2e/%2e%2e/etc/passwd", "/static/main.js", "/main.js%00", "//etc/passwd"]
 )
-def test_paths_lead_nowhere_else(client: Client, path: str) -> None:
+def test_paths_outside_the_static_files_are_not_found(client: Client, path: str) -> None:
     assert client.request("GET", path).status == 404
 
 
-def test_a_wall_is_drawn_and_its_addresses_bring_it_back(client: Client) -> None:
-    wall = client.request("POST", "/api/grid", {"category": "dress", "count": 16, "seed": 7, "truncation": 0.7}).json
-    assert wall["categories"] == ["dress"] * 16
-    assert len(set(wall["addresses"])) == 16
-    again = client.request("POST", "/api/pictures", {"addresses": wall["addresses"]}).json
-    assert np.array_equal(pixels(wall), pixels(again))
-    assert pixels(wall).shape == (16, SIDE, SIDE, 1)
+def test_addresses_of_a_grid_give_the_same_pictures(client: Client) -> None:
+    grid = client.request("POST", "/api/grid", {"category": "dress", "count": 16, "seed": 7, "truncation": 0.7}).json
+    assert grid["categories"] == ["dress"] * 16
+    assert len(set(grid["addresses"])) == 16
+    again = client.request("POST", "/api/pictures", {"addresses": grid["addresses"]}).json
+    assert np.array_equal(pixels(grid), pixels(again))
+    assert pixels(grid).shape == (16, SIDE, SIDE, 1)
     assert client.request("POST", "/api/grid", {"count": 4, "seed": 7}).json["categories"] == [*CATEGORIES, CATEGORIES[0]]
 
 
-def test_a_downloaded_picture_says_that_ai_made_it_and_how(client: Client) -> None:
+def test_a_downloaded_picture_is_marked_as_ai_generated_with_its_recipe(client: Client) -> None:
     address = a_garment(client)
     answer = client.request("GET", f"/picture/{address}.png?side={SIDE}")
     image = Image.open(io.BytesIO(answer.content))
@@ -94,21 +94,21 @@ def test_a_downloaded_picture_says_that_ai_made_it_and_how(client: Client) -> No
     assert Image.open(io.BytesIO(client.request("GET", f"/picture/{address}.png?side=512").content)).size == (512, 512)
 
 
-def test_a_sheet_holds_every_recipe(client: Client) -> None:
+def test_a_sheet_has_every_recipe(client: Client) -> None:
     addresses = [a_garment(client, seed=seed) for seed in range(3)]
     answer = client.request("POST", "/api/sheet", {"addresses": addresses, "columns": 2})
     recipe = json.loads(Image.open(io.BytesIO(answer.content)).text["recipe"])  # type: ignore[attr-defined]
     assert [piece["address"] for piece in recipe["pieces"]] == addresses
 
 
-def test_sliders_move_what_they_say_and_can_be_named(client: Client) -> None:
+def test_a_slider_changes_its_measure_and_can_be_named(client: Client) -> None:
     sliders = {one["id"]: one for one in client.request("GET", "/api/directions?category=dress").json}
     assert sliders["measured-brightness"]["effects"]["brightness"] >= MIN_OWN_EFFECT
     assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
     brightness = []
     for amount in (-2, 2):
-        asks = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
-        moved = np.concatenate([pixels(client.request("POST", "/api/move", ask).json) for ask in asks])
+        requests = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
+        moved = np.concatenate([pixels(client.request("POST", "/api/move", body).json) for body in requests])
         brightness.append(measure(moved)["brightness"].mean())
     assert brightness[1] > brightness[0] + 2
     assert client.request("PUT", "/api/directions/activation-1?category=dress", {"name": "Flowing"}).status == 204
@@ -117,7 +117,7 @@ def test_sliders_move_what_they_say_and_can_be_named(client: Client) -> None:
     assert client.request("PUT", "/api/directions/none?category=dress", {"name": "x"}).status == 404
 
 
-def test_a_moved_and_mixed_garment_has_an_address_too(client: Client) -> None:
+def test_a_moved_and_mixed_garment_has_an_address(client: Client) -> None:
     moved = client.request(
         "POST",
         "/api/move",
@@ -129,7 +129,7 @@ def test_a_moved_and_mixed_garment_has_an_address_too(client: Client) -> None:
     assert "-1.600_2.400-z" in moved["addresses"][0]
 
 
-def test_the_way_between_two_garments_has_both_ends(client: Client) -> None:
+def test_an_interpolation_includes_both_ends(client: Client) -> None:
     ends = [a_garment(client, "top", 1), a_garment(client, "bag", 2)]
     way = client.request("POST", "/api/interpolation", {"first": ends[0], "second": ends[1], "count": 5}).json
     assert [way["addresses"][0], way["addresses"][-1]] == ends
@@ -138,27 +138,27 @@ def test_the_way_between_two_garments_has_both_ends(client: Client) -> None:
     assert steps.max() < np.abs(shown[-1] - shown[0]).mean()
 
 
-def test_a_model_without_layers_of_style_says_so(client: Client) -> None:
+def test_style_mixing_needs_more_than_one_style_layer(client: Client) -> None:
     answer = client.request("POST", "/api/style-mix", {"coarse": a_garment(client), "fine": a_garment(client, seed=2)})
     assert (answer.status, client.request("GET", "/api/studio").json["style_layers"]) == (422, 1)
 
 
-def test_styles_are_mixed_and_the_mixture_is_edited_like_any_garment(tmp_path: Path) -> None:
+def test_a_style_mix_can_be_edited(tmp_path: Path) -> None:
     with served_studio(tmp_path, styled_graph()) as client:
         ends = [a_garment(client, "top", seed) for seed in (1, 2)]
-        wall = client.request("POST", "/api/style-mix", {"coarse": ends[0], "fine": ends[1]}).json
-        (mixed,) = wall["addresses"]
+        grid = client.request("POST", "/api/style-mix", {"coarse": ends[0], "fine": ends[1]}).json
+        (mixed,) = grid["addresses"]
         drawn = client.request("POST", "/api/pictures", {"addresses": [mixed, *ends]}).json
-        assert np.array_equal(pixels(drawn)[0], pixels(wall)[0])
+        assert np.array_equal(pixels(drawn)[0], pixels(grid)[0])
         assert len({picture.tobytes() for picture in pixels(drawn)}) == 3
         moved = client.request("POST", "/api/move", {"address": mixed, "amounts": {"closed-form-1": 2}}).json
-        assert not np.array_equal(pixels(moved), pixels(wall))
+        assert not np.array_equal(pixels(moved), pixels(grid))
         way = client.request("POST", "/api/interpolation", {"first": mixed, "second": ends[0], "count": 3}).json
         assert way["addresses"][0] == mixed
         assert client.request("GET", f"/picture/{mixed}.png").status == 200
 
 
-def test_a_photograph_becomes_a_garment(client: Client) -> None:
+def test_a_photograph_is_projected(client: Client) -> None:
     sent = client.request("POST", "/api/uploads", photograph(), {"content-type": "image/jpeg"}).json
     assert (sent["width"], sent["height"]) == (120, 160)
     assert client.request("GET", f"/api/uploads/{sent['upload']}").headers["content-type"] == "image/png"
@@ -179,7 +179,7 @@ def test_a_garment_is_dressed_in_a_pattern(client: Client, mode: str) -> None:
     assert np.asarray(image.convert("RGB")).std(axis=-1).max() > 20  # there is colour now
 
 
-def test_taste_remembers_votes_and_forgets_them_when_asked(client: Client) -> None:
+def test_suggestions_follow_votes_until_they_are_deleted(client: Client) -> None:
     first = client.request("POST", "/api/suggestions", {"category": "top", "seed": 1}).json
     votes = [{"address": address, "vote": (place % 3) - 1} for place, address in enumerate(first["addresses"])]
     second = client.request("POST", "/api/suggestions", {"category": "top", "seed": 1, "votes": votes}).json
@@ -190,7 +190,7 @@ def test_taste_remembers_votes_and_forgets_them_when_asked(client: Client) -> No
     assert client.request("POST", "/api/suggestions", {"category": "top", "seed": 1}).json["addresses"] == first["addresses"]
 
 
-def test_a_collection_is_kept_and_taken_away(client: Client) -> None:
+def test_a_collection_is_stored_downloaded_and_deleted(client: Client) -> None:
     collection = client.request("POST", "/api/collections", {"name": "Été"}).json["id"]
     pieces = f"/api/collections/{collection}/pieces"
     address = a_garment(client)
@@ -221,7 +221,7 @@ def test_a_collection_is_kept_and_taken_away(client: Client) -> None:
         (b"\x89PNG\r\n\x1a\n" + bytes(100), 422),
     ],
 )
-def test_an_upload_that_cannot_be_used_is_refused_in_a_sentence(client: Client, content: bytes, status: int) -> None:
+def test_an_unusable_upload_is_refused(client: Client, content: bytes, status: int) -> None:
     try:
         answer = client.request("POST", "/api/uploads", content, {"content-type": "image/jpeg"})
     except (BrokenPipeError, ConnectionResetError):  # refused by its announced length, before it was all sent
@@ -250,7 +250,7 @@ def test_an_upload_that_cannot_be_used_is_refused_in_a_sentence(client: Client, 
         ("/api/nothing", {}, 404),
     ],
 )
-def test_what_makes_no_sense_is_refused(client: Client, path: str, body: object, status: int) -> None:
+def test_an_invalid_request_is_refused(client: Client, path: str, body: object, status: int) -> None:
     answer = client.request("POST", path, body, {"content-type": "application/json"})
     assert answer.status == status
     assert answer.json["detail"]
@@ -268,13 +268,13 @@ def test_what_makes_no_sense_is_refused(client: Client, path: str, body: object,
         (b"1", "the body: "),
     ],
 )
-def test_what_is_no_request_is_refused_in_a_sentence(client: Client, body: bytes, sentence: str) -> None:
+def test_a_malformed_body_is_refused(client: Client, body: bytes, sentence: str) -> None:
     answer = client.request("POST", "/api/grid", body, {"content-type": "application/json"})
     assert answer.status in (400, 422)
     assert answer.json["detail"].startswith(sentence)
 
 
-def test_a_garment_of_no_category_is_not_kept(client: Client) -> None:
+def test_a_garment_of_an_unknown_category_is_not_stored(client: Client) -> None:
     collection = client.request("POST", "/api/collections", {"name": "Odd"}).json["id"]
     model = client.request("GET", "/api/studio").json["model"]
     piece = {"address": f"{model}-99-s1.0.1000", "name": "None"}
@@ -283,7 +283,7 @@ def test_a_garment_of_no_category_is_not_kept(client: Client) -> None:
     assert client.request("GET", "/api/collections/999999/board.pdf").status == 404
 
 
-def test_a_piece_under_the_number_of_a_deleted_one_is_not_taken_for_it(client: Client) -> None:
+def test_a_piece_with_the_id_of_a_deleted_one_is_not_served_from_the_cache(client: Client) -> None:
     collection = client.request("POST", "/api/collections", {"name": "Numbers"}).json["id"]
     pieces = f"/api/collections/{collection}/pieces"
     pictures: list[Answer] = []
@@ -299,20 +299,20 @@ def test_a_piece_under_the_number_of_a_deleted_one_is_not_taken_for_it(client: C
     assert pictures[0].content != pictures[1].content
 
 
-def test_the_api_is_documented(client: Client) -> None:
+def test_every_route_is_documented(client: Client) -> None:
     document = client.request("GET", "/openapi.json").json
     assert set(document["paths"]) >= {"/api/grid", "/api/move", "/picture/{address}.png", "/api/uploads"}
     assert all(operation.get("description") for path in document["paths"].values() for operation in path.values())
     assert client.request("GET", "/docs").status == 404
 
 
-def test_many_at_once_are_all_served(client: Client) -> None:
+def test_80_concurrent_requests_are_served(client: Client) -> None:
     with ThreadPoolExecutor(20) as pool:
-        asks = [pool.submit(client.request, "POST", "/api/grid", {"seed": seed, "count": 16}) for seed in range(80)]
-        assert [one.result().status for one in asks] == [200] * 80
+        requests = [pool.submit(client.request, "POST", "/api/grid", {"seed": seed, "count": 16}) for seed in range(80)]
+        assert [one.result().status for one in requests] == [200] * 80
 
 
-def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(client: Client) -> None:
+def test_nagles_algorithm_is_off(client: Client) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
     took_s = []
     for _ in range(60):  # the kernel acknowledges the first ones at once
@@ -324,7 +324,7 @@ def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement(cli
     assert min(took_s[30:]) < 0.03  # with Nagle's algorithm the body follows its head after 40 ms
 
 
-def test_who_does_not_read_its_answer_is_hung_up_on(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_is_disconnected(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_limits, "READ_TIMEOUT_S", 0.3)
     hung_up, lost = threading.Event(), http_limits.TimeoutProtocol.connection_lost
     body = json.dumps({"seed": 1, "count": 64}).encode()
@@ -345,7 +345,7 @@ def test_who_does_not_read_its_answer_is_hung_up_on(client: Client, monkeypatch:
     assert client.request("POST", "/api/grid", {"seed": 1}).status == 200
 
 
-def test_clients_that_dawdle_are_let_go_while_others_are_served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_heads_are_disconnected_while_others_are_served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_limits, "HEAD_TIMEOUT_S", 1.0)
     monkeypatch.setattr(http_limits, "MAX_INCOMPLETE_HEADS", 30)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The studio in a real browser, as a new user goes through it: all six rooms, without a complaint, open to everybody."""
+"""The studio in a real browser: all six sections, without console errors, and accessible."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def mark_of(png: bytes) -> dict[str, object]:
     return dict(json.loads(text["recipe"]))
 
 
-def test_the_wall_is_hung_locked_redone_and_taken_away(visitor: Visit) -> None:
+def test_garments_are_generated_locked_replaced_and_downloaded(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("generate")
     expect(page.locator("#generate-grid canvas")).to_have_count(16)
@@ -84,7 +84,7 @@ def test_the_wall_is_hung_locked_redone_and_taken_away(visitor: Visit) -> None:
     assert len(sheet["pieces"]) == 16
 
 
-def test_an_address_brings_a_garment_back_exactly(visitor: Visit) -> None:
+def test_a_link_opens_exactly_the_same_garment(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("generate")
     page.locator("#generate-grid .pick").nth(3).click()
@@ -96,7 +96,7 @@ def test_an_address_brings_a_garment_back_exactly(visitor: Visit) -> None:
     assert visitor.pixels("#edit-canvas") == shown
 
 
-def test_a_garment_is_moved_a_direction_named_and_two_are_joined(visitor: Visit) -> None:
+def test_sliders_move_a_garment_and_two_are_interpolated(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("generate")
     page.locator("#generate-grid .pick").first.click()
@@ -127,7 +127,7 @@ def test_a_garment_is_moved_a_direction_named_and_two_are_joined(visitor: Visit)
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
 
 
-def test_a_photograph_leads_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
+def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
     page = visitor.page
     visitor.show("photograph")
     page.set_input_files("#photo-file", photograph(tmp_path))
@@ -139,7 +139,7 @@ def test_a_photograph_leads_to_the_nearest_garment(visitor: Visit, tmp_path: Pat
     expect(page.locator("#edit-bench")).to_be_visible()
 
 
-def test_a_garment_is_dressed_at_once_and_painted_step_by_step(visitor: Visit, tmp_path: Path) -> None:
+def test_a_garment_is_dressed_and_painted(visitor: Visit, tmp_path: Path) -> None:
     page = visitor.page
     visitor.show("fabric")
     page.locator("#fabric-patterns label", has_text="tartan").click()
@@ -162,7 +162,7 @@ def test_a_garment_is_dressed_at_once_and_painted_step_by_step(visitor: Visit, t
     assert "stem" not in str(recipe["layers"])
 
 
-def test_the_next_wall_learns_from_votes(visitor: Visit) -> None:
+def test_suggestions_follow_votes(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("suggestions")
     expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
@@ -176,7 +176,7 @@ def test_the_next_wall_learns_from_votes(visitor: Visit) -> None:
     expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
 
 
-def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
+def test_a_collection_is_stored_compared_and_downloaded(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("generate")
     for place, name in ((0, "One"), (1, "Two")):
@@ -205,7 +205,7 @@ def test_a_collection_is_kept_compared_and_taken_away(visitor: Visit) -> None:
     visitor.picture("collections")
 
 
-def test_all_rooms_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
+def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
     with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
         page = visitor.page
         visitor.show("generate")

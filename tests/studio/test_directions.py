@@ -22,7 +22,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     return open_generator(write_stand_in(tmp_path_factory.mktemp("model")))
 
 
-def test_the_closed_form_finds_what_a_layer_stretches_most() -> None:
+def test_the_closed_form_finds_the_most_amplified_directions() -> None:
     layer = np.diag([3.0, 1.0, 2.0])
     vectors, shares = closed_form(layer, 2)
     assert np.allclose(np.abs(vectors), [[1, 0, 0], [0, 0, 1]])
@@ -37,7 +37,7 @@ def test_principal_components_of_activations_lead_back_to_latents() -> None:
     assert shares[0] == pytest.approx(25 / 35.25, abs=0.05)
 
 
-def test_regression_finds_the_direction_of_an_attribute_and_how_well_it_holds() -> None:
+def test_regression_finds_the_direction_and_explained_variance_of_an_attribute() -> None:
     latents = draw_latents(0, 800, 5)
     wanted = np.array([0, 0.6, 0, -0.8, 0])
     exact, explained = regress_direction(latents, (latents @ wanted).astype(np.float32))
@@ -47,14 +47,14 @@ def test_regression_finds_the_direction_of_an_attribute_and_how_well_it_holds() 
     assert by_chance < 0.05
 
 
-def test_apart_from_leaves_nothing_of_the_others() -> None:
+def test_an_orthogonalised_vector_has_no_part_of_the_others() -> None:
     others = [np.array([1.0, 1, 0, 0]), np.array([0.0, 1, 1, 0])]
     apart = orthogonalised(np.array([1.0, 2, 3, 4]), others)
     assert np.allclose(np.stack(others) @ apart, 0)
     assert np.linalg.norm(apart) == pytest.approx(1)
 
 
-def test_brightness_is_found_and_moves_brightness_more_than_anything_else(generator: Generator) -> None:
+def test_the_brightness_direction_is_found(generator: Generator) -> None:
     found = {one.name: one for one in find_directions(generator, 0, draw_samples(generator, 0, 512))}
     brightness = found["measured-brightness"]
     assert abs(brightness.vector[0]) > 0.8  # latent 0 of the stand-in is the torso's own brightness
@@ -66,7 +66,7 @@ def test_brightness_is_found_and_moves_brightness_more_than_anything_else(genera
         assert np.linalg.norm(one.vector) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_slider_leads_towards_what_the_judge_takes_for_another_category(generator: Generator) -> None:
+def test_a_classified_direction_increases_the_judges_logit(generator: Generator) -> None:
     found = {one.name: one for one in find_directions(generator, 0, draw_samples(generator, 0, 512))}
     assert generator.judge is not None
     dress, bag = found["classified-1"], found["classified-2"]
@@ -81,7 +81,7 @@ def test_a_slider_leads_towards_what_the_judge_takes_for_another_category(genera
     assert scores[1] > scores[0] + 1
 
 
-def test_measured_directions_leave_the_stronger_ones_alone(generator: Generator) -> None:
+def test_measured_directions_are_orthogonal(generator: Generator) -> None:
     measured = [one.vector for one in find_directions(generator, 0, draw_samples(generator, 0, 512)) if one.kind == "measured"]
     overlap = np.abs(np.array(measured) @ np.array(measured).T - np.eye(len(measured)))
     assert len(measured) >= 2

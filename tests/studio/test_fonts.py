@@ -1,4 +1,4 @@
-"""Names on sheets and boards: drawn in a font that has their characters, or said to lack one."""
+"""Names on sheets and boards: drawn in a font that has their characters, or replaced with a note."""
 
 import io
 import logging
@@ -13,7 +13,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from numpy.typing import NDArray
 from PIL import Image
 
-from studio import fonts as lettering
+from studio import fonts
 from studio.fonts import REPLACEMENT, bundled_font, font_of, lettering_on, note_on, undrawable
 from studio.sheets import Piece, contact_sheet_png
 
@@ -25,10 +25,10 @@ def fresh_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """The folder of a user who has no fonts yet, on a machine whose fonts are not known yet."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # fontconfig's
-    for one in (lettering.installed_fonts, font_of):
+    for one in (fonts.installed_fonts, font_of):
         one.cache_clear()
     yield tmp_path / "fonts"
-    for one in (lettering.installed_fonts, font_of):
+    for one in (fonts.installed_fonts, font_of):
         one.cache_clear()
 
 
@@ -137,7 +137,7 @@ def test_a_long_name_is_cut_to_its_width_and_ends_in_an_ellipsis() -> None:
 
 def test_thousands_of_missing_characters_are_looked_up_a_few_hundred_times(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(lettering, "font_of", lambda one: asked.append(one))
+    monkeypatch.setattr(fonts, "font_of", lambda one: asked.append(one))
     names = ["".join(chr(0x4E00 + 80 * row + n) for n in range(80)) for row in range(64)]
     assert len(undrawable(names)) == 5120
-    assert len(asked) <= lettering.MAX_LOOKED_UP
+    assert len(asked) <= fonts.MAX_LOOKED_UP

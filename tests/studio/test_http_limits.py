@@ -1,4 +1,4 @@
-"""The studio's guard: who is answered, under which name, with how much and how fast a body."""
+"""Access control and limits: host names, origins, tokens, and the size and speed of bodies."""
 
 import asyncio
 import json
@@ -72,20 +72,20 @@ def asked(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8420", "[::1]:8420", "LOCALHOST:1"])
-def test_this_machines_own_names_are_answered(host: str) -> None:
+def test_loopback_names_are_served(host: str) -> None:
     assert asked(headers={"host": host})[0] == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7:8420", "", "localhost.evil.example:80"]
 )
-def test_other_names_are_not(host: str) -> None:
+def test_other_host_names_are_refused(host: str) -> None:
     status, _, body = asked(headers={"host": host})
     assert status == 421
     assert "name" in json.loads(body)["detail"]
 
 
-def test_with_a_token_plain_addresses_and_given_names_are_answered() -> None:
+def test_with_a_token_ip_addresses_and_allowed_hosts_are_served() -> None:
     known = {"authorization": f"Bearer {TOKEN}"}
     assert asked(headers={"host": "192.168.1.7:8420"} | known, token=TOKEN)[0] == 200
     assert asked(headers={"host": "studio.lan"} | known, token=TOKEN)[0] == 421
@@ -105,7 +105,7 @@ def test_requests_from_other_sites_are_refused(headers: dict[str, str]) -> None:
     assert asked(method="POST", headers=headers)[0] == 403
 
 
-def test_requests_from_its_own_page_are_not() -> None:
+def test_requests_from_the_own_page_are_served() -> None:
     own = {"origin": "http://127.0.0.1:8420", "sec-fetch-site": "same-origin"}
     assert asked(method="POST", headers=own)[0] == 200
 
@@ -126,18 +126,18 @@ def test_requests_from_its_own_page_are_not() -> None:
         "x" * 9000,
     ],
 )
-def test_an_origin_that_is_none_is_refused_like_another_sites(origin: str) -> None:
+def test_a_malformed_origin_is_refused(origin: str) -> None:
     assert asked(headers={"origin": origin})[0] == 403
 
 
 @pytest.mark.parametrize("length", ["", "-1", "+1", "1e3", "\u00b2", "9" * 5000, "1, 1", "0x10", " 1"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_content_length_that_is_no_number_is_refused(method: str, length: str) -> None:
+def test_a_malformed_content_length_is_refused(method: str, length: str) -> None:
     assert asked(method=method, headers={"content-length": length})[0] == 400
 
 
 @pytest.mark.parametrize("name", ["host", "origin", "content-length", "sec-fetch-site", "authorization"])
-def test_a_header_that_may_stand_once_is_refused_twice(name: str) -> None:
+def test_a_repeated_single_header_is_refused(name: str) -> None:
     known = {"host": "127.0.0.1", "origin": "http://127.0.0.1", "content-length": "0", "sec-fetch-site": "same-origin"}
     value = known.get(name, f"Bearer {TOKEN}")
     assert asked(headers={"host": "127.0.0.1", name: value})[0] == 200
@@ -148,11 +148,11 @@ def test_a_header_that_may_stand_once_is_refused_twice(name: str) -> None:
     "host", ["[::1", "]::1[", "[[::1]]", "[]", "localhost:\u00b2", "\u00ff", "localhost:8420:1", "x" * 9000]
 )
 @pytest.mark.parametrize("token", [None, TOKEN])
-def test_a_host_that_is_none_is_not_answered(host: str, token: str | None) -> None:
+def test_a_malformed_host_is_refused(host: str, token: str | None) -> None:
     assert asked(headers={"host": host, "authorization": f"Bearer {TOKEN}"}, token=token)[0] == 421
 
 
-def test_behind_a_proxy_that_passes_its_own_host_pages_under_a_given_name_are_answered() -> None:
+def test_origins_of_allowed_hosts_are_served_behind_a_proxy_with_another_host() -> None:
     given: dict[str, Any] = {"token": None, "names": frozenset({"Design.example", "design.example:8443"})}
     for origin in ("https://design.example", "https://design.example:8443", "http://127.0.0.1:8420"):
         assert asked(method="POST", headers={"origin": origin}, **given)[0] == 200
@@ -162,7 +162,7 @@ def test_behind_a_proxy_that_passes_its_own_host_pages_under_a_given_name_are_an
 
 
 @pytest.mark.parametrize("prefix", ["", "/atelier"])
-def test_under_a_root_path_bounds_and_checks_are_the_same(prefix: str) -> None:
+def test_limits_are_the_same_under_a_root_path(prefix: str) -> None:
     root: dict[str, Any] = {"root_path": "/atelier"}
     assert asked(method="POST", path=f"{prefix}/api/uploads", headers={"content-length": "1001"}, **root)[0] == 413
     assert asked(path=f"{prefix}/api/studio", headers={"sec-fetch-site": "same-site"}, **root)[0] == 403
@@ -182,7 +182,7 @@ def test_under_a_root_path_bounds_and_checks_are_the_same(prefix: str) -> None:
         ("", "/a//b/c", "../../../"),
     ],
 )
-def test_the_token_leads_to_the_first_page_under_any_prefix(root: str, path: str, location: str) -> None:
+def test_the_token_redirects_to_the_first_page_under_any_prefix(root: str, path: str, location: str) -> None:
     status, headers, _ = asked(path=path, query=f"token={TOKEN}", token=TOKEN, root_path=root)
     assert (status, headers["location"]) == (303, location)
     assert headers["set-cookie"].endswith(f"; Path={root}/")
@@ -191,18 +191,18 @@ def test_the_token_leads_to_the_first_page_under_any_prefix(root: str, path: str
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Bearer 0123456789abcdeX"}, {"cookie": f"{COOKIE}=x"}, {"cookie": "a=b; ;;\x01"}]
 )
-def test_without_the_token_nothing_is_answered(headers: dict[str, str]) -> None:
+def test_without_the_token_requests_are_refused(headers: dict[str, str]) -> None:
     assert asked(headers=headers, token=TOKEN)[0] == 401
 
 
-def test_the_token_in_the_address_becomes_a_cookie_out_of_reach_of_scripts() -> None:
+def test_the_token_in_the_query_becomes_an_http_only_cookie() -> None:
     status, headers, _ = asked(path="/", query=f"token={TOKEN}", token=TOKEN)
     assert (status, headers["location"]) == (303, "./")
     assert headers["set-cookie"] == f"{COOKIE}={TOKEN}; HttpOnly; SameSite=Strict; Path=/"
     assert asked(headers={"cookie": f"{COOKIE}={TOKEN}"}, token=TOKEN)[0] == 200
 
 
-def test_every_answer_forbids_what_the_page_does_not_need() -> None:
+def test_every_response_has_the_security_headers() -> None:
     for headers in (asked()[1], asked(headers={"host": "evil.example"})[1]):
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
@@ -210,7 +210,7 @@ def test_every_answer_forbids_what_the_page_does_not_need() -> None:
 
 
 @pytest.mark.parametrize("app", [echo_length, swallow_errors])
-def test_a_body_is_cut_off_when_it_grows_too_large(app: Callable[..., Awaitable[None]]) -> None:
+def test_a_body_that_grows_too_large_is_refused(app: Callable[..., Awaitable[None]]) -> None:
     block = MAX_BODY_BYTES // 4
     assert asked(app, method="POST", path="/api/grid", body=[b"x" * block] * 4)[2] == str(4 * block).encode()
     status, _, body = asked(app, method="POST", path="/api/grid", body=[b"x" * block] * 5)
@@ -218,19 +218,19 @@ def test_a_body_is_cut_off_when_it_grows_too_large(app: Callable[..., Awaitable[
     assert "KiB" in json.loads(body)["detail"]
 
 
-def test_a_body_announced_too_large_is_not_read() -> None:
+def test_a_body_with_too_large_a_content_length_is_not_read() -> None:
     status, headers, _ = asked(method="POST", path="/api/uploads", headers={"content-length": "1001"}, body=[b"never read"])
     assert (status, headers["connection"]) == (413, "close")
     assert asked(method="POST", path="/api/uploads", headers={"content-length": "1000"}, body=[b"x" * 1000])[0] == 200
 
 
 @pytest.mark.parametrize("app", [echo_length, swallow_errors])
-def test_a_body_that_dawdles_is_given_up(app: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_body_times_out(app: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_limits, "BODY_TIMEOUT_S", 0.1)
     assert asked(app, method="POST", path="/api/grid", body=[b"x"] * 50, delay_s=0.03)[0] == 408
 
 
-def test_of_bodies_that_hold_too_much_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_body_is_aborted_when_all_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_limits, "MAX_TOTAL_BODY_BYTES", 2500)
     sent: dict[str, list[dict[str, Any]]] = {name: [] for name in ("first", "second", "third")}
     guarded = Guard(echo_length, token=None, max_upload_bytes=1000)

@@ -1,4 +1,4 @@
-"""The taste model: what it says before and after votes, and simulated designers who use it."""
+"""The preference model before and after votes, and with simulated designers."""
 
 from pathlib import Path
 
@@ -11,36 +11,36 @@ from studio.preferences import PRIOR_DEVIATION, candidate_latents, comparisons, 
 from tests.support.studio_model import write_stand_in
 
 
-def test_votes_are_compared_within_a_wall_alone() -> None:
+def test_votes_are_compared_within_a_grid_only() -> None:
     rows = comparisons(np.array([1, 1, 1, 2, 2]), np.array([1, 0, -1, 1, 1]))
     assert sorted(map(tuple, rows.tolist())) == [(0, 1, -1, 0, 0), (1, -1, 0, 0, 0), (1, 0, -1, 0, 0)]
 
 
-def test_before_any_vote_everything_pleases_alike() -> None:
+def test_without_votes_the_posterior_is_the_prior() -> None:
     candidate_features = np.random.default_rng(0).standard_normal((5, 3))
     mean, covariance = posterior(np.empty((0, 3)), np.empty((0, 0)), candidate_features)
     assert np.all(mean == 0)
     assert np.allclose(np.diag(covariance), PRIOR_DEVIATION**2)
 
 
-def test_what_looks_like_the_liked_pleases_more_and_is_doubted_less() -> None:
+def test_candidates_like_the_liked_one_have_a_higher_mean_and_less_variance() -> None:
     seen = np.array([[0.0, 0.0], [3.0, 0.0]])
     mean, covariance = posterior(seen, comparisons(np.array([1, 1]), np.array([1, -1])), np.array([[0.1, 0], [2.9, 0], [0, 9]]))
     assert mean[0] > 0.4 > -0.4 > mean[1]
     assert mean[2] == pytest.approx(0, abs=1e-6)
-    doubts = np.diag(covariance)
-    assert max(doubts[0], doubts[1]) < doubts[2] == pytest.approx(PRIOR_DEVIATION**2)
+    variances = np.diag(covariance)
+    assert max(variances[0], variances[1]) < variances[2] == pytest.approx(PRIOR_DEVIATION**2)
     assert np.linalg.eigvalsh(covariance).min() > -1e-8
 
 
-def test_a_wall_never_shows_a_garment_twice() -> None:
+def test_thompson_sampling_never_repeats_a_candidate() -> None:
     rng = np.random.default_rng(0)
     candidate_features = rng.standard_normal((30, 2))
     compared = comparisons(np.ones(4, int), np.array([1, 0, -1, -1]))
     assert len(set(thompson_sample(candidate_features[:4], compared, candidate_features, 8, rng))) == 8
 
 
-def test_descendants_are_as_likely_as_their_parents() -> None:
+def test_offspring_are_as_long_as_their_parents() -> None:
     rng = np.random.default_rng(0)
     parents = rng.standard_normal((4, 64), dtype=np.float32)
     children = offspring(parents, 200, rng)

@@ -1,4 +1,4 @@
-"""Addresses of pictures: they go round, and nothing else is taken for one."""
+"""Addresses: they round-trip, and anything else is refused."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,11 @@ MODEL = "0123456789ab"
         Recipe(MODEL, ((2, 400), (7, 600)), latent_source(np.array([0.1, -3.25, 1e-7], np.float32))),
     ],
 )
-def test_an_address_brings_its_recipe_back(recipe: Recipe) -> None:
+def test_an_address_parses_to_its_recipe(recipe: Recipe) -> None:
     assert parse_address(format_address(recipe)) == recipe
 
 
-def test_an_address_reads_as_documented() -> None:
+def test_addresses_have_the_documented_format() -> None:
     assert format_address(Recipe(MODEL, single_category(3), SeedSource(42, 7, 700))) == "0123456789ab-3-s42.7.700"
     assert (
         format_address(Recipe(MODEL, ((3, 600), (7, 400)), latent_source(np.zeros(1, np.float32))))
@@ -62,32 +62,32 @@ def test_an_address_reads_as_documented() -> None:
         "0123456789ab-٣-s1.0.1000",
     ],
 )
-def test_what_is_no_address_is_refused_in_a_sentence(address: str) -> None:
+def test_a_malformed_address_is_refused(address: str) -> None:
     with pytest.raises(InputError):
         parse_address(address)
 
 
-def test_a_drawn_latent_is_its_row_of_the_draw_scaled_by_truncation() -> None:
+def test_a_seeded_latent_is_a_row_of_the_draw_times_truncation() -> None:
     recipes = [Recipe(MODEL, single_category(0), SeedSource(5, index, 500)) for index in (3, 0)]
     assert np.array_equal(recipe_latents(recipes, 6), draw_latents(5, 4, 6)[[3, 0]] * np.float32(0.5))
 
 
-def test_a_given_latent_of_another_dimension_is_refused() -> None:
+def test_a_latent_of_another_dimension_is_refused() -> None:
     with pytest.raises(InputError):
         recipe_latents([Recipe(MODEL, single_category(0), latent_source(np.zeros(3, np.float32)))], 8)
 
 
-def test_a_latent_for_each_of_twenty_layers_has_an_address() -> None:
+def test_twenty_layers_of_512_dimensions_fit_an_address() -> None:
     recipe = Recipe(MODEL, single_category(0), latent_source(draw_latents(0, 20, 512)))
     assert parse_address(format_address(recipe)) == recipe
 
 
-def test_a_category_the_model_lacks_is_refused() -> None:
+def test_an_unknown_label_is_refused() -> None:
     with pytest.raises(InputError, match="0 to 2"):
         recipe_mixes([Recipe(MODEL, single_category(3), SeedSource(0, 0, 1000))], 3)
 
 
-def test_shares_become_thousandths_that_sum_to_a_thousand() -> None:
+def test_normalised_mixes_sum_to_a_thousand() -> None:
     assert normalised_mix({0: 1.0, 2: 1.0, 1: 1.0}) == ((0, 334), (1, 333), (2, 333))
     assert normalised_mix({4: 2.0, 1: 0.0}) == single_category(4)
     assert recipe_mixes([Recipe(MODEL, normalised_mix({0: 3, 1: 1}), SeedSource(0, 0, 0))], 2).tolist() == [[0.75, 0.25]]

@@ -1,4 +1,4 @@
-"""The studio behind a reverse proxy, under a path prefix: nothing that it serves or answers leads outside the prefix."""
+"""The studio behind a reverse proxy, under a path prefix: no link or redirect leaves the prefix."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Pictures to take away: marked, named, and of the size asked for."""
+"""Downloads: marked, captioned, and of the requested size."""
 
 import io
 import json

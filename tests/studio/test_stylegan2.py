@@ -28,7 +28,7 @@ NETWORK = TINY["network"] | {
     "path_length_interval": 4,
     "truncation": 0.9,
 }
-LAYERS = 8  # at 16 x 16: convolutions of 1, 2 and 2, and what turns each of three sizes into a picture
+LAYERS = 6  # at 16 x 16: convolutions of 1, 2 and 2, and the last image
 MAX_DIFFERENCE = {"fp32": 1e-4, "fp16": 0.05, "int8": 0.5}
 MAX_MEAN_DIFFERENCE = {"fp32": 1e-5, "fp16": 2e-3, "int8": 0.05}
 
@@ -96,7 +96,7 @@ def test_a_latent_for_each_layer_is_a_style_for_each_layer_of_torchs(exports: Pa
     """The order is the network's own: the first layers from one garment are its coarse ones."""
     generator = open_generator(exports / "fp32")
     coarse, fine = draw_latents(3, 2, generator.card.latent_dim)
-    steps = [np.abs(_mixed(generator, coarse, fine, cut) - _mixed(generator, coarse, fine, LAYERS)).mean() for cut in (1, 4, 7)]
+    steps = [np.abs(_mixed(generator, coarse, fine, cut) - _mixed(generator, coarse, fine, LAYERS)).mean() for cut in (1, 3, 5)]
     assert steps[0] > steps[1] > steps[2] > 0
 
 

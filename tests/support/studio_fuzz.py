@@ -1,6 +1,6 @@
-"""What schemathesis, in its own process, is told of the studio that it asks, so that it gets further than the first check.
+"""Hooks for schemathesis, which runs in its own process: valid addresses and categories get it past the first check.
 
-Of what fits the schema, some addresses and all categories are replaced by ones that the model knows.
+Some schema-valid addresses and all schema-valid categories are replaced with ones of the model.
 """
 
 import os

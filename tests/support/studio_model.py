@@ -4,14 +4,18 @@ Its pictures are tanh of a torso plus, for each latent, a smooth shape: latent 0
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, ExportedCard, write_exported
+from pipeline.inference.onnx_generator import EARLY_LAYERS_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, write_exported
+from pipeline.stages.export.onnx_graphs import with_defaults
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
@@ -30,88 +34,136 @@ def _shapes() -> NDArray[np.float32]:
     return np.stack([0.5 * torso, 0.8 * sides, *others, *categories]).reshape(DIM + EMBEDDING, -1)
 
 
+INPUTS: dict[str, tuple[int, list[Any]]] = {
+    "latents": (TensorProto.FLOAT, ["n", DIM]),
+    "labels": (TensorProto.INT64, ["n"]),
+}
+
+
+def _category_embedding() -> list[onnx.NodeProto]:
+    """Nodes that compute `embedding` from `labels` and `category_mix` with the tables `categories` and `embed.weight`."""
+    return [
+        helper.make_node("Unsqueeze", ["labels", "one"], ["label_column"]),
+        helper.make_node("Equal", ["label_column", "categories"], ["is_category"]),
+        helper.make_node("Cast", ["is_category"], ["one_hot"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["one_hot", "category_mix"], ["shares"]),
+        helper.make_node("MatMul", ["shares", "embed.weight"], ["embedding"]),
+    ]
+
+
+def _layer_latents(layers: int) -> list[onnx.NodeProto]:
+    """Nodes that compute `latents_0`, … from `latents` and `layer_latents`."""
+    return [
+        helper.make_node("Unsqueeze", ["latents", "one"], ["latent_row"]),
+        helper.make_node("Add", ["latent_row", "layer_latents"], ["latent_rows"]),
+        *(helper.make_node("Gather", ["latent_rows", f"layer_{n}"], [f"latents_{n}"], axis=1) for n in range(layers)),
+    ]
+
+
+def _model(
+    nodes: list[onnx.NodeProto],
+    inputs: Mapping[str, tuple[int, list[Any]]],
+    outputs: Mapping[str, list[Any]],
+    weights: Mapping[str, NDArray[np.generic]],
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "stand-in",
+        [helper.make_tensor_value_info(name, *value) for name, value in inputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def _generator(nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[np.generic]], layers: int) -> onnx.ModelProto:
+    shapes = {"layer_latents": (layers, DIM), "category_mix": (len(CATEGORIES),)}
+    constants: dict[str, NDArray[np.generic]] = {
+        "one": np.array([1], np.int64),
+        "categories": np.arange(len(CATEGORIES)),
+        "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
+        **{f"layer_{n}": np.array(n, np.int64) for n in range(layers)},
+    }
+    inputs = INPUTS | {name: (TensorProto.FLOAT, ["n", *shape]) for name, shape in shapes.items()}
+    nodes = [*_category_embedding(), *_layer_latents(layers), *nodes]
+    model = _model(nodes, inputs, {"pictures": ["n", 1, SIDE, SIDE]}, constants | dict(weights))
+    return onnx.load_model_from_string(with_defaults(model.SerializeToString(), shapes))
+
+
+def _first_layer() -> NDArray[np.float32]:
+    # ReLU of x less ReLU of -x is x: the network has an activation, and its directions are known.
+    return np.concatenate([np.eye(DIM + EMBEDDING), -np.eye(DIM + EMBEDDING)], axis=1).astype(np.float32)
+
+
 def generator_graph() -> onnx.ModelProto:
     """The generator as ONNX: an embedding, a linear layer, ReLU, a linear layer and tanh."""
-    inputs = DIM + EMBEDDING
-    # ReLU of x less ReLU of -x is x: the network has an activation, and is still known.
-    first = np.concatenate([np.eye(inputs), -np.eye(inputs)], axis=1).astype(np.float32)
     shapes = _shapes()
-    bias = (1.2 * (shapes[0] > 0) - 1.4).astype(np.float32)
     weights = {
         "embed.weight": np.eye(len(CATEGORIES), EMBEDDING, dtype=np.float32),
-        "first.weight": first,
+        "first.weight": _first_layer(),
         "second.weight": np.concatenate([shapes, -shapes]),
-        "second.bias": bias,
-        "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
+        "second.bias": (1.2 * (shapes[0] > 0) - 1.4).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
-        helper.make_node("Concat", ["latents", "embedding"], ["both"], axis=1),
+        helper.make_node("Concat", ["latents_0", "embedding"], ["both"], axis=1),
         helper.make_node("MatMul", ["both", "first.weight"], ["linear"]),
         helper.make_node("Relu", ["linear"], ["active"]),
         helper.make_node("Gemm", ["active", "second.weight", "second.bias"], ["flat"]),
         helper.make_node("Reshape", ["flat", "shape"], ["picture"]),
         helper.make_node("Tanh", ["picture"], ["pictures"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "stand-in",
-        [
-            helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["n", DIM]),
-            helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
-        ],
-        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return _generator(nodes, weights, layers=1)
 
 
-def styled_graph(*, mapped: bool = False) -> onnx.ModelProto:
-    """A generator whose latents enter twice, halved: once for the form and once, later, for how strong it is.
+def early_layers_graph() -> onnx.ModelProto:
+    """The first layer of `generator_graph` and its ReLU."""
+    weights = {"embed.weight": np.eye(len(CATEGORIES), EMBEDDING, dtype=np.float32), "first.weight": _first_layer()}
+    nodes = [
+        helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
+        helper.make_node("Concat", ["latents", "embedding"], ["both"], axis=1),
+        helper.make_node("MatMul", ["both", "first.weight"], ["entered"]),
+        helper.make_node("Relu", ["entered"], ["activation"]),
+    ]
+    width = 2 * (DIM + EMBEDDING)
+    return _model(nodes, INPUTS, {"entered": ["n", width], "activation": ["n", width]}, weights)
 
-    `mapped`: what enters is what a layer and a tanh made of latents of length 1.
-    """
-    shapes = _shapes()[:DIM]
+
+def styled_graph() -> onnx.ModelProto:
+    """A generator with two style layers: the latent of the first is the form, that of the second how strong the form is."""
     weights: dict[str, NDArray[np.generic]] = {
-        "half": np.array(0.5, np.float32),
         "embed.weight": np.zeros((len(CATEGORIES), DIM), np.float32),
         "form.weight": np.eye(DIM, dtype=np.float32),
         "strength.weight": np.full((DIM, 1), 0.3, np.float32),
-        "shapes": shapes,
-        "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
+        "shapes": _shapes()[:DIM],
     }
-    mapping = [
-        helper.make_node("ReduceL2", ["latents", "last"], ["length"], keepdims=1),
-        helper.make_node("Div", ["latents", "length"], ["unit"]),
-        helper.make_node("MatMul", ["unit", "mapping.weight"], ["linear"]),
-        helper.make_node("Tanh", ["linear"], ["style"]),
-    ]
-    if mapped:
-        weights |= {"last": np.array([1], np.int64), "mapping.weight": 3 * np.eye(DIM, dtype=np.float32)[::-1]}
     nodes = [
-        *(mapping if mapped else []),
-        helper.make_node("Mul", ["style" if mapped else "latents", "half"], ["pulled"]),
-        helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
-        helper.make_node("Add", ["pulled", "embedding"], ["condition"]),
-        helper.make_node("MatMul", ["condition", "form.weight"], ["form"]),
+        helper.make_node("Add", ["latents_0", "embedding"], ["form_condition"]),
+        helper.make_node("MatMul", ["form_condition", "form.weight"], ["form"]),
         helper.make_node("Tanh", ["form"], ["active"]),
         helper.make_node("MatMul", ["active", "shapes"], ["flat"]),
-        helper.make_node("MatMul", ["condition", "strength.weight"], ["strength"]),
+        helper.make_node("MatMul", ["latents_1", "strength.weight"], ["strength"]),
         helper.make_node("Mul", ["flat", "strength"], ["scaled"]),
         helper.make_node("Reshape", ["scaled", "shape"], ["picture"]),
         helper.make_node("Tanh", ["picture"], ["pictures"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "styled",
-        [
-            helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["n", DIM]),
-            helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
-        ],
-        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return _generator(nodes, weights, layers=2)
+
+
+def old_graph() -> onnx.ModelProto:
+    """A generator as earlier versions exported it, without optional inputs."""
+    weights: dict[str, NDArray[np.generic]] = {
+        "embed.weight": np.eye(len(CATEGORIES), DIM, dtype=np.float32),
+        "shapes": _shapes()[:DIM],
+        "shape": np.array([-1, 1, SIDE, SIDE], np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["embed.weight", "labels"], ["embedding"]),
+        helper.make_node("Add", ["latents", "embedding"], ["condition"]),
+        helper.make_node("MatMul", ["condition", "shapes"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "shape"], ["picture"]),
+        helper.make_node("Tanh", ["picture"], ["pictures"]),
+    ]
+    return _model(nodes, INPUTS, {"pictures": ["n", 1, SIDE, SIDE]}, weights)
 
 
 def judge_graph() -> onnx.ModelProto:
@@ -126,24 +178,22 @@ def judge_graph() -> onnx.ModelProto:
         helper.make_node("Unsqueeze", ["features", "last"], ["column"]),
         helper.make_node("MatMul", ["column", "scores.weight"], ["scores"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "judge",
-        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
-        [
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(CATEGORIES)]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    inputs = {"pictures": (TensorProto.FLOAT, ["n", 1, SIDE, SIDE])}
+    return _model(nodes, inputs, {"features": ["n"], "scores": ["n", len(CATEGORIES)]}, weights)
 
 
 def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     """Write the generator, or another `graph`, with its card into `folder`, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    content, judge = (one.SerializeToString() for one in (graph or generator_graph(), judge_graph()))
-    write_exported(folder, {MODEL_NAME: content, JUDGE_NAME: judge}, stand_in_card(content, judge))
+    content, judge, early = (
+        one.SerializeToString() for one in (graph or generator_graph(), judge_graph(), early_layers_graph())
+    )
+    optional = {tensor.name: tensor.dims for tensor in (graph or generator_graph()).graph.initializer}
+    card = stand_in_card(content, judge)
+    if "layer_latents" in optional:
+        layers, early_sha256 = optional["layer_latents"][1], hashlib.sha256(early).hexdigest()
+        card = replace(card, style_layers=layers, early_layers_sha256=early_sha256)
+    write_exported(folder, {MODEL_NAME: content, JUDGE_NAME: judge, EARLY_LAYERS_NAME: early}, card)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A studio really served on loopback, and a client that speaks to it."""
+"""A studio served on loopback, and a client for it."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ from tests.support.studio_model import write_stand_in
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The content, parsed."""
+        """The content, parsed as JSON."""
         return json.loads(self.content)
 
 
@@ -38,7 +38,7 @@ class Client:
     prefix: str = ""
 
     def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
-        """The answer to one request; a body that is not bytes is sent as JSON."""
+        """The response to one request; a body that is not bytes is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             if body is not None and not isinstance(body, bytes):
@@ -51,7 +51,7 @@ class Client:
             connection.close()
 
     def finished(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The job once it is over."""
+        """Wait for the job to finish and return its last state."""
         while job["state"] in ("waiting", "running"):
             time.sleep(0.05)
             job = self.request("GET", f"/api/jobs/{job['id']}").json

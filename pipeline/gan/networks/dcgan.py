@@ -21,7 +21,9 @@ from pipeline.gan.networks.parts import (
 
 
 def one_hot(labels: Tensor, categories: int, like: Tensor) -> Tensor:
-    """Labels (N,) as one-hot rows (N, categories)."""
+    """Labels (N,) as one-hot rows (N, categories); shares of categories as they are."""
+    if labels.is_floating_point():
+        return known_labels(labels, categories)
     return functional.one_hot(known_labels(labels, categories), categories).to(like.dtype)
 
 
@@ -52,8 +54,15 @@ class DcganGenerator(Generator):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1), nn.Tanh())
         _initialise(self)
 
+    def _start(self, latents: Tensor, labels: Tensor) -> Tensor:
+        return self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
+
+    def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        start = self._start(latents, labels)
+        return start, self.layers[:2](start.unflatten(1, self.grid)).flatten(1)
+
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        start = self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
+        start = self._start(latents[:, 0] if latents.ndim == 3 else latents, labels)
         if self.start_attributes is not None and attributes is not None:
             start = start + self.start_attributes(attributes)
         return self.layers(start.unflatten(1, self.grid))

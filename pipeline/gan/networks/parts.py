@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 SLOPE = 0.2  # negative slope of every leaky ReLU
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -24,8 +25,16 @@ def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
 
 
 def known_labels(labels: Tensor, categories: int) -> Tensor:
-    """`labels` (N,), or zeros for a network with a single category, which is unconditional and accepts any label."""
-    return labels if categories > 1 else torch.zeros_like(labels)
+    """`labels` (N,) or shares of categories (N, C). A network with one category is unconditional: label 0, or share 1."""
+    if categories > 1:
+        return labels
+    return labels.new_ones(len(labels), 1) if labels.is_floating_point() else torch.zeros_like(labels)
+
+
+def rows_of(table: Tensor, labels: Tensor) -> Tensor:
+    """Rows (N, D) of `table` (C, D) for labels (N,), or its rows weighted by shares of categories (N, C)."""
+    labels = known_labels(labels, len(table))
+    return labels @ table if labels.is_floating_point() else functional.embedding(labels, table)
 
 
 class ConditionEmbedding(nn.Embedding):
@@ -36,7 +45,7 @@ class ConditionEmbedding(nn.Embedding):
         self.of_attributes = nn.Parameter(torch.randn(attributes, dim)) if attributes else None
 
     def forward(self, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        condition = super().forward(known_labels(labels, self.num_embeddings))
+        condition = rows_of(self.weight, labels)
         if self.of_attributes is None or attributes is None:
             return condition
         return condition + attributes @ self.of_attributes
@@ -58,12 +67,15 @@ class RandomInputs:
 class Generator(nn.Module):
     """Base class of the generators. In `eval` mode latents are truncated: scaled towards their mean, 0, by `truncation`.
 
-    This trades variety for fidelity; Brock et al. 2019, section 3.1, who cut the tails where this shrinks the deviation.
+    In `eval` mode `forward` also takes shares of categories (N, C) for labels, and a latent for each style layer (N, L, D).
+
+    Truncation trades variety for fidelity; Brock et al. 2019, section 3.1, who cut the tails where this shrinks the deviation.
     """
 
-    def __init__(self, truncation: float) -> None:
+    def __init__(self, truncation: float, style_layers: int = 1) -> None:
         super().__init__()
         self.truncation = truncation
+        self.style_layers = style_layers  # L; 1 if latents enter once
 
     def truncate(self, latents: Tensor) -> Tensor:
         """The truncated latents in `eval` mode, the latents themselves in training."""
@@ -72,6 +84,10 @@ class Generator(nn.Module):
     def random_inputs(self, count: int, rng: torch.Generator) -> RandomInputs | None:  # noqa: ARG002
         """Random inputs of `count` training images besides latents, the last input of `forward`; None if it takes none."""
         return None
+
+    def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (N, O) of the layers that latents (N, D) enter first, and an early activation (N, F)."""
+        raise NotImplementedError
 
     def images_and_styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None

@@ -51,9 +51,10 @@ class UpBlock(nn.Module):
         self.second_norm = ConditionalBatchNorm(channels, condition_dim)
         self.up = nn.ConvTranspose2d(channels, narrower, 4, stride=2, padding=1)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        x = x + self.residual(functional.relu(self.first_norm(x, condition)))
-        return self.up(functional.relu(self.second_norm(x, condition)))
+    def forward(self, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Conditions (N, E) of the two norms."""
+        x = x + self.residual(functional.relu(self.first_norm(x, first)))
+        return self.up(functional.relu(self.second_norm(x, second)))
 
 
 class ResnetGenerator(Generator):
@@ -70,8 +71,8 @@ class ResnetGenerator(Generator):
         max_width: int,
         truncation: float = 1.0,
     ) -> None:
-        super().__init__(truncation)
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        super().__init__(truncation, style_layers=1 + 2 * doublings)  # the start, and two norms in each block
         channels = channels_by_level(width, max_width, doublings)
         condition_dim = latent_dim + EMBEDDING_DIM
         self.grid = (height, grid_width, channels[0])
@@ -86,11 +87,24 @@ class ResnetGenerator(Generator):
                 module.initialise()
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        condition = torch.cat([self.truncate(latents), self.embedding(labels, attributes)], dim=1)  # (N, D + EMBEDDING_DIM)
-        x = self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
-        for block in self.blocks:
-            x = block(x, condition)
+        latents, embedding = self.truncate(latents), self.embedding(labels, attributes)
+        if latents.ndim == 3:
+            conditions = [torch.cat([latent, embedding], dim=1) for latent in latents.unbind(1)]
+        else:
+            conditions = [torch.cat([latents, embedding], dim=1)] * self.style_layers  # (N, D + EMBEDDING_DIM) each
+        x = self._first_map(conditions[0])
+        for block, first, second in zip(self.blocks, conditions[1::2], conditions[2::2], strict=True):
+            x = block(x, first, second)
         return torch.tanh(x)
+
+    def _first_map(self, condition: Tensor) -> Tensor:
+        return self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
+
+    def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        condition = torch.cat([self.truncate(latents), self.embedding(labels)], dim=1)
+        norms = [module for module in self.modules() if isinstance(module, ConditionalBatchNorm)]
+        entered = torch.cat([self.start(condition), *(norm.affine(condition) for norm in norms)], dim=1)
+        return entered, functional.relu(norms[0](self._first_map(condition), condition)).flatten(1)
 
 
 class ResnetDiscriminator(nn.Module):

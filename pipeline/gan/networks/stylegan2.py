@@ -22,8 +22,8 @@ from pipeline.gan.networks.parts import (
     PictureShape,
     RandomInputs,
     channels_by_level,
-    known_labels,
     minibatch_deviation,
+    rows_of,
 )
 
 MAPPING_RATE = 0.01  # learning rate multiplier of the mapping layers; Karras et al. 2019 (StyleGAN), appendix C
@@ -227,11 +227,14 @@ class Mapping(nn.Module):
         sizes = [latent_dim + style_dim, *[style_dim] * layers]
         self.layers = nn.ModuleList(ScaledLinear(*size, rate=MAPPING_RATE) for size in pairwise(sizes))
 
+    def entering(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
+        """Input (N, D + style_dim) of the first layer."""
+        embedding = self.embedding(labels, attributes)
+        return torch.cat([normalize_second_moment(latents), normalize_second_moment(embedding)], dim=1)
+
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):  # cheap, and truncation needs exact styles
-            x = torch.cat(
-                [normalize_second_moment(latents), normalize_second_moment(self.embedding(labels, attributes))], dim=1
-            )
+            x = self.entering(latents, labels, attributes)
             for layer in self.layers:
                 x = scaled_leaky_relu(layer(x))
             return x
@@ -258,8 +261,8 @@ class Stylegan2Generator(Generator):
         style_mixing: float = 0.0,
         truncation: float = 1.0,
     ) -> None:
-        super().__init__(truncation)
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
+        super().__init__(truncation, style_layers=2 * doublings + 2)  # one per layer, and one for the last image
         channels = channels_to_full_size(width, max_width, doublings)
         self.latent_dim, self.style_mixing = latent_dim, style_mixing
         self.mapping = Mapping(categories, attributes, latent_dim, style_dim, mapping_layers)
@@ -274,13 +277,12 @@ class Stylegan2Generator(Generator):
         self.keeps = nn.ModuleList(StyledLayer(narrow, narrow, style_dim, size, up=False) for (_, narrow), size in steps)
         self.to_picture = nn.ModuleList(ToPicture(wide, shape.channels, style_dim) for wide in channels)
         self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
-        self.style_count = len(self.noise_sizes) + 1  # one per layer, and one for the last image
 
     def random_inputs(self, count: int, rng: torch.Generator) -> RandomInputs:
         """Random inputs of `count` training images: latents to mix in, crossover layers, and noise."""
         other = torch.randn(count, self.latent_dim, generator=rng)
         mixed = torch.rand(count, generator=rng) < self.style_mixing
-        crossovers = torch.randint(1, self.style_count, (count,), generator=rng).where(mixed, self.style_count)
+        crossovers = torch.randint(1, self.style_layers, (count,), generator=rng).where(mixed, self.style_layers)
         device = self.start.device
         device_rng = device_generator(rng, device)
         noises = tuple(torch.randn(count, 1, *size, generator=device_rng, device=device) for size in self.noise_sizes)
@@ -289,20 +291,30 @@ class Stylegan2Generator(Generator):
     def styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None, drawn: RandomInputs | None = None
     ) -> Tensor:
-        """Styles of every layer (N, style_count, style_dim): equal in all layers, or with style mixing those of another latent
+        """Styles of every layer (N, style_layers, style_dim): equal in all layers, or with style mixing those of another latent
         from the crossover on; Karras et al. 2019, section 3.1.
         """
+        layered = latents.ndim == 3
+        if layered:  # a row for each layer of each image
+            latents, labels = latents.flatten(0, 1), labels.repeat_interleave(self.style_layers, dim=0)
+            attributes = None if attributes is None else attributes.repeat_interleave(self.style_layers, dim=0)
         style = self.mapping(latents, labels, attributes)
         if drawn is not None and torch.is_grad_enabled():  # images generated without gradients are generated again
             self._note_mean(style.detach(), labels)
         if not self.training and self.truncation != 1:
-            style = torch.lerp(self.mean_styles[known_labels(labels, len(self.mean_styles))], style, self.truncation)
-        styles = style[:, None].expand(-1, self.style_count, -1)
+            style = torch.lerp(rows_of(self.mean_styles, labels), style, self.truncation)
+        if layered:
+            return style.unflatten(0, (-1, self.style_layers))
+        styles = style[:, None].expand(-1, self.style_layers, -1)
         if drawn is None or not self.style_mixing:
             return styles
         other = self.mapping(drawn.other_latents, labels, attributes)[:, None]
-        layers = torch.arange(self.style_count, device=style.device)
+        layers = torch.arange(self.style_layers, device=style.device)
         return torch.where((layers >= drawn.crossovers[:, None])[:, :, None], other, styles)
+
+    def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        entered = self.mapping.layers[0](self.mapping.entering(latents, labels, None))
+        return entered, scaled_leaky_relu(entered)
 
     @torch.no_grad()
     def _note_mean(self, styles: Tensor, labels: Tensor) -> None:
@@ -312,7 +324,7 @@ class Stylegan2Generator(Generator):
         self.mean_styles.add_((means - self.mean_styles) * (1 - MEAN_DECAY**counts))
 
     def pictures(self, styles: Tensor, noises: Sequence[Tensor] = ()) -> Tensor:
-        """Images NCHW from `styles` (N, style_count, style_dim), with the layers' fixed noise if `noises` is empty."""
+        """Images NCHW from `styles` (N, style_layers, style_dim), with the layers' fixed noise if `noises` is empty."""
         noise: list[Tensor | None] = [*noises] or [None] * len(self.noise_sizes)
         x = self.first(self.start.expand(len(styles), -1, -1, -1), styles[:, 0], noise[0])
         drawn = self.to_picture[0](x, styles[:, 1])
@@ -326,7 +338,7 @@ class Stylegan2Generator(Generator):
     def images_and_styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None
     ) -> tuple[Tensor, Tensor]:
-        """Images NCHW and their styles (N, style_count, style_dim)."""
+        """Images NCHW and their styles (N, style_layers, style_dim)."""
         styles = self.styles(latents, labels, attributes, drawn)
         return self.pictures(styles, drawn.noises if drawn is not None else ()), styles
 

@@ -1,4 +1,12 @@
-"""Networks as ONNX, from torch."""
+"""Networks exported from torch to ONNX.
+
+A generator's graph maps `latents` (N, D) float32 and `labels` (N,) int64 to `pictures`, NCHW float32 in [-1, 1], for any N.
+Three further inputs are optional and zero by default: `layer_latents` (N, L, D), added to the latents of each of the L style
+layers; `category_mix` (N, C), added to the one-hot labels, so that label -1 with shares of categories mixes them; and, if the
+generator was trained with them, `attributes` (N, A). Each may have one row for all pictures.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -6,53 +14,101 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from pipeline.gan.networks.parts import Generator
 from pipeline.metrics.classifier import Classifier
 from pipeline.storage.onnx_files import traceless_bytes
 
 OPSET = 20
-ATTRIBUTES = "attributes"
+LATENTS = {0: "batch"}
+ROWS = {0: torch.export.Dim.DYNAMIC}
 
 
-def as_onnx(generator: nn.Module, latent_dim: int, attributes: int = 0) -> bytes:
-    """`generator` as ONNX: `latents` (N, D) float32 and `labels` (N,) int64 to `pictures` NCHW float32 in [-1, 1], any N.
+class _InputsAdded(nn.Module):
+    """`generator` with the inputs that the module's docstring describes."""
 
-    One that knows `attributes` may also be given those, (N, A) or (1, A) float32; without them none is said. Equal weights give
-    equal bytes; all weights are inside.
+    def __init__(self, generator: Generator, categories: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.register_buffer("categories", torch.arange(categories), persistent=False)
+        self.categories: Tensor
+
+    def forward(
+        self, latents: Tensor, labels: Tensor, layer_latents: Tensor, category_mix: Tensor, attributes: Tensor | None = None
+    ) -> Tensor:
+        shares = (labels[:, None] == self.categories).to(latents.dtype) + category_mix
+        pictures: Tensor = self.generator(latents[:, None] + layer_latents, shares, attributes)
+        return pictures
+
+
+def optional_inputs(generator: Generator, latent_dim: int, categories: int, attributes: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shapes, without N, of the optional inputs by name."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "layer_latents": (generator.style_layers, latent_dim),
+        "category_mix": (categories,),
+    }
+    return shapes | ({"attributes": (attributes,)} if attributes else {})
+
+
+def generator_as_onnx(generator: Generator, latent_dim: int, categories: int, attributes: int = 0) -> bytes:
+    """`generator` as ONNX, its optional inputs still required: the converters to fewer bits know no optional ones.
+
+    Equal weights give equal bytes; all weights are in the file.
     """
-    example: tuple[Tensor, ...] = (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64))
-    inputs = ["latents", "labels"]
-    dynamic: tuple[dict[int, object], ...] = ({0: "batch"}, {0: torch.export.Dim.DYNAMIC})
-    if not attributes:
-        return _exported(generator, example, inputs=inputs, outputs=["pictures"], dynamic=dynamic)
-    known = _exported(
-        generator,
-        (*example, torch.zeros(2, attributes)),
-        inputs=[*inputs, ATTRIBUTES],
+    shapes = optional_inputs(generator, latent_dim, categories, attributes)
+    return _exported(
+        _InputsAdded(generator, categories),
+        (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64), *(torch.zeros(2, *shape) for shape in shapes.values())),
+        inputs=["latents", "labels", *shapes],
         outputs=["pictures"],
-        dynamic=(*dynamic, {0: torch.export.Dim.DYNAMIC}),
+        dynamic=(LATENTS, ROWS, *[ROWS] * len(shapes)),
     )
-    model = onnx.load_model_from_string(known)
-    (given,) = (value for value in model.graph.input if value.name == ATTRIBUTES)
-    given.type.tensor_type.shape.dim[0].dim_param = "rows"  # as many as latents, or one for all
-    unsaid = np.zeros((1, attributes), dtype=np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(unsaid, ATTRIBUTES))  # an input with a value need not be given
-    # One row for all becomes a row each before anything else: the exported nodes count on as many as latents.
+
+
+def with_defaults(content: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The graph in `content` whose inputs `shapes` are optional, zero by default, and may have one row for all pictures."""
+    model = onnx.load_model_from_string(content)
+    nodes = [helper.make_node("Shape", ["latents"], ["latent_count"], start=0, end=1)]
+    renamed = {name: f"{name}_each" for name in shapes}
     for node in model.graph.node:
-        node.input[:] = ["attributes_each" if name == ATTRIBUTES else name for name in node.input]
-    model.graph.initializer.append(numpy_helper.from_array(np.array([attributes], dtype=np.int64), "attribute_count"))
-    for node in reversed(
-        [
-            helper.make_node("Shape", ["latents"], ["latent_count"], start=0, end=1),
-            helper.make_node("Concat", ["latent_count", "attribute_count"], ["attributes_shape"], axis=0),
-            helper.make_node("Expand", [ATTRIBUTES, "attributes_shape"], ["attributes_each"]),
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    for name, shape in shapes.items():
+        (value,) = (value for value in model.graph.input if value.name == name)
+        value.type.tensor_type.shape.dim[0].dim_param = f"{name}_rows"  # N or 1
+        # An input with an initialiser is optional.
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, *shape), np.float32), name))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), f"{name}_row_shape"))
+        nodes += [
+            helper.make_node("Concat", ["latent_count", f"{name}_row_shape"], [f"{name}_shape"], axis=0),
+            helper.make_node("Expand", [name, f"{name}_shape"], [renamed[name]]),
         ]
-    ):
+    for node in reversed(nodes):
         model.graph.node.insert(0, node)
     return traceless_bytes(model)
 
 
+class _EarlyLayers(nn.Module):
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.generator.early_layers(latents, labels)
+
+
+def early_layers_as_onnx(generator: Generator, latent_dim: int) -> bytes:
+    """The generator's first layers as ONNX: `latents` and `labels` to `entered` (N, O), linear in the latents up to their
+    normalisation, and `activation` (N, F). Directions of latent space are found in them."""
+    return _exported(
+        _EarlyLayers(generator),
+        (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64)),
+        inputs=["latents", "labels"],
+        outputs=["entered", "activation"],
+        dynamic=(LATENTS, ROWS),
+    )
+
+
 class _Judge(nn.Module):
-    """A classifier that says what it sees and what it thinks of it."""
+    """A classifier that returns its features too."""
 
     def __init__(self, network: nn.Sequential) -> None:
         super().__init__()
@@ -81,9 +137,9 @@ def _exported(
     *,
     inputs: list[str],
     outputs: list[str],
-    dynamic: tuple[dict[int, object], ...],
+    dynamic: tuple[Mapping[int, object], ...],
 ) -> bytes:
-    with torch.no_grad():  # as it is drawn with
+    with torch.no_grad():  # as in inference
         program = torch.onnx.export(
             network.eval(),
             example,
@@ -94,5 +150,5 @@ def _exported(
             dynamo=True,
             verbose=False,
         )
-    assert program is not None  # it is when a file is asked for
+    assert program is not None  # None only if it writes a file
     return traceless_bytes(program.model_proto)

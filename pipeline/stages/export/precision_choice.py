@@ -1,4 +1,4 @@
-"""Which precision is good enough, and which one everybody opens."""
+"""Which precisions are within the limits, and which one becomes generator.onnx."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ EXACT = "fp32"
 
 
 def within_limits(parity: Parity, exact: Parity, params: ExportParams) -> bool:
-    """Whether a precision's pictures are as good as those of the `exact` one, as far as `params` ask."""
+    """Whether the differences of a precision from `exact` are within the limits of `params`; False if one is NaN."""
     change = abs(parity.fd_classifier - exact.fd_classifier)
-    return parity.mean_difference <= params.max_mean_difference and change <= params.max_fd_change  # not for "not a number"
+    return parity.mean_difference <= params.max_mean_difference and change <= params.max_fd_change
 
 
 def chosen_precision(parities: Mapping[str, Parity], params: ExportParams) -> str:
     """The first of `params.precisions` within the limits; fp32 always is.
 
-    No clock decides: a busy machine must not export another model than an idle one.
+    Speed plays no part: a busy machine must export the same model as an idle one.
     """
     exact = parities[EXACT]
     return next(name for name in params.precisions if name == EXACT or within_limits(parities[name], exact, params))
@@ -28,7 +28,7 @@ def chosen_precision(parities: Mapping[str, Parity], params: ExportParams) -> st
 def variants_of(
     models: Mapping[str, bytes], parities: Mapping[str, Parity], chosen: str, params: ExportParams
 ) -> list[Variant]:
-    """What the card says of each precision, in the order of `params.precisions`."""
+    """The card's entry of each precision, in the order of `params.precisions`."""
     exact = parities[EXACT]
     return [
         Variant(

@@ -1,8 +1,8 @@
-"""A generator's ONNX graph in fewer bits, by onnxruntime's own converters. Inputs and outputs stay as they are."""
+"""A generator's ONNX graph converted to fewer bits by onnxruntime; inputs and outputs stay float32."""
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ from pipeline.inference.latents import draw_latents
 from pipeline.storage.onnx_files import traceless_bytes
 
 CALIBRATION_SEED, CALIBRATION_LATENTS, CALIBRATION_BATCH = 1, 128, 16
-QUANTIZED = ["Conv", "ConvTranspose", "Gemm"]  # where the weights are; norms and embeddings stay exact …
+QUANTIZED = ["Conv", "ConvTranspose", "Gemm"]  # most weights; norms and embeddings stay exact
 
 
 def in_fp16(model: bytes) -> bytes:
-    """`model` with weights and arithmetic in half precision."""
+    """`model`, without optional inputs, with weights and arithmetic in half precision."""
     halved = OnnxModel(convert_float_to_float16(_with_own_scales(onnx.load_model_from_string(model)), keep_io_types=True))
-    halved.topological_sort()  # the converter puts its casts last
+    halved.topological_sort()  # the converter appends its casts
     return traceless_bytes(halved.model)
 
 
 def _with_own_scales(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` whose every Resize has scales of its own: the converter names the node that keeps them float after them."""
+    """`model` with scales of its own for every Resize: the converter names the cast of a Resize after its scales."""
     scales = {tensor.name: tensor for tensor in model.graph.initializer}
     seen = set[str]()
     for place, node in enumerate(node for node in model.graph.node if node.op_type == "Resize"):
@@ -42,10 +42,11 @@ def _with_own_scales(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def in_int8(model: bytes, latent_dim: int, categories: int) -> bytes:
-    """`model` with weights and activations of its layers in 8 bits, a scale a channel, calibrated on drawn latents.
+def in_int8(model: bytes, latent_dim: int, categories: int, further_inputs: Mapping[str, tuple[int, ...]]) -> bytes:
+    """`model`, without optional inputs, with weights and activations in 8 bits, calibrated on drawn latents.
 
-    Static quantisation in QDQ form (Jacob et al. 2018): ranges of activations are the least and most seen.
+    Static quantisation in QDQ form with a scale per channel (Jacob et al. 2018); the ranges of activations are the smallest and
+    largest values seen. `further_inputs` are shapes, without N, of inputs that are zero in the calibration.
     """
     graph = onnx.load_model_from_string(model)
     *_, last = (node.name for node in graph.graph.node if node.op_type in QUANTIZED)
@@ -56,29 +57,29 @@ def in_int8(model: bytes, latent_dim: int, categories: int) -> bytes:
         quantize_static(
             prepared,
             quantized,
-            _Latents(latent_dim, categories),
+            _CalibrationInputs(latent_dim, categories, further_inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTIZED,
-            # … as do low-pass filters, which learnt nothing, and what draws the picture: in 8 bits it alone would be four times
-            # the difference.
+            # Low-pass filters are not learnt, and the last layer in 8 bits would make the difference four times as large.
             nodes_to_exclude=[last, *filters],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            reduce_range=True,  # without VNNI, sums of two 8-bit products are cut off at 16 bits
+            reduce_range=True,  # without VNNI, sums of two 8-bit products saturate at 16 bits
         )
         return traceless_bytes(onnx.load(quantized))
 
 
-class _Latents(CalibrationDataReader):
-    """Latents of all categories in turn, a batch at a time."""
+class _CalibrationInputs(CalibrationDataReader):
+    """Latents with the labels of all categories in turn, in batches."""
 
-    def __init__(self, latent_dim: int, categories: int) -> None:
+    def __init__(self, latent_dim: int, categories: int, further_inputs: Mapping[str, tuple[int, ...]]) -> None:
         latents = draw_latents(CALIBRATION_SEED, CALIBRATION_LATENTS, latent_dim)
         labels = np.arange(CALIBRATION_LATENTS, dtype=np.int64) % categories
         starts = range(0, CALIBRATION_LATENTS, CALIBRATION_BATCH)
         parts = [slice(start, start + CALIBRATION_BATCH) for start in starts]
-        self._batches = iter([{"latents": latents[part], "labels": labels[part]} for part in parts])
+        zeros = {name: np.zeros((CALIBRATION_BATCH, *shape), np.float32) for name, shape in further_inputs.items()}
+        self._batches = iter([{"latents": latents[part], "labels": labels[part]} | zeros for part in parts])
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._batches, None)
@@ -86,7 +87,7 @@ class _Latents(CalibrationDataReader):
 
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
-    """The quantiser advises, on the root logger, a preparation that this graph has had."""
+    """Silence the quantiser, which advises on the root logger to prepare the graph, although it is prepared."""
     root = logging.getLogger()
     before = root.level
     root.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The generator as ONNX in several precisions, checked against torch, with a card of what it draws and how it may be used."""
+"""The generator as ONNX in several precisions, compared with torch, with a card that describes it."""
 
 import hashlib
 import logging
@@ -11,11 +11,27 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ExportError, InputError
 from pipeline.gan.checkpoints import GeneratorCard, count_of, generator_sha256, load_generator
+from pipeline.gan.networks.parts import Generator
 from pipeline.inference.latents import draw_latents
-from pipeline.inference.onnx_generator import CARD_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, variant_name, write_exported
+from pipeline.inference.onnx_generator import (
+    CARD_NAME,
+    EARLY_LAYERS_NAME,
+    JUDGE_NAME,
+    MODEL_NAME,
+    ExportedCard,
+    variant_name,
+    write_exported,
+)
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.reference_set import load_classifier_test_features
-from pipeline.stages.export.onnx_graphs import OPSET, as_onnx, judge_as_onnx
+from pipeline.stages.export.onnx_graphs import (
+    OPSET,
+    early_layers_as_onnx,
+    generator_as_onnx,
+    judge_as_onnx,
+    optional_inputs,
+    with_defaults,
+)
 from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parities, Parity, judge_difference
 from pipeline.stages.export.precision_choice import EXACT, chosen_precision, variants_of
@@ -28,7 +44,7 @@ from pipeline.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 SPEED_ROUNDS = 5
-JUDGED_PICTURES, JUDGE_SEED = 32, 3
+JUDGE_PICTURES, JUDGE_SEED = 32, 3
 JUDGE_MAX_DIFFERENCE = 1e-3  # of a probability
 INTENDED_USE = (
     "Ideas, mood boards and research. Not for passing pictures off as photographs, as a brand's designs or as a person's work: "
@@ -36,10 +52,10 @@ INTENDED_USE = (
 )
 
 
-def judge_of(reference: Path, made: GeneratorCard) -> tuple[Classifier, NDArray[np.float32]]:
+def load_judge(reference: Path, generator_card: GeneratorCard) -> tuple[Classifier, NDArray[np.float32]]:
     """The classifier in `reference` and its features (N, 128) of the real test pictures. Raises InputError."""
     classifier = load_classifier(reference)
-    card = classifier.card
+    card, made = classifier.card, generator_card
     sees = card.height, card.width, card.channels, card.n_categories
     draws = made.height, made.width, made.channels, len(made.categories)
     if sees != draws:
@@ -51,9 +67,9 @@ def judge_of(reference: Path, made: GeneratorCard) -> tuple[Classifier, NDArray[
 
 
 def checked_judge(classifier: Classifier) -> bytes:
-    """`classifier` as ONNX. Raises ExportError when it thinks otherwise than torch of random pictures."""
+    """`classifier` as ONNX. Raises ExportError if its probabilities for random pictures differ from torch's."""
     card = classifier.card
-    noise = draw_latents(JUDGE_SEED, JUDGED_PICTURES, card.height * card.width * card.channels)
+    noise = draw_latents(JUDGE_SEED, JUDGE_PICTURES, card.height * card.width * card.channels)
     pictures = np.clip(127.5 + 60 * noise, 0, 255).astype(np.uint8).reshape(-1, card.height, card.width, card.channels)
     judge = judge_as_onnx(classifier)
     difference = judge_difference(classifier, judge, pictures)
@@ -62,8 +78,21 @@ def checked_judge(classifier: Classifier) -> bytes:
     return judge
 
 
-def tell_parity(precision: str, model: bytes, parity: Parity, track: Tracker) -> None:
-    """Log and track how far one precision is from torch."""
+def export_precisions(generator: Generator, made: GeneratorCard, precisions: list[str]) -> dict[str, bytes]:
+    """The generator's graph in fp32 and each other one of `precisions`, fp32 first."""
+    categories, attributes = len(made.categories), count_of(made.attributes)
+    shapes = optional_inputs(generator, made.latent_dim, categories, attributes)
+    required = generator_as_onnx(generator, made.latent_dim, categories, attributes)
+    converters: dict[str, Callable[[], bytes]] = {
+        EXACT: lambda: required,
+        "fp16": lambda: in_fp16(required),
+        "int8": lambda: in_int8(required, made.latent_dim, categories, shapes),
+    }
+    return {name: with_defaults(convert(), shapes) for name, convert in converters.items() if name in precisions}
+
+
+def log_parity(precision: str, model: bytes, parity: Parity, track: Tracker) -> None:
+    """Log and track the differences of one precision from torch."""
     log.info(
         "%s: %s bytes; differs from torch by at most %.2g, on average by %.2g; fd_classifier %.3f",
         precision,
@@ -72,12 +101,12 @@ def tell_parity(precision: str, model: bytes, parity: Parity, track: Tracker) ->
         parity.mean_difference,
         parity.fd_classifier,
     )
-    found = vars(parity) | {"onnx_bytes": len(model)}
-    track.metrics({f"{name}_{precision}": value for name, value in found.items()})
+    values = vars(parity) | {"onnx_bytes": len(model)}
+    track.metrics({f"{name}_{precision}": value for name, value in values.items()})
 
 
-def tell_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker) -> None:
-    """Log and track how fast each precision is under each provider. No output holds it: no two runs of a clock agree."""
+def log_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker) -> None:
+    """Log and track the speed of each precision under each provider. It is in no output, because no two runs agree on it."""
     for provider in providers():
         ways = {precision: onnx_draw(model, provider, threads=1) for precision, model in models.items()}
         for precision, speed in speeds_of(ways, made.latent_dim, len(made.categories), SPEED_ROUNDS).items():
@@ -92,59 +121,57 @@ def tell_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker)
             track.metrics({f"latency_ms_{where}": speed.latency_ms, f"pictures_per_s_{where}": speed.pictures_per_s})
 
 
-def about(card: ExportedCard) -> str:
+def model_description(card: ExportedCard) -> str:
     """Markdown that describes a registered version."""
     size = f"{card.height}×{card.width}×{card.channels}"
     return (
-        f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} looks at pictures.\n\n"
-        f"`latents` (N, {card.latent_dim}) standard normal and `labels` (N,) give `pictures` NCHW in [-1, 1].\n\n"
+        f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} pictures, repeats included.\n\n"
+        f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,). Output: `pictures`, NCHW in [-1, 1].\n\n"
         f"{card.intended_use}"
     )
 
 
+def checked_parities(
+    models: Mapping[str, bytes], measured: Parities, params: ExportParams, track: Tracker
+) -> dict[str, Parity]:
+    """The parity of each of `models`, fp32 first. Raises ExportError if fp32 differs from torch by more than the limit."""
+    parities: dict[str, Parity] = {}
+    for precision, model in models.items():
+        parity = parities[precision] = measured.of(model)
+        log_parity(precision, model, parity, track)
+        if precision == EXACT and not parity.max_difference <= params.max_difference:  # NaN fails too
+            raise ExportError(
+                f"{MODEL_NAME}: ONNX differs from torch by {parity.max_difference:.2g}, over export.max_difference "
+                f"({params.max_difference:g}); train again, or raise it in params.yaml if such pictures will do"
+            )
+    return parities
+
+
 def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track: Tracker) -> None:
-    """Write generator.onnx, its other precisions, judge.onnx and the card into `export` and ask for its registration.
+    """Write the generator in all precisions, early_layers.onnx, judge.onnx and the card into `export`, and register it.
 
     Raises ExportError, InputError.
     """
     check_folder(reference, "reference")
     check_folder(gan, "train")
     generator, made = load_generator(gan, torch.device("cpu"))
-    classifier, of_test = judge_of(reference, made)
-    categories, attributes = len(made.categories), count_of(made.attributes)
-    if attributes and params.precisions != [EXACT]:
-        log.info("%s alone: the converters to fewer bits do not know inputs that need not be given", EXACT)
-        params = params.model_copy(update={"precisions": [EXACT]})
+    classifier, test_features = load_judge(reference, made)
     measured = Parities(
         generator,
         classifier,
-        of_test,
+        test_features,
         latent_dim=made.latent_dim,
-        categories=categories,
+        categories=len(made.categories),
         check_latents=params.check_latents,
-        attributes=attributes,
+        attributes=count_of(made.attributes),
     )
-    exact = as_onnx(generator, made.latent_dim, attributes)
-    parities = {EXACT: measured.of(exact)}
-    tell_parity(EXACT, exact, parities[EXACT], track)
-    if not parities[EXACT].max_difference <= params.max_difference:  # so that "not a number" is refused, too
-        raise ExportError(
-            f"{export}: ONNX differs from torch by {parities[EXACT].max_difference:.2g}, over export.max_difference "
-            f"({params.max_difference:g}); train again, or raise it in params.yaml if such pictures will do"
-        )
-    fewer_bits: dict[str, Callable[[], bytes]] = {
-        "fp16": lambda: in_fp16(exact),
-        "int8": lambda: in_int8(exact, made.latent_dim, categories),
-    }
-    models = {EXACT: exact} | {name: make() for name, make in fewer_bits.items() if name in params.precisions}
-    for precision in list(models)[1:]:
-        parities[precision] = measured.of(models[precision])
-        tell_parity(precision, models[precision], parities[precision], track)
-    tell_speed(models, made, track)
+    models = export_precisions(generator, made, list(params.precisions))
+    parities = checked_parities(models, measured, params, track)
+    log_speed(models, made, track)
     chosen = chosen_precision(parities, params)
     variants = variants_of(models, parities, chosen, params)
-    judge = checked_judge(classifier)
-    of_chosen = next(variant for variant in variants if variant.precision == chosen)
+    judge, early_layers = checked_judge(classifier), early_layers_as_onnx(generator, made.latent_dim)
+    chosen_variant = next(variant for variant in variants if variant.precision == chosen)
     card = ExportedCard(
         categories=made.categories,
         height=made.height,
@@ -155,18 +182,20 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         network=made.network,
         opset=OPSET,
         precision=chosen,
-        onnx_sha256=of_chosen.sha256,
+        onnx_sha256=chosen_variant.sha256,
         judge_sha256=hashlib.sha256(judge).hexdigest(),
         variants=variants,
-        max_difference=of_chosen.max_difference,
+        max_difference=chosen_variant.max_difference,
         checked_latents=params.check_latents,
         intended_use=INTENDED_USE,
         attributes=made.attributes,
+        style_layers=generator.style_layers,
+        early_layers_sha256=hashlib.sha256(early_layers).hexdigest(),
     )
-    files = {variant_name(precision, chosen): model for precision, model in models.items()} | {JUDGE_NAME: judge}
+    files = {variant_name(precision, chosen): model for precision, model in models.items()}
     with whole_folder(export) as partial:
-        write_exported(partial, files, card)
+        write_exported(partial, files | {JUDGE_NAME: judge, EARLY_LAYERS_NAME: early_layers}, card)
         write_sums(partial)
-    for name in (CARD_NAME, JUDGE_NAME):
+    for name in (CARD_NAME, JUDGE_NAME, EARLY_LAYERS_NAME):
         track.artifact(export / name)
-    track.model(export / MODEL_NAME, params.registered_name, generator_sha256(gan), about(card))
+    track.model(export / MODEL_NAME, params.registered_name, generator_sha256(gan), model_description(card))

@@ -1,4 +1,4 @@
-"""How fast a generator draws, in whatever way: rounds of all ways side by side, so that a busy machine is as busy for each."""
+"""Drawing speed of generators, measured in interleaved rounds, so that other load affects all of them alike."""
 
 import statistics
 import time
@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.inference.latents import draw_latents
+from pipeline.inference.onnx_generator import onnx_session
 
 Draw = Callable[[NDArray[np.float32], NDArray[np.int64]], object]
 ONE, MANY = 1, 64
@@ -18,27 +19,25 @@ SEED = 2
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one way is; medians over the rounds."""
+    """Medians over the rounds."""
 
     latency_ms: float  # of one picture
     pictures_per_s: float  # in batches of MANY
 
 
 def providers() -> list[str]:
-    """onnxruntime's providers here that compute on this machine."""
+    """The available onnxruntime providers that compute on this machine."""
     return [name for name in onnxruntime.get_available_providers() if name in ("CPUExecutionProvider", "CUDAExecutionProvider")]
 
 
 def onnx_draw(model: bytes, provider: str, threads: int) -> Draw:
-    """The graph `model` under `provider`."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    """A function that draws with the graph `model` under `provider`."""
+    session = onnx_session(model, threads=threads, provider=provider)
     return lambda latents, labels: session.run(["pictures"], {"latents": latents, "labels": labels})
 
 
 def speeds_of(ways: Mapping[str, Draw], latent_dim: int, categories: int, rounds: int) -> dict[str, Speed]:
-    """The speed of each of `ways`, after a round to warm up."""
+    """The speed of each of `ways`; the first round is a warm-up."""
     took_s: dict[tuple[str, int], list[float]] = {(name, batch): [] for name in ways for batch in (ONE, MANY)}
     latents = draw_latents(SEED, MANY, latent_dim)
     labels = np.arange(MANY, dtype=np.int64) % categories

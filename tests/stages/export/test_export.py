@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from torch import nn
 from pipeline.errors import ExportError, InputError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.gan.networks.parts import Generator
+from pipeline.gan.networks.stylegan2 import Stylegan2Generator
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
 from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
 from pipeline.stages.export import run as export
-from pipeline.stages.export.onnx_graphs import OPSET, as_onnx
+from pipeline.stages.export.onnx_graphs import OPSET, generator_as_onnx, optional_inputs, with_defaults
 from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parity, rounded_up
 from pipeline.stages.export.precision_choice import chosen_precision
+from pipeline.stages.export.precisions import in_fp16
 from pipeline.tracking.tracker import Tracker
 
 PARAMS = ExportParams(
@@ -41,7 +45,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def drawn_generator(network: str) -> nn.Module:
+def as_onnx(generator: Generator, attributes: int = 0, convert: Callable[[bytes], bytes] = bytes) -> bytes:
+    required = generator_as_onnx(generator, 8, 3, attributes)
+    return with_defaults(convert(required), optional_inputs(generator, 8, 3, attributes))
+
+
+def drawn_generator(network: str) -> Generator:
     torch.manual_seed(0)
     generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), len(CATEGORIES), 8)
     for module in generator.modules():
@@ -53,7 +62,7 @@ def drawn_generator(network: str) -> nn.Module:
     return generator.eval()
 
 
-def write_gan(folder: Path, network: str) -> nn.Module:
+def write_gan(folder: Path, network: str) -> Generator:
     generator = drawn_generator(network)
     folder.mkdir()
     save_generator(folder, generator, GeneratorCard(network, ARGUMENTS[network], CATEGORIES, 16, 16, 1, 8, 6400))
@@ -70,7 +79,7 @@ def write_reference(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["resnet", "dcgan"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Generator, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     generator = write_gan(folder / "gan", request.param)
     write_reference(folder / "reference")
@@ -81,31 +90,65 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize("network", ARGUMENTS)
-def test_every_network_is_drawn_as_torch_draws_it(network: str) -> None:
+def test_every_network_draws_in_onnx_what_it_draws_in_torch(network: str) -> None:
     generator = drawn_generator(network)
     latents, labels = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3)
     with torch.inference_mode():
         expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
-    drawn = OnnxGenerator(as_onnx(generator, 8), threads=1).pictures(latents, labels)
+    onnx_generator = OnnxGenerator(as_onnx(generator), threads=1)
+    np.testing.assert_allclose(onnx_generator.pictures(latents, labels), expected, atol=1e-4)
+    optional = {
+        "category_mix": np.eye(3, dtype=np.float32)[labels],
+        "layer_latents": np.repeat(latents[:, None], generator.style_layers, axis=1),
+    }
+    drawn = onnx_generator.pictures(np.zeros_like(latents), np.full(3, -1), **optional)
     np.testing.assert_allclose(drawn, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("network", ["resnet", "stylegan2"])
+def test_a_latent_for_each_style_layer_draws_in_onnx_what_it_draws_in_torch(network: str) -> None:
+    generator = drawn_generator(network)
+    rows, mix = (
+        draw_latents(5, 2 * generator.style_layers, 8).reshape(2, -1, 8),
+        np.array([[1, 0, 0], [0.5, 0, 0.5]], np.float32),
+    )
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(rows), torch.from_numpy(mix)).numpy()
+    optional = {"category_mix": mix, "layer_latents": rows}
+    drawn = OnnxGenerator(as_onnx(generator), threads=1).pictures(np.zeros((2, 8), np.float32), np.full(2, -1), **optional)
+    np.testing.assert_allclose(drawn, expected, atol=1e-4)
+
+
+def test_style_layers_of_stylegan2_are_those_of_its_styles() -> None:
+    generator = drawn_generator("stylegan2")
+    assert isinstance(generator, Stylegan2Generator)
+    coarse, fine = (torch.from_numpy(latents) for latents in draw_latents(5, 2, 8)[:, None])
+    label, cut, layers = torch.tensor([1]), 2, generator.style_layers
+    with torch.inference_mode():
+        styles = torch.cat([generator.styles(coarse, label)[:, :cut], generator.styles(fine, label)[:, cut:]], dim=1)
+        expected = generator.pictures(styles).clamp(-1, 1).numpy()
+        rows = torch.cat([coarse.expand(cut, -1), fine.expand(layers - cut, -1)])[None]
+        drawn = generator(rows, torch.eye(3)[label]).numpy()
+    np.testing.assert_allclose(drawn, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("convert", "tolerance"), [(bytes, 1e-4), (in_fp16, 1e-2)], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("network", ARGUMENTS)
-def test_attributes_may_be_said_or_not(network: str) -> None:
+def test_attributes_are_optional(network: str, convert: Callable[[bytes], bytes], tolerance: float) -> None:
     torch.manual_seed(0)
     generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), 3, 8, 2).eval()
-    drawn = OnnxGenerator(as_onnx(generator, 8, 2), threads=1)
-    latents, labels, said = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
+    onnx_generator = OnnxGenerator(as_onnx(generator, 2, convert), threads=1)
+    latents, labels, attributes = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
     with torch.inference_mode():
         inputs = torch.from_numpy(latents), torch.from_numpy(labels)
-        expected, unsaid = generator(*inputs, torch.from_numpy(said)).numpy(), generator(*inputs).numpy()
-    np.testing.assert_allclose(drawn.pictures(latents, labels, said), expected, atol=1e-4)
-    np.testing.assert_allclose(drawn.pictures(latents, labels), unsaid, atol=1e-4)
-    assert np.abs(expected[:2] - unsaid[:2]).max() > 3e-4  # fresh weights say little, but more than the tolerance
+        expected, without = generator(*inputs, torch.from_numpy(attributes)).numpy(), generator(*inputs).numpy()
+    np.testing.assert_allclose(onnx_generator.pictures(latents, labels, attributes=attributes), expected, atol=tolerance)
+    np.testing.assert_allclose(onnx_generator.pictures(latents, labels), without, atol=tolerance)
+    assert np.abs(expected[:2] - without[:2]).max() > 3e-4  # fresh weights change little, but more than the tolerance of fp32
 
 
 @pytest.mark.parametrize("count", [1, 2, 33])
-def test_onnx_draws_what_torch_draws(exported: tuple[nn.Module, Path], count: int) -> None:
+def test_onnx_draws_what_torch_draws(exported: tuple[Generator, Path], count: int) -> None:
     generator, folder = exported
     latents, labels = draw_latents(5, count, 8), labels_in_equal_shares(count, 3)
     with torch.inference_mode():
@@ -117,27 +160,35 @@ def test_onnx_draws_what_torch_draws(exported: tuple[nn.Module, Path], count: in
     assert np.abs(pictures).max() <= 1
 
 
-def test_the_label_decides_what_is_drawn(exported: tuple[nn.Module, Path]) -> None:
+def test_labels_change_the_pictures(exported: tuple[Generator, Path]) -> None:
     latents = np.repeat(draw_latents(0, 1, 8), 3, axis=0)
     first, second, third = read_exported(exported[1])[1].pictures(latents, np.arange(3))
     assert not np.allclose(first, second)
     assert not np.allclose(second, third)
 
 
-def test_the_file_is_one_standard_graph_without_traces(exported: tuple[nn.Module, Path]) -> None:
+def test_the_file_is_standard_onnx_without_paths_or_stack_traces(exported: tuple[Generator, Path]) -> None:
     content = (exported[1] / MODEL_NAME).read_bytes()
     model = onnx.load_model_from_string(content)
     onnx.checker.check_model(model, full_check=True)
     assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
     assert not [tensor.name for tensor in model.graph.initializer if tensor.external_data]
-    names = ["SHA256SUMS", "generator.fp16.onnx", "generator.int8.onnx", "generator.json", "generator.onnx", "judge.onnx"]
+    names = [
+        "SHA256SUMS",
+        "early_layers.onnx",
+        "generator.fp16.onnx",
+        "generator.int8.onnx",
+        "generator.json",
+        "generator.onnx",
+        "judge.onnx",
+    ]
     assert sorted(path.name for path in exported[1].iterdir()) == names
     here = str(Path(export.__file__).parent).encode()
     for trace in (here, str(Path(torch.__file__).parent).encode(), b"stack_trace", b"site-packages"):
         assert trace not in content
 
 
-def test_the_card_says_what_was_exported(exported: tuple[nn.Module, Path]) -> None:
+def test_the_card_describes_the_export(exported: tuple[Generator, Path]) -> None:
     card, _ = read_exported(exported[1])
     assert (card.categories, card.height, card.width, card.channels) == (CATEGORIES, 16, 16, 1)
     assert (card.latent_dim, card.images_seen, card.checked_latents, card.opset) == (8, 6400, 64, OPSET)
@@ -146,7 +197,7 @@ def test_the_card_says_what_was_exported(exported: tuple[nn.Module, Path]) -> No
     assert card.intended_use
 
 
-def test_registration_is_asked_for(exported: tuple[nn.Module, Path]) -> None:
+def test_the_model_is_registered(exported: tuple[Generator, Path]) -> None:
     spool = exported[1].parent / "spool.jsonl"
     events = [json.loads(line) for line in spool.read_text().splitlines()]
     models = [event for event in events if event["kind"] == "model"]
@@ -156,7 +207,7 @@ def test_registration_is_asked_for(exported: tuple[nn.Module, Path]) -> None:
 
 
 @pytest.mark.parametrize("exported", ["resnet"], indirect=True)
-def test_another_process_writes_the_same_bytes(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+def test_another_process_writes_the_same_bytes(exported: tuple[Generator, Path], tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "pipeline", "export", "--params", PARAMS.model_dump_json()]
     command += ["--gan", str(exported[1].parent / "gan"), "--reference", str(exported[1].parent / "reference")]
     command += ["--export", str(tmp_path / "again")]
@@ -168,28 +219,28 @@ def test_another_process_writes_the_same_bytes(exported: tuple[nn.Module, Path],
 
 
 @pytest.mark.parametrize("exported", ["resnet"], indirect=True)
-@pytest.mark.parametrize(("error", "told"), [(2e-4, "0.0002"), (float("nan"), "nan")])
+@pytest.mark.parametrize(("error", "shown"), [(2e-4, "0.0002"), (float("nan"), "nan")])
 def test_pictures_too_far_from_torch_are_refused(
-    exported: tuple[nn.Module, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, told: str
+    exported: tuple[Generator, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, shown: str
 ) -> None:
     model = (exported[1] / MODEL_NAME).read_bytes()
-    monkeypatch.setattr(export, "as_onnx", lambda *_: model)
+    monkeypatch.setattr(export, "export_precisions", lambda *_: {"fp32": model})
     drawn = OnnxGenerator.pictures
-    monkeypatch.setattr(OnnxGenerator, "pictures", lambda *given: drawn(*given) + np.float32(error))
+    monkeypatch.setattr(OnnxGenerator, "pictures", lambda *args, **optional: drawn(*args, **optional) + np.float32(error))
     (tmp_path / MODEL_NAME).write_text("the one before")
-    with pytest.raises(ExportError, match=rf"differs from torch by {told}, over export.max_difference \(0.0001\)"):
+    with pytest.raises(ExportError, match=rf"differs from torch by {shown}, over export.max_difference \(0.0001\)"):
         paths = {"reference": exported[1].parent / "reference", "gan": exported[1].parent / "gan"}
         export.run(PARAMS, **paths, export=tmp_path, track=Tracker())
     assert (tmp_path / MODEL_NAME).read_text() == "the one before"
 
 
-def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_model_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run train again"):
         export.run(PARAMS, reference=tmp_path, gan=tmp_path, export=tmp_path / "export", track=Tracker())
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_fewer_bits_draw_almost_the_same(exported: tuple[nn.Module, Path], precision: str) -> None:
+def test_fp16_and_int8_draw_almost_the_same(exported: tuple[Generator, Path], precision: str) -> None:
     card, exact = read_exported(exported[1])
     variant = next(one for one in card.variants if one.precision == precision)
     content = (exported[1] / variant.file).read_bytes()
@@ -204,7 +255,7 @@ def test_fewer_bits_draw_almost_the_same(exported: tuple[nn.Module, Path], preci
     assert largest.data_type in bits
 
 
-def test_the_judge_thinks_what_the_classifier_thinks(exported: tuple[nn.Module, Path]) -> None:
+def test_the_exported_judge_has_the_classifiers_logits(exported: tuple[Generator, Path]) -> None:
     card, _ = read_exported(exported[1])
     judge = OnnxJudge(read_model(exported[1], str(card.judge_sha256), JUDGE_NAME))
     images = np.random.default_rng(1).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
@@ -212,7 +263,7 @@ def test_the_judge_thinks_what_the_classifier_thinks(exported: tuple[nn.Module, 
     assert np.abs(judge.scores(images) - classifier.logits(classifier.features(images))).max() < 1e-3
 
 
-def test_every_precision_is_measured(exported: tuple[nn.Module, Path]) -> None:
+def test_parity_and_speed_of_every_precision_are_tracked(exported: tuple[Generator, Path]) -> None:
     card, _ = read_exported(exported[1])
     exact, half, bytes_ = card.variants
     assert (card.precision, exact.file, exact.sha256) == ("fp32", MODEL_NAME, card.onnx_sha256)
@@ -220,8 +271,8 @@ def test_every_precision_is_measured(exported: tuple[nn.Module, Path]) -> None:
     assert exact.mean_difference < half.mean_difference < bytes_.mean_difference
     assert all(one.mean_difference <= one.max_difference for one in card.variants)
     events = [json.loads(line) for line in (exported[1].parent / "spool.jsonl").read_text().splitlines()]
-    told = {name for event in events if event["kind"] == "metrics" for name in event["metrics"]}
-    assert told >= {"fd_classifier_int8", "onnx_bytes_fp16", "latency_ms_fp32_cpu", "pictures_per_s_int8_cpu"}
+    tracked = {name for event in events if event["kind"] == "metrics" for name in event["metrics"]}
+    assert tracked >= {"fd_classifier_int8", "onnx_bytes_fp16", "latency_ms_fp32_cpu", "pictures_per_s_int8_cpu"}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +291,7 @@ def test_the_first_precision_within_the_limits_is_chosen(precisions: list[str], 
 
 
 @pytest.mark.parametrize("exported", ["resnet"], indirect=True)
-def test_a_judge_of_other_pictures_is_refused(exported: tuple[nn.Module, Path], tmp_path: Path) -> None:
+def test_a_judge_of_another_picture_shape_is_refused(exported: tuple[Generator, Path], tmp_path: Path) -> None:
     card = json.loads((exported[1].parent / "reference" / "classifier.json").read_text())
     shutil.copytree(exported[1].parent / "reference", tmp_path / "reference")
     images = np.zeros((4, 16, 16, 3), np.uint8)
