@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.stats import mannwhitneyu
 
-from benchmarks.edits import jpeg
 from benchmarks.photographs import photographs
-from benchmarks.strangers import KINDS, drawn
 from pipeline.imaging.quality import border
 from pipeline.params import load_params
 from pipeline.stages.curate.run import size_ratios, with_relevance
@@ -32,6 +30,8 @@ from pipeline.stages.dedup.run import duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.edits import jpeg
+from tests.support.off_topic import KINDS, draw_off_topic
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SAVED_QUALITY = 92
@@ -278,7 +278,7 @@ def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> lis
     """Rows for pictures without a garment, and for garments under another's name."""
     folder.mkdir()
     generator, categories = random.Random(0), sorted({file.parent.name for file in files})
-    strangers = {kind: drawn(kind, STRANGERS_EACH, 0) for kind in KINDS}
+    strangers = {kind: draw_off_topic(kind, STRANGERS_EACH, 0) for kind in KINDS}
     strangers["scikit-image's samples"] = [image for _, image in photographs(samples)]
     told, paths = [], []
     for number, file in enumerate(files):

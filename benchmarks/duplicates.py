@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
 from benchmarks.photographs import photographs
 from pipeline.params import load_params
 from pipeline.stages.dedup.params import DedupParams
@@ -34,6 +33,7 @@ from pipeline.stages.dedup.run import Memory, duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.edits import EDITS, SAVED_QUALITY, jpeg
 
 ORIGINAL = "original"
 TEXTURES = (0.5, 0.55, 0.6, 0.65)

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from benchmarks.strangers import KINDS, drawn
 from pipeline.imaging.faces import face_share, faces_of, with_faces_blurred
 from pipeline.imaging.quality import seen_at
 from pipeline.stages.curate.relevance import relevance_of
@@ -16,6 +15,7 @@ from pipeline.stages.curate.run import with_relevance
 from pipeline.stages.inspect.clothing import WORN, Recogniser
 from pipeline.stages.inspect.text_letters import count_text_letters
 from tests.support.garments import draw_garment
+from tests.support.off_topic import KINDS, draw_off_topic
 
 
 def _written_over(image: Image.Image, words: str) -> Image.Image:
@@ -78,7 +78,7 @@ def test_the_classes_of_clothing_are_those_of_imagenet() -> None:
 def test_garments_are_clothing_and_charts_are_not(photographs: list[Path]) -> None:
     recogniser = Recogniser()
     garments = [recogniser(seen_at(Image.open(file)))[0] for file in photographs[::5]]
-    strangers = [recogniser(seen_at(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
+    strangers = [recogniser(seen_at(image))[0] for kind in KINDS for image in draw_off_topic(kind, 1, 0)]
     assert np.median(garments) > 5 * np.median(strangers)
 
 
