@@ -1,9 +1,9 @@
-"""Planted defects told from sound pictures, beside cleanvision: the area under the ROC curve of each issue.
+"""Detection of planted defects, compared with cleanvision: the area under the ROC curve of each issue.
 
     python -m benchmarks.defects FOLDER --pictures 40 --rival PYTHON --page docs/benchmarks/defects.md
 
-Every picture comes as it is and with each defect at each strength; the score of an issue has to tell the two apart (1: always,
-0.5: by chance). Pictures that show no garment are drawn, and scikit-image's samples; their categories are those of FOLDER.
+Every image is scored unchanged and with each defect at each strength; the score of an issue has to separate the two (1: always,
+0.5: by chance). Off-topic images are drawn, or scikit-image's samples, under the categories of FOLDER.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Defect = Callable[[Image.Image], Image.Image]
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue, the defects that show it, and who scores it by what; signs say whether much or little of a measure is bad."""
+    """An issue, the defects that cause it, and the measures that score it; the signs give the bad direction of a measure."""
 
     name: str
     defects: dict[str, Defect]
@@ -106,7 +106,7 @@ def _small(share: float) -> Defect:
 
 
 def _twice(share: float) -> Defect:
-    """The picture beside a smaller one of itself, on its own ground."""
+    """The image beside a smaller copy of itself, on its own background."""
 
     def pair(image: Image.Image) -> Image.Image:
         small = _scaled(share)(image)
@@ -130,7 +130,7 @@ def _written(opacity: float) -> Defect:
 
 
 def _with_face(faces: NDArray[np.float64], share: float) -> Defect:
-    """One of `faces` (N, H, W) in [0, 1], chosen by the picture, in its upper half."""
+    """The image with one of `faces` (N, H, W, in [0, 1]), chosen by its content, in the upper half."""
 
     def paste(image: Image.Image) -> Image.Image:
         face = faces[random.Random(image.tobytes()[:4096]).randrange(len(faces))]
@@ -144,7 +144,7 @@ def _with_face(faces: NDArray[np.float64], share: float) -> Defect:
 
 
 def issues_with(faces: NDArray[np.float64]) -> list[Issue]:
-    """Every issue that is planted by changing a picture."""
+    """All issues that are planted by changing an image."""
     return [
         Issue(
             "blurry", {f"σ {share:.1%}": _blurred(share) for share in (0.003, 0.006, 0.012)}, ("sharpness",), False, "blurry"
@@ -195,7 +195,7 @@ def issues_with(faces: NDArray[np.float64]) -> list[Issue]:
 
 
 def auroc(bad: Iterable[float], sound: Iterable[float]) -> float:
-    """Share of the pairs of a bad and a sound picture in which the bad one's score is the higher, ties half."""
+    """Share of (bad, sound) pairs in which the bad image has the higher score; ties count half."""
     high, low = np.asarray(list(bad), np.float64), np.asarray(list(sound), np.float64)
     return float(mannwhitneyu(high, low).statistic / (len(high) * len(low)))
 
@@ -210,7 +210,7 @@ def measured(files: list[Path], detect: list[str]) -> pd.DataFrame:
 
 
 def rival_scores(python: Path, folder: Path, issues: list[str]) -> pd.DataFrame:
-    """cleanvision's scores of the pictures in `folder`, by file name; low is bad."""
+    """cleanvision's scores of the images in `folder`, by file name; low is bad."""
     with tempfile.TemporaryDirectory() as scratch:
         output, script = Path(scratch) / "scores.json", Path(__file__).with_name("defects_rival.py")
         subprocess.run([python, script, folder, ",".join(issues), output], check=True, stdout=subprocess.DEVNULL)
@@ -218,7 +218,7 @@ def rival_scores(python: Path, folder: Path, issues: list[str]) -> pd.DataFrame:
 
 
 def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: Path) -> list[str]:
-    """Rows of the table of defects; pictures are written to `folder`."""
+    """Rows of the table of defects; the images are written to `folder`."""
     folder.mkdir()
     names: dict[tuple[str, str], list[str]] = {}
     for number, (_, image) in enumerate(photographs(files)):
@@ -245,7 +245,7 @@ def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: P
 
 
 def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
-    """Rows for copies: half of the pictures come twice, flagged or not."""
+    """Rows for duplicates: half of the images occur twice."""
     rows = []
     copies: dict[str, tuple[str, Callable[[bytes, Image.Image], bytes]]] = {
         "same file": ("exact_duplicates", lambda content, _: content),
@@ -275,7 +275,7 @@ def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
 
 
 def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> list[str]:
-    """Rows for pictures without a garment, and for garments under another's name."""
+    """Rows for off-topic images, and for garments in the wrong category."""
     folder.mkdir()
     generator, categories = random.Random(0), sorted({file.parent.name for file in files})
     strangers = {kind: draw_off_topic(kind, STRANGERS_EACH, 0) for kind in KINDS}

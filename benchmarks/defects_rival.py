@@ -1,7 +1,7 @@
-"""cleanvision's scores of the pictures in a folder, as JSON. Run by a Python that has it and scikit-image, not the project's.
+"""cleanvision's scores of the images in a folder, as JSON. Run it with a Python that has cleanvision and scikit-image.
 
-python defects_rival.py FOLDER ISSUE,ISSUE,… OUTPUT        the score of each picture for each issue, low where it has it
-python defects_rival.py --samples                          prints where scikit-image keeps its sample pictures
+python defects_rival.py FOLDER ISSUE,ISSUE,… OUTPUT        the score of each image for each issue; low is bad
+python defects_rival.py --samples                          print the folder of scikit-image's sample images
 """
 
 import json

@@ -1,10 +1,10 @@
-"""Near-duplicates found among photographs and their edits, beside imagehash and imagededup.
+"""Detection of near-duplicates among photographs and their edits, compared with imagehash and imagededup.
 
     python -m benchmarks.duplicates FOLDER --judging 160 --rival PYTHON --page docs/benchmarks/duplicates.md
 
-Every picture comes as it is, with each of fifteen edits, and with some pairs of them. One half of the folder's pictures chooses
-`min_texture`, the edited ones among many strangers; pictures of the other half, which it has not seen, judge. Pictures that are
-true repeats of each other by eye (pairs of SHA-256, benchmarks/true_repeats.csv) count neither for nor against.
+Every image occurs unchanged, with each of fifteen edits, and with some pairs of edits, among many unrelated images. One half of
+the folder chooses `min_texture`; the other half is the test set. Images that are true repeats by eye (pairs of SHA-256,
+benchmarks/true_repeats.csv) are not counted.
 """
 
 import argparse
@@ -46,7 +46,7 @@ Pairs = set[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Planted:
-    """A picture of the benchmark."""
+    """An image of the benchmark."""
 
     origin: str  # SHA-256 of the picture it was made from
     edit: str
@@ -58,12 +58,12 @@ class Planted:
 
 
 def _cpu_s() -> float:
-    """Of this process and of those it has ended."""
+    """CPU time of this process and of its finished children."""
     return sum(os.times()[:4])
 
 
 def plant(files: list[Path], folder: Path, pairs_each: int, strangers: list[Path]) -> list[Planted]:
-    """Write every picture and its edits to `folder`, and `strangers` as they are."""
+    """Write every image and its edits to `folder`, and `strangers` unchanged."""
     folder.mkdir()
     planted, sources = [], set(files)
     for number, (file, image) in enumerate(photographs([*files, *strangers])):
@@ -85,7 +85,7 @@ def _pairs_within(groups: Iterable[Iterable[str]]) -> Pairs:
 
 
 class Ours:
-    """This pipeline's stages over planted pictures."""
+    """This pipeline's stages on the planted images."""
 
     def __init__(self, planted: list[Planted]) -> None:
         start = _cpu_s()
@@ -108,7 +108,7 @@ class Ours:
 
 
 def by_imagehash(planted: list[Planted]) -> Pairs:
-    """Pairs of pictures within 10 bits of imagehash.phash."""
+    """Pairs of images within 10 bits by imagehash.phash."""
     hashes = [int(str(imagehash.phash(Image.open(file.path))), 16) for file in planted]
     values = np.array(hashes, dtype=np.uint64)
     names = [file.name for file in planted]
@@ -121,7 +121,7 @@ def by_imagehash(planted: list[Planted]) -> Pairs:
 
 @dataclass(frozen=True)
 class Score:
-    """How a method did."""
+    """The result of a method."""
 
     recall: float  # of all pairs of versions of a picture
     precision: float
@@ -130,7 +130,7 @@ class Score:
 
 
 def score(planted: list[Planted], found: Pairs, repeats: set[frozenset[str]], cpu_s: float) -> Score:
-    """`found` against what was planted."""
+    """Compare `found` with what was planted."""
     of = {file.name: file for file in planted}
     true = {pair for pair in found if of[pair[0]].origin == of[pair[1]].origin}
     false = {pair for pair in found - true if frozenset((of[pair[0]].origin, of[pair[1]].origin)) not in repeats}
@@ -153,7 +153,7 @@ def _timed(work: Callable[[], Pairs]) -> tuple[Pairs, float]:
 
 
 def choose(planted: list[Planted], base: DedupParams, repeats: set[frozenset[str]]) -> tuple[DedupParams, list[str]]:
-    """`base` with the `min_texture` that finds most at a precision of 0.99, and what each of them gave."""
+    """`base` with the `min_texture` of highest recall at a precision of 0.99, and the results of all values."""
     ours, told = Ours(planted), []
     best, best_recall = base, -1.0
     assert base.edited is not None
@@ -168,7 +168,7 @@ def choose(planted: list[Planted], base: DedupParams, repeats: set[frozenset[str
 
 
 def by_rival(python: Path, folder: Path, planted: list[Planted], repeats: set[frozenset[str]]) -> dict[str, Score | str]:
-    """imagededup's scores, or why there is none."""
+    """imagededup's scores, or the reason why there are none."""
     with tempfile.TemporaryDirectory() as scratch:
         told = Path(scratch) / "pairs.json"
         script = Path(__file__).with_name("duplicates_rival.py")
@@ -181,7 +181,7 @@ def by_rival(python: Path, folder: Path, planted: list[Planted], repeats: set[fr
 
 
 def page_of(scores: dict[str, Score | str], head: list[str]) -> str:
-    """The scores as Markdown, a method a column."""
+    """The scores as Markdown, one column per method."""
     there = {method: result for method, result in scores.items() if isinstance(result, Score)}
     lines = [*head, "", "| | " + " | ".join(there) + " |", "|---|" + "---|" * len(there)]
     lines.append("| **recall of all pairs** | " + " | ".join(f"**{result.recall:.3f}**" for result in there.values()) + " |")
@@ -197,7 +197,7 @@ def page_of(scores: dict[str, Score | str], head: list[str]) -> str:
 
 
 def true_repeats(path: Path) -> set[frozenset[str]]:
-    """Pairs of SHA-256 that show one thing, by eye; whatever is linked by way of others is a pair too."""
+    """Pairs of SHA-256 that show the same garment, by eye, with their transitive closure."""
     with path.open(encoding="utf-8", newline="") as file:
         pairs = [(row["sha256"], row["repeat_sha256"]) for row in csv.DictReader(file)]
     sets: list[set[str]] = []

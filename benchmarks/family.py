@@ -1,11 +1,10 @@
-"""Every network with every loss on the default's data, after equally many images: who learns, who collapses, how fast.
+"""Every network with every loss on the default data, after the same number of images: which learn, which collapse, how fast.
 
     python -m benchmarks.family --kimg 100
 
-The classifier of the stage `reference` judges all. Widths, rates, batch and moving
-average are those of params.yaml; only network and loss differ, and what a loss cannot do without: weight clipping or a gradient
-penalty with five steps of the discriminator for wgan, R1 and R2 for relativistic. So a row says how a pair does with the
-default's settings, not how well it could do on its own.
+All are measured with the classifier of the stage `reference`. Widths, rates, batch and EMA are those of params.yaml; only the
+network, the loss and what the loss requires differ: weight clipping or a gradient penalty with five discriminator steps for
+wgan, R1 and R2 for relativistic. A row shows how a pair does with the default settings, not its best.
 """
 
 import argparse
@@ -58,7 +57,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One network with one loss; no judgement where it diverged."""
+    """One network with one loss; without a judgement if it diverged."""
 
     network: str
     loss: str
@@ -73,7 +72,7 @@ class Row:
 
 
 def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainParams:
-    """`base` with another network and loss, for so many thousand images. Raises ParamsError when they do not go together."""
+    """`base` with another network and loss, for `kimg` thousand images. Raises ParamsError if they are incompatible."""
     content = base.model_dump()
     common = ("latent_dim", "generator_width", "discriminator_width", "max_width", "truncation")
     content["network"] = {"name": network, **{key: content["network"][key] for key in common}, **NETWORKS[network]}
@@ -84,7 +83,7 @@ def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainP
 
 
 def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns: int) -> tuple[Row, NDArray[np.uint8]]:
-    """A row, and a sheet with a row a category."""
+    """A row, and a contact sheet with one row per category."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
     trainer = Trainer(params, images, labels, categories, choose_device(params.device))

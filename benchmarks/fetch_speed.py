@@ -1,11 +1,11 @@
-"""Pictures a second and peak memory of fetching, beside img2dataset: both from one local nginx, politeness off.
+"""Images per second and peak memory of fetching, compared with img2dataset: both from one local nginx, without politeness.
 
     python -m benchmarks.fetch_speed --img2dataset PYTHON --rows 100000
 
-PYTHON is the interpreter of an environment of its own that has img2dataset; nginx must be installed. Both tools get the same
-URLs in shards of the same size, two processes and 64 connections each, and keep the bytes as they are (`resize_mode=no`). Ours
-is the stage fetch, a process a shard, as Snakemake runs it. Rates: whole run, and between the first and the last request in
-nginx's log. Then ours runs again with nothing new, and with more rows (the same pictures under other addresses).
+PYTHON is the interpreter of a separate environment with img2dataset; nginx must be installed. Both tools get the same URLs in
+shards of the same size, two processes and 64 connections each, and keep the bytes (`resize_mode=no`). Ours is the stage fetch,
+one process per shard, as Snakemake runs it. Rates are for the whole run, and between the first and the last request in nginx's
+log. Then ours runs again with nothing new, and with more rows (the same images under other URLs).
 """
 
 import argparse
@@ -68,7 +68,7 @@ download(url_list={urls!r}, input_format="txt", output_folder={out!r}, output_fo
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took."""
+    """The cost of one run."""
 
     tool: str
     rows: int
@@ -81,7 +81,7 @@ class Run:
 
 
 def draw_pictures(folder: Path) -> None:
-    """Write PICTURES JPEGs of about 25 KB, no two the same."""
+    """Write PICTURES different JPEGs of about 25 KB."""
     folder.mkdir()
     numbers = np.random.default_rng(0)
     drawn = []
@@ -100,7 +100,7 @@ def draw_pictures(folder: Path) -> None:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[None]:
-    """A server of `folder`/www, gone after the block."""
+    """Serve `folder`/www within the block."""
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(folder=folder, port=PORT), encoding="utf-8")
     folder.chmod(0o755)  # its worker is another user
@@ -125,7 +125,7 @@ def family_rss_bytes(pid: int) -> int:
 
 @contextmanager
 def watched(peaks: list[int]) -> Iterator[None]:
-    """A block during which the memory of this process's descendants is sampled; its peak is appended to `peaks`."""
+    """Sample the memory of this process's descendants within the block, and append its peak to `peaks`."""
     over = threading.Event()
     samples = [0]
 
@@ -145,14 +145,14 @@ def watched(peaks: list[int]) -> Iterator[None]:
 
 
 def requests_in(log: Path, offset: int) -> list[float]:
-    """Moments in seconds of the pictures asked for since byte `offset` of nginx's log."""
+    """Times in seconds of the image requests after byte `offset` of nginx's log."""
     time.sleep(1.5)  # the log is flushed every second
     lines = log.read_bytes()[offset:].decode("ascii").splitlines()
     return sorted(float(line.split()[0]) for line in lines if line.endswith(".jpg"))
 
 
 def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
-    """The stage fetch as Snakemake calls it, once for each shard of `urls`."""
+    """The commands of the stage fetch, one for each shard of `urls`, as Snakemake runs them."""
     folder.mkdir(exist_ok=True)
     manifest = folder / "manifest.parquet"
     write_table(manifest, manifest_of((Listed(url, "manifest") for url in urls), Forgotten()), MANIFEST)
@@ -167,7 +167,7 @@ def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
 
 
 def children_cpu_s() -> float:
-    """CPU time of every descendant that has ended."""
+    """CPU time of all finished descendants."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
 
@@ -187,7 +187,7 @@ def run_all(commands: list[list[str]]) -> None:
 
 
 def measured(tool: str, rows: int, commands: list[list[str]], log: Path, tables: Path) -> Run:
-    """What running `commands` takes; the tables in `tables` say how many pictures were kept."""
+    """The cost of running `commands`; the number of kept images is read from `tables`."""
     offset = log.stat().st_size
     peaks: list[int] = []
     started, cpu_before_s = time.perf_counter(), children_cpu_s()

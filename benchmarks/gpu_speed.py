@@ -1,9 +1,10 @@
-"""Training rates on a GPU: with CUDA graphs and without, beside the card's most, and how long the GPU has nothing to do.
+"""Training rates on a GPU with and without CUDA graphs, compared with the card's peak, and the GPU's idle time.
 
     python -m benchmarks.gpu_speed presets/gpu-128.yaml presets/gpu-256.yaml
 
-Pictures are noise, which takes as long as any. With `--as-published` style mixing and path lengths are as in Karras et al. 2020
-(ADA)'s `auto` configuration, for a comparison with its rates. A round is one period of the lazy penalties; the ways take turns.
+Images are noise, which does not change the speed. With `--as-published`, style mixing and path lengths are as in the `auto`
+configuration of Karras et al. 2020 (ADA), for comparison with its rates. A round is one period of the lazy penalties; the
+variants take turns.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def _trainer(params: TrainParams, augment: AugmentParams, device: torch.device) 
 
 
 def busy_share(trainer: Trainer, steps: int) -> float:
-    """Share of the time of so many steps in which the GPU computes: its kernels' over that from the first to the last."""
+    """Share of the time in which the GPU computes: total kernel time over the time from the first kernel to the last."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):
             trainer.step()

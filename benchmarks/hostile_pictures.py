@@ -1,9 +1,9 @@
-"""Odd and damaged pictures from collect to curate: every file must be a row or in a count, and no stage may fail.
+"""Unusual and damaged images from collect to curate: every file must appear in a row or a count, and no stage may fail.
 
     python -m benchmarks.hostile_pictures FOLDER --page docs/benchmarks/hostile_pictures.md
 
-FOLDER is any collection of files that are hard to decode: Pillow's own tests (Tests/images), a fuzzer's corpus. They are copied
-into one category, once as they are and once with `.png` at the end of each name, and every stage runs as a command of its own.
+FOLDER is any collection of files that are hard to decode: Pillow's tests (Tests/images), or a fuzzer's corpus. The files are
+copied into one category, once unchanged and once with `.png` appended to each name, and every stage runs as a separate command.
 Memory is the peak resident size of the decoding processes, read from /proc while they run.
 """
 
@@ -40,7 +40,7 @@ REASONS_SHOWN = 12
 
 @dataclass
 class Ended:
-    """How a stage ended."""
+    """The outcome of a stage."""
 
     status: int
     traceback: bool
@@ -66,7 +66,7 @@ def _peak_kb(process: psutil.Process) -> int:
 
 
 def watched(command: list[str]) -> Ended:
-    """Run `command` to its end, watching the processes it starts."""
+    """Run `command`, and watch the processes that it starts."""
     peak_kb, start = 0, time.perf_counter()
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -81,7 +81,7 @@ def watched(command: list[str]) -> Ended:
 
 
 def commands(params: Params, data: Path) -> dict[str, list[str]]:
-    """Each stage as Snakemake would call it."""
+    """The command of each stage, as Snakemake runs it."""
     manifest, forgotten, scratch = data / "manifest.parquet", data / "forgotten.csv", data / "scratch"
     shard, raw = data / "raw" / "00000.tar", data / "raw" / "00000.parquet"
     table, duplicates, overrides = data / "inspect" / "00000.parquet", data / "duplicates.parquet", data / "overrides.csv"
@@ -102,14 +102,14 @@ def commands(params: Params, data: Path) -> dict[str, list[str]]:
 
 
 def copied(files: list[Path], category: Path, suffix: str) -> None:
-    """Copy `files` into the folder `category`, each under a name of its own."""
+    """Copy `files` into the folder `category` under unique names."""
     category.mkdir(parents=True)
     for number, file in enumerate(files):
         shutil.copyfile(file, category / f"{number:05d}-{file.stem}{file.suffix}{suffix}")
 
 
 def report(files: list[Path], suffix: str, scratch: Path) -> str:
-    """What became of `files`, as Markdown."""
+    """The fate of `files`, as Markdown."""
     pictures, data = scratch / "pictures", scratch / "data"
     copied(files, pictures / "odd", suffix)
     (data / "known").mkdir(parents=True)

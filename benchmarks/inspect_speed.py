@@ -1,10 +1,10 @@
-"""Pictures inspected a second, beside only decoding them, imagehash and imagededup.
+"""Images inspected per second, compared with decoding only, imagehash and imagededup.
 
     python -m benchmarks.inspect_speed FOLDER --workers 2 --rival PYTHON --page docs/benchmarks/inspect_speed.md
 
-Inspecting is decoding, every hash and every measure, with presets/colour-64.yaml. All but imagededup run in the same processes
-with limits, as many as there are workers. The ways take turns, and each shows its best round: what else a machine does only
-ever slows one down. A worker's processor time for a picture is beside it, which other work on the machine hardly changes.
+Inspecting is decoding plus all hashes and measures, with presets/colour-64.yaml. All but imagededup run in the same sandboxed
+workers. The methods take turns, and each shows its best round, because other load on the machine only slows things down. The
+worker's CPU time per image is shown as well; other load hardly affects it.
 """
 
 import argparse
@@ -40,7 +40,7 @@ Work = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one way is."""
+    """The speed of one method."""
 
     a_second: float
     cpu_ms: float  # of the workers, for a picture
@@ -50,17 +50,17 @@ class Speed:
 
 
 def only_decoded(content: bytes, max_pixels: int) -> None:
-    """Decode, as inspect does."""
+    """Decode as inspect does."""
     decode(content, max_pixels)
 
 
 def hashed_by_imagehash(content: bytes) -> str:
-    """imagehash.phash alone."""
+    """Only imagehash.phash."""
     return str(imagehash.phash(Image.open(io.BytesIO(content))))
 
 
 def timed(content: bytes, work: Work) -> tuple[object, float]:
-    """What `work` gives, and its processor seconds."""
+    """The result of `work`, and its CPU seconds."""
     start = time.process_time()
     result = work(content)
     return result, time.process_time() - start
@@ -96,7 +96,7 @@ def _best(speeds: list[Speed]) -> Speed:
 
 
 def page_of(best: dict[str, Speed], told: str) -> str:
-    """The speeds as Markdown, and each way's to only decoding."""
+    """The speeds as Markdown, absolute and relative to decoding only."""
     first = next(iter(best.values()))
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Seconds in which imagededup encodes the pictures of a folder, as JSON. Run by a Python that has it, not the project's.
+"""Seconds that imagededup takes to encode the images of a folder, as JSON. Run it with a Python that has imagededup.
 
 PYTHON benchmarks/inspect_speed_rival.py FOLDER WORKERS
 """

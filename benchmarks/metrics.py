@@ -1,10 +1,10 @@
-"""What measuring costs: scores beside clean-fid's and torch-fidelity's own functions, features beside the bare network.
+"""The cost of scores compared with clean-fid's and torch-fidelity's functions, and of features compared with the bare network.
 
     python -m benchmarks.metrics --train data/train
 
-Everything runs on the CPU with `--threads` threads (scipy and numpy with as many as OMP_NUM_THREADS says). Features and
-pictures are random. The other projects' commands fetch weights from the web before they do anything: here their functions get
-the same features. Differences from clean-fid are from double precision; single precision is what evaluate gives and is timed.
+Everything runs on the CPU with `--threads` threads (scipy and numpy with OMP_NUM_THREADS). Features and images are random. The
+other projects' commands download weights first, so their functions are called with our features. Differences from clean-fid
+are measured in double precision; times are for single precision, as in evaluate.
 """
 
 import argparse
@@ -40,43 +40,43 @@ Result = TypeVar("Result")
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What `work` returns, and its wall seconds."""
+    """The result of `work`, and its wall seconds."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
 
 
 def best_of(work: Callable[[], Result], times: int = 2) -> tuple[Result, float]:
-    """What `work` returns, and the least of its wall seconds: the first run also pays for what is loaded."""
+    """The result of `work`, and its shortest wall seconds; the first run includes loading."""
     runs = [timed(work) for _ in range(times)]
     return runs[0][0], min(seconds for _, seconds in runs)
 
 
 def features(seed: int, count: int, dim: int) -> NDArray[np.float32]:
-    """Rectified, correlated numbers, as pooled features are (N, D)."""
+    """Rectified, correlated numbers (N, D), like pooled features."""
     numbers = np.random.default_rng(seed)
     mixing = np.random.default_rng(dim).standard_normal((dim, dim), dtype=np.float32) / dim**0.5
     return np.maximum(numbers.standard_normal((count, dim), dtype=np.float32) @ mixing + 0.05 * seed, 0)
 
 
-def told(what: str, rival: str, ours_s: float, theirs_s: float, difference: float) -> None:
+def print_row(what: str, rival: str, ours_s: float, theirs_s: float, difference: float) -> None:
     """Print one row of the table of scores."""
     print(f"| {what} | {rival} | {ours_s:.2f} | {theirs_s:.2f} | {theirs_s / ours_s:.1f} | {difference:.1e} |", flush=True)
 
 
 def frechet(pictures: int) -> None:
-    """Print the Fréchet distance beside clean-fid's, which takes scipy's `sqrtm`."""
+    """Compare the Fréchet distance with clean-fid's, which uses scipy's `sqrtm`."""
     for dim in (FEATURES, 2048):
         moments = [moment for seed in (0, 1) for moment in mean_and_covariance(features(seed, pictures, dim))]
         mine, ours_s = best_of(lambda moments=moments: frechet_distance(*moments))  # type: ignore[misc]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             expected, theirs_s = timed(lambda moments=moments: clean_fid.frechet_distance(*moments))  # type: ignore[misc]
-        told(f"Fréchet distance, {dim} features", "clean-fid", ours_s, theirs_s, abs(mine / expected - 1))
+        print_row(f"Fréchet distance, {dim} features", "clean-fid", ours_s, theirs_s, abs(mine / expected - 1))
 
 
 def scores(pictures: int) -> None:
-    """Print the other scores of the same features beside clean-fid's and torch-fidelity's functions."""
+    """Compare the other scores with clean-fid's and torch-fidelity's on the same features."""
     real, samples = (features(seed, pictures, FEATURES) for seed in (0, 1))
     rows, others = torch.tensor(samples), torch.tensor(real)
     size = min(1000, pictures)
@@ -86,26 +86,28 @@ def scores(pictures: int) -> None:
     np.random.seed(0)  # noqa: NPY002 clean-fid draws from it
     exact = clean_fid.kernel_distance(real.astype(np.float64), samples.astype(np.float64), SUBSETS, size)
     _, theirs_s = timed(lambda: clean_fid.kernel_distance(real, samples, SUBSETS, size))
-    told(what, "clean-fid", ours_s, theirs_s, abs(distances.mean() / exact - 1))
+    print_row(what, "clean-fid", ours_s, theirs_s, abs(distances.mean() / exact - 1))
     theirs, theirs_s = timed(
         lambda: kid_features_to_metric(rows, others, kid_subsets=SUBSETS, kid_subset_size=size, rng_seed=0, verbose=False)
     )
     expected = theirs["kernel_inception_distance_mean"]
-    told(what, "torch-fidelity", ours_s, theirs_s, abs(distances.mean() / expected - 1))
+    print_row(what, "torch-fidelity", ours_s, theirs_s, abs(distances.mean() / expected - 1))
 
     mine, ours_s = best_of(lambda: overlap(build_manifold(real, 3), build_manifold(samples, 3)).scores)
     theirs, theirs_s = timed(lambda: prc_features_to_metric(rows, others, prc_neighborhood=3, verbose=False))
     apart = max(abs(mine[kind] - theirs[kind]) for kind in ("precision", "recall"))
-    told(f"precision, recall (ours: and density, coverage) of {pictures:,}", "torch-fidelity", ours_s, theirs_s, apart)
+    print_row(f"precision, recall (ours: and density, coverage) of {pictures:,}", "torch-fidelity", ours_s, theirs_s, apart)
 
     logits = samples[:, :10] * 3
     score, ours_s = best_of(lambda: inception_score(softmax(logits)))
     theirs, theirs_s = timed(lambda: isc_features_to_metric(torch.tensor(logits), splits=1, shuffle=False))
-    told("inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, abs(score / theirs["inception_score_mean"] - 1))
+    print_row(
+        "inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, abs(score / theirs["inception_score_mean"] - 1)
+    )
 
 
 def rates(side_px: int, threads: int) -> tuple[float, float]:
-    """Images per second of the bare network, on a batch that lies ready, and of the extractor, resizing and all."""
+    """Images per second of the bare network on a prepared batch, and of the extractor including resizing."""
     images = np.random.default_rng(0).integers(0, 256, (RATE_PICTURES, 32, 32, 1), dtype=np.uint8)
     batch = np.random.default_rng(0).uniform(0, 255, (BATCH, 3, side_px, side_px)).astype(np.float32)
     with TemporaryDirectory() as folder:
@@ -120,7 +122,7 @@ def rates(side_px: int, threads: int) -> tuple[float, float]:
 
 
 def extraction(sides_px: list[int], threads: int) -> None:
-    """Print the extractor's rate beside the bare network's."""
+    """Compare the rates of the extractor and of the bare network."""
     print("| EfficientNet-Lite0 | bare network, images/s | extractor, images/s | share |\n|---|---|---|---|")
     for side_px in sides_px:
         bare, ours = rates(side_px, threads)
@@ -128,7 +130,7 @@ def extraction(sides_px: list[int], threads: int) -> None:
 
 
 def classifier(train: Path, threads: int) -> None:
-    """Print what the classifier of `params.yaml` costs and how often it is right."""
+    """Print the cost and the accuracy of the classifier of params.yaml."""
     recipe = load_params(Path("params.yaml")).reference.classifier
     (images, labels), (unseen, wanted) = read_split(train, "reference_train"), read_split(train, "reference_test")
     categories = len(read_card(train).categories)

@@ -1,9 +1,9 @@
-"""What it costs a training that MLflow's server is gone for the whole run, and whether anything is lost.
+"""What an unreachable MLflow server costs a training run, and whether anything is lost.
 
     python -m benchmarks.mlflow_gone --kimg 20 --rounds 5
 
-The train stage of params.yaml, cut short, in turns with MLflow's server on loopback there and gone, each beside the sender that
-the front doors start. Then the server comes up and `python -m pipeline send` tells it what waited.
+Runs a shortened train stage of params.yaml in turns with and without MLflow's server on loopback, each with the background
+sender. Then the server is started and `python -m pipeline send` delivers what is queued.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def _events(project: Path, invocation: str, kind: str) -> list[dict[str, Any]]:
 
 
 def trained(project: Path, section: str, train: Path, invocation: str, address: str) -> dict[str, float]:
-    """Train from nothing beside a sender; the training's own seconds, of the clock and of the processor."""
+    """Train from scratch beside a sender; wall and CPU seconds of the training."""
     environment = os.environ | {
         INVOCATION_VARIABLE: invocation,
         "MLFLOW_TRACKING_URI": address,
@@ -58,7 +58,7 @@ def trained(project: Path, section: str, train: Path, invocation: str, address: 
 
 
 def missing(project: Path, invocations: list[str], address: str) -> tuple[int, int]:
-    """(points of the spools, those of them that the server does not know)."""
+    """(number of points queued, number of those missing on the server)."""
     from mlflow import MlflowClient
 
     client = MlflowClient(address)

@@ -1,9 +1,9 @@
-"""Pairs of 64-bit hashes within a radius, found among many: recall against brute force, seconds and memory.
+"""Search for pairs of 64-bit hashes within a radius: recall against brute force, seconds and memory.
 
     python -m benchmarks.neighbours 10000 100000 1000000 --page docs/benchmarks/neighbours.md
 
-Random hashes, and for one in ten of them a copy with 1 to 4 bits flipped. Brute force compares up to 1,000 of them with all.
-Every count runs in a process of its own, whose peak memory is the kernel's figure.
+The hashes are random; one in ten has a copy with 1 to 4 flipped bits. Brute force compares up to 1,000 of them with all. Each
+count runs in its own process, and the kernel reports its peak memory.
 """
 
 import argparse
@@ -25,7 +25,7 @@ CHECKED = 1000
 
 
 def planted(count: int, random: np.random.Generator) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """`count` hashes, of which the last are copies of the first with some bits flipped; and how many bits."""
+    """`count` hashes, the last of which are copies of the first with flipped bits, and the number of bits."""
     copies = int(COPIED * count)
     hashes = random.integers(0, 2**64, count, dtype=np.uint64)
     flipped_bits = random.integers(1, RADIUS_BITS + 1, copies)

@@ -1,4 +1,4 @@
-"""Photographs of a folder, decoded in a process with limits: a folder to measure on may come from anywhere."""
+"""Photographs of a folder, decoded in a sandbox, because the folder may come from anywhere."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 
 
 def photographs(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
-    """Each of `paths` with its picture, of mode RGB; what is none is left out, and named."""
+    """Each of `paths` with its RGB image; files that cannot be decoded are logged and left out."""
     for path, pixels in zip(paths, sandboxed_pixels(path.read_bytes() for path in paths), strict=True):
         if isinstance(pixels, SandboxFailure):
             sys.stderr.write(f"{path}: left out ({pixels.reason})\n")

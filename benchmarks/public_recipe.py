@@ -1,12 +1,12 @@
-"""The default recipe beside DCGAN as PyTorch's example trains it: how long ours takes to be as good as that in half an hour.
+"""The default recipe compared with DCGAN as in PyTorch's example: how long ours takes to reach its quality after half an hour.
 
     python -m benchmarks.public_recipe --minutes 30
 
 The example's settings (Radford et al. 2016): 64×64, all garments together, Adam (2e-4, 0.5), batch 64, binary cross-entropy,
-weights from N(0, 0.02), pictures through Pillow and a DataLoader, fp32. Its pictures are judged at our size, to which they are
-reduced; real ones that went the same way say what that costs. Both take the same number of threads. Judging is not timed.
+weights from N(0, 0.02), images through Pillow and a DataLoader, fp32. Its images are measured after reduction to our size; the
+score of real images after the same reduction shows what that costs. Both use the same number of threads. Scoring is not timed.
 
-lightweight-gan, the other recipe that people run as it is, refuses to start without CUDA.
+lightweight-gan, the other popular recipe, does not start without CUDA.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 class ExampleLoop:
-    """The example's networks, and its step over the pictures of a DataLoader."""
+    """The example's networks, and its training step on images from a DataLoader."""
 
     def __init__(self, images: NDArray[np.uint8], seed: int) -> None:
         torch.manual_seed(seed)
@@ -122,7 +122,7 @@ class ExampleLoop:
 
 
 def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int) -> Iterator[tuple[float, int, Judgement]]:
-    """(seconds of training, images seen, what is drawn) at equal distances, the last after `minutes`; then its samples."""
+    """(seconds of training, images seen, samples) at equal intervals, the last after `minutes`."""
     loop, side_px, unknown = ExampleLoop(images, seed=0), images.shape[1], np.zeros(SAMPLES, np.int64)
     steps, spent_s = loop.steps(), 0.0
     for look in range(1, looks + 1):
@@ -134,7 +134,7 @@ def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int)
 
 
 def ours(trainer: Trainer, judge: Judge, categories: int, fd: float) -> tuple[float, int, Judgement]:
-    """(seconds of training, images seen, what is drawn) when the Fréchet distance first is at most `fd`, or at the end."""
+    """(seconds of training, images seen, samples) when the Fréchet distance first reaches `fd`, or at the end."""
     spent_s, clock = 0.0, time.perf_counter()
     for before, after in trainer.steps():
         if crosses_interval(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:

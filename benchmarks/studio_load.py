@@ -1,7 +1,7 @@
-"""Many designers at once: errors, latency and memory of a studio that this command starts on loopback and stops again.
+"""Many designers at once: errors, latency and memory of a studio that this command runs on loopback.
 
-Each client asks for a wall of sixteen as soon as the last one came. With --slow, so many further clients send the head of a
-request a byte a second. First, one client alone: the wall after a click, and a slider.
+Each client requests sixteen garments as soon as the last response has arrived. With --slow, further clients send a request's
+header at one byte per second. First, a single client measures a click and a slider.
 
     python -m benchmarks.studio_load models/export --clients 50 --seconds 60 --slow 200
 """
@@ -23,7 +23,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class _Browser:
-    """A client that keeps its connection, as browsers do."""
+    """A client that keeps its connection open, as browsers do."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer

@@ -1,7 +1,7 @@
-"""One sheet of garments in fabrics, a row a pair and a column a way: what docs/studio.md shows side by side.
+"""One sheet of garments in fabrics, one row per pair and one column per method, as in docs/studio.md.
 
-Rows are garments of the model in bundled patterns and, with --style, in a picture; columns are the ways whose networks are
-here. Seconds of each way are printed.
+Rows are garments of the model in bundled patterns and, with --style, in an image; columns are the methods whose networks are
+present. The seconds of each method are printed.
 
     python -m benchmarks.studio_styles models/export --style-weights FOLDER --style PICTURE docs/pictures/studio-styles.jpg
 """
@@ -36,7 +36,7 @@ def garment_of(generator: Generator, category: str, index: int) -> NDArray[np.ui
 
 
 def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]]:
-    """Every way that can be had, by its heading."""
+    """The available methods, by heading."""
     networks = available_networks(weights)
     paintings = {name: Painting(name, 1.0, 10.0, (), steps, 0) for name in networks}
     any_painting = paintings[networks[-1]]
@@ -49,7 +49,7 @@ def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, Painting]
 def row_of(
     garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, Painting]], weights: Path | None
 ) -> list[NDArray[np.uint8]]:
-    """The garment, the style, and the garment in it in each way."""
+    """The garment, the style, and the result of each method."""
     row = [garment, style]
     for name, (mode, how) in ways.items():
         started = time.perf_counter()
