@@ -1,9 +1,9 @@
-"""fd, precision and recall against the number of images seen: a table and a plot.
+"""fd, precision and recall over the images that a recipe has seen: a table and a plot.
 
     python -m benchmarks.curve --params presets/long.yaml --every 100
 
-Judged like benchmarks.quality, by the classifier of the stage `reference`. Each point is the averaged generator at that
-moment, so the effect of the learning rates' decay shows at the end.
+Measured as in benchmarks.quality, with the classifier of the stage `reference`, on the EMA generator at each moment, so the
+learning-rate decay at the end is visible.
 """
 
 import argparse
@@ -31,7 +31,7 @@ COLUMNS = 16
 
 
 def plot(path: Path, points: list[tuple[int, Judgement]], floor: Judgement) -> None:
-    """Plot fd (log scale), and below it precision and recall, against thousands of images seen; real pictures dashed."""
+    """fd (logarithmic) above precision and recall, over thousands of images seen; real images are dashed."""
     mpl.rcParams["svg.hashsalt"] = "curve"
     figure = Figure(figsize=(7, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)

@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.stats import mannwhitneyu
 
-from benchmarks.edits import jpeg
-from benchmarks.off_topic import KINDS, drawn
 from benchmarks.photographs import photographs
 from pipeline.imaging.measures import aspect, size_ratio
 from pipeline.imaging.resizing import border_pixels
@@ -34,6 +32,8 @@ from pipeline.stages.dedup.run import duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.edits import jpeg
+from tests.support.off_topic import KINDS, draw_off_topic
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SAVED_QUALITY = 92
@@ -212,7 +212,7 @@ def measured(files: list[Path], detect: list[str]) -> pd.DataFrame:
 
 
 def rival_scores(python: Path, folder: Path, issues: list[str]) -> pd.DataFrame:
-    """cleanvision's scores of the pictures in `folder`, by file name; low is bad."""
+    """cleanvision's scores of the images in `folder`, by file name; low is bad."""
     with tempfile.TemporaryDirectory() as scratch:
         output, script = Path(scratch) / "scores.json", Path(__file__).with_name("defects_rival.py")
         subprocess.run([python, script, folder, ",".join(issues), output], check=True, stdout=subprocess.DEVNULL)
@@ -220,7 +220,7 @@ def rival_scores(python: Path, folder: Path, issues: list[str]) -> pd.DataFrame:
 
 
 def defects_table(files: list[Path], issues: list[Issue], rival: Path, folder: Path) -> list[str]:
-    """Rows of the table of defects; pictures are written to `folder`."""
+    """Rows of the table of defects; the images are written to `folder`."""
     folder.mkdir()
     names: dict[tuple[str, str], list[str]] = {}
     for number, (_, image) in enumerate(photographs(files)):
@@ -280,7 +280,7 @@ def relevance_table(files: list[Path], samples: list[Path], folder: Path) -> lis
     """Rows for pictures without a garment, and for garments in the wrong category."""
     folder.mkdir()
     rng, categories = random.Random(0), sorted({file.parent.name for file in files})
-    off_topic = {kind: drawn(kind, OFF_TOPIC_EACH, 0) for kind in KINDS}
+    off_topic = {kind: draw_off_topic(kind, OFF_TOPIC_EACH, 0) for kind in KINDS}
     off_topic["scikit-image's samples"] = [image for _, image in photographs(samples)]
     labels, paths = [], []
     for number, file in enumerate(files):

@@ -1,7 +1,7 @@
-"""cleanvision's scores of the pictures in a folder, as JSON. Needs a Python with cleanvision and scikit-image.
+"""cleanvision's scores of the images in a folder, as JSON. Run it with a Python that has cleanvision and scikit-image.
 
-python defects_rival.py FOLDER ISSUE,ISSUE,… OUTPUT        the score of each picture for each issue; low means defective
-python defects_rival.py --samples                          prints the folder of scikit-image's sample pictures
+python defects_rival.py FOLDER ISSUE,ISSUE,… OUTPUT        the score of each image for each issue; low is bad
+python defects_rival.py --samples                          print the folder of scikit-image's sample images
 """
 
 import json

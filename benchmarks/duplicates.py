@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks.edits import EDITS, SAVED_QUALITY, jpeg
 from benchmarks.photographs import photographs
 from pipeline.params import load_params
 from pipeline.stages.dedup.params import DedupParams
@@ -34,6 +33,7 @@ from pipeline.stages.dedup.run import Memory, duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.edits import EDITS, SAVED_QUALITY, jpeg
 
 ORIGINAL = "original"
 TEXTURES = (0.5, 0.55, 0.6, 0.65)
@@ -46,7 +46,7 @@ Pairs = set[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Planted:
-    """A picture of the benchmark."""
+    """An image of the benchmark."""
 
     origin: str  # SHA-256 of the picture it was made from
     edit: str
@@ -108,7 +108,7 @@ class Ours:
 
 
 def by_imagehash(planted: list[Planted]) -> Pairs:
-    """Pairs of pictures within 10 bits of imagehash.phash."""
+    """Pairs of images within 10 bits by imagehash.phash."""
     hashes = [int(str(imagehash.phash(Image.open(file.path))), 16) for file in planted]
     values = np.array(hashes, dtype=np.uint64)
     names = [file.name for file in planted]

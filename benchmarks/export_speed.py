@@ -1,6 +1,6 @@
-"""Latency, throughput and size of the generator in torch eager, torch.compile and onnxruntime.
+"""Latency, throughput and size of torch eager, torch.compile and onnxruntime for the same garments.
 
-All draw the same garments with the same number of threads and take turns; medians. Writes docs/benchmarks/export_speed.md.
+The runtimes take turns with the same number of threads; medians are shown. Writes docs/benchmarks/export_speed.md.
 
     python -m benchmarks.export_speed --gan models/gan --export models/export
 """
@@ -23,7 +23,7 @@ TARGET = Path("docs/benchmarks/export_speed.md")
 
 
 def torch_draw(generator: Callable[..., torch.Tensor], device: torch.device) -> Draw:
-    """A function that draws with `generator` and returns the images on the CPU."""
+    """The generator's output, on the CPU."""
 
     @torch.inference_mode()
     def draw(latents: NDArray[np.float32], labels: NDArray[np.int64]) -> object:
@@ -33,7 +33,7 @@ def torch_draw(generator: Callable[..., torch.Tensor], device: torch.device) -> 
 
 
 def ways_of(gan: Path, export: Path, card: ExportedCard, threads: int) -> tuple[dict[str, Draw], dict[str, int]]:
-    """A function for each runtime and precision, and the size of its weights in bytes."""
+    """Each runtime, with the size of its weights in bytes."""
     ways: dict[str, Draw] = {}
     sizes: dict[str, int] = {}
     for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:

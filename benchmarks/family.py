@@ -1,11 +1,10 @@
-"""Every network with every loss on the default's data, after the same number of images: which learn, which collapse, how fast.
+"""Every network with every loss on the default data, after the same number of images: which learn, which collapse, how fast.
 
     python -m benchmarks.family --kimg 100
 
-The classifier of the stage `reference` judges all of them. Widths, learning rates, batch size and EMA are those of
-params.yaml; a row changes only network and loss, and adds what the loss cannot do without: weight clipping or a gradient
-penalty with five discriminator steps for wgan, R1 and R2 for relativistic. A row therefore says how a pair does with the
-default's settings, not how well it could do.
+All are measured with the classifier of the stage `reference`. Widths, rates, batch and EMA are those of params.yaml; only the
+network, the loss and what the loss requires differ: weight clipping or a gradient penalty with five discriminator steps for
+wgan, R1 and R2 for relativistic. A row shows how a pair does with the default settings, not its best.
 """
 
 import argparse
@@ -58,7 +57,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One network with one loss; `judged` is None if it diverged."""
+    """One network with one loss; without a judgement if it diverged."""
 
     network: str
     loss: str
@@ -73,7 +72,7 @@ class Row:
 
 
 def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainParams:
-    """`base` with another network and loss, for `kimg` thousand images. Raises ParamsError when they cannot be combined."""
+    """`base` with another network and loss, for `kimg` thousand images. Raises ParamsError if they are incompatible."""
     content = base.model_dump()
     common = ("latent_dim", "generator_width", "discriminator_width", "max_width", "truncation")
     content["network"] = {"name": network, **{key: content["network"][key] for key in common}, **NETWORKS[network]}
@@ -84,7 +83,7 @@ def recipe_of(base: TrainParams, network: str, loss: str, kimg: float) -> TrainP
 
 
 def judged(params: TrainParams, train: Path, judge: Judge, samples: int, columns: int) -> tuple[Row, NDArray[np.uint8]]:
-    """A row of the table, and a sheet of samples with one row per category."""
+    """A row, and a contact sheet with one row per category."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
     trainer = Trainer(params, images, labels, categories, choose_device(params.device))

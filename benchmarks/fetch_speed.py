@@ -1,12 +1,11 @@
-"""Throughput and peak memory of fetch, compared with img2dataset, from a local nginx without rate limits.
+"""Images per second and peak memory of fetching, compared with img2dataset: both from one local nginx, without politeness.
 
     python -m benchmarks.fetch_speed --img2dataset PYTHON --rows 100000
 
-PYTHON is the interpreter of a separate environment with img2dataset; nginx must be installed. Both tools get the same URLs
-in shards of the same size, run two processes with 64 connections each, and store the bytes unchanged (`resize_mode=no`).
-Ours is the stage fetch, one process per shard, as Snakemake runs it. Rates are those of the whole run, and between the
-first and the last request in nginx's log. Then our stage runs again with nothing new, and with more rows (the same pictures
-under other URLs).
+PYTHON is the interpreter of a separate environment with img2dataset; nginx must be installed. Both tools get the same URLs in
+shards of the same size, two processes and 64 connections each, and keep the bytes (`resize_mode=no`). Ours is the stage fetch,
+one process per shard, as Snakemake runs it. Rates are for the whole run, and between the first and the last request in nginx's
+log. Then ours runs again with nothing new, and with more rows (the same images under other URLs).
 """
 
 import argparse
@@ -69,7 +68,7 @@ download(url_list={urls!r}, input_format="txt", output_folder={out!r}, output_fo
 
 @dataclass(frozen=True)
 class Run:
-    """Measurements of one run."""
+    """The cost of one run."""
 
     tool: str
     rows: int
@@ -82,7 +81,7 @@ class Run:
 
 
 def draw_pictures(folder: Path) -> None:
-    """Write PICTURES distinct JPEGs of about 25 KB."""
+    """Write PICTURES different JPEGs of about 25 KB."""
     folder.mkdir()
     numbers = np.random.default_rng(0)
     drawn = []
@@ -101,7 +100,7 @@ def draw_pictures(folder: Path) -> None:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[None]:
-    """Serve `folder`/www while the block runs."""
+    """Serve `folder`/www within the block."""
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(folder=folder, port=PORT), encoding="utf-8")
     folder.chmod(0o755)  # its worker is another user
@@ -126,7 +125,7 @@ def family_rss_bytes(pid: int) -> int:
 
 @contextmanager
 def watched(peaks: list[int]) -> Iterator[None]:
-    """A block during which the memory of this process's descendants is sampled; its peak is appended to `peaks`."""
+    """Sample the memory of this process's descendants within the block, and append its peak to `peaks`."""
     over = threading.Event()
     samples = [0]
 
@@ -146,14 +145,14 @@ def watched(peaks: list[int]) -> Iterator[None]:
 
 
 def requests_in(log: Path, offset: int) -> list[float]:
-    """Times in seconds of the requests for pictures in nginx's log from byte `offset` on."""
+    """Times in seconds of the image requests after byte `offset` of nginx's log."""
     time.sleep(1.5)  # the log is flushed every second
     lines = log.read_bytes()[offset:].decode("ascii").splitlines()
     return sorted(float(line.split()[0]) for line in lines if line.endswith(".jpg"))
 
 
 def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
-    """The stage fetch as Snakemake calls it, once for each shard of `urls`."""
+    """The commands of the stage fetch, one for each shard of `urls`, as Snakemake runs them."""
     folder.mkdir(exist_ok=True)
     manifest = folder / "manifest.parquet"
     write_table(manifest, build_manifest((ListedPicture(url, "manifest") for url in urls), Forgotten()), MANIFEST)
@@ -168,7 +167,7 @@ def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
 
 
 def children_cpu_s() -> float:
-    """CPU time of every descendant that has ended."""
+    """CPU time of all finished descendants."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
 
@@ -188,7 +187,7 @@ def run_all(commands: list[list[str]]) -> None:
 
 
 def measured(tool: str, rows: int, commands: list[list[str]], log: Path, tables: Path) -> Run:
-    """Measurements of `commands`; the tables in `tables` say how many pictures were kept."""
+    """The cost of running `commands`; the number of kept images is read from `tables`."""
     offset = log.stat().st_size
     peaks: list[int] = []
     started, cpu_before_s = time.perf_counter(), children_cpu_s()

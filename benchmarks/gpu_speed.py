@@ -1,9 +1,9 @@
-"""Training throughput on a GPU, with and without CUDA graphs, beside the card's peak, and the share of time the GPU idles.
+"""Training rates on a GPU with and without CUDA graphs, compared with the card's peak, and the GPU's idle time.
 
     python -m benchmarks.gpu_speed presets/gpu-128.yaml presets/gpu-256.yaml
 
-The images are noise, which takes as long as any other. `--as-published` sets style mixing and path lengths as in the `auto`
-configuration of Karras et al. 2020 (ADA), for a comparison with its rates. A round is one period of the lazy penalties; the
+Images are noise, which does not change the speed. With `--as-published`, style mixing and path lengths are as in the `auto`
+configuration of Karras et al. 2020 (ADA), for comparison with its rates. A round is one period of the lazy penalties; the
 variants take turns.
 """
 
@@ -36,7 +36,7 @@ def _trainer(params: TrainParams, augment: AugmentParams, device: torch.device) 
 
 
 def busy_share(trainer: Trainer, steps: int) -> float:
-    """Share of the time from the first kernel to the last in which the GPU computes, over several steps."""
+    """Share of the time in which the GPU computes: total kernel time over the time from the first kernel to the last."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(steps):
             trainer.step()

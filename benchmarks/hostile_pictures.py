@@ -1,9 +1,9 @@
-"""Odd and damaged pictures from collect to curate: every file must be a row or be counted, and no stage may fail.
+"""Unusual and damaged images from collect to curate: every file must appear in a row or a count, and no stage may fail.
 
     python -m benchmarks.hostile_pictures FOLDER --page docs/benchmarks/hostile_pictures.md
 
-FOLDER holds files that are hard to decode, such as Pillow's own tests (Tests/images) or a fuzzer's corpus. They are copied
-into one category, once unchanged and once with `.png` appended to each name, and every stage runs as a command of its own.
+FOLDER is any collection of files that are hard to decode: Pillow's tests (Tests/images), or a fuzzer's corpus. The files are
+copied into one category, once unchanged and once with `.png` appended to each name, and every stage runs as a separate command.
 Memory is the peak resident size of the decoding processes, read from /proc while they run.
 """
 
@@ -41,7 +41,7 @@ REASONS_SHOWN = 12
 
 @dataclass
 class Ended:
-    """Exit status and cost of a stage."""
+    """The outcome of a stage."""
 
     status: int
     traceback: bool
@@ -67,7 +67,7 @@ def _peak_kb(process: psutil.Process) -> int:
 
 
 def watched(command: list[str]) -> Ended:
-    """Run `command` and sample the memory of the processes that it starts."""
+    """Run `command`, and watch the processes that it starts."""
     peak_kb, start = 0, time.perf_counter()
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -82,7 +82,7 @@ def watched(command: list[str]) -> Ended:
 
 
 def commands(params: Params, data: Path) -> dict[str, list[str]]:
-    """The command of each stage, as Snakemake would call it."""
+    """The command of each stage, as Snakemake runs it."""
     manifest, forgotten, scratch = data / "manifest.parquet", data / "forgotten.csv", data / "scratch"
     shard, raw = data / "raw" / "00000.tar", data / "raw" / "00000.parquet"
     table, duplicates, overrides = data / "inspect" / "00000.parquet", data / "duplicates.parquet", data / "overrides.csv"
@@ -110,7 +110,7 @@ def copied(files: list[Path], category: Path, suffix: str) -> None:
 
 
 def report(files: list[Path], suffix: str, scratch: Path) -> str:
-    """What became of `files`, as Markdown."""
+    """The fate of `files`, as Markdown."""
     pictures, data = scratch / "pictures", scratch / "data"
     copied(files, pictures / "odd", suffix)
     (data / "known").mkdir(parents=True)

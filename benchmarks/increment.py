@@ -1,10 +1,9 @@
-"""The cost of a run that adds one per cent of new pictures, compared with a run without caches.
+"""The cost of a run with one percent new images, compared with a run from scratch.
 
     python -m benchmarks.increment FOLDER --page docs/benchmarks/increment.md
 
-Pictures of FOLDER go through the stages inspect and dedup as Snakemake would run them: first all but the last hundredth,
-then all of them, then once more with nothing new, which is the fixed cost of a run, and then all of them without caches,
-which must give the same bytes.
+The images of FOLDER pass through inspect and dedup as Snakemake runs them: first all but the last percent, then all; then again
+with nothing new, which is the fixed cost of a run; then all without the memo tables, which must give the same bytes.
 """
 
 import argparse
@@ -24,7 +23,7 @@ PRESET = Path(__file__).parents[1] / "presets" / "colour-64.yaml"
 
 
 class Stages:
-    """The stages up to dedup on one folder of pictures; imports are late because inspect's workers import this module."""
+    """The stages up to dedup on one folder; imported lazily, because inspect's workers import this module."""
 
     def __init__(self, params: Params, pictures: Path, data: Path) -> None:
         source = params.collect.model_copy(update={"folder": params.collect.folder.model_copy(update={"path": str(pictures)})})
@@ -71,7 +70,7 @@ class Stages:
 
 
 def _cost(work: Callable[[], None]) -> float:
-    """Wall seconds of `work`; CPU time would miss inspect's workers, which are not children of this process."""
+    """Wall seconds of `work`; CPU time would miss inspect's workers, which another process waits for."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

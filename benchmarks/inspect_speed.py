@@ -50,7 +50,7 @@ class Speed:
 
 
 def only_decoded(content: bytes, max_pixels: int) -> None:
-    """Decode, as inspect does."""
+    """Decode as inspect does."""
     decode(content, max_pixels)
 
 

@@ -1,4 +1,4 @@
-"""Seconds that imagededup takes to encode the pictures of a folder, as JSON. Needs a Python with imagededup, not the project's.
+"""Seconds that imagededup takes to encode the images of a folder, as JSON. Run it with a Python that has imagededup.
 
 PYTHON benchmarks/inspect_speed_rival.py FOLDER WORKERS
 """

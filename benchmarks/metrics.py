@@ -1,10 +1,10 @@
-"""The cost of the metrics: scores beside clean-fid's and torch-fidelity's own functions, features beside the bare network.
+"""The cost of scores compared with clean-fid's and torch-fidelity's functions, and of features compared with the bare network.
 
     python -m benchmarks.metrics --train data/train
 
-Everything runs on the CPU with `--threads` threads (scipy and numpy with OMP_NUM_THREADS). Features and images are random.
-The other projects' commands download weights before they do anything, so here their functions get the same features as
-ours. Differences from clean-fid are those in double precision; times are those in single precision, which evaluate uses.
+Everything runs on the CPU with `--threads` threads (scipy and numpy with OMP_NUM_THREADS). Features and images are random. The
+other projects' commands download weights first, so their functions are called with our features. Differences from clean-fid
+are measured in double precision; times are for single precision, as in evaluate.
 """
 
 import argparse
@@ -47,13 +47,13 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def best_of(work: Callable[[], Result], times: int = 2) -> tuple[Result, float]:
-    """The result of `work`, and its shortest wall time in seconds; the first run includes loading."""
+    """The result of `work`, and its shortest wall seconds; the first run includes loading."""
     runs = [timed(work) for _ in range(times)]
     return runs[0][0], min(seconds for _, seconds in runs)
 
 
 def features(seed: int, count: int, dim: int) -> NDArray[np.float32]:
-    """Rectified, correlated random features (N, D), similar to pooled ones."""
+    """Rectified, correlated numbers (N, D), like pooled features."""
     numbers = np.random.default_rng(seed)
     mixing = np.random.default_rng(dim).standard_normal((dim, dim), dtype=np.float32) / dim**0.5
     return np.maximum(numbers.standard_normal((count, dim), dtype=np.float32) @ mixing + 0.05 * seed, 0)
@@ -65,7 +65,7 @@ def print_row(what: str, rival: str, ours_s: float, theirs_s: float, difference:
 
 
 def frechet(pictures: int) -> None:
-    """Print the Fréchet distance beside clean-fid's, which uses scipy's `sqrtm`."""
+    """Compare the Fréchet distance with clean-fid's, which uses scipy's `sqrtm`."""
     for dim in (FEATURES, 2048):
         moments = [moment for seed in (0, 1) for moment in mean_and_covariance(features(seed, pictures, dim))]
         mine, ours_s = best_of(lambda moments=moments: frechet_distance(*moments))  # type: ignore[misc]
@@ -76,7 +76,7 @@ def frechet(pictures: int) -> None:
 
 
 def scores(pictures: int) -> None:
-    """Print the other scores of the same features beside clean-fid's and torch-fidelity's functions."""
+    """Compare the other scores with clean-fid's and torch-fidelity's on the same features."""
     real, samples = (features(seed, pictures, FEATURES) for seed in (0, 1))
     rows, others = torch.tensor(samples), torch.tensor(real)
     size = min(1000, pictures)
@@ -101,12 +101,13 @@ def scores(pictures: int) -> None:
     logits = samples[:, :10] * 3
     score, ours_s = best_of(lambda: inception_score(softmax(logits)))
     theirs, theirs_s = timed(lambda: isc_features_to_metric(torch.tensor(logits), splits=1, shuffle=False))
-    difference = abs(score / theirs["inception_score_mean"] - 1)
-    print_row("inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, difference)
+    print_row(
+        "inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, abs(score / theirs["inception_score_mean"] - 1)
+    )
 
 
 def rates(side_px: int, threads: int) -> tuple[float, float]:
-    """Images per second of the bare network on a prepared batch, and of the extractor, including resizing."""
+    """Images per second of the bare network on a prepared batch, and of the extractor including resizing."""
     images = np.random.default_rng(0).integers(0, 256, (RATE_PICTURES, 32, 32, 1), dtype=np.uint8)
     batch = np.random.default_rng(0).uniform(0, 255, (BATCH, 3, side_px, side_px)).astype(np.float32)
     with TemporaryDirectory() as folder:
@@ -121,7 +122,7 @@ def rates(side_px: int, threads: int) -> tuple[float, float]:
 
 
 def extraction(sides_px: list[int], threads: int) -> None:
-    """Print the extractor's rate beside the bare network's."""
+    """Compare the rates of the extractor and of the bare network."""
     print("| EfficientNet-Lite0 | bare network, images/s | extractor, images/s | share |\n|---|---|---|---|")
     for side_px in sides_px:
         bare, ours = rates(side_px, threads)
@@ -129,7 +130,7 @@ def extraction(sides_px: list[int], threads: int) -> None:
 
 
 def classifier(train: Path, threads: int) -> None:
-    """Print the cost and the accuracy of the classifier of `params.yaml`."""
+    """Print the cost and the accuracy of the classifier of params.yaml."""
     recipe = load_params(Path("params.yaml")).reference.classifier
     (images, labels), (unseen, wanted) = read_split(train, "reference_train"), read_split(train, "reference_test")
     categories = len(read_card(train).categories)

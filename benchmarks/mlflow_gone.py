@@ -1,25 +1,19 @@
-"""What a training costs while MLflow's server is down for the whole run, and whether anything is lost.
+"""What an unreachable MLflow server costs a training run, and whether anything is lost.
 
     python -m benchmarks.mlflow_gone --kimg 20 --rounds 5
 
-Runs the train stage of params.yaml, shortened, with MLflow's server on loopback up and down in turns, each beside the
-sender that Snakemake starts. Then the server starts, and `python -m pipeline send` sends what is left.
+Runs a shortened train stage of params.yaml in turns with and without MLflow's server on loopback, each with the background
+sender. Then the server is started and `python -m pipeline send` delivers what is queued.
 """
 
 import argparse
 import json
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,40 +22,9 @@ import yaml
 from pipeline.params import load_params
 from pipeline.storage.files import write_text
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, SPOOLS
+from tests.support.mlflow_server import free_port, mlflow_server
 
-START_S = 240
 ROOT = Path(__file__).parents[1]
-
-
-def free_port() -> int:
-    """A free port on loopback."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def served(folder: Path, database: Path, port: int) -> Iterator[str]:
-    """Run MLflow's server on `database`, with artifacts and log in `folder`, while the block runs; yields its address."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
-    environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, folder / "server.log"
-    with log_file.open("ab") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError as error:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(log_file.read_text(errors="replace")) from error
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)  # its workers, too
-        server.wait()
 
 
 def _events(project: Path, invocation: str, kind: str) -> list[dict[str, Any]]:
@@ -95,7 +58,7 @@ def trained(project: Path, section: str, train: Path, invocation: str, address: 
 
 
 def missing(project: Path, invocations: list[str], address: str) -> tuple[int, int]:
-    """(number of points in the spools, number of them that the server lacks)."""
+    """(number of points queued, number of those missing on the server)."""
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
@@ -126,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project, port, nobody = Path(folder), free_port(), free_port()
         (project / "params.yaml").write_text(yaml.safe_dump({"train": content}), encoding="utf-8")
-        with served(project, project / "server.db", port) as address:
+        with mlflow_server(project, project / "server.db", port) as address:
             for number in range(options.rounds):
                 found["there"].append(trained(project, json.dumps(content), options.train, f"there-{number}", address))
                 found["gone"].append(

@@ -1,7 +1,7 @@
-"""The overhead of orchestration: `python -m benchmarks.overhead` runs the whole pipeline once and prints three tables.
+"""The cost of orchestration: `python -m benchmarks.overhead` runs the whole pipeline once and prints three tables.
 
-Overhead is the wall time during which no stage's process runs: the work of Snakemake and DVC themselves, and waiting for
-MLflow. It runs `snakemake --forceall`, so it takes as long as the default run.
+Overhead is the wall time in which no stage's process runs: the work of Snakemake and DVC, and the wait for MLflow. It
+runs `snakemake --forceall`, so it takes as long as the default run.
 """
 
 import argparse
@@ -19,7 +19,7 @@ LIMITS = {"overhead": 0.10, "nothing_to_do_s": 8.0, "peak_mb": 3000.0}
 
 
 def job_intervals(spools: Path, benchmarks: Path) -> list[tuple[float, float]]:
-    """(start, end) of each job's process in seconds since the epoch, from the end of its spool and Snakemake's timing."""
+    """(start, end) of each job's process in seconds since the epoch: the end from its spool, the duration from Snakemake."""
     intervals = []
     for spool in spools.glob("*.jsonl"):
         stage, _, shard = spool.stem.partition("-")
@@ -32,7 +32,7 @@ def job_intervals(spools: Path, benchmarks: Path) -> list[tuple[float, float]]:
 
 
 def covered_s(intervals: list[tuple[float, float]]) -> float:
-    """Length of the union of the intervals, in seconds."""
+    """Seconds covered by at least one interval."""
     total, until = 0.0, float("-inf")
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, until))

@@ -1,9 +1,9 @@
-"""Time and peak memory of packing pictures with augment.
+"""Time and peak memory of augment.
 
     python -m benchmarks.packing FOLDER --pictures 100000 --page docs/benchmarks/packing.md
 
-The photographs in FOLDER are shrunk to 96 px, repeated, made distinct by appended bytes, and packed at 64×64 in colour.
-Every case runs in a process of its own, whose peak memory is the kernel's figure.
+The photographs in FOLDER, shrunk to 96 px and repeated, each with trailing bytes that make the file unique, are packed at 64×64
+in colour. Each case runs in its own process, and the kernel reports its peak memory.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def _files(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
 
 
 def prepare(folder: Path, count: int, scratch: Path) -> None:
-    """A shard of `count` pictures, and a table that keeps all of them."""
+    """One shard of `count` images, and a table that keeps all of them."""
     rows = []
 
     def members() -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 
 
 def photographs(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
-    """Each of `paths` with its image in mode RGB; files that are not pictures are skipped with a line."""
+    """Each of `paths` with its RGB image; files that cannot be decoded are logged and left out."""
     for path, pixels in zip(paths, sandboxed_pixels(path.read_bytes() for path in paths), strict=True):
         if isinstance(pixels, SandboxFailure):
             sys.stderr.write(f"{path}: left out ({pixels.reason})\n")

@@ -1,13 +1,12 @@
-"""The default recipe beside PyTorch's DCGAN example: how soon is it as good as the example after half an hour?
+"""The default recipe compared with DCGAN as in PyTorch's example: how long ours takes to reach its quality after half an hour.
 
     python -m benchmarks.public_recipe --minutes 30
 
-The example's settings (Radford et al. 2016): 64×64, unconditional, Adam (2e-4, 0.5), batch 64, binary cross-entropy,
-weights from N(0, 0.02), images through Pillow and a DataLoader, fp32. Its samples are reduced to our size before they are
-judged; real images that were enlarged and reduced the same way show what that costs. Both recipes get the same number of
-threads. Judging is not timed.
+The example's settings (Radford et al. 2016): 64×64, all garments together, Adam (2e-4, 0.5), batch 64, binary cross-entropy,
+weights from N(0, 0.02), images through Pillow and a DataLoader, fp32. Its images are measured after reduction to our size; the
+score of real images after the same reduction shows what that costs. Both use the same number of threads. Scoring is not timed.
 
-lightweight-gan, the other recipe that people run as it is, cannot be imported without CUDA.
+lightweight-gan, the other popular recipe, does not start without CUDA.
 """
 
 import argparse
@@ -82,7 +81,7 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 class ExampleLoop:
-    """The example's networks, and its training step on the batches of a DataLoader."""
+    """The example's networks, and its training step on images from a DataLoader."""
 
     def __init__(self, images: NDArray[np.uint8], seed: int) -> None:
         torch.manual_seed(seed)
@@ -123,7 +122,7 @@ class ExampleLoop:
 
 
 def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int) -> Iterator[tuple[float, int, Judgement]]:
-    """(training seconds, images seen, samples) at equal intervals, the last after `minutes`."""
+    """(seconds of training, images seen, samples) at equal intervals, the last after `minutes`."""
     loop, side_px, unknown = ExampleLoop(images, seed=0), images.shape[1], np.zeros(SAMPLES, np.int64)
     steps, spent_s = loop.steps(), 0.0
     for look in range(1, looks + 1):
@@ -135,7 +134,7 @@ def example(images: NDArray[np.uint8], judge: Judge, minutes: float, looks: int)
 
 
 def ours(trainer: Trainer, judge: Judge, categories: int, fd: float) -> tuple[float, int, Judgement]:
-    """(training seconds, images seen, samples) when the Fréchet distance first is at most `fd`, or at the end."""
+    """(seconds of training, images seen, samples) when the Fréchet distance first reaches `fd`, or at the end."""
     spent_s, clock = 0.0, time.perf_counter()
     for before, after in trainer.steps():
         if crosses_interval(before, after, OURS_EVERY_KIMG) or after == trainer.total_images:

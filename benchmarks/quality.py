@@ -1,10 +1,10 @@
-"""Quality of the default recipe compared with a plain conditional DCGAN at the same CPU time, over several seeds.
+"""Quality of the default recipe compared with a plain conditional DCGAN in the same CPU time, over several seeds.
 
     python -m benchmarks.quality --seeds 0 1 2 --jobs 2
 
-One classifier, trained on the real training split as `reference` trains its own, judges both: Fréchet distance, precision
-and recall over its penultimate features, with 10,000 generated images against the test split, and the share of the images
-that it assigns to the requested category.
+One classifier, trained on the real training split as in `reference`, measures both: Fréchet distance, precision and recall of
+its penultimate features, for 10,000 generated images against the test split, and the share of images that it assigns to the
+requested category.
 """
 
 import argparse
@@ -50,7 +50,7 @@ GOALS = "Goals: fd at most 1/8 of DCGAN's, precision ≥ 0.85, recall ≥ 0.70, 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scores of a set of images by the classifier."""
+    """The classifier's scores of generated images."""
 
     fd: float
     precision: float
@@ -60,7 +60,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Run:
-    """One training and its scores."""
+    """One training run and its judgement."""
 
     recipe: str
     seed: int
@@ -70,7 +70,7 @@ class Run:
 
 
 class Judge:
-    """Compares pictures with the test split through a classifier's features."""
+    """Compares images with the test split by a classifier's features."""
 
     def __init__(self, classifier: Classifier, reference: NDArray[np.uint8]) -> None:
         self.classifier = classifier
@@ -95,7 +95,7 @@ def _cpu_seconds(work: Callable[[], None]) -> float:
 
 
 def plain_dcgan(recipe: TrainParams) -> TrainParams:
-    """A conditional DCGAN with the settings of its paper, on the same device with the same precision and threads."""
+    """A conditional DCGAN with its paper's settings, on the same device with the same precision and threads."""
     return recipe.model_copy(
         update={
             "network": DcganParams(
@@ -120,20 +120,20 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
 def drawn(
     generator: nn.Module, latent_dim: int, seed: int, categories: int, samples: int = SAMPLES
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`samples` images and their labels in equal shares, from latents that training has not used."""
+    """`count` images and labels in equal shares, from latents that were not used in training."""
     labels = labels_in_equal_shares(samples, categories)
     return generate_images(generator, draw_latents(10_000 + seed, samples, latent_dim), labels), labels
 
 
 def drawn_by(trainer: Trainer, categories: int, samples: int = SAMPLES) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`drawn` by the current averaged generator, with recalibrated batch norm."""
+    """`drawn` by the current EMA generator, with recalibrated batch norm."""
     params = trainer.params
     average = trainer.recalibrated_average(FINAL_NORM_BATCHES)
     return drawn(average, params.network.latent_dim, params.seed, categories, samples)
 
 
 def floor_of(judge: Judge, train: Path, samples: int = SAMPLES) -> Judgement:
-    """Scores of `samples` real training images, drawn at random."""
+    """The score of `count` random real training images."""
     images, labels = read_split(train, "reference_train")
     some = np.sort(np.random.default_rng(0).choice(len(images), min(samples, len(images)), replace=False))
     return judge(images[some], labels[some])
@@ -145,7 +145,7 @@ def _save_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]
 
 
 def judged_recipe(params: TrainParams, train: Path, judge: Judge, sheets: Path) -> Run:
-    """The recipe, trained by the train stage itself and read back from its files."""
+    """The recipe, trained by the train stage and loaded from its files."""
     with TemporaryDirectory() as folder:
         gan, scratch = Path(folder) / "gan", Path(folder) / "scratch"
         cpu_s = _cpu_seconds(lambda: run(params, train=train, gan=gan, scratch=scratch, track=Tracker()))
@@ -156,7 +156,7 @@ def judged_recipe(params: TrainParams, train: Path, judge: Judge, sheets: Path) 
 
 
 def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, cpu_budget_s: float) -> list[Run]:
-    """The DCGAN after `cpu_budget_s` of training: its raw weights, and their EMA with recalibrated batch norm."""
+    """The DCGAN after `cpu_budget_s` of training: its weights, and their EMA with recalibrated batch norm."""
     images, labels = read_split(train, "train")
     categories = len(read_card(train).categories)
     trainer = Trainer(params, images, labels, categories, choose_device(params.device))
@@ -176,7 +176,7 @@ def judged_dcgan(params: TrainParams, train: Path, judge: Judge, sheets: Path, c
 
 
 def judged_seed(recipe: TrainParams, train: Path, judge: Judge, sheets: Path) -> list[Run]:
-    """The recipe, then the DCGAN, in one process."""
+    """The recipe, then the DCGAN, without anything else in the process."""
     prepare_processor(recipe.threads)
     ours = judged_recipe(recipe, train, judge, sheets)
     return [ours, *judged_dcgan(plain_dcgan(recipe), train, judge, sheets, ours.cpu_s)]
@@ -194,7 +194,7 @@ def _row_of(one: Run) -> str:
 
 
 def _summary(runs: list[Run]) -> str:
-    """Mean ± standard deviation of each number over the seeds."""
+    """Mean ± standard deviation of each score over the seeds."""
     parts = []
     for name, digits in (("fd", 2), ("precision", 3), ("recall", 3), ("class_accuracy", 3)):
         values = [getattr(run.judged, name) for run in runs]

@@ -1,7 +1,7 @@
-"""Errors, latency and memory of a studio under many clients; the command starts it on loopback and stops it again.
+"""Many designers at once: errors, latency and memory of a studio that this command runs on loopback.
 
-Each client requests a grid of sixteen garments as soon as it has the last one. `--slow` adds clients that send the head of
-a request at one byte per second. Before that, one client by itself: the grid after a click, and a slider.
+Each client requests sixteen garments as soon as the last response has arrived. With --slow, further clients send a request's
+header at one byte per second. First, a single client measures a click and a slider.
 
     python -m benchmarks.studio_load models/export --clients 50 --seconds 60 --slow 200
 """
@@ -23,7 +23,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class _Browser:
-    """A client that keeps its connection alive, as browsers do."""
+    """A client that keeps its connection open, as browsers do."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer

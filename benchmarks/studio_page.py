@@ -1,7 +1,7 @@
-"""How long a designer waits in Debian's Chromium: for a usable page, for sixteen garments after a click, for a slider's frame.
+"""What a designer waits for, in Chromium: the page to be usable, sixteen garments after a click, frames of a slider.
 
-Starts a studio on loopback and stops it again. The page counts as usable when the grid shows sixteen garments; a click or a
-step of a slider counts as finished when its pixels are on the canvas.
+Runs a studio on loopback. The page is usable when sixteen garments are shown; a click and a frame of the slider end when their
+pixels are on the canvas.
 
     python -m benchmarks.studio_page models/export
 """
@@ -68,7 +68,7 @@ def _opened(browser: Browser, address: str) -> tuple[Page, float]:
 
 
 def measure(browser: Browser, address: str, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds until the page is usable and per click, and frames per second of each slider drag."""
+    """Milliseconds until the page is usable and after each click, and frames per second of each slider drag."""
     found: dict[str, list[float]] = {"page usable, ms": [], "16 garments after the click, ms": [], "slider, frames/s": []}
     for _ in range(rounds):
         page, usable_ms = _opened(browser, address)

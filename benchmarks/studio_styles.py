@@ -52,7 +52,7 @@ def ways_of(weights: Path | None, steps: int) -> dict[str, tuple[Mode, PaintingO
 def row_of(
     garment: NDArray[np.uint8], style: NDArray[np.uint8], ways: dict[str, tuple[Mode, PaintingOptions]], weights: Path | None
 ) -> list[NDArray[np.uint8]]:
-    """The garment, the style, and the garment in it in each way."""
+    """The garment, the style, and the result of each method."""
     row = [garment, style]
     for name, (mode, how) in ways.items():
         started = time.perf_counter()

@@ -1,11 +1,10 @@
-"""Throughput of this trainer, a naive loop, and a bare loop on random tensors, with the same networks, loss, penalty and batch.
+"""Training rates of this trainer, a naive loop, and a bare loop on random tensors; same networks, loss, penalty and batch.
 
     python -m benchmarks.training_speed
 
-The loops take turns; medians are printed. The trainer's throughput includes everything: its sample sheets and checkpoints,
-too rare for a round, are timed separately and spread over the images between two of them. Then follow the trainer's
-operations per second beside the peak of one large layer with the same precision and threads, and where the bare loop's time
-goes, by torch.profiler.
+The loops take turns; medians are printed. The trainer runs with everything on; its sample sheet and checkpoint, too rare for a
+round, are timed separately and spread over the images between two of them. Also printed: the trainer's operations per second
+compared with the peak of one large layer at the same precision and threads, and a torch.profiler breakdown of the bare loop.
 """
 
 import argparse
@@ -68,7 +67,7 @@ KINDS = {
 
 
 class PicturesThroughPil(Dataset[tuple[Tensor, int]]):
-    """The training split as a tutorial reads it: one picture at a time, through Pillow and torchvision's transforms."""
+    """The training split as in tutorials: one image at a time, through Pillow and torchvision's transforms."""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         self.images, self.labels = images, labels
@@ -84,7 +83,7 @@ class PicturesThroughPil(Dataset[tuple[Tensor, int]]):
 
 
 class PlainLoop:
-    """Both networks and a step over given batches: nothing but forward, backward and optimiser, unless `naive`."""
+    """Both networks and a training step on given batches: only forward, backward and optimiser, unless `naive`."""
 
     def __init__(self, params: TrainParams, shape: PictureShape, categories: int, device: torch.device, *, naive: bool) -> None:
         network = params.network
@@ -197,7 +196,7 @@ def _best_s(work: Callable[[], object], device: torch.device) -> float:
 
 
 def peaks(precision: str, device: torch.device) -> dict[str, float]:
-    """Operations a second of one large matrix product, and of one large 3×3 convolution forwards and backwards."""
+    """Operations per second of one large matrix product, and of one large 3×3 convolution, forward and backward."""
     dtype = HALVES.get(precision, torch.float32)
     gpu = device.type == "cuda"
     side, map_side = (PEAK_MATRIX_OF_GPU, PEAK_SIDE_OF_GPU) if gpu else (PEAK_MATRIX, PEAK_SIDE)
@@ -215,7 +214,7 @@ def peaks(precision: str, device: torch.device) -> dict[str, float]:
 
 
 def shares_of_time(params: TrainParams, shape: PictureShape, categories: int, device: torch.device) -> dict[str, float]:
-    """The share of each of KINDS, and of the rest, in the processor's time of a period of the bare loop on a CPU."""
+    """Share of CPU time of each of KINDS, and of the rest, in one period of the bare loop."""
     loop = PlainLoop(params, shape, categories, device, naive=False)
     pictures = torch.rand(params.batch_size, shape.channels, shape.height, shape.width) * 2 - 1
     pictures = pictures.contiguous(memory_format=torch.channels_last)
@@ -233,7 +232,7 @@ def shares_of_time(params: TrainParams, shape: PictureShape, categories: int, de
 
 
 def where_the_time_goes(params: TrainParams, train: Path, images_per_s: float) -> str:
-    """Operations a second beside the machine's most, and shares of the time, as Markdown."""
+    """Operations per second compared with the machine's peak, and shares of time, as Markdown."""
     images, labels = read_split(train, "train")
     categories, device = len(read_card(train).categories), choose_device(params.device)
     precision = choose_precision(params.precision, device)

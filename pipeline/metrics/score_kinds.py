@@ -2,108 +2,81 @@
 
 from typing import NamedTuple
 
+HIGHER, LOWER = True, False
+
 
 class ScoreKind(NamedTuple):
     """A kind of score. Its name in metrics.json is the kind, or `<kind>_<extractor>`."""
 
     label: str
-    meaning: str
     higher_is_better: bool
+    meaning: str
     settings: tuple[str, ...] = ()  # parameters of `evaluate` that the passport holds
     counts_copies: bool = False
     noise_is_worst: bool = True  # false if the score of noise says nothing about the generator
 
 
+UNBIASED = "Extrapolated from several sample counts, to remove the bias of few samples. Lower is better."
 # In the order of the report.
 KINDS = {
     "class_accuracy": ScoreKind(
-        "Class accuracy",
-        "How often a classifier trained on real images recognises the requested category. Higher is better.",
-        higher_is_better=True,
+        "Class accuracy", HIGHER, "How often a classifier trained on real images sees the requested category. Higher is better."
     ),
     "fid": ScoreKind(
-        "Fréchet Inception distance",
-        "The Fréchet distance that papers quote, by clean-fid's Inception network only. Lower is better.",
-        higher_is_better=False,
+        "Fréchet Inception distance", LOWER, "The distance that papers quote, by clean-fid's Inception only. Lower is better."
     ),
     "fd": ScoreKind(
-        "Fréchet distance",
-        "Distance between the generated and the real images, by Gaussians fitted to their features. Lower is better.",
-        higher_is_better=False,
+        "Fréchet distance", LOWER, "Distance to the real images, by Gaussians fitted to the features of both. Lower is better."
     ),
-    "fid_infinity": ScoreKind(
-        "Fréchet Inception distance for infinitely many samples",
-        "Extrapolated from several sample counts, to remove the bias of few samples. Lower is better.",
-        higher_is_better=False,
-        settings=("fd_counts",),
-    ),
-    "fd_infinity": ScoreKind(
-        "Fréchet distance for infinitely many samples",
-        "Extrapolated from several sample counts, to remove the bias of few samples. Lower is better.",
-        higher_is_better=False,
-        settings=("fd_counts",),
-    ),
+    "fid_infinity": ScoreKind("Fréchet Inception distance for infinitely many samples", LOWER, UNBIASED, ("fd_counts",)),
+    "fd_infinity": ScoreKind("Fréchet distance for infinitely many samples", LOWER, UNBIASED, ("fd_counts",)),
     "precision": ScoreKind(
-        "Precision",
-        "Share of generated images that lie among the real ones: do they look real? Higher is better.",
-        higher_is_better=True,
-        settings=("neighbours",),
+        "Precision", HIGHER, "Share of samples among the real images: do they look real? Higher is better.", ("neighbours",)
     ),
     "recall": ScoreKind(
-        "Recall",
-        "Share of real images that lie among the generated ones: is all the variety there? Higher is better.",
-        higher_is_better=True,
-        settings=("neighbours",),
+        "Recall", HIGHER, "Share of real images among the samples: is their variety there? Higher is better.", ("neighbours",)
     ),
     "kid": ScoreKind(
         "Kernel distance",
+        LOWER,
         "Like the Fréchet distance, but without assuming Gaussians. Lower is better; 0 means no difference.",
-        higher_is_better=False,
-        settings=("kid_subsets", "kid_subset_size"),
+        ("kid_subsets", "kid_subset_size"),
     ),
     "density": ScoreKind(
-        "Density",
-        "Like precision, but dense regions count more and outliers less. Higher is better.",
-        higher_is_better=True,
-        settings=("neighbours",),
+        "Density", HIGHER, "Like precision; dense regions count more, outliers less. Higher is better.", ("neighbours",)
     ),
-    "coverage": ScoreKind(
-        "Coverage",
-        "Share of real images with a generated one nearby. Higher is better.",
-        higher_is_better=True,
-        settings=("neighbours",),
-    ),
+    "coverage": ScoreKind("Coverage", HIGHER, "Share of real images with a sample nearby. Higher is better.", ("neighbours",)),
     "diversity": ScoreKind(
         "Diversity",
+        HIGHER,
         "Mean distance between two images of one category. Best if equal to that of real images.",
-        higher_is_better=True,
         noise_is_worst=False,
     ),
     "is": ScoreKind(
         "Inception score",
+        HIGHER,
         "How confident the classifier is about each image, and how evenly it sees all categories. Higher is better.",
-        higher_is_better=True,
         noise_is_worst=False,
     ),
     "near_copies": ScoreKind(
         "Near-copies",
-        "Share of generated images closer to a training image than unseen real ones are. Lower is better.",
-        higher_is_better=False,
-        settings=("near_copy_quantile",),
+        LOWER,
+        "Share of samples closer to a training image than unseen real images are. Lower is better.",
+        ("near_copy_quantile",),
         counts_copies=True,
     ),
     "look_alikes": ScoreKind(
         "Look-alikes",
-        "Share of generated images that dedup would drop as duplicates of a training image. Lower is better.",
-        higher_is_better=False,
-        settings=("look_alikes",),
+        LOWER,
+        "Share of samples that dedup would drop as duplicates of a training image. Lower is better.",
+        ("look_alikes",),
         counts_copies=True,
     ),
     "ppl": ScoreKind(
         "Perceptual path length",
-        "How far the features move for a small step of the latent. Lower is smoother.",
-        higher_is_better=False,
-        settings=("ppl_paths",),
+        LOWER,
+        "How far features move for a small step of the latent. Lower is smoother.",
+        ("ppl_paths",),
     ),
 }
 

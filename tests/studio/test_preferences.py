@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.studio_suggestions import ROUNDS, satisfied_shares
 from studio.model import open_generator
 from studio.preferences import PRIOR_DEVIATION, candidate_latents, comparisons, offspring, posterior, thompson_sample
+from tests.support.simulated_designers import ROUNDS, rounds_by_search
 from tests.support.studio_model import write_stand_in
 
 
@@ -50,7 +50,7 @@ def test_offspring_are_as_long_as_their_parents() -> None:
 
 @pytest.mark.slow
 def test_simulated_designers_are_satisfied_sooner_than_by_chance(tmp_path: Path) -> None:
-    found = satisfied_shares(open_generator(write_stand_in(tmp_path)), designers=12)
+    found = rounds_by_search(open_generator(write_stand_in(tmp_path)), designers=12)
     for kind in ("garment in mind", "leaning"):
         learned, chance = (np.mean(np.array(found[kind, search]) <= ROUNDS) for search in ("preference model", "random"))
         assert learned >= chance + 0.2

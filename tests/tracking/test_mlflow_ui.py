@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.mlflow_gone import free_port, served
 from pipeline.tracking.tracker import Tracker
 from tests.support.browser import chromium
 from tests.support.garments import draw_wardrobe
+from tests.support.mlflow_server import free_port, mlflow_server
 from tests.tracking.test_sending import SHA256, entry, query, send, trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -49,7 +49,7 @@ def note_an_invocation(project: Path) -> Path:
 def test_runs_a_chart_a_grid_and_the_model_can_be_seen(tmp_path: Path) -> None:
     assert send(tmp_path, note_an_invocation(tmp_path)) == 0
     ((train,),) = query(tmp_path, "select run_uuid from runs where name = 'train'")
-    with chromium() as browser, served(tmp_path, tmp_path / "mlflow.db", free_port()) as address:
+    with chromium() as browser, mlflow_server(tmp_path, tmp_path / "mlflow.db", free_port()) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(WAIT_MS)
         outside: list[str] = []

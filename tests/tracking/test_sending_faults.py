@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.mlflow_gone import free_port, served
 from pipeline.params import Params
 from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.mlflow_store import reason_of
 from pipeline.tracking.mlflow_values import safe_name, safe_text
 from pipeline.tracking.spools import MALFORMED, Progress, new_events, note_costs, noted_costs, stage_costs
 from pipeline.tracking.tracker import SPOOLS, Tracker
+from tests.support.mlflow_server import free_port, mlflow_server
 from tests.tracking.test_sending import entry, onnx_generator, query
 
 ROOT = Path(__file__).parents[2]
@@ -433,7 +433,7 @@ def test_two_runs_at_once_beside_a_server_share_its_database(tmp_path: Path) -> 
         track.metrics({invocation: 1.0})
         track.close("FINISHED")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
-    with served(tmp_path, tmp_path / "mlflow.db", free_port()):
+    with mlflow_server(tmp_path, tmp_path / "mlflow.db", free_port()):
         senders = [
             subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "send", "--follow", invocation, "--until", ".", "--process-id", "1"],

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from benchmarks.edits import EDITS, jpeg
 from pipeline.errors import InputError
 from pipeline.stages.dedup.params import DedupParams, EditedParams
 from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, register
@@ -21,6 +20,7 @@ from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.tables import DUPLICATES, read_table
 from tests.support.data_stages import DataStages, tiny_params
+from tests.support.edits import EDITS, jpeg
 from tests.support.garments import draw_garment
 
 PARAMS = DedupParams(

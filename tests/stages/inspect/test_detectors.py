@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from benchmarks.off_topic import KINDS, drawn
 from pipeline.imaging.faces import face_share, faces_of, with_faces_blurred
 from pipeline.imaging.resizing import network_input
 from pipeline.stages.curate.relevance import relevance_of
@@ -16,6 +15,7 @@ from pipeline.stages.curate.run import with_relevance
 from pipeline.stages.inspect.clothing import CLOTHING_CLASSES, ClothingClassifier
 from pipeline.stages.inspect.text_letters import count_text_letters
 from tests.support.garments import draw_garment
+from tests.support.off_topic import KINDS, draw_off_topic
 
 
 def _written_over(image: Image.Image, words: str) -> Image.Image:
@@ -78,8 +78,8 @@ def test_clothing_classes_are_imagenets() -> None:
 def test_photographs_of_garments_score_above_charts(photographs: list[Path]) -> None:
     classify = ClothingClassifier()
     garments = [classify(network_input(Image.open(file)))[0] for file in photographs[::5]]
-    strangers = [classify(network_input(image))[0] for kind in KINDS for image in drawn(kind, 1, 0)]
-    assert np.median(garments) > 5 * np.median(strangers)
+    off_topic = [classify(network_input(image))[0] for kind in KINDS for image in draw_off_topic(kind, 1, 0)]
+    assert np.median(garments) > 5 * np.median(off_topic)
 
 
 def _clouds(rng: np.random.Generator) -> tuple[NDArray[np.float16], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Drawn pictures that show no garment: charts, icons, textures, pages of text. The same seed gives the same pictures."""
+"""Drawn images without a garment: charts, icons, textures, pages of text. Deterministic in the seed."""
 
 import io
 import math
@@ -19,19 +19,19 @@ def _colour(rng: Rng) -> tuple[int, int, int]:
 
 
 def chart(rng: Rng) -> Image.Image:
-    """A line, bar, scatter or pie chart, by matplotlib."""
+    """A line, bar, scatter or pie chart."""
     with mpl.rc_context({"font.size": float(rng.uniform(8, 14))}):
         figure = Figure(figsize=(4, float(rng.uniform(3, 5))), dpi=100)
         axes = figure.subplots()
         values = rng.gamma(2, 1, int(rng.integers(4, 12)))
         colours = rng.random((len(values), 3))
-        draw: list[Callable[[], object]] = [
+        plots: list[Callable[[], object]] = [
             lambda: axes.plot(np.cumsum(rng.normal(size=(60, 3)), axis=0)),
             lambda: axes.bar(np.arange(len(values)), values, color=colours),
             lambda: axes.scatter(rng.normal(size=80), rng.normal(size=80), s=values.mean() * 20),
             lambda: axes.pie(values, colors=colours.tolist()),
         ]
-        draw[int(rng.integers(len(draw)))]()
+        plots[int(rng.integers(len(plots)))]()
         axes.set_title("Units sold by week")
         content = io.BytesIO()
         figure.savefig(content, format="png")
@@ -58,7 +58,7 @@ def icon(rng: Rng) -> Image.Image:
 
 
 def texture(rng: Rng) -> Image.Image:
-    """Noise of one scale, waves, or a lattice, in two colours."""
+    """Noise of one scale, waves, or a checkerboard, in two colours."""
     rows, columns = np.indices((SIDE_PX, SIDE_PX)) / SIDE_PX
     kind, scale = int(rng.integers(3)), float(rng.uniform(3, 40))
     if kind == 0:
@@ -87,6 +87,6 @@ def page(rng: Rng) -> Image.Image:
 KINDS: dict[str, Callable[[Rng], Image.Image]] = {"charts": chart, "icons": icon, "textures": texture, "pages of text": page}
 
 
-def drawn(kind: str, count: int, seed: int) -> list[Image.Image]:
-    """`count` RGB pictures of one of KINDS."""
+def draw_off_topic(kind: str, count: int, seed: int) -> list[Image.Image]:
+    """`count` RGB images of one of KINDS."""
     return [KINDS[kind](np.random.default_rng([seed, list(KINDS).index(kind), number])) for number in range(count)]

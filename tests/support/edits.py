@@ -1,4 +1,4 @@
-"""Fifteen edits that people apply to a picture before they publish it elsewhere, each a function of an RGB image."""
+"""Fifteen edits that images undergo before they are published again, each a function of an RGB image."""
 
 import io
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 Edit = Callable[[Image.Image], Image.Image]
 
-SAVED_QUALITY = 90  # JPEG quality of the edited picture's file, where the edit does not name one
+SAVED_QUALITY = 90  # JPEG quality of the edited file, unless the edit sets one
 
 
 def jpeg(image: Image.Image, quality: int) -> bytes:
@@ -22,7 +22,7 @@ def _compressed(quality: int) -> Edit:
 
 
 def _cropped(share: float) -> Edit:
-    """Crop `share` of width and height, more at the left and top than at the right and bottom."""
+    """Crop `share` of width and height, more on the left and top than on the right and bottom."""
 
     def crop(image: Image.Image) -> Image.Image:
         left, top = round(0.7 * share * image.width), round(0.6 * share * image.height)
