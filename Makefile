@@ -43,7 +43,7 @@ test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
 .PHONY: check
-check: environment ## format, lint, types, direction of imports
+check: environment docs ## format, lint, types, direction of imports, documentation
 	ruff format --check .
 	ruff check .
 	mypy
@@ -51,6 +51,10 @@ check: environment ## format, lint, types, direction of imports
 	python -m pipeline.workflow.dvc_stages --check
 	snakefmt --check Snakefile
 	snakemake --lint
+
+.PHONY: docs
+docs: environment ## the documentation as a site, in .site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 
 .PHONY: format
 format: environment ## rewrite the sources in the house format
