@@ -18,7 +18,8 @@ from pipeline.params import STAGES, parse_params
 from tests.support.project import ROOT
 from tests.support.studio_model import write_stand_in
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*/README.md")])
+READMES = [ROOT / "data/README.md", ROOT / "reports/README.md", *ROOT.glob("data/*/README.md")]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *READMES])
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"^    (\S.*)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
