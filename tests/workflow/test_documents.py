@@ -4,6 +4,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ from snakemake.cli import get_argument_parser
 from pipeline.__main__ import main
 from pipeline.commands.parser import parse
 from pipeline.params import STAGES, parse_params
+from tests.support.garments import draw_wardrobe
 from tests.support.project import ROOT
+from tests.support.small_project import run_stage, write_project
 from tests.support.studio_model import write_stand_in
 
 READMES = [ROOT / "data/README.md", ROOT / "reports/README.md", *ROOT.glob("data/*/README.md")]
@@ -29,7 +32,14 @@ NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 # First words of commands that are checked wherever they appear, and of those that may appear in a block of commands.
 CHECKED = ("python", "snakemake", "dvc", "make")
 UNCHECKED = ("conda", "cp", "mlflow", "source")
-RUN = ("generate", "params")  # commands of `python -m pipeline` that run here
+RUN = (
+    "forget",
+    "generate",
+    "params",
+    "remember",
+    "show manifest",
+    "show schemas",
+)  # with `python -m pipeline`, in a tiny project
 LEFT_OUT = ("…", "...", "COMMAND", "[", "<")  # a command with one of these is a pattern
 
 
@@ -136,13 +146,24 @@ def test_every_command_has_the_options_and_targets_that_a_document_gives_it(
             assert words[0] in UNCHECKED
 
 
+@pytest.fixture(scope="module")
+def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with curated pictures and a small exported model."""
+    folder = tmp_path_factory.mktemp("project")
+    with chdir(folder):
+        draw_wardrobe(Path("data/pictures"), ["dress", "hat"], 12, seed=0, side_px=32)
+        write_project()
+        assert [stage for stage in STAGES[: STAGES.index("augment")] if run_stage(stage) != 0] == []
+        write_stand_in(Path("models/export"))
+        Path("docs").mkdir()
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: the default parameters and a small exported model."""
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    write_stand_in(tmp_path / "models/export")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def project(tiny_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny project as the working folder."""
+    monkeypatch.chdir(tiny_project)
+    return tiny_project
 
 
 def _runnable() -> list[Snippet]:
