@@ -147,7 +147,7 @@ def main() -> None:
                 speeds.setdefault(name, []).append(_rival_speed(options.rival, Path(scratch), options.workers))
                 print(name, speeds[name][-1], flush=True)
     told = (
-        f"`python -m benchmarks.inspect_speed --pictures {options.pictures} --workers {options.workers}"
+        f"`python -m benchmarks.inspect_speed FOLDER --pictures {options.pictures} --workers {options.workers}"
         f" --rounds {options.rounds}`: {len(contents)} photographs, the best of {options.rounds} rounds."
     )
     page = page_of({name: _best(some) for name, some in speeds.items()}, told)

@@ -67,7 +67,8 @@ def main() -> None:
     lines = [
         "# Hashes within a radius",
         "",
-        f"`python -m benchmarks.neighbours`: 64-bit hashes, radius {RADIUS_BITS}, one in ten a copy with 1 to 4 bits flipped.",
+        f"`python -m benchmarks.neighbours {' '.join(map(str, options.counts))}`: "
+        f"64-bit hashes, radius {RADIUS_BITS}, one in ten a copy with 1 to 4 bits flipped.",
         "",
         "| hashes | recall of the copies | recall against brute force | seconds | CPU seconds | peak MB |",
         "|---|---|---|---|---|---|",

@@ -57,7 +57,7 @@ def _wall_s(command: list[str]) -> float:
 
 
 def _imports_torch(stage: str) -> bool:
-    code = f"import sys, pipeline.{stage}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, pipeline.stages.{stage}.run; sys.exit('torch' in sys.modules)"
     return subprocess.run([sys.executable, "-c", code], check=False).returncode != 0
 
 

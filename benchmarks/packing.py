@@ -92,8 +92,8 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.packing", scratch, "--prepared", "--cases"]
         runs = [subprocess.run([*command, case], check=True, stdout=subprocess.PIPE, text=True) for case in options.cases]
     page = (
-        f"# Packing\n\n`python -m benchmarks.packing --pictures {options.pictures}`: {options.pictures:,} photographs of "
-        f"{SIDE_PX} px into arrays of 64×64 in colour, and the reference set beside them.\n\n"
+        f"# Packing\n\n`python -m benchmarks.packing FOLDER --pictures {options.pictures}`: {options.pictures:,} photographs "
+        f"of {SIDE_PX} px into arrays of 64×64 in colour, and the reference set beside them.\n\n"
         "| | seconds | MB written | peak MB |\n|---|---|---|---|\n" + "".join(run.stdout for run in runs)
     )
     print(page)
