@@ -35,7 +35,7 @@ run: environment ## everything, from nothing to the report
 	@echo "Runs:    source $(VENV)/bin/activate && mlflow ui    then open the address it prints"
 
 .PHONY: test
-test: environment ## the tests, under ten minutes on two cores
+test: environment ## the tests, on two cores
 	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 .PHONY: test-slow
