@@ -1,6 +1,6 @@
 """Atelier: `snakemake --cores 8 --resources gpu=1` runs everything that is out of date.
 
-A rule is a stage: a DVC stage, a section of params.yaml, a module of pipeline/ and an MLflow run have the same name.
+A rule is a stage: a DVC stage, a section of params.yaml, a folder of pipeline/stages/ and an MLflow run have the same name.
 """
 
 from snakemake.utils import min_version
@@ -50,7 +50,7 @@ rule all:
         "models/export",
 
 
-# DVC runs a sharded stage through these rules.
+# DVC runs the stages that work by shard through these rules.
 rule fetch_all:
     input:
         RAW,
@@ -87,7 +87,7 @@ rule collect:
 
 
 rule fetch:
-    """Bring the bytes of one shard's pictures."""
+    """Fetch the bytes of one shard's pictures."""
     input:
         code=code_inputs("fetch"),
         folders=session.folders,

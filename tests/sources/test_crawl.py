@@ -338,12 +338,10 @@ def merged(params: dict[str, Any], changes: dict[str, Any]) -> None:
             params[name] = value
 
 
-def test_five_lines_of_the_readme_crawl_a_shop_of_ones_own(shop: Server, tmp_path: Path) -> None:
+def test_the_documented_lines_crawl_a_shop(shop: Server, tmp_path: Path) -> None:
     blocks = [
-        re.findall(
-            r"## (?:Y|y)our own shop.*?```yaml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.IGNORECASE
-        )
-        for name in ("README.md", "docs/collecting.md")
+        re.findall(r"# Your own shop.*?```yaml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.IGNORECASE)
+        for name in ("docs/own-shop.md", "docs/collecting.md")
     ]
     assert blocks[0] == blocks[1]
     told = blocks[0][0].replace("https://shop.example/", f"{shop.url}/").replace("[shop.example]", "[127.0.0.1]")

@@ -119,24 +119,6 @@ def test_crawl_needs_sites_and_valid_patterns(content: dict[str, Any], monkeypat
         parse_params(content)
 
 
-def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    return content | {
-        key: _merged(content[key], value) if isinstance(value, dict) and key != "categories" else value
-        for key, value in changes.items()
-    }
-
-
-def test_the_block_in_the_readme_is_valid(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    [block] = re.findall(r"```yaml\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert block in Path("docs/collecting.md").read_text(encoding="utf-8")
-    changes = yaml.safe_load(block)
-    changes["fetch"] = {"web": changes["collect"]["web"]}  # an anchor in the whole file
-    params = parse_params(_merged(content, changes))
-    assert (params.collect.source, params.fetch.web.contact) == (["crawl"], "you@shop.example")
-    assert params.collect.crawl.sites[0].domains == ["shop.example"]
-
-
 def test_missing_section_is_named_and_empty_section_has_the_defaults(
     content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
