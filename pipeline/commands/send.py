@@ -10,8 +10,8 @@ from pathlib import Path
 from pipeline.errors import AtelierError, InputError
 from pipeline.metrics.passport import compare_with_champion
 from pipeline.storage.files import process_exists
+from pipeline.tracking.follow import follow, send_unsent
 from pipeline.tracking.mlflow_store import UnavailableError, relocate
-from pipeline.tracking.sending import follow, send_unsent
 from pipeline.tracking.tracker import SPOOLS
 
 log = logging.getLogger(__name__)

@@ -69,9 +69,9 @@ def _list_manifest(params: ManifestSource, _: Context) -> Iterable[ListedPicture
 
 
 def _list_crawl(params: CrawlSource, context: Context) -> Iterable[ListedPicture]:
-    from pipeline.sources import crawl
+    from pipeline.sources.crawl_source import crawl
 
-    return crawl.crawl(params, context.web, context.scratch)
+    return crawl(params, context.web, context.scratch)
 
 
 SOURCES = {

@@ -145,7 +145,7 @@ class EventLogger:
             case "event":
                 name = f"event-{event['name']}"
                 self.log_each(run_id, spool, _metrics({name: 1.0}, event["time_ms"], event["step"]))
-                self.log_each(run_id, spool, _tags({name: f"at {event['step']}: {event['told']}"}))
+                self.log_each(run_id, spool, _tags({name: f"at {event['step']}: {event.get('message', event.get('told'))}"}))
             case "artifact":
                 self._log_artifact(run_id, event)
             case "tags":

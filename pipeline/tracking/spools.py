@@ -20,7 +20,8 @@ from pipeline.tracking.tracker import KEPT
 log = logging.getLogger(__name__)
 
 COSTS = Path("logs/benchmarks")  # written by Snakemake, a line a job
-COSTS_FILE, PROGRESS_FILE = "costs.json", "told.json"
+COSTS_FILE, PROGRESS_FILE = "costs.json", "progress.json"
+EARLIER_PROGRESS_FILE = "told.json"  # of the versions before December 2026
 FROM_GOOD_TO_BAD = ("FINISHED", "KILLED", "FAILED")
 ORPHAN_S = 3600.0  # a job writes its event right after the copy
 MALFORMED = "malformed"  # the kind of a line that is no event
@@ -43,6 +44,8 @@ class Progress:
     def load(cls, folder: Path, *, warn: bool = False) -> "Progress":
         """What `save` wrote; nothing where there is no file yet, or a damaged one, of which it may `warn`."""
         path = folder / PROGRESS_FILE
+        if not path.exists() and (folder / EARLIER_PROGRESS_FILE).exists():
+            path = folder / EARLIER_PROGRESS_FILE
         try:
             return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
         except FileNotFoundError:

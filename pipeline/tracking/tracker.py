@@ -126,9 +126,9 @@ class Tracker:
         """A PNG shown as an image of series `name` at `step`."""
         self._append("picture", path=os.fspath(path), name=name, step=step, **self._keep(path))
 
-    def event(self, name: str, told: str, *, step: int = 0) -> None:
-        """Something that went wrong at `step`, described by `told`; its pictures are the series event-NAME."""
-        self._append("event", name=name, told=told, step=step)
+    def event(self, name: str, message: str, *, step: int = 0) -> None:
+        """Something that went wrong at `step`, described by `message`; its pictures are the series event-NAME."""
+        self._append("event", name=name, message=message, step=step)
 
     def artifact(self, path: Path) -> None:
         """A file, or a folder with all its files, kept with the run."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
 PARAMS_FILE = Path("params.yaml")
-STATE_FILE = Path(".scratch/doors.json")
+STATE_FILE = Path(".scratch/snakemake_dvc_sync.json")
 SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
 # Options with which snakemake runs no job.

@@ -134,7 +134,7 @@ from PIL import Image
 from pipeline.commands.params import as_markdown
 from pipeline.commands.show import schemas_as_markdown
 from pipeline.stages.curate.params import CurateParams
-from pipeline.stages.curate.run import limits_of
+from pipeline.stages.curate.run import resolved_limits
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import measure_picture
 
@@ -142,7 +142,8 @@ content = io.BytesIO()
 Image.fromarray(numpy.tile(numpy.arange(64, dtype=numpy.uint8), (64, 1))).save(content, "PNG")
 row = measure_picture(content.getvalue(), InspectParams())
 assert 0 < row["asymmetry"] < 1, row["asymmetry"]
-[limit] = [limit for limit in limits_of(pandas.DataFrame([row]), CurateParams(max_asymmetry=0.0)) if limit.reason == "lopsided"]
+found = resolved_limits(pandas.DataFrame([row]), CurateParams(max_asymmetry=0.0))
+[limit] = [limit for limit in found if limit.reason == "lopsided"]
 assert limit.beyond.tolist() == [True]
 assert "| asymmetry | float |" in schemas_as_markdown()
 assert "`max_asymmetry`" in as_markdown()

@@ -16,7 +16,7 @@ from pipeline.errors import ParamsError, SourceError
 from pipeline.pages import story
 from pipeline.params import parse_params
 from pipeline.sources import crawler
-from pipeline.sources.crawl import check_start_pages, crawl, crawl_in_process, largest_renditions, merge_sites
+from pipeline.sources.crawl_source import check_start_pages, crawl, crawl_in_process, largest_renditions, merge_sites
 from pipeline.sources.pages.crawled import CrawledPicture
 from pipeline.sources.params import CrawlSite, CrawlSource
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables
@@ -260,7 +260,7 @@ def test_an_interrupted_crawl_resumes(shop: Server, tmp_path: Path) -> None:
 
 
 def test_a_killed_crawler_is_a_one_line_error(shop: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.sources.crawl.crawl_in_process", dying)
+    monkeypatch.setattr("pipeline.sources.crawl_source.crawl_in_process", dying)
     with pytest.raises(SourceError, match="the crawler exceeded"):
         crawl(source_of(shop), web(), tmp_path)
 

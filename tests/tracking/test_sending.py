@@ -27,7 +27,7 @@ warnings.simplefilter("ignore")
 from pathlib import Path
 from pipeline.metrics.passport import compare_with_champion
 from pipeline.tracking.mlflow_store import UnavailableError
-from pipeline.tracking.sending import follow
+from pipeline.tracking.follow import follow
 try:
     for folder in sys.argv[1:]:
         follow(Path(folder), lambda: True, compare_with_champion, patience_s=2.0)

@@ -170,17 +170,17 @@ def test_torn_spools_and_notes_hold_up_no_other_invocation(tmp_path: Path) -> No
     with (tmp_path / SPOOLS / "a-torn" / "train.jsonl").open("ab") as file:
         file.write(b'{"kind": "metr')
     (tmp_path / SPOOLS / "b-empty" / "evaluate.jsonl").touch()
-    (tmp_path / SPOOLS / "b-empty" / "told.json").touch()
-    (tmp_path / SPOOLS / "c-damaged" / "told.json").write_text('{"runs": {"train"')
+    (tmp_path / SPOOLS / "b-empty" / "progress.json").touch()
+    (tmp_path / SPOOLS / "c-damaged" / "progress.json").write_text('{"runs": {"train"')
     (tmp_path / SPOOLS / "c-damaged" / "costs.json").write_bytes(b"\0" * 10)
     (tmp_path / SPOOLS / "stray.txt").touch()
     os.mkfifo(tmp_path / SPOOLS / "c-damaged" / "pipe.jsonl")
     for invocation in ("a-blocked", "b-blocked"):
         note_one(tmp_path, invocation)
-        (tmp_path / SPOOLS / invocation / "told.json").mkdir()
+        (tmp_path / SPOOLS / invocation / "progress.json").mkdir()
     blocked = send(tmp_path)
     assert blocked.returncode == 1
-    assert [sum(f"{name}/told.json" in line for line in lines(blocked)) for name in ("a-blocked", "b-blocked")] == [1, 1]
+    assert [sum(f"{name}/progress.json" in line for line in lines(blocked)) for name in ("a-blocked", "b-blocked")] == [1, 1]
     for invocation in ("a-blocked", "b-blocked"):
         shutil.rmtree(tmp_path / SPOOLS / invocation)
     named = [name for line in lines(blocked) for name in ("a-torn", "b-empty", "c-damaged") if name in line]
@@ -403,7 +403,7 @@ warnings.simplefilter("ignore")
 from pathlib import Path
 import mlflow  # takes seconds, which are none of the lock's
 from pipeline.metrics.passport import compare_with_champion
-from pipeline.tracking.sending import follow
+from pipeline.tracking.follow import follow
 blocker = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
 blocker.execute("BEGIN EXCLUSIVE")
 threading.Timer(4.0, lambda: blocker.execute("ROLLBACK")).start()  # after a first try has given up
@@ -481,7 +481,7 @@ def test_costs_are_those_of_their_run_and_a_torn_table_costs_only_its_numbers(tm
     ],
 )
 def test_damaged_progress_begins_anew(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "told.json").write_bytes(content)
+    (tmp_path / "progress.json").write_bytes(content)
     assert Progress.load(tmp_path) == Progress()
 
 

@@ -30,10 +30,10 @@ class CurateParams(Limits):
     min_per_category: Count = 100
     """Pictures in a category at least; a smaller category is dropped whole."""
     split: Literal["source", "hash"] = "source"
-    """source: the split that the source gives, where it gives one; hash: by a hash of each near-duplicate group."""
+    """source: the split that the source gives, where it gives one; hash: by a hash of each family of look-alikes."""
     validation_share: Share = 0.0
-    """Share of the groups in the validation split."""
+    """Share of the families in the validation split."""
     test_share: Share = 0.15
-    """Share of the groups in the test split, where the source gives none."""
+    """Share of the families in the test split, where the source gives none."""
     seed: Seed = 0
     """Seed of the split."""

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limit:
+class ResolvedLimit:
     """A limit of one measure, resolved for the pictures at hand."""
 
     reason: str  # for dropping a picture beyond the limit
@@ -47,7 +47,7 @@ class Limit:
         return self.values > self.limit if self.upper else self.values < self.limit
 
 
-def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
+def resolved_limits(pictures: pd.DataFrame, params: CurateParams) -> list[ResolvedLimit]:
     """The limits in force, in the order of precedence; quantiles are taken over all `pictures` that could be decoded."""
     found = []
     for key, measure, limit in limits():
@@ -58,7 +58,7 @@ def limits_of(pictures: pd.DataFrame, params: CurateParams) -> list[Limit]:
         if isinstance(value, Quantile):
             value = float(values.quantile(value.quantile))
         # Measures are stored in 32 bits, so the limit is compared as one.
-        found.append(Limit(limit.reason, values.astype(np.float32), float(np.float32(value)), limit.bound == "max"))
+        found.append(ResolvedLimit(limit.reason, values.astype(np.float32), float(np.float32(value)), limit.bound == "max"))
     return found
 
 
@@ -70,7 +70,7 @@ def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, 
         "undecodable": pictures["decoded"].ne(True),
         "no category": pictures["category"].isna(),
         BY_HAND: pictures["decision"].eq("drop"),
-    } | {limit.reason: limit.beyond & pictures["decision"].ne("keep") for limit in limits_of(pictures, params)}
+    } | {limit.reason: limit.beyond & pictures["decision"].ne("keep") for limit in resolved_limits(pictures, params)}
 
 
 def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
@@ -177,7 +177,7 @@ def check_splits(rows: pd.DataFrame) -> None:
             )
 
 
-def _page(rows: pd.DataFrame, limits: list[Limit], shards: list[Path]) -> str:
+def _page(rows: pd.DataFrame, limits: list[ResolvedLimit], shards: list[Path]) -> str:
     calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
     groups = decisions.groups(rows)
     shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
@@ -219,7 +219,7 @@ def run(
     rows = curated_of(pictures, params)
     check_splits(rows)
     write_table(curated, rows, CURATED)
-    write_text(page, _page(rows, limits_of(pictures, params), shards))
+    write_text(page, _page(rows, resolved_limits(pictures, params), shards))
     reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()
     log.info("%d of %d pictures kept in %d categories", rows["kept"].sum(), len(rows), rows["label"].max() + 1)
     for name, count in [*reasons.items(), *splits.items()]:

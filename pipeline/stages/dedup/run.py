@@ -239,9 +239,12 @@ def run(
     log.info("%d pictures, %d groups of more than one, the largest of %d", len(rows), (sizes > 1).sum(), sizes.max())
     log.info("linked: %s", ", ".join(f"{link} {count}" for link, count in links.items()))
     if (sizes >= params.max_group).any():
-        log.warning("some groups reach dedup.max_group; the limits of dedup may be too wide")
+        full = int((sizes >= params.max_group).sum())
+        log.warning("%d groups have dedup.max_group (%d) pictures; lower the limits of dedup", full, params.max_group)
     if families.max() > params.max_group:
-        log.warning("%d pictures are linked indirectly and share a split; the limits of dedup may be too wide", families.max())
+        log.warning(
+            "%d pictures are linked, most of them indirectly, and share a split; lower the limits of dedup", families.max()
+        )
     track.metrics({"pictures": len(rows), "groups": len(sizes), "largest_group": sizes.max(), "known": len(earlier)})
     track.metrics({"largest_family": families.max()})
     track.metrics({f"link_{link}": count for link, count in links.items()})

@@ -101,7 +101,13 @@ def _run(
         except (RuntimeError, ValueError, LookupError) as error:
             raise misfit(folder.folder, error) from error
         log.info("resuming from image %d", trainer.images_seen)
-    log.info("%d images, %s, %s, %d threads", trainer.total_images, device, trainer.precision, torch.get_num_threads())
+    log.info(
+        "training for %d images on %s in %s with %d threads",
+        trainer.total_images,
+        device,
+        trainer.precision,
+        torch.get_num_threads(),
+    )
     clock, cpu_clock = time.perf_counter(), time.process_time()
     loop.run()
     if not processes.is_first:
