@@ -43,10 +43,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(autouse=True)
-def _no_handlers_left() -> Generator[None]:
-    """Takes away the log handlers of a command that ran in the test: they write to a terminal that is captured no more."""
+def _logging_as_before() -> Generator[None]:
+    """Undoes what a command that ran in the test did to logging: levels, and handlers on a terminal captured no more."""
+    root, ours = logging.getLogger(), logging.getLogger("pipeline")
+    root.setLevel(logging.WARNING)  # Python's own defaults: a fixture of the module may have run a command, too
+    ours.setLevel(logging.NOTSET)
     yield
-    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    ours.setLevel(logging.NOTSET)
     for handler in [each for each in root.handlers if type(each).__module__.startswith("pipeline")]:
         root.removeHandler(handler)
         handler.close()

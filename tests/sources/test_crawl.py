@@ -1,5 +1,6 @@
 import gzip
 import json
+import logging
 import os
 import re
 import signal
@@ -125,7 +126,7 @@ def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path:
     told = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
     assert ["5", "crawl"] in told
     assert ["41", "ok"] in told
-    assert story.count_unmapped_words(manifest).to_dict("records") == [{"word": "Headwear", "pictures": 1}]
+    assert story.count_unmapped_words(manifest).to_dict("records") == [{"word": "Headwear", "images": 1}]
     before = [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)]
     shop.requests.clear()
     stages.up_to("fetch")
@@ -199,8 +200,9 @@ def test_broken_structured_data_is_logged_in_one_line(shop: Server, tmp_path: Pa
     broken = '<script type="application/ld+json">{"@type": "Product", "name": "Cap", "image": "/cap.jpg"};</script>'
     shop.routes["/"] = page(broken + '<script type="application/ld+json">nothing</script>' + link("/next"))
     shop.routes["/next"] = page(broken)
+    caplog.set_level(logging.INFO)
     assert [picture.title for picture in crawled(shop, tmp_path)] == ["Cap"]
-    [record] = [record for record in caplog.records if record.name == "pipeline.sources.crawl"]
+    [record] = [record for record in caplog.records if record.name == "pipeline.sources.crawl_source"]
     assert record.args == ("127.0.0.1", f"{shop.url}/", 2, 1)
 
 

@@ -183,6 +183,7 @@ def test_changed_evaluate_runs_it_and_what_follows_then_comes_back_from_cache(ch
     checkout.assert_all_up_to_date()
 
 
+@pytest.mark.slow
 def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
     before = checkout.hashes()
     checkout.change("train", lambda section: section.update(seed=section["seed"] + 1))

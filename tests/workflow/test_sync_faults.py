@@ -79,6 +79,7 @@ def test_files_that_dvc_cannot_version_are_named_before_and_cost_only_their_rows
     assert "up to date" in checkout.run("dvc", "status", "collect", "fetch")
 
 
+@pytest.mark.slow
 def test_what_dvc_could_not_record_is_recorded_by_the_next_run(checkout: Checkout) -> None:
     (checkout.folder / ".dvc/tmp").mkdir(exist_ok=True)
     with (checkout.folder / ".dvc/tmp/lock").open("a+") as file:  # as `dvc push` does

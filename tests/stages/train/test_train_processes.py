@@ -125,6 +125,7 @@ def test_only_the_first_process_writes_files_and_records_events(train: Path, tmp
     assert (tmp_path / "logs" / "train.log").read_text().count("trained in") == 1
 
 
+@pytest.mark.slow
 def test_stopped_by_a_signal_all_stop_and_go_on(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**{**TRAINING, "total_kimg": 1000.0}, processes=2)
 
