@@ -26,6 +26,7 @@ OVERRIDES = Path("overrides.csv")
 def contradictions(params: "Params") -> Iterator[Contradiction]:
     """Every contradiction in `params` that can be found without reading a file."""
     yield from _sides(params.augment)
+    yield from _ground(params.augment)
     yield from _splits(params.curate)
     yield from _limits(params.curate)
     yield from _samples(params.evaluate)
@@ -41,6 +42,11 @@ def _sides(augment: "AugmentParams") -> Iterator[Contradiction]:
         yield "augment.height", str(error)
 
 
+def _ground(augment: "AugmentParams") -> Iterator[Contradiction]:
+    if augment.ground == "plain" and augment.pad_value == "edge":
+        yield "augment.pad_value", "a plain ground needs a colour: a grey level, or [red, green, blue]"
+
+
 def _splits(curate: "CurateParams") -> Iterator[Contradiction]:
     shares = curate.test_share + curate.validation_share
     if shares > 1 or (shares == 1 and curate.split == "hash"):
@@ -53,7 +59,7 @@ def _splits(curate: "CurateParams") -> Iterator[Contradiction]:
 def _limits(curate: "CurateParams") -> Iterator[Contradiction]:
     keys = {key for key, _, _ in limits()}
     for low, high in ((key, key.replace("min_", "max_", 1)) for key, _, limit in limits() if limit.bound == "min"):
-        if high not in keys:
+        if high not in keys or None in (getattr(curate, low), getattr(curate, high)):
             continue
         lower, upper = (getattr(limit, "quantile", limit) for limit in (getattr(curate, low), getattr(curate, high)))
         if type(getattr(curate, low)) is type(getattr(curate, high)) and lower > upper:

@@ -68,6 +68,8 @@ class Params(Section):
     def _check_detectors(self) -> Self:
         needed = {f"curate.{key}": measure.detector for key, measure, _ in limits() if getattr(self.curate, key) is not None}
         needed["augment.blur_faces"] = "faces" if self.augment.blur_faces else None
+        needed["augment.ground"] = "garment" if self.augment.ground != "keep" else None
+        needed["augment.frame"] = "garment" if self.augment.frame == "garment" else None
         for key, detector in needed.items():
             if detector is not None and detector not in self.inspect.detect:
                 raise FieldError("inspect.detect", f"must name {detector} when {key} is set")

@@ -24,6 +24,9 @@ INSPECT = pa.schema(
         *(column(measure.name, pa.float32(), measure.meaning, nullable=True) for measure in inspected_measures()),
         column("faces", pa.string(), "JSON list of [left, top, right, bottom] as shares of the sides", nullable=True),
         column("features", pa.binary(2560), "EfficientNet-Lite0's 1,280 features, float16, little-endian", nullable=True),
+        column(
+            "garment", pa.binary(), "mask of the garment: PNG of one bit a pixel, 128 pixels on the longer side", nullable=True
+        ),
         *(KNOWN.field(name) for name in ("phash", "phash_mirrored", "thumbnail", "sketch")),
     ]
 )

@@ -21,7 +21,7 @@ from pipeline.section import Count, Factor, NotNegative, Positive, Share
 if TYPE_CHECKING:
     import pandas as pd
 
-Detector = Literal["text", "faces", "clothing"]
+Detector = Literal["text", "faces", "clothing", "garment"]
 
 MEASURING_SIDE_PX = 256
 SAMPLE_SIDE_PX = 128
@@ -107,12 +107,12 @@ def table_measure(*its_limits: Limit) -> "Callable[[TableFunction], TableFunctio
 
 
 def detector_measure(
-    name: str, detector: Detector, meaning: str, limit: Limit, stage: Literal["inspect", "curate"] = "inspect"
+    name: str, detector: Detector, meaning: str, *its_limits: Limit, stage: Literal["inspect", "curate"] = "inspect"
 ) -> None:
     """Register what a stage computes only when inspect.detect names `detector`."""
     needs = f"; needs inspect.detect {detector}. null: no limit."
-    optional = replace(limit, meaning=limit.meaning + needs)
-    MEASURES[name] = Measure(name, f"{meaning}, with {detector} in inspect.detect", (optional,), stage, detector)
+    optional = tuple(replace(limit, meaning=limit.meaning + needs) for limit in its_limits)
+    MEASURES[name] = Measure(name, f"{meaning}, with {detector} in inspect.detect", optional, stage, detector)
 
 
 # Helpers on pixels
@@ -358,4 +358,39 @@ detector_measure(
     "How much more like another category than its own, -1 to 1",
     Limit("max", "wrong category", NotNegative, None, "How much closer the picture is to another category than to its own"),
     stage="curate",
+)
+
+NOT_CUT_OUT = "not cut out cleanly"
+detector_measure(
+    "garment_confidence",
+    "garment",
+    "How far to trust the garment's mask, in [0, 1]",
+    Limit("min", NOT_CUT_OUT, Share, None, "Confidence in the garment's mask, about 0.7 for clean cut-outs"),
+)
+detector_measure(
+    "garment_coverage",
+    "garment",
+    "Share of the picture that the garment covers",
+    Limit("min", NOT_CUT_OUT, Share, None, "Share of the picture that the garment covers"),
+    Limit("max", NOT_CUT_OUT, Share, None, "Share of the picture that the garment covers"),
+)
+detector_measure(
+    "garment_border",
+    "garment",
+    "Share of the picture's outline that the garment touches",
+    Limit(
+        "max", NOT_CUT_OUT, Share, None, "Share of the picture's outline that the garment touches, beyond which it is cut off"
+    ),
+)
+detector_measure(
+    "garment_pieces",
+    "garment",
+    "Separate pieces of the garment's mask",
+    Limit("max", NOT_CUT_OUT, Count, None, "Separate pieces of the garment's mask; a pair of shoes has two"),
+)
+detector_measure(
+    "garment_raggedness",
+    "garment",
+    "Perimeter of the garment's mask, relative to a disc of the same area",
+    Limit("max", NOT_CUT_OUT, Factor, None, "Perimeter of the garment's mask, relative to a disc of the same area"),
 )

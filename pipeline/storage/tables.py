@@ -93,6 +93,7 @@ CURATED = pa.schema(
         column("licence", pa.string(), "as in the manifest", nullable=True),
         column("extra", pa.string(), "as in the manifest", nullable=True),
         column("faces", pa.string(), "as in data/inspect", nullable=True),
+        column("garment", pa.binary(), "as in data/inspect, when kept", nullable=True),
         column("width", pa.int32(), "as in data/inspect", nullable=True),
         column("height", pa.int32(), "as in data/inspect", nullable=True),
         column(

@@ -178,6 +178,12 @@ def test_section_survives_json(monkeypatch: pytest.MonkeyPatch) -> None:
             {"curate": {"min_brightness": {"quantile": 0.9}, "max_brightness": {"quantile": 0.1}}},
             ["curate.min_brightness", "curate.max_brightness"],
         ),
+        ({"augment": {"ground": "plain"}}, ["inspect.detect", "garment", "augment.ground"]),
+        ({"augment": {"frame": "garment"}}, ["inspect.detect", "garment", "augment.frame"]),
+        (
+            {"inspect": {"detect": ["garment"]}, "augment": {"ground": "plain", "pad_value": "edge"}},
+            ["augment.pad_value", "red, green, blue"],
+        ),
         ({"evaluate": {"samples": 100, "fd_counts": []}}, ["evaluate.kid_subset_size", "evaluate.samples"]),
         ({"evaluate": {"fd_counts": [2500, 20_000]}}, ["evaluate.fd_counts", "samples"]),
         ({"collect": {"fashion_mnist": {"path": None, "limit": 20}}}, ["collect.fashion_mnist.limit", "min_per_category"]),

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from pipeline.stages.augment.transforms import FILTERS, Change, Fill, Frame, centred, fill_colour, resize_to_frame
+from pipeline.stages.augment.transforms import FILTERS, Change, Fill, Frame, centred, fill_colour, on_ground, resize_to_frame
 
 # By attribute of Change, in the order in which they are applied; grey pictures have no colour to adjust.
 ADJUSTMENTS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
@@ -33,6 +34,14 @@ def _moved(image: Image.Image, change: Change, fill: Fill) -> Image.Image:
 
 
 def _recoloured(image: Image.Image, change: Change) -> Image.Image:
+    if image.mode == "RGBA":  # only the garment: its mean colour, which contrast needs, stands in for what is transparent
+        pixels = np.array(image)
+        colours, seen = pixels[..., :3], pixels[..., 3] > 0
+        if seen.any():
+            colours[~seen] = colours[seen].mean(0)
+        recoloured = _recoloured(Image.fromarray(colours), change)
+        recoloured.putalpha(image.getchannel("A"))
+        return recoloured
     for name, adjust in ADJUSTMENTS.items():
         value = getattr(change, name)
         if value != getattr(IDENTITY, name) and (image.mode == "RGB" or name not in COLOUR_ONLY):
@@ -45,13 +54,13 @@ def _changed(resized: Image.Image, frame: Frame, change: Change) -> Image.Image:
     fill = fill_colour(picture, frame.pad_value)
     placed = centred(picture, (frame.width * change.oversize, frame.height * change.oversize), fill)
     if change.oversize == 1:
-        return placed
+        return on_ground(placed, frame)
     # functional.resize does not support every filter that a frame can name.
-    return _moved(placed, change, fill).resize((frame.width, frame.height), FILTERS[frame.resize_filter])
+    return on_ground(_moved(placed, change, fill).resize((frame.width, frame.height), FILTERS[frame.resize_filter]), frame)
 
 
 def changed_copies(resized: Mapping[int, Image.Image], frame: Frame, changes: Iterable[Change]) -> list[Image.Image]:
-    """One framed copy for each of `changes`; `resized` holds the picture, mode L or RGB, by oversize.
+    """One framed copy for each of `changes`; `resized` holds the picture, mode L, RGB or RGBA, by oversize.
 
     The padding keeps the frame's own grey level.
     """

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from pipeline.section import Count, GreyLevel, Section, Seed, Share
 
+Colour = Annotated[list[GreyLevel], Field(min_length=3, max_length=3)]
+
 
 class AugmentParams(Section):
     attributes: list[str] = []
@@ -22,8 +24,14 @@ class AugmentParams(Section):
     """Enlarge pictures that are smaller than the frame; else they are padded."""
     resize_filter: Literal["box", "bilinear", "bicubic", "lanczos"] = "lanczos"
     """Filter for resizing."""
-    pad_value: GreyLevel | Literal["edge"] = 0
-    """Grey level of the padding; edge: repeat the border of the picture."""
+    pad_value: GreyLevel | Literal["edge"] | Colour = 0
+    """Grey level or [red, green, blue] of the padding and of a plain ground; edge: the colour of the picture's border."""
+    ground: Literal["keep", "plain"] = "keep"
+    """What is behind the garment: keep: the photograph's background; plain: pad_value. Needs inspect.detect garment."""
+    frame: Literal["picture", "garment"] = "picture"
+    """What is fitted into width × height: the whole picture, or its garment, centred. Needs inspect.detect garment."""
+    garment_share: Annotated[float, Field(gt=0, le=1)] = 0.92
+    """Share of the width or height that the garment fills with frame: garment."""
     copies: Count = 1
     """Training pictures made from each picture; the first is not augmented."""
     rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -50,3 +58,8 @@ class AugmentParams(Section):
     """Blur people's faces beyond recognition; needs inspect.detect faces."""
     seed: Seed = 0
     """Seed of the augmentation."""
+
+    @property
+    def cuts_out(self) -> bool:
+        """Whether the masks of the garments are needed."""
+        return self.ground != "keep" or self.frame == "garment"

@@ -55,11 +55,23 @@ class Place:
     key: str
     flip: bool
     faces: tuple[Box, ...]  # to be blurred
+    mask: bytes | None  # of the garment, if it is to be cut out or centred
 
 
 def frame_of(params: AugmentParams) -> Frame:
     """The training frame that `params` describe."""
-    return Frame(params.width, params.height, params.fit, params.resize_filter, params.upscale, params.pad_value)
+    pad_value = tuple(params.pad_value) if isinstance(params.pad_value, list) else params.pad_value
+    return Frame(
+        params.width,
+        params.height,
+        params.fit,
+        params.resize_filter,
+        params.upscale,
+        pad_value,  # type: ignore[arg-type]  # the schema wants three
+        params.ground,
+        params.frame == "garment",
+        params.garment_share,
+    )
 
 
 def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
@@ -74,7 +86,8 @@ def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place
     faces = [tuple(tuple(box) for box in json.loads(boxes)) for boxes in seen]
     places: dict[str, list[Place]] = {}
     indices = kept.groupby("split").cumcount()
-    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], flips, faces, strict=True):
+    masks = [mask if params.cuts_out and isinstance(mask, bytes) else None for mask in kept["garment"]]
+    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], flips, faces, masks, strict=True):
         places.setdefault(sha256, []).append(Place(*place))
     return places
 
@@ -103,7 +116,7 @@ def shrunk_pictures(
         for name, content in members:
             if here := places.pop(Path(name).stem, []):
                 oversizes = [frozenset(change.oversize for change in changes_of(place, params)) for place in here]
-                requests = [Request(place.faces, needed) for place, needed in zip(here, oversizes, strict=True)]
+                requests = [Request(place.faces, place.mask, needed) for place, needed in zip(here, oversizes, strict=True)]
                 yield (name, here), (content, requests)
 
     frame = frame_of(params)
@@ -195,6 +208,8 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     track.dataset("curated", sha256_of_file(curated), curated, context="curated", profile=profile)
     if (params.copies > 1) != changes_pixels(params):
         log.warning("augment.copies is %d; the first copy is unchanged, only further copies get random changes", params.copies)
+    if params.cuts_out and (whole := int(kept["garment"].isna().sum())):
+        log.warning("in %d of %d pictures no garment was found; they stay whole", whole, len(kept))
     places = places_of(kept, params)
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.sandbox import SandboxFailure
-from pipeline.stages.augment.transforms import Frame, fit_to_frame, pixels_of, resize_to_frame
+from pipeline.stages.augment.transforms import Frame, fill_colour, fit_to_frame, pixels_of, resize_to_frame
 
 Box = tuple[float, float, float, float]  # of a face, as in imaging.faces
 
@@ -19,6 +19,7 @@ class Request:
     """What augment needs of a picture."""
 
     faces: tuple[Box, ...]  # to be blurred
+    mask: bytes | None  # of the garment, packed, if the frame needs it
     oversizes: frozenset[int]  # of its copies: see Change.oversize
 
 
@@ -27,11 +28,25 @@ class Shrunk:
     """The answer to a Request."""
 
     framed: NDArray[np.uint8]  # (H, W, C), without random changes
-    resized: Mapping[int, NDArray[np.uint8]]  # by oversize, (H, W) or (H, W, 3), from transforms.resize_to_frame
+    resized: Mapping[int, NDArray[np.uint8]]  # by oversize, (H, W), (H, W, 3) or (H, W, 4), from transforms.resize_to_frame
 
     def images(self) -> dict[int, Image.Image]:
         """The resized picture by oversize, for changes.changed_copies."""
         return {oversize: Image.fromarray(pixels) for oversize, pixels in self.resized.items()}
+
+
+def _cut(image: Image.Image, packed_mask: bytes, frame: Frame) -> Image.Image:
+    """The picture or the window around its garment; mode RGBA, with the garment's alpha, where the frame has a plain ground."""
+    from pipeline.imaging.cut_outs import crop_beyond, cut_out, garment_window  # import OpenCV
+    from pipeline.imaging.garment_masks import unpacked
+
+    mask = unpacked(packed_mask)
+    if frame.ground == "plain":
+        image = cut_out(image, mask)
+    if not frame.on_garment:
+        return image
+    window = garment_window(mask, image.size, frame.width / frame.height, frame.garment_share)
+    return crop_beyond(image, window, fill_colour(image, frame.pad_value))
 
 
 def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -> Shrunk:
@@ -39,6 +54,8 @@ def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -
         from pipeline.imaging.faces import with_faces_blurred  # imports OpenCV
 
         image = with_faces_blurred(image, request.faces)
+    if request.mask is not None:
+        image = _cut(image, request.mask, frame)
     small = {oversize: np.asarray(resize_to_frame(image, frame, oversize)) for oversize in request.oversizes}
     return Shrunk(pixels_of(fit_to_frame(image, frame), channels), small)
 

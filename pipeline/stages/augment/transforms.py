@@ -17,6 +17,7 @@ from pipeline.stages.augment.params import AugmentParams
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("box", "bilinear", "bicubic", "lanczos")}
 Fit = Literal["pad", "crop", "stretch"]
 Fill = int | tuple[int, ...]
+PadValue = int | Literal["edge"] | tuple[int, int, int]  # grey level, the median colour of the picture's border, or RGB
 CHANGING = ("rotate_degrees", "min_scale", "max_scale", "translate", "crop", "brightness", "saturation", "contrast", "hue")
 
 
@@ -29,7 +30,10 @@ class Frame:
     fit: Fit
     resize_filter: str  # key of FILTERS
     upscale: bool  # enlarge smaller pictures instead of padding them
-    pad_value: int | Literal["edge"]  # grey level of the padding, or the median colour of the picture's border
+    pad_value: PadValue
+    ground: Literal["keep", "plain"] = "keep"  # plain: pad_value behind the garment
+    on_garment: bool = False  # the garment, not the picture, is centred and fitted
+    garment_share: float = 1.0  # of the frame, when it is fitted
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,13 @@ def random_change(params: AugmentParams, flip: bool, rng: np.random.Generator) -
     )
 
 
-def fill_colour(image: Image.Image, pad_value: int | Literal["edge"]) -> Fill:
-    """Colour of the padding around `image`, mode L or RGB."""
+def fill_colour(image: Image.Image, pad_value: PadValue) -> Fill:
+    """Colour of the padding around `image`: mode L, RGB, or RGBA, whose padding is transparent."""
+    if image.mode == "RGBA":
+        return (0, 0, 0, 0)
     if pad_value != "edge":
-        return pad_value if image.mode == "L" else (pad_value,) * 3
+        red, green, blue = pad_value if isinstance(pad_value, tuple) else (pad_value,) * 3
+        return (red, green, blue) if image.mode == "RGB" else round(0.299 * red + 0.587 * green + 0.114 * blue)  # as Pillow
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     colour = tuple(round(float(level)) for level in np.median(border_pixels(pixels), axis=0))
     return colour[0] if image.mode == "L" else colour
@@ -113,9 +120,17 @@ def centred(image: Image.Image, size: tuple[int, int], fill: Fill) -> Image.Imag
 
 
 def fit_to_frame(image: Image.Image, frame: Frame) -> Image.Image:
-    """`image`, mode L or RGB, resized and centred in the frame."""
+    """`image`, mode L, RGB or RGBA, resized and centred in the frame, on its ground."""
     fill = fill_colour(image, frame.pad_value)
-    return centred(resize_to_frame(image, frame, 1), (frame.width, frame.height), fill)
+    return on_ground(centred(resize_to_frame(image, frame, 1), (frame.width, frame.height), fill), frame)
+
+
+def on_ground(image: Image.Image, frame: Frame) -> Image.Image:
+    """A cut-out, mode RGBA, on the frame's ground; other pictures as they are."""
+    if image.mode != "RGBA":
+        return image
+    ground = Image.new("RGB", image.size, fill_colour(Image.new("RGB", (1, 1)), frame.pad_value))
+    return Image.alpha_composite(ground.convert("RGBA"), image).convert("RGB")
 
 
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 A click on a picture adds a line for overrides.csv, to be copied.
 """
 
+import io
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.pages.page import template_environment
 from pipeline.pages.pictures import data_uri
@@ -93,6 +95,15 @@ def within_budget(found: list[ShownGroup], budget: int) -> list[ShownGroup]:
 def wanted(found: list[ShownGroup], calls: list[Shown]) -> set[str]:
     """SHA-256 of the pictures on the page."""
     return {member.sha256 for group in found for member in group.members} | {call.sha256 for call in calls}
+
+
+def with_faint_ground(tile: NDArray[np.uint8], mask_png: bytes) -> NDArray[np.uint8]:
+    """The tile (H, W, 4) with all but its garment faint; the mask covers the opaque part of the tile."""
+    left, top, right, bottom = Image.fromarray(tile[..., 3]).getbbox() or (0, 0, *tile.shape[1::-1])
+    mask = np.asarray(Image.open(io.BytesIO(mask_png)).convert("L").resize((right - left, bottom - top))) > 127
+    faint = tile.copy()
+    faint[top:bottom, left:right, 3][~mask] //= 5
+    return faint
 
 
 def page_of(

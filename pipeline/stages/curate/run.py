@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
-from pipeline.imaging.measures import inspected_measures, limits
+from pipeline.imaging.measures import NOT_CUT_OUT, inspected_measures, limits
 from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.section import Quantile
 from pipeline.stages.curate import decisions_page as decisions
@@ -22,7 +23,7 @@ from pipeline.storage.tables import CURATED, DUPLICATES, RAW, read_table, read_t
 from pipeline.tracking.tracker import Tracker
 
 PICTURE = ["key", "decoded", "width", "height"]
-MEASURES = [*PICTURE, *(measure.name for measure in inspected_measures()), "faces"]
+MEASURES = [*PICTURE, *(measure.name for measure in inspected_measures()), "faces", "garment"]
 RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
 BY_HAND = "by hand"
 UNTRAINED = "category not in training"
@@ -64,13 +65,17 @@ def resolved_limits(pictures: pd.DataFrame, params: CurateParams) -> list[Resolv
 
 def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, pd.Series]:
     """A mask of `pictures` for each fault, in the order of precedence: the first fault is the reason for dropping a picture."""
-    return {
+    faults = {
         "fetch failed": pictures["status"] == "failed",
         "fetch refused": pictures["status"] == "refused",
         "undecodable": pictures["decoded"].ne(True),
         "no category": pictures["category"].isna(),
         BY_HAND: pictures["decision"].eq("drop"),
-    } | {limit.reason: limit.beyond & pictures["decision"].ne("keep") for limit in resolved_limits(pictures, params)}
+    }
+    for limit in resolved_limits(pictures, params):  # several may have the same reason
+        beyond = limit.beyond & pictures["decision"].ne("keep")
+        faults[limit.reason] = faults[limit.reason] | beyond if limit.reason in faults else beyond
+    return faults
 
 
 def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
@@ -156,6 +161,7 @@ def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
         kept=kept,
         reason=reasons,
         split=splits.where(kept, None),
+        garment=pictures["garment"].where(kept, None),
     )
 
 
@@ -177,12 +183,15 @@ def check_splits(rows: pd.DataFrame) -> None:
             )
 
 
-def _page(rows: pd.DataFrame, limits: list[ResolvedLimit], shards: list[Path]) -> str:
+def _page(rows: pd.DataFrame, limits: list[ResolvedLimit], shards: list[Path], masks: Mapping[str, bytes]) -> str:
     calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
     groups = decisions.groups(rows)
     shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
     pixels = pixel_counts(rows, decisions.wanted(shown, calls))
     tiles = load_tiles(shards, pixels, decisions.TILE_SIDE_PX)
+    for call in calls:
+        if call.reason == NOT_CUT_OUT and call.sha256 in tiles and isinstance(mask := masks.get(call.sha256), bytes):
+            tiles[call.sha256] = decisions.with_faint_ground(tiles[call.sha256], mask)
     return decisions.page_of(rows, shown, len(groups) - len(shown), calls, tiles)
 
 
@@ -219,7 +228,8 @@ def run(
     rows = curated_of(pictures, params)
     check_splits(rows)
     write_table(curated, rows, CURATED)
-    write_text(page, _page(rows, resolved_limits(pictures, params), shards))
+    masks = dict(zip(pictures["sha256"], pictures["garment"], strict=True))
+    write_text(page, _page(rows, resolved_limits(pictures, params), shards, masks))
     reasons, splits = rows["reason"].value_counts(), rows["split"].value_counts()
     log.info("%d of %d pictures kept in %d categories", rows["kept"].sum(), len(rows), rows["label"].max() + 1)
     for name, count in [*reasons.items(), *splits.items()]:

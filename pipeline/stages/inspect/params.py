@@ -14,6 +14,6 @@ class InspectParams(Section):
     background_tolerance: GreyLevel = 12
     """Largest difference from the colour of the border at which a pixel counts as background."""
     detect: list[Detector] = []
-    """Detectors to run, at tens of milliseconds each per picture: overlaid text, people's faces, clothing (a network)."""
+    """Detectors to run, tens of milliseconds each per picture: overlaid text, faces, clothing or not, the garment's mask."""
     sketch: bool = False
     """Keep a 64×64 sketch of each picture, which dedup.edited needs."""

@@ -19,7 +19,7 @@ from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import MEASURES, MeasuredPicture
-from pipeline.imaging.resizing import network_input, thumbnail
+from pipeline.imaging.resizing import network_input, shrink, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
@@ -31,6 +31,7 @@ from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH = 1024
+GARMENT_SIDE_PX = 200  # longer side of the picture that a garment is cut out of
 MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # independent of the row of the manifest
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def measure_picture(content: bytes, params: InspectParams) -> dict[str, object]:
 
 
 def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) -> dict[str, object]:
-    """The columns of the detectors named in `detect`, and `seen`, the input of the network, which runs outside the sandbox."""
+    """The columns of the detectors named in `detect`; `seen` and `to_cut_out`, for networks, which run outside the sandbox."""
     found: dict[str, object] = {}
     if "text" in detect:
         from pipeline.stages.inspect.text_letters import count_text_letters  # imports OpenCV
@@ -75,6 +76,8 @@ def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) ->
         found |= {"face": face_share(boxes), "faces": json.dumps([[round(side, 4) for side in box] for box in boxes])}
     if "clothing" in detect:
         found["seen"] = network_input(image)
+    if "garment" in detect:
+        found["to_cut_out"] = np.asarray(shrink(image.convert("RGB"), GARMENT_SIDE_PX, Image.Resampling.BOX))
     return found
 
 
@@ -87,6 +90,26 @@ def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, obje
         if "seen" in row:
             clothing, features = classify(row.pop("seen"))  # type: ignore[arg-type]
             row |= {"clothing": clothing, "features": features.astype("<f2").tobytes()}
+        yield row
+
+
+def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """`rows` with the garment's mask and its numbers in place of `to_cut_out`."""
+    from pipeline.imaging.garment_cutter import GarmentCutter  # imports torch
+    from pipeline.imaging.garment_masks import packed
+
+    cut = GarmentCutter()
+    for row in rows:
+        if "to_cut_out" in row:
+            mask = cut(row.pop("to_cut_out"))  # type: ignore[arg-type]
+            row |= {
+                "garment": packed(mask.pixels) if mask.pixels.any() else None,
+                "garment_confidence": mask.confidence,
+                "garment_coverage": mask.coverage,
+                "garment_border": mask.border_share,
+                "garment_pieces": mask.pieces,
+                "garment_raggedness": mask.raggedness,
+            }
         yield row
 
 
@@ -114,6 +137,8 @@ def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iter
     rows = _sandboxed_rows(members, params)
     if "clothing" in params.detect:
         rows = _with_features(rows)
+    if "garment" in params.detect:
+        rows = _with_masks(rows)
     while batch := list(itertools.islice(rows, BATCH)):
         yield from with_hashes(batch)
 
@@ -121,7 +146,12 @@ def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iter
 def measuring_key(params: InspectParams) -> str:
     """The memo key: everything that a picture's measures depend on besides its bytes."""
     code = import_closure(__name__)
-    packages = {"text": ["opencv-python-headless"], "faces": ["opencv-python-headless"], "clothing": ["torch"]}
+    packages = {
+        "text": ["opencv-python-headless"],
+        "faces": ["opencv-python-headless"],
+        "clothing": ["torch"],
+        "garment": ["torch", "opencv-python-headless"],
+    }
     used = [package for detector in params.detect for package in packages[detector]]
     return memo_key(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
 

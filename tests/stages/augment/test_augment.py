@@ -15,7 +15,7 @@ from pipeline.stages.augment.run import attributes_of, frame_of, preview_of
 from pipeline.stages.augment.transforms import fit_to_frame, pixels_of
 from pipeline.storage.arrays import SPLITS, read_card, read_split, split_sha256
 from pipeline.storage.shards import read_shard, write_shard
-from pipeline.storage.tables import CURATED, read_table
+from pipeline.storage.tables import CURATED, read_table, write_table
 from tests.support.data_stages import DataStages, tiny_params
 from tests.support.garments import draw_wardrobe
 
@@ -42,6 +42,17 @@ def curated(wardrobe: Path, tmp_path: Path) -> DataStages:
     """A wardrobe, curated into training, validation and test pictures."""
     params = tiny_params(wardrobe, curate={"validation_share": 0.2, "test_share": 0.2, "min_per_category": 1}, augment=CHANGES)
     return DataStages(params, tmp_path / "data").up_to("curate")
+
+
+CUT_OUT = {"ground": "plain", "frame": "garment", "pad_value": [10, 200, 30], "garment_share": 0.9}
+
+
+def _cut_out(wardrobe: Path, data: Path, **augment: object) -> DataStages:
+    curate = {"validation_share": 0.2, "test_share": 0.2, "min_per_category": 1}
+    params = tiny_params(wardrobe, inspect={"detect": ["garment"]}, curate=curate, augment=CHANGES | CUT_OUT | augment)
+    stages = DataStages(params, data).up_to("curate")
+    stages.augment()
+    return stages
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -206,3 +217,41 @@ def test_attributes_come_from_the_column_extra() -> None:
         attributes_of(pd.DataFrame({"extra": extras}), ["sleeves"])
     nothing, none = attributes_of(pd.DataFrame({"extra": extras}), [])
     assert (nothing, none.shape) == ({}, (4, 0))
+
+
+def test_cut_out_garments_stand_on_the_plain_ground_at_their_share(wardrobe: Path, tmp_path: Path) -> None:
+    stages = _cut_out(wardrobe, tmp_path / "data", height=32, width=32)
+    rows = read_table(stages.curated, CURATED)
+    assert rows.loc[rows["kept"], "garment"].notna().all()
+    images, _ = read_split(stages.train, "reference_train")
+    ground = np.array(CUT_OUT["pad_value"])
+    assert (images[:, [0, 0, -1, -1], [0, -1, 0, -1]] == ground).all()  # the corners
+    garments = (np.abs(images.astype(int) - ground) > 24).any(-1)
+    sides = [max(np.ptp(np.flatnonzero(garment.any(axis))) + 1 for axis in (0, 1)) for garment in garments]
+    assert np.median(sides) == pytest.approx(0.9 * 32, abs=2)
+
+
+def test_random_changes_leave_the_plain_ground_alone(wardrobe: Path, tmp_path: Path) -> None:
+    stages = _cut_out(wardrobe, tmp_path / "data", hue=0.3, brightness=0.5)
+    images, _ = read_split(stages.train, "train")
+    copies = images.reshape(-1, 3, *images.shape[1:])[:, 1:]
+    corners = copies[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners == np.array(CUT_OUT["pad_value"])).mean() > 0.9  # a changed garment may reach a corner
+
+
+def test_a_framed_garment_may_keep_its_background(wardrobe: Path, tmp_path: Path) -> None:
+    stages = _cut_out(wardrobe, tmp_path / "data", ground="keep", pad_value="edge")
+    whole, _ = read_split(stages.train, "reference_train")
+    assert not (whole == np.array(CUT_OUT["pad_value"])).all(-1).any()
+
+
+def test_a_picture_without_a_garment_stays_whole(wardrobe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    curate = {"validation_share": 0.2, "test_share": 0.2, "min_per_category": 1}
+    params = tiny_params(wardrobe, inspect={"detect": ["garment"]}, curate=curate, augment=CHANGES | CUT_OUT)
+    stages = DataStages(params, tmp_path / "data").up_to("curate")
+    rows = read_table(stages.curated, CURATED)
+    rows["garment"] = None
+    write_table(stages.curated, rows, CURATED)
+    with caplog.at_level(logging.WARNING):
+        stages.augment()
+    assert "no garment" in caplog.text

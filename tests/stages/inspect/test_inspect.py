@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
+from pipeline.imaging.measures import inspected_measures
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.shards import read_shard
@@ -21,7 +22,16 @@ from pipeline.storage.tables import RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, by_file, tiny_params
 from tests.support.garments import draw_wardrobe
 
-ON_DEMAND = ("sketch", "text", "face", "faces", "clothing", "features")
+ON_DEMAND = (
+    "sketch",
+    "text",
+    "face",
+    "faces",
+    "clothing",
+    "features",
+    "garment",
+    *(measure.name for measure in inspected_measures() if measure.detector),
+)
 
 
 @pytest.fixture
