@@ -120,9 +120,11 @@ def test_second_piece_is_relative_to_the_largest_and_ignores_specks() -> None:
     assert second_piece(background) == pytest.approx((9 * 9) / (19 * 9))
 
 
-def test_keys_and_reasons_are_unique_and_every_limit_is_a_parameter() -> None:
-    keys, _, found = zip(*limits(), strict=True)
-    assert len(set(keys)) == len({limit.reason for limit in found}) == len(keys)
+def test_keys_are_unique_reasons_belong_to_one_detector_and_every_limit_is_a_parameter() -> None:
+    keys, measures, found = zip(*limits(), strict=True)
+    assert len(set(keys)) == len(keys)
+    detectors = {(limit.reason, measure.detector) for measure, limit in zip(measures, found, strict=True)}
+    assert len(detectors) == len({limit.reason for limit in found})
     assert [getattr(CurateParams(), key) for key in keys] == [limit.default for limit in found]
     assert all(measure.meaning for measure in MEASURES.values())
 
