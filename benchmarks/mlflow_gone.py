@@ -21,6 +21,7 @@ import yaml
 
 from pipeline.params import load_params
 from pipeline.storage.files import write_text
+from pipeline.tracking.spools import PROGRESS_FILE
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, SPOOLS
 from tests.support.mlflow_server import free_port, mlflow_server
 
@@ -64,7 +65,7 @@ def missing(project: Path, invocations: list[str], address: str) -> tuple[int, i
     client = MlflowClient(address)
     points = unknown = 0
     for invocation in invocations:
-        sent = json.loads((project / SPOOLS / invocation / "told.json").read_text(encoding="utf-8"))
+        sent = json.loads((project / SPOOLS / invocation / PROGRESS_FILE).read_text(encoding="utf-8"))
         run_id, known = sent["runs"]["train"], {}
         for event in _events(project, invocation, "metrics"):
             for name, value in event["metrics"].items():

@@ -24,8 +24,8 @@ class _BrokenOffError(Exception):
 
 def _start_of(answer: http.client.HTTPResponse, had: int) -> int:
     """The byte that the answer begins with; 0 where the server does not resume, or resumes somewhere else than asked."""
-    told = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    return had if answer.status == http.HTTPStatus.PARTIAL_CONTENT and told and int(told[1]) == had else 0
+    given = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    return had if answer.status == http.HTTPStatus.PARTIAL_CONTENT and given and int(given[1]) == had else 0
 
 
 def _bring(url: str, partial: Path, max_bytes: int) -> None:

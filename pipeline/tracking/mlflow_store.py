@@ -299,7 +299,7 @@ def old_root(experiment: "Experiment", path: Path | None) -> Path | None:
     if path is None or path.resolve().parent != Path.cwd() or urlsplit(location).scheme not in ("", "file"):
         return None
     artifacts = Path(unquote(urlsplit(location).path) if location.startswith("file:") else location)
-    # Where MLflow puts artifacts unless told otherwise; anything else was somebody's choice.
+    # Where MLflow puts artifacts by default; anything else was somebody's choice.
     if artifacts.is_relative_to(Path.cwd()) or artifacts.parts[-2:] != ("mlruns", experiment.experiment_id):
         return None
     return artifacts.parents[1]

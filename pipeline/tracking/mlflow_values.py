@@ -24,7 +24,7 @@ Item = TypeVar("Item", bound=_Valued)
 
 
 def safe_name(name: str, *, ascii_only: bool = False) -> str:
-    """`name` where MLflow takes it; else with other characters as `_`, cut, and told apart by a digest of the whole."""
+    """`name` where MLflow takes it; else with other characters as `_`, cut, with a digest of the whole to keep it unique."""
     replaced = re.sub(r"[^\w.\- /]", "_", name, flags=re.ASCII if ascii_only else re.UNICODE)
     # MLflow makes paths of names.
     kept = "/".join(part for part in replaced.split("/") if part not in ("", ".", ".."))

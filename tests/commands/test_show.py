@@ -20,9 +20,9 @@ def test_counts_by_source_category_licence_and_status() -> None:
     manifest = pd.DataFrame(
         {"source": ["a", "a", "b"], "category": ["hat", None, "hat"], "licence": ["MIT", "MIT", None], "status": "listed"}
     )
-    told = manifest_counts(manifest, pd.DataFrame({"status": ["ok", "ok", "failed"]}))
-    assert told.startswith("3 pictures\n")
-    lines = [line.split() for line in told.splitlines()]
+    output = manifest_counts(manifest, pd.DataFrame({"status": ["ok", "ok", "failed"]}))
+    assert output.startswith("3 pictures\n")
+    lines = [line.split() for line in output.splitlines()]
     assert ["2", "a"] in lines
     assert ["1", "(none)"] in lines
     assert ["2", "hat"] in lines
@@ -42,10 +42,10 @@ def test_the_same_picture_from_two_sources_is_one_with_two_provenances(wardrobe:
         sources = {"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}}
         stages = DataStages(tiny_params(wardrobe, collect=sources, fetch={"web": QUICK}), tmp_path / "data").up_to("dedup")
         raw = read_tables(stages.raw_tables, RAW)
-        told = picture_as_text(f"{server.url}/hat.png", raw)
+        output = picture_as_text(f"{server.url}/hat.png", raw)
         sha256 = hashlib.sha256(hat.read_bytes()).hexdigest()
-        assert told == picture_as_text(sha256.upper(), raw)
-        head, folder, first, second, end = told.split("\n")
+        assert output == picture_as_text(sha256.upper(), raw)
+        head, folder, first, second, end = output.split("\n")
         assert head == f"{sha256}, {hat.stat().st_size:,} bytes, found at 3 places"
         assert folder.startswith("  folder  file:")
         assert first == f"  manifest  {server.url}/hat.png  A hat  licence CC0-1.0  ok"

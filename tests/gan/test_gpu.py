@@ -218,21 +218,21 @@ def test_the_forecast_of_memory_holds(in_colour: Path) -> None:
     changes: dict[str, Any] = {"network": network, "batch_size": 32}
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    told = estimate_training(_trainer(in_colour, **changes), 1, sample_every_kimg=1, checkpoint_every_kimg=1).peak_bytes
+    forecast = estimate_training(_trainer(in_colour, **changes), 1, sample_every_kimg=1, checkpoint_every_kimg=1).peak_bytes
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     trainer = _trainer(in_colour, **changes)
     for _ in range(20):
         trainer.step()
-    assert told == pytest.approx(torch.cuda.max_memory_reserved(), rel=0.25)
+    assert forecast == pytest.approx(torch.cuda.max_memory_reserved(), rel=0.25)
 
 
 def test_a_dry_run_names_the_gpu(train: Path) -> None:
     params = tiny_params(device="cuda", precision="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told = dry_run(params, (16, 16, 3), train)
-    assert torch.cuda.get_device_name(CUDA) in told
+        forecast = dry_run(params, (16, 16, 3), train)
+    assert torch.cuda.get_device_name(CUDA) in forecast
 
 
 def test_a_classifier_and_its_features_are_those_of_a_cpu(in_colour: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_classifier_and_its_features_are_those_of_a_cpu(in_colour: Path) -> No
 
 
 def test_messages_go_through_nccl(tmp_path: Path) -> None:
-    """With one process, for a process wants a GPU of its own; `Processes` is told of two, so that it sends at all."""
+    """With one process, because each needs a GPU of its own; `Processes` believes in two, so that it sends at all."""
     torch.cuda.set_device(0)
     torch.distributed.init_process_group(
         "cuda:nccl,cpu:gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
@@ -260,7 +260,7 @@ def test_messages_go_through_nccl(tmp_path: Path) -> None:
         torch.distributed.destroy_process_group()
 
 
-def test_a_process_without_a_gpu_of_its_own_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_gpu_of_its_own_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = torch.cuda.device_count()
     monkeypatch.setenv("WORLD_SIZE", str(gpus + 1))
     monkeypatch.setenv("LOCAL_RANK", str(gpus))

@@ -12,13 +12,12 @@ from pipeline.gan.grid import coarsest_grid
 from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator, build_generator
 from pipeline.gan.networks.convolution import _Convolution, no_weight_gradients
 from pipeline.gan.networks.parts import channels_by_level, minibatch_deviation
+from pipeline.gan.networks.resampling import Resampled, doubling
 from pipeline.gan.networks.stylegan2 import (
     ModulatedConv,
-    Resampled,
     ScaledConv,
     StyledLayer,
     Stylegan2Generator,
-    doubling,
     scaled_leaky_relu,
 )
 

@@ -123,9 +123,9 @@ def test_a_shop_is_collected_and_fetched(shop: Server, wardrobe: Path, tmp_path:
         "/private": ("refused", "page: robots.txt disallows it"),
         "/gone": ("failed", "page: 404 Not Found"),
     }
-    told = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
-    assert ["5", "crawl"] in told
-    assert ["41", "ok"] in told
+    output = [line.split() for line in manifest_counts(manifest, raw).splitlines()]
+    assert ["5", "crawl"] in output
+    assert ["41", "ok"] in output
     assert story.count_unmapped_words(manifest).to_dict("records") == [{"word": "Headwear", "images": 1}]
     before = [path.read_bytes() for path in (stages.manifest, *stages.shards, *stages.raw_tables)]
     shop.requests.clear()
@@ -346,10 +346,10 @@ def test_the_documented_lines_crawl_a_shop(shop: Server, tmp_path: Path) -> None
         for name in ("docs/own-shop.md", "docs/collecting.md")
     ]
     assert blocks[0] == blocks[1]
-    told = blocks[0][0].replace("https://shop.example/", f"{shop.url}/").replace("[shop.example]", "[127.0.0.1]")
+    output = blocks[0][0].replace("https://shop.example/", f"{shop.url}/").replace("[shop.example]", "[127.0.0.1]")
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     before = leaves(content["collect"])
-    merged(content, yaml.safe_load(told))
+    merged(content, yaml.safe_load(output))
     changed = {path for path, value in leaves(content["collect"]).items() if before[path] != value}
     assert changed == {".source", ".crawl.sites", ".crawl.categories", ".crawl.licence", ".web.contact"}
     content["collect"]["web"] |= {"allow_loopback": True, "delay_s": 0.0, "retries": 0}  # a shop on this machine

@@ -48,7 +48,7 @@ def test_no_list_forgets_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "must begin with the line kind,sha256"),
         ("kind,sha256\nurl,abc\n", "line 2"),
@@ -56,8 +56,8 @@ def test_no_list_forgets_nothing(tmp_path: Path) -> None:
         (f"kind,sha256\nurl,{DRESS},x\n", "line 2"),
     ],
 )
-def test_a_damaged_list_is_an_error_that_names_the_line(tmp_path: Path, content: str, told: str) -> None:
+def test_a_damaged_list_is_an_error_that_names_the_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "forgotten.csv"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_forgotten(path)

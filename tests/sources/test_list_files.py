@@ -224,9 +224,9 @@ def test_a_list_without_a_header_is_one_line_that_says_so(tmp_path: Path, name: 
     path = written(tmp_path, name, content)
     with pytest.raises(SourceError) as caught:
         listed(path)
-    told = str(caught.value)
-    assert all(word in told for word in (str(path), "url", "header", "collect.manifest.columns"))
-    assert "\n" not in told
+    message = str(caught.value)
+    assert all(word in message for word in (str(path), "url", "header", "collect.manifest.columns"))
+    assert "\n" not in message
 
 
 def test_a_parquet_list_without_urls_names_its_columns(tmp_path: Path) -> None:

@@ -117,13 +117,13 @@ def test_a_field_too_long_for_csv_costs_its_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [("l.parquet", b"PAR1 no", "cannot be read"), ("l.xlsx", b"", "must end in"), ("missing.csv", None, "cannot be read")],
 )
-def test_a_list_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
+def test_a_list_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match=told):
+    with pytest.raises(SourceError, match=message):
         listed(tmp_path / name)
 
 

@@ -191,12 +191,12 @@ def test_a_way_that_brings_wrong_files_leaves_nothing(
     )
     with pytest.raises(SourceError) as caught:
         datasets.fashion_mnist_folder(tmp_path / "sources")
-    told = str(caught.value)
-    assert "a copy (" in told
-    assert "is not the published" in told
-    assert "a download (not today)" in told
-    assert f"into {tmp_path / 'sources' / 'fashion-mnist'}" in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert "a copy (" in message
+    assert "is not the published" in message
+    assert "a download (not today)" in message
+    assert f"into {tmp_path / 'sources' / 'fashion-mnist'}" in message
+    assert "\n" not in message
     assert [path.name for path in (tmp_path / "sources").iterdir()] == [".lock"]
 
 

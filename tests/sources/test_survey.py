@@ -49,7 +49,7 @@ def test_skipped_files_are_counted_by_kind_in_one_line(tmp_path: Path, caplog: p
     write(tmp_path, files | {"hat/good.jpg": JPEG, "above.jpg": JPEG, "README.md": b"# BMW"})
     assert [row.url.rsplit("/", 1)[1] for row in folder.list_pictures(tmp_path, None)] == ["good.jpg"]
     [record] = caplog.records
-    told = record.getMessage()
+    message = record.getMessage()
     for part in (
         "34 files skipped",
         "30 .heic",
@@ -60,9 +60,9 @@ def test_skipped_files_are_counted_by_kind_in_one_line(tmp_path: Path, caplog: p
         "1 above",
         "AVIF",
     ):
-        assert part in told
-    assert "\n" not in told
-    assert ".md" not in told
+        assert part in message
+    assert "\n" not in message
+    assert ".md" not in message
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,15 @@ def test_tables_come_back_and_are_byte_identical(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "message"),
     [
         (pd.DataFrame({"key": ["a"]}), "no column width"),
         (pd.DataFrame({"key": [None], "width": [1]}), "key"),
         (pd.DataFrame({"key": ["a"], "width": ["wide"]}), "width"),
     ],
 )
-def test_a_table_that_breaks_its_schema_is_refused(tmp_path: Path, frame: pd.DataFrame, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_a_table_that_breaks_its_schema_is_refused(tmp_path: Path, frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         write_table(tmp_path / "t.parquet", frame, SCHEMA)
     assert not (tmp_path / "t.parquet").exists()
 

@@ -14,7 +14,7 @@ def proxied(port: int, prefix: str, *, strips: bool = True, own_host: bool = Fal
     """The port of a proxy whose `prefix` leads to `port` of this machine, and everything else nowhere.
 
     `strips`: the prefix is taken off the paths. `own_host`: the browser's Host is replaced by the server's, as nginx does
-    unless it is told otherwise.
+    unless configured otherwise.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A server on loopback that answers as told, badly too, and remembers who asked for what."""
+"""A server on loopback with scripted responses, bad ones too, that records who requested what."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What is told to MLflow, looked at as people do: in its own UI, in a browser."""
+"""What MLflow has of a run, looked at in its own UI, in a browser."""
 
 import math
 import re

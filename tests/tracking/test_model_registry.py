@@ -28,20 +28,20 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.inference.onnx_generator import read_exported
 from pipeline.commands.studio import opened_folder
-told = {}
+answers = {}
 for address in sys.argv[1:]:
     try:
         with opened_folder(address) as folder:
             read_exported(folder)
-            told[address] = {path.name: path.read_bytes().hex() for path in folder.iterdir() if path.is_file()}
+            answers[address] = {path.name: path.read_bytes().hex() for path in folder.iterdir() if path.is_file()}
         assert not folder.exists()
     except InputError as error:
-        told[address] = str(error)
-print(json.dumps(told))
+        answers[address] = str(error)
+print(json.dumps(answers))
 """
 
 
-def _told(script: str, *arguments: str, folder: Path, uri: str = "sqlite:///mlflow.db") -> str:
+def _run(script: str, *arguments: str, folder: Path, uri: str = "sqlite:///mlflow.db") -> str:
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_TRACKING_URI": uri, "PATH": ""}
     command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
     done = subprocess.run(
@@ -53,15 +53,15 @@ def _told(script: str, *arguments: str, folder: Path, uri: str = "sqlite:///mlfl
 
 def test_a_registered_model_is_the_exported_one_and_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     write_stand_in(tmp_path / "export")
-    _told(REGISTER, str(tmp_path / "export"), folder=tmp_path)
+    _run(REGISTER, str(tmp_path / "export"), folder=tmp_path)
     here = ["models:/stand-in", "models:/stand-in/1", "models:/stand-in@best"]
     missing = ["models:/nothing", "models:/stand-in/7", "models:/stand-in@worst"]
-    told = json.loads(_told(OPEN, *here, *missing, folder=tmp_path))
+    answers = json.loads(_run(OPEN, *here, *missing, folder=tmp_path))
     for address in here:
-        assert told[address] == {name: (tmp_path / "export" / name).read_bytes().hex() for name in (MODEL_NAME, CARD_NAME)}
+        assert answers[address] == {name: (tmp_path / "export" / name).read_bytes().hex() for name in (MODEL_NAME, CARD_NAME)}
     for address in missing:
-        assert told[address].startswith(f"{address}: ")
-        assert "\n" not in told[address]
+        assert answers[address].startswith(f"{address}: ")
+        assert "\n" not in answers[address]
 
 
 @pytest.mark.parametrize("address", ["models:/../../etc", "models:/a' OR name = 'b", "models:/", "models:/a/1/b", "models:/a@"])
@@ -72,6 +72,6 @@ def test_what_is_no_address_of_the_registry_is_refused(tmp_path: Path, address: 
 
 @pytest.mark.parametrize("uri", ["ftp://registry", "a-folder", "http://[::1", "http://127.0.0.1:80000"])
 def test_a_registry_that_is_none_is_one_line(tmp_path: Path, uri: str) -> None:
-    told = json.loads(_told(OPEN, "models:/stand-in", folder=tmp_path, uri=uri))
-    assert told["models:/stand-in"].startswith("models:/stand-in: ")
-    assert "\n" not in told["models:/stand-in"]
+    answers = json.loads(_run(OPEN, "models:/stand-in", folder=tmp_path, uri=uri))
+    assert answers["models:/stand-in"].startswith("models:/stand-in: ")
+    assert "\n" not in answers["models:/stand-in"]

@@ -58,9 +58,9 @@ def test_the_lock_of_a_run_on_another_machine_stays_until_the_user_says_that_it_
     _leave(Registration(recovery.RUN, "one", "another-machine", 7, 1.0))
     assert not recovery.clean_up()
     assert LOCK.exists()
-    told = capsys.readouterr().err
-    assert "another-machine" in told
-    assert "snakemake --unlock" in told
+    output = capsys.readouterr().err
+    assert "another-machine" in output
+    assert "snakemake --unlock" in output
     recovery.forget_runs_elsewhere()
     assert running.other_registrations() == []
 

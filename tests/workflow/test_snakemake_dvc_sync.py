@@ -124,9 +124,9 @@ def _covers(declared: str, path: str) -> bool:
 
 def test_snakefile_dvc_params_and_modules_agree(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
-    told = checkout.run("snakemake", "--dry-run", "--forceall", "--cores", "1", "--nocolor")
+    output = checkout.run("snakemake", "--dry-run", "--forceall", "--cores", "1", "--nocolor")
     jobs: dict[str, dict[str, set[str]]] = {}
-    for block in re.split(r"\n(?=(?:local)?rule |\[)", told):
+    for block in re.split(r"\n(?=(?:local)?rule |\[)", output):
         if match := re.match(r"(?:local)?rule (\w+):", block):
             job = jobs.setdefault(match[1], {"input": set(), "output": set()})
             for kind in job:
@@ -193,8 +193,8 @@ def test_changed_train_then_the_older_commit(checkout: Checkout) -> None:
     checkout.commit("another seed")
     assert "reports/runs.html: 2 runs" in checkout.run("python", "-m", "pipeline", "compare")
     page = (checkout.folder / "reports/runs.html").read_text()
-    for told in (": another seed", ": first run", "<dt>train.seed</dt><dd>0 → 1</dd>", "What Run 2 cost"):
-        assert told in page
+    for output in (": another seed", ": first run", "<dt>train.seed</dt><dd>0 → 1</dd>", "What Run 2 cost"):
+        assert output in page
 
     checkout.run("git", "checkout", "--quiet", "HEAD~1")
     checkout.run("dvc", "checkout", "--quiet")
@@ -266,8 +266,8 @@ def test_same_bytes_with_other_cores_and_by_dvc_repro(finished: Checkout, tmp_pa
 def test_wrong_params_stop_before_any_work(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
     checkout.change("train", lambda section: section.update(batch_size=-3))
-    told = checkout.run(*SNAKEMAKE, expect=1)
-    assert [line for line in told.splitlines() if "train.batch_size" in line] == [
+    output = checkout.run(*SNAKEMAKE, expect=1)
+    assert [line for line in output.splitlines() if "train.batch_size" in line] == [
         "params.yaml: train.batch_size: Input should be greater than or equal to 2 (it is -3)"
     ]
     assert not (checkout.folder / "logs").exists()
@@ -276,8 +276,8 @@ def test_wrong_params_stop_before_any_work(tmp_path: Path) -> None:
 def test_a_copy_without_git_runs_and_says_that_versioning_is_off(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "project")
     shutil.rmtree(checkout.folder / ".git")
-    told = checkout.run("snakemake", "--cores", "2", "data/manifest.parquet")
-    assert "versioning is off" in told
+    output = checkout.run("snakemake", "--cores", "2", "data/manifest.parquet")
+    assert "versioning is off" in output
     assert (checkout.folder / "data/manifest.parquet").is_file()
     assert not (checkout.folder / "dvc.lock").exists()
 

@@ -62,12 +62,12 @@ def test_files_that_dvc_cannot_version_are_named_before_and_cost_only_their_rows
     os.mkfifo(dress / "pipe.jpg")
     os.rename(dress / "000.png", dress / os.fsdecode(b"caf\xe9.png"))  # noqa: PTH104 a name that is not UTF-8
     fetch = ["snakemake", "--cores", "1", "fetch_all"]
-    told = checkout.run(*fetch)
-    before, after = _lines(told, "versioning")
+    output = checkout.run(*fetch)
+    before, after = _lines(output, "versioning")
     assert "data/pictures/dress/caf\\xe9.png" in before
     assert "4 more" in before
     assert "collect, fetch" in after
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     raw = pd.concat(pd.read_parquet(path) for path in (checkout.folder / "data/raw").glob("*.parquet"))
     ends = {Path(url).name: status for url, status in zip(raw["url"], raw["status"], strict=True) if status != "ok"}
     assert ends == {"gone.png": "failed", "loop.png": "failed", "zero.jpg": "refused", "pipe.jpg": "refused"}
@@ -87,14 +87,14 @@ def test_what_dvc_could_not_record_is_recorded_by_the_next_run(checkout: Checkou
         [line] = _lines(checkout.run(*COLLECT), "versioning")
         assert "nable to acquire lock" in line
         assert "dvc commit --force collect" in line
-        told = checkout.run(*COLLECT)
-        assert "Nothing to be done" in told
-        assert len(_lines(told, "nable to acquire lock")) == 1
+        output = checkout.run(*COLLECT)
+        assert "Nothing to be done" in output
+        assert len(_lines(output, "nable to acquire lock")) == 1
     checkout.run(*COLLECT, "--dry-run")
     assert not (checkout.folder / "dvc.lock").exists()
-    told = checkout.run(*COLLECT)
-    assert "Nothing to be done" in told
-    assert _lines(told, "versioning") == []
+    output = checkout.run(*COLLECT)
+    assert "Nothing to be done" in output
+    assert _lines(output, "versioning") == []
     assert "up to date" in checkout.run("dvc", "status", "collect")
 
 
@@ -129,9 +129,9 @@ def test_after_kill_9_the_same_command_goes_on(checkout: Checkout) -> None:
 @pytest.mark.parametrize("folder", [".scratch", "logs"])
 def test_a_folder_that_cannot_be_written_is_one_line_before_any_work(checkout: Checkout, folder: str) -> None:
     (checkout.folder / folder).write_text("a file in its place")
-    told = checkout.run(*COLLECT, expect=1)
-    assert "Traceback" not in told
-    [line] = _lines(told, "run the same command again")
+    output = checkout.run(*COLLECT, expect=1)
+    assert "Traceback" not in output
+    [line] = _lines(output, "run the same command again")
     assert line.startswith(folder)
     assert not (checkout.folder / MANIFEST).exists()
 

@@ -215,9 +215,9 @@ CLASHES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "told"), CLASHES)
-def test_parts_that_do_not_go_together_are_one_line(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ParamsError, match=told):
+@pytest.mark.parametrize(("changes", "output"), CLASHES)
+def test_parts_that_do_not_go_together_are_one_line(changes: dict[str, Any], output: str) -> None:
+    with pytest.raises(ParamsError, match=output):
         tiny_params(**changes)
 
 
@@ -331,7 +331,7 @@ def _training(params: TrainParams, train: Path, folder: Path) -> Iterator[subpro
     """The train command at work in `folder`; killed when the block ends."""
     paths = ["--train", str(train), "--gan", str(folder / "gan"), "--scratch", str(folder / "scratch")]
     command = [sys.executable, "-m", "pipeline", "train", "--params", params.model_dump_json(), *paths]
-    with (folder / "told").open("wb") as told, subprocess.Popen(command, stdout=told, stderr=told) as process:
+    with (folder / "output").open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
             yield process
         finally:
@@ -362,9 +362,9 @@ def test_sigterm_saves_says_so_and_has_its_own_exit_status(train: Path, tmp_path
         _wait_for("*.pt", 1, tmp_path, process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 75
-    told = (tmp_path / "told").read_text(encoding="utf-8")
-    assert "stopped by SIGTERM, all saved" in told
-    assert "Traceback" not in told
+    output = (tmp_path / "output").read_text(encoding="utf-8")
+    assert "stopped by SIGTERM, all saved" in output
+    assert "Traceback" not in output
     assert not (tmp_path / "gan").exists()
 
 

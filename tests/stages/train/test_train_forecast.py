@@ -48,13 +48,13 @@ def _write_params(folder: Path) -> None:
 
 def _peak_mb(command: list[str], folder: Path) -> tuple[int, str]:
     """Most megabytes that `command` had resident, and what it printed."""
-    with (folder / "told").open("w+", encoding="utf-8") as told:
-        process = subprocess.Popen(command, cwd=folder, stdout=told, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    with (folder / "output").open("w+", encoding="utf-8") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, env=os.environ | {"PYTHONPATH": str(ROOT)})
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
-        told.seek(0)
-        return used.ru_maxrss >> 10, told.read()
+        output.seek(0)
+        return used.ru_maxrss >> 10, output.read()
 
 
 def test_memory_is_what_was_foreseen_and_nothing_is_written(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_memory_is_what_was_foreseen_and_nothing_is_written(tmp_path: Path) -> N
     train = write_data(tmp_path / "train")
     command = [sys.executable, "-m", "pipeline", "train", "--params", tiny_params().model_dump_json(), "--train", str(train)]
     before = set(tmp_path.rglob("*"))
-    _, told = _peak_mb([*command, "--dry-run"], tmp_path)
-    assert set(tmp_path.rglob("*")) - before == {tmp_path / "told"}
-    rows = {line[:15].strip(): line[15:] for line in told.splitlines()}
+    _, output = _peak_mb([*command, "--dry-run"], tmp_path)
+    assert set(tmp_path.rglob("*")) - before == {tmp_path / "output"}
+    rows = {line[:15].strip(): line[15:] for line in output.splitlines()}
     assert rows["pictures"].startswith("60 of ")
     assert "for 400 images" in rows["time"]
     foreseen = int(rows["memory"].split()[0].replace(",", "")) / 1.048576
@@ -76,6 +76,6 @@ def test_memory_is_what_was_foreseen_and_nothing_is_written(tmp_path: Path) -> N
 
 def test_without_pictures_noise_stands_in(tmp_path: Path) -> None:
     _write_params(tmp_path)
-    _, told = _peak_mb([sys.executable, "-m", "pipeline", "train", "--dry-run"], tmp_path)
-    assert "noise of 10 categories" in told
-    assert "million parameters" in told
+    _, output = _peak_mb([sys.executable, "-m", "pipeline", "train", "--dry-run"], tmp_path)
+    assert "noise of 10 categories" in output
+    assert "million parameters" in output

@@ -66,7 +66,10 @@ def _at_work(*module: str, folder: Path, **environment: str) -> Iterator[subproc
     """A module at work with its arguments, asked to stop when the block ends."""
     run = [sys.executable, "-m", *module]
     given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | environment
-    with (folder / "told").open("w") as told, subprocess.Popen(run, cwd=folder, env=given, stdout=told, stderr=told) as process:
+    with (
+        (folder / "output").open("w") as output,
+        subprocess.Popen(run, cwd=folder, env=given, stdout=output, stderr=output) as process,
+    ):
         try:
             yield process
         finally:
@@ -94,7 +97,7 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
     two = tiny_params(**changes, processes=2)
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     with _at_work(*torchrun, "steps.py", two.model_dump_json(), str(train), str(tmp_path), folder=tmp_path) as process:
-        assert process.wait() == 0, (tmp_path / "told").read_text()
+        assert process.wait() == 0, (tmp_path / "output").read_text()
     first, second = (torch.load(tmp_path / f"{index}.pt", weights_only=True) for index in (0, 1))
     assert list(first) == list(second)
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
@@ -115,7 +118,7 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: P
 def test_only_the_first_process_writes_files_and_records_events(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**TRAINING, processes=2)
     with _at_work(*_arguments(params, train, tmp_path), folder=tmp_path, **{INVOCATION_VARIABLE: "together"}) as process:
-        assert process.wait() == 0, (tmp_path / "told").read_text()
+        assert process.wait() == 0, (tmp_path / "output").read_text()
     state = read_checkpoint((tmp_path / "gan" / "checkpoint.pt").read_bytes())
     assert state["images_seen"] == 160
     assert sorted(path.name for path in (tmp_path / "gan" / "samples").iterdir()) == ["00000000.png", "00000160.png"]
@@ -136,18 +139,18 @@ def test_stopped_by_a_signal_all_stop_and_go_on(train: Path, tmp_path: Path) -> 
             while process.poll() is None and newest() < before + count * 80:
                 time.sleep(0.01)
             (psutil.Process(process.pid).children()[0] if one else process).terminate()
-            assert process.wait() == StoppedError.exit_status, (tmp_path / "told").read_text()
+            assert process.wait() == StoppedError.exit_status, (tmp_path / "output").read_text()
         return newest()
 
     def newest() -> int:
         return max((int(path.name[:10]) for path in (tmp_path / "scratch").rglob("*.pt")), default=0)
 
     stopped = stopped_after(1, one=False)
-    told = (tmp_path / "told").read_text()
-    assert "stopped by SIGTERM, all saved" in told
-    assert "not foreseen" not in told
+    output = (tmp_path / "output").read_text()
+    assert "stopped by SIGTERM, all saved" in output
+    assert "not foreseen" not in output
     assert stopped_after(1, one=True) > stopped
-    assert f"resuming from image {stopped}" in (tmp_path / "told").read_text()
+    assert f"resuming from image {stopped}" in (tmp_path / "output").read_text()
 
 
 @pytest.mark.slow
@@ -174,11 +177,11 @@ def test_killed_the_bytes_are_those_of_an_undisturbed_training(train: Path, tmp_
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()
     start = time.monotonic()
-    assert status(tmp_path / "undisturbed") == 0, (tmp_path / "undisturbed" / "told").read_text()
+    assert status(tmp_path / "undisturbed") == 0, (tmp_path / "undisturbed" / "output").read_text()
     whole_s = time.monotonic() - start
     ends = [status(tmp_path / "killed", kill=kill, before_s=whole_s) for kill in ["all", "one"] * 4]
     assert sum(end != 0 for end in ends) >= 4
-    assert status(tmp_path / "killed") == 0, (tmp_path / "killed" / "told").read_text()
+    assert status(tmp_path / "killed") == 0, (tmp_path / "killed" / "output").read_text()
     assert hashes(tmp_path / "killed" / "gan") == hashes(tmp_path / "undisturbed" / "gan")
 
 
@@ -186,16 +189,16 @@ def test_the_status_is_that_of_who_failed(tmp_path: Path) -> None:
     params = tiny_params(**TRAINING, processes=2)
     with _at_work(*_arguments(params, tmp_path / "nowhere", tmp_path), folder=tmp_path) as process:
         assert process.wait() == 1
-    told = (tmp_path / "told").read_text()
-    assert "dataset.json" in told
-    assert "Traceback" not in told
+    output = (tmp_path / "output").read_text()
+    assert "dataset.json" in output
+    assert "Traceback" not in output
 
 
 def test_the_number_that_torchrun_started_must_be_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
-    for started, wanted, told in ((2, 1, "set it to 2"), (1, 4, "torchrun --nproc-per-node 4")):
+    for started, wanted, output in ((2, 1, "set it to 2"), (1, 4, "torchrun --nproc-per-node 4")):
         monkeypatch.setenv("WORLD_SIZE", str(started))
         with (
-            pytest.raises(ParamsError, match=rf"train\.processes: {wanted}, but {started} started; .*{told}"),
+            pytest.raises(ParamsError, match=rf"train\.processes: {wanted}, but {started} started; .*{output}"),
             process_group(wanted, torch.device("cpu")),
         ):
             pass

@@ -1,4 +1,4 @@
-"""Faults planted into a tiny training: each is found, told with pictures, and where it can be, mended."""
+"""Faults planted into a tiny training: each is found, reported with pictures and, where possible, mended."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def _train(train: Path, folder: Path, **changes: Any) -> tuple[list[dict[str, st
     return (list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())) if table.exists() else []), heard
 
 
-def _assert_told_with_pictures(name: str, images: int, heard: list[dict[str, Any]]) -> None:
+def _assert_reported_with_pictures(name: str, images: int, heard: list[dict[str, Any]]) -> None:
     assert [event["step"] for event in heard if event["kind"] == "event" and event["name"] == name] == [images]
     pictures = [event for event in heard if event["kind"] == "picture" and event["name"] == f"event-{name}"]
     assert [event["step"] for event in pictures] == [images]
@@ -97,7 +97,7 @@ def test_nan_goes_back_to_the_last_checkpoint_with_a_smaller_rate(
             "message": "a loss, gradient or weight is not a finite number: back to image 240, rates × 0.5",
         }
     ]
-    _assert_told_with_pictures("diverged", 272, heard)
+    _assert_reported_with_pictures("diverged", 272, heard)
     rates = [event["metrics"]["rate"] for event in heard if "rate" in event.get("metrics", {})]
     assert rates[:3] == [0.001] * 3
     assert rates[3] == pytest.approx(0.0005 * (88 / 160))  # 312 of 400 images seen, decay over the last 160
@@ -128,7 +128,7 @@ def test_nan_in_the_weights_is_never_saved(plant: Callable[..., None], train: Pa
     assert [event["message"].split(": ")[1] for event in events] == ["back to image 160, rates × 0.5"]
 
 
-def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path: Path) -> None:
+def test_collapse_is_reported(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path: Path) -> None:
     def one_picture(_self: Generator, latents: Tensor) -> Tensor:
         return torch.zeros_like(latents)
 
@@ -136,15 +136,15 @@ def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path
     events, heard = _train(train, tmp_path)
     assert [event["name"] for event in events] == ["collapse"]
     assert "a (0), b (0), c (0)" in events[0]["message"]
-    _assert_told_with_pictures("collapse", 320, heard)
+    _assert_reported_with_pictures("collapse", 320, heard)
 
 
-def test_a_discriminator_that_has_won_is_told(train: Path, tmp_path: Path) -> None:
+def test_a_discriminator_that_has_won_is_reported(train: Path, tmp_path: Path) -> None:
     penalties = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.0}
     events, heard = _train(train, tmp_path, discriminator_rate=0.02, generator_rate=1e-9, penalties=penalties)
     won = [int(event["images"]) for event in events if event["name"] == "discriminator-won"]
     assert len(won) == 1
-    _assert_told_with_pictures("discriminator-won", won[0], heard)
+    _assert_reported_with_pictures("discriminator-won", won[0], heard)
 
 
 def test_vanishing_gradients_are_told(monkeypatch: pytest.MonkeyPatch, train: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_vanishing_gradients_are_told(monkeypatch: pytest.MonkeyPatch, train: Pa
     monkeypatch.setitem(LOSSES, "non-saturating", faulty)
     events, heard = _train(train, tmp_path)
     assert [event["name"] for event in events] == ["vanishing-gradient-generator"]
-    _assert_told_with_pictures("vanishing-gradient-generator", 240, heard)
+    _assert_reported_with_pictures("vanishing-gradient-generator", 240, heard)
 
 
 def test_a_healthy_training_raises_nothing(train: Path, tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_diversity_is_the_root_mean_square_difference_of_pairs() -> None:
 
 def test_a_category_collapses_after_the_first_samples() -> None:
     shares = [[0.0, 0.0, 0.01], [100.0, 0.9, 0.01], [200.0, 0.8, 0.01], [300.0, 0.05, 0.01]]
-    told = [[event.message for event in events_of_diversity(shares[:count], ["hat", "shoe"], 0.1)] for count in range(1, 5)]
-    assert told[:2] == [[], []]
-    assert "shoe (0.01)" in told[2][0]
-    assert "hat (0.05)" in told[3][0]
-    assert "shoe" not in told[3][0]
+    messages = [[event.message for event in events_of_diversity(shares[:count], ["hat", "shoe"], 0.1)] for count in range(1, 5)]
+    assert messages[:2] == [[], []]
+    assert "shoe (0.01)" in messages[2][0]
+    assert "hat (0.05)" in messages[3][0]
+    assert "shoe" not in messages[3][0]
 
 
 def test_a_category_of_one_real_picture_never_collapses() -> None:
