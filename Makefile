@@ -35,8 +35,12 @@ run: environment ## everything, from nothing to the report
 	@echo "Runs:    source $(VENV)/bin/activate && mlflow ui    then open the address it prints"
 
 .PHONY: test
-test: environment ## the tests, on two cores
-	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+test: environment ## the tests but those of whole graphs, on two cores
+	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not graph"
+
+.PHONY: test-graphs
+test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a few minutes
+	python -m pytest -n 2 --dist loadfile -m "graph and not slow"
 
 .PHONY: test-slow
 test-slow: environment ## what takes longer

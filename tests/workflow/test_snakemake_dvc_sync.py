@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SNAKEMAKE = ["snakemake", "--cores", "2", "--resources", "gpu=1"]
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(900)]
 
 
 def _environment() -> dict[str, str]:

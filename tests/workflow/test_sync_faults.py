@@ -19,7 +19,7 @@ from pipeline.tracking.tracker import INVOCATION_VARIABLE, Tracker
 from pipeline.workflow import snakemake_dvc_sync as sync
 from tests.workflow.test_snakemake_dvc_sync import Checkout, _environment
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(900)]
 
 MANIFEST = "data/manifest.parquet"
 COLLECT = ["snakemake", "--cores", "1", MANIFEST]
