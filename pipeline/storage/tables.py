@@ -151,12 +151,18 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
     """The table at `path` (all columns of `schema`, or the `columns` named).
 
-    Raises InputError when the file is missing, damaged, or lacks a column.
+    A column that may be null and that an earlier version did not write is null. Raises InputError when the file is missing,
+    damaged, or lacks another column.
     """
     wanted = columns or schema.names
     with _readable(path):
         check_parquet(path)
-        return pq.read_table(path, columns=wanted).to_pandas(types_mapper=EXACT.get)[wanted]
+        stored = set(pq.read_schema(path).names)
+        table = pq.read_table(path, columns=[name for name in wanted if name in stored or not schema.field(name).nullable])
+        for name in wanted:
+            if name not in stored:
+                table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
+        return table.to_pandas(types_mapper=EXACT.get)[wanted]
 
 
 @contextmanager

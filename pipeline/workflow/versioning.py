@@ -19,7 +19,7 @@ PIPELINE_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
 EARLIER_CODE = (
     "the results here were made by an earlier version of the code, whose files have moved: every stage runs again; "
-    "to keep results that are up to date, stop and run `snakemake --touch && dvc commit --force`"
+    "to keep results that are up to date, stop and run `snakemake --touch`"
 )
 NESTED = "ATELIER_NESTED"  # set for the commands run here: a nested snakemake must not synchronise again
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")

@@ -126,3 +126,13 @@ def test_arrays_are_memory_mapped(tmp_path: Path) -> None:
     (tmp_path / "train_images.npy").write_bytes(io.BytesIO(b"no array").getvalue())
     with pytest.raises(InputError, match="run augment again"):
         read_split(tmp_path, "train")
+
+
+def test_a_column_that_an_earlier_version_did_not_write_is_null_and_a_needed_one_is_missed(tmp_path: Path) -> None:
+    schema = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("mask", pa.binary())])
+    path = tmp_path / "table.parquet"
+    write_table(path, pd.DataFrame({"key": ["a", "b"]}), pa.schema([schema.field("key")]))
+    assert read_table(path, schema)["mask"].tolist() == [None, None]
+    needed = pa.schema([schema.field("key"), pa.field("sha256", pa.string(), nullable=False)])
+    with pytest.raises(InputError, match="sha256"):
+        read_table(path, needed)
