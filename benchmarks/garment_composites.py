@@ -7,12 +7,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.garment_masks import border_colours, cielab, grab_cut, separability, shrunk, tidied
+from pipeline.imaging.garment_masks import (
+    Pixels,
+    cielab,
+    grab_cut,
+    ground_distance,
+    in_otsu_units,
+    separability,
+    shrunk,
+    tidied,
+)
 
-Pixels = NDArray[np.uint8]
 SHIFT_PX = 6
 HELD_OUT_TENTHS = 3
 
@@ -56,12 +63,9 @@ def colour_grab_cut(picture: Pixels) -> Pixels:
     height, width = lab.shape[:2]
     y, x = np.mgrid[:height, :width]
     from_middle = ((x + 0.5) / width * 2 - 1) ** 2 + ((y + 0.5) / height * 2 - 1) ** 2
-    offsets = (lab[:, :, None] - border_colours(lab)) * np.array([0.6, 1.2, 1.2], np.float32)
-    distance = cv2.GaussianBlur(np.sqrt((offsets**2).sum(-1)).min(-1), (0, 0), 1.2) * np.exp(-0.6 * from_middle)
-    top = max(float(distance.max()), 1e-3)
-    threshold = cv2.threshold((distance / top * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)[0] / 255 * top
-    start = np.where(distance > 0.75 * threshold, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    start[(distance > 1.4 * threshold) & (from_middle < 0.6)] = cv2.GC_FGD
+    distance = in_otsu_units((ground_distance(lab) * np.exp(-0.6 * from_middle)).astype(np.float32))
+    start = np.where(distance > 0.75, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    start[(distance > 1.4) & (from_middle < 0.6)] = cv2.GC_FGD
     start[:2] = start[-2:] = start[:, :2] = start[:, -2:] = cv2.GC_BGD
     return tidied(grab_cut(lab, start))
 

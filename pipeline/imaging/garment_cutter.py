@@ -45,7 +45,7 @@ class GarmentCutter:
         small = shrunk(picture)
         height, width = small.shape[:2]
         with torch.inference_mode():
-            cells = self._map(self.features(small)[None])[0].numpy()
+            cells = self._map(self.features(picture)[None])[0].numpy()
         log_odds = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
         return find_mask(small, log_odds)
 

@@ -41,7 +41,7 @@ class GarmentMask:
 def find_mask(picture: Pixels, log_odds: NDArray[np.float32]) -> GarmentMask:
     """The mask of a shrunk picture (H, W, 3), RGB, from the natural log-odds (H, W) that a pixel is clothing."""
     lab = cielab(picture)
-    votes = MAP_WEIGHT * log_odds + COLOUR_WEIGHT * (ground_distance(lab) - 1)
+    votes = MAP_WEIGHT * log_odds + COLOUR_WEIGHT * (in_otsu_units(ground_distance(lab)) - 1)
     return described(tidied(grab_cut(lab, trimap(votes, log_odds > 0))), lab, log_odds)
 
 
@@ -71,9 +71,13 @@ def border_colours(lab: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def ground_distance(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) distance of each pixel to the nearest colour of the border, in units of Otsu's threshold between near and far."""
+    """(H, W) distance of each pixel to the nearest colour of the border, smoothed."""
     offsets = (lab[:, :, None] - border_colours(lab)) * LIGHTNESS_AND_CHROMA
-    distance = cv2.GaussianBlur(np.sqrt((offsets**2).sum(-1)).min(-1), (0, 0), 1.2)
+    return np.asarray(cv2.GaussianBlur(np.sqrt((offsets**2).sum(-1)).min(-1), (0, 0), 1.2))
+
+
+def in_otsu_units(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The distances, relative to Otsu's threshold between near and far."""
     top = max(float(distance.max()), 1e-3)
     threshold, _ = cv2.threshold((distance / top * 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return np.asarray(distance / max(threshold / 255 * top, 1e-3), np.float32)

@@ -14,6 +14,7 @@ class ScoreKind(NamedTuple):
     settings: tuple[str, ...] = ()  # parameters of `evaluate` that the passport holds
     counts_copies: bool = False
     noise_is_worst: bool = True  # false if the score of noise says nothing about the generator
+    method: str | None = None  # of a kind that was computed in another way once: scores by different methods are not compared
 
 
 UNBIASED = "Extrapolated from several sample counts, to remove the bias of few samples. Lower is better."
@@ -77,6 +78,7 @@ KINDS = {
         LOWER,
         "How far features move for a small step of the latent. Lower is smoother.",
         ("ppl_paths",),
+        method="great circles, lengths change evenly",
     ),
 }
 

@@ -84,12 +84,12 @@ class Score:
 
 def passport(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
     """What `score` was measured with."""
-    settings = params.model_dump()
+    settings, kind = params.model_dump(), KINDS[score.kind]
     return {
         "extractor": score.extractor.passport_entry,
         "reference": reference,
         "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
-        "settings": {name: settings[name] for name in KINDS[score.kind].settings},
+        "settings": {name: settings[name] for name in kind.settings} | ({"method": kind.method} if kind.method else {}),
         "plus_minus": PLUS_MINUS,
         "libraries": library_versions(),
     }
