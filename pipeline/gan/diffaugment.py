@@ -1,6 +1,7 @@
 """Differentiable augmentation of real and generated images (DiffAugment); Zhao et al. 2020, section 3.3.
 
-Random numbers are drawn on the CPU, so that every device applies the same augmentations.
+Random numbers are drawn on the CPU, so that every device applies the same augmentations. Pictures with alpha are layers
+(gan/alpha.py): zero is transparent, and colour is premultiplied.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from pipeline.gan.devices import to_device
+from pipeline.storage.arrays import has_alpha
 
 TRANSLATION_SHARE = 0.125  # of the side, at most
 CUTOUT_SHARE = 0.5  # of the side
+LEAST_COVER = 1e-3  # of a picture by its garment, for the mean colour
 
 
 def _uniform(count: int, rng: torch.Generator, like: Tensor) -> Tensor:
@@ -25,11 +28,22 @@ def _whole_shifts(count: int, limit: int, rng: torch.Generator, like: Tensor) ->
 def colour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness ±0.5, saturation ×0 to ×2, contrast ×0.5 to ×1.5; `x` NCHW in [-1, 1]."""
     count = x.shape[0]
+    if has_alpha(x.shape[1]):
+        return _layer_colour(x, *(_uniform(count, rng, x) for _ in range(3)))
     x = x + (_uniform(count, rng, x) - 0.5)
     grey = x.mean(dim=1, keepdim=True)
     x = torch.lerp(grey, x, _uniform(count, rng, x) * 2)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean, x, _uniform(count, rng, x) + 0.5)
+
+
+def _layer_colour(layers: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """The same changes of premultiplied colour: what is added is weighted by alpha, and the mean is the garment's."""
+    x, alpha = layers[:, :-1], layers[:, -1:]
+    x = x + (brightness - 0.5) * alpha
+    x = torch.lerp(x.mean(dim=1, keepdim=True), x, saturation * 2)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True) / alpha.mean(dim=(1, 2, 3), keepdim=True).clamp(min=LEAST_COVER)
+    return torch.cat([torch.lerp(mean * alpha, x, contrast + 0.5), alpha], dim=1)
 
 
 def translation(x: Tensor, rng: torch.Generator) -> Tensor:

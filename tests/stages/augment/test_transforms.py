@@ -86,6 +86,25 @@ def test_pixels_of_have_the_requested_channels() -> None:
     assert pixels_of(small_garment().convert("L"), 3).shape == (64, 64, 3)
 
 
+def test_a_cut_out_on_a_transparent_ground_keeps_alpha_and_its_colour_goes_on() -> None:
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((200, 90, 30, 255), (16, 16, 48, 48))
+    transparent = _frame(ground="transparent")
+    [whole, moved] = [fit_to_frame(image, transparent), *apply_changes(image, transparent, [Change(degrees=30.0)])]
+    for seen in (whole, moved):
+        pixels = pixels_of(seen, 4)
+        assert pixels.shape == (32, 32, 4)
+        assert pixels[0, 0, 3] == 0
+        assert pixels[16, 16].tolist() == [200, 90, 30, 255]
+        difference = np.abs(pixels[..., :3].astype(int) - (200, 90, 30))
+        assert (difference * pixels[..., 3:] / 255).max() <= 2  # as seen on any ground
+        assert difference[pixels[..., 3] == 0].max() <= 30  # Pillow rounds colours before it divides them by a faint alpha
+    assert pixels_of(whole, 2).shape == (32, 32, 2)
+    opaque = pixels_of(fit_to_frame(small_garment(side_px=28).convert("RGBA"), transparent), 4)
+    assert opaque[:2, :, 3].max() == 0  # the padding
+    assert opaque[2:30, 2:30, 3].min() == 255
+
+
 def _dot(x: int, y: int) -> Image.Image:
     image = Image.new("L", (32, 32), 0)
     image.paste(255, (x - 1, y - 1, x + 2, y + 2))
