@@ -83,7 +83,7 @@ class Score:
 
 
 def sampled_shares(labels: NDArray[np.int64]) -> str:
-    """How often each category was sampled, in words; runs on balanced test splits stay comparable with those of old versions."""
+    """How often each category was sampled, in words; with a balanced test split as in earlier versions."""
     return "equal shares" if np.ptp(np.bincount(labels)) <= 1 else "the test split's shares"
 
 
