@@ -14,7 +14,7 @@ from pipeline.gan.diffaugment import AUGMENTATIONS, cutout, diff_augment, transl
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.gan.sampling import generate_images, to_float, to_uint8
-from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares, labels_in_shares, spherical_walk
 
 
 def _generator() -> nn.Module:
@@ -36,6 +36,15 @@ def test_draw_latents_is_standard_normal_and_prefix_stable() -> None:
 
 def test_labels_in_equal_shares() -> None:
     assert labels_in_equal_shares(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_labels_follow_shares_rounded_by_largest_remainders() -> None:
+    assert np.bincount(labels_in_shares(10, np.array([0.55, 0.26, 0.19]))).tolist() == [5, 3, 2]
+    assert labels_in_shares(7, np.full(3, 1 / 3)).tolist() == labels_in_equal_shares(7, 3).tolist()
+
+
+def test_a_rare_category_gets_its_least_number_of_labels() -> None:
+    assert np.bincount(labels_in_shares(100, np.array([0.99, 0.01, 0.0]), at_least=2)).tolist() == [96, 2, 2]
 
 
 def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:

@@ -20,7 +20,7 @@ class Request:
 
     faces: tuple[Box, ...]  # to be blurred
     mask: bytes | None  # of the garment, packed, if the frame needs it
-    oversizes: frozenset[int]  # of its copies: see Change.oversize
+    oversizes: frozenset[int]  # of its copies: see Placement.oversize
 
 
 @dataclass(frozen=True)
