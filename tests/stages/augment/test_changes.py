@@ -1,9 +1,5 @@
 """The random changes of copies, and one added as CONTRIBUTING.md says."""
 
-import re
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,9 +24,9 @@ from pipeline.stages.augment.changes import (
 )
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.transforms import Frame, fit_to_frame, pixels_of
+from tests.support.contributing import check_example
 from tests.support.garments import small_garment
 
-ROOT = Path(__file__).parents[3]
 FRAME = Frame(32, 32, "pad", "lanczos", upscale=False, pad_value=0)
 
 
@@ -193,10 +189,4 @@ assert draw_change(AugmentParams(), "dress", numpy.random.default_rng(0)).recolo
 
 
 def test_change_of_the_contributing_guide_works_end_to_end(tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(@recolours.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(code.splitlines()) <= 25
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "pipeline/stages/augment/changes.py").open("a", encoding="utf-8") as module:
-        module.write("\n\n" + code)
-    done = subprocess.run([sys.executable, "-c", PROBE], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    check_example("@recolours", "pipeline/stages/augment/changes.py", PROBE, tmp_path)
