@@ -1,8 +1,8 @@
 """Differentiable augmentation of real and generated images (DiffAugment); Zhao et al. 2020, section 3.3.
 
 Random numbers are drawn on the CPU, so that every device applies the same augmentations. Pictures with alpha are layers
-(gan/alpha.py): zero is transparent, and colour is premultiplied. params.yaml accepts the names of AUGMENTATIONS. torch is imported
-where it is used, because reading params.yaml must not take seconds.
+(gan/alpha.py): zero is transparent, and colour is premultiplied. params.yaml accepts the names of AUGMENTATIONS. torch is
+imported where it is used, because reading params.yaml must not take seconds.
 """
 
 from __future__ import annotations

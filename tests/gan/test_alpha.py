@@ -21,7 +21,7 @@ from pipeline.gan.alpha import (
     seen_channels,
 )
 from pipeline.gan.diffaugment import diff_augment
-from pipeline.gan.losses import gradient_square_norms
+from pipeline.gan.penalties import gradient_square_norms
 from pipeline.gan.sampling import generate_images, to_float, to_pictures
 from pipeline.gan.training import Trainer
 from pipeline.gan.watchdog import diversity
