@@ -15,9 +15,9 @@ LIMITS = SandboxLimits(memory_bytes=1 << 30, timeout_s=20.0)  # per picture; a u
 MAX_PIXELS = 50_000_000
 
 
-def _pixels(content: bytes, max_side_px: int | None) -> NDArray[np.uint8] | SandboxFailure:
+def _pixels(content: bytes, max_side_px: int | None, keep_alpha: bool) -> NDArray[np.uint8] | SandboxFailure:
     try:
-        picture = decode(content, MAX_PIXELS).image
+        picture = decode(content, MAX_PIXELS, keep_alpha=keep_alpha).image
     except UndecodableError as error:
         return SandboxFailure(str(error))
     if max_side_px is not None:
@@ -25,10 +25,15 @@ def _pixels(content: bytes, max_side_px: int | None) -> NDArray[np.uint8] | Sand
     return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
-def sandboxed_pixels(contents: Iterable[bytes], max_side_px: int | None = None) -> Iterator[NDArray[np.uint8] | SandboxFailure]:
+def sandboxed_pixels(
+    contents: Iterable[bytes], max_side_px: int | None = None, *, keep_alpha: bool = False
+) -> Iterator[NDArray[np.uint8] | SandboxFailure]:
     """The pixels (H, W, 1 or 3) of each of `contents`, with the longer side at most `max_side_px`.
+
+    With `keep_alpha`, those of pictures with alpha are (H, W, 2 or 4).
 
     Yields a SandboxFailure for bytes that are no picture, have more than MAX_PIXELS, or exceed LIMITS.
     """
-    with closing(sandboxed_map(partial(_pixels, max_side_px=max_side_px), contents, LIMITS, processes=1, batch=1)) as results:
+    work = partial(_pixels, max_side_px=max_side_px, keep_alpha=keep_alpha)
+    with closing(sandboxed_map(work, contents, LIMITS, processes=1, batch=1)) as results:
         yield from results
