@@ -1,6 +1,7 @@
 """The networks in training: generator, discriminator and EMA, called eagerly, compiled, or as CUDA graphs."""
 
 import copy
+import dataclasses
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.gan.ada import ada_augment
+from pipeline.gan.alpha import as_layer, as_seen, composite, on_random_grounds, seen_channels
 from pipeline.gan.batches import MicroBatch
 from pipeline.gan.devices import choose_precision
 from pipeline.gan.diffaugment import diff_augment
@@ -18,6 +20,7 @@ from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.projected import ProjectedDiscriminator
 from pipeline.gan.recipe import Recipe
+from pipeline.storage.arrays import has_alpha
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -36,7 +39,8 @@ class Models:
         graphs: bool,
     ) -> None:
         """Initialise weights from `params.seed`. `graphs`: the training calls each network once between backward passes."""
-        self._params, self._device = params, device
+        self._params, self._device, self._alpha = params, device, has_alpha(shape.channels)
+        seen = dataclasses.replace(shape, channels=seen_channels(shape.channels))
         self.precision = choose_precision(params.precision, device)
         self._memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
         network = params.network
@@ -45,7 +49,7 @@ class Models:
             generator = build_generator(
                 network.name, network.generator_arguments, shape, categories, network.latent_dim, attributes
             )
-            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories, attributes)
+            discriminator = build_discriminator(network.name, network.discriminator_arguments, seen, categories, attributes)
             self.projected = ProjectedDiscriminator(params, shape, categories, attributes) if params.projected else None
         self.generator = generator.to(device).to(memory_format=self._memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=self._memory_format)
@@ -92,22 +96,34 @@ class Models:
         *,
         differentiable_twice: bool = False,
     ) -> Tensor:
-        """Scores (N,) float32 of the augmented `images`."""
+        """Scores (N,) float32 of the augmented `images`; of those with alpha, on random grounds."""
         augmented = self._augmented(images, ada_p, rng)
+        if self._alpha:
+            augmented = as_seen(augmented, rng)
+        augmented = augmented.contiguous(memory_format=self._memory_format)
         with self.autocast():
             discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
             return discriminate(augmented, *condition).float()
 
     def mixed_maps(self, images: Tensor, ada_p: float, rng: torch.Generator) -> list[Tensor]:
-        """The frozen network's mixed maps (N, C, H, W) of the augmented `images`, fine to coarse."""
+        """The frozen network's mixed maps (N, C, H, W) of the augmented `images`; of those with alpha, on random grounds."""
         assert self.projected is not None
+        augmented = self._augmented(images, ada_p, rng)
+        if self._alpha:
+            augmented = on_random_grounds(augmented, rng)
         # On CPUs depthwise convolutions are slower in half precision.
         with torch.autocast(self._device.type, AUTOCAST.get(self.precision), enabled=self._device.type == "cuda"):
-            return self.projected.maps(self._augmented(images, ada_p, rng))
+            return self.projected.maps(augmented.contiguous(memory_format=self._memory_format))
+
+    def calibrate_maps(self, images: Tensor) -> None:
+        """Scale the mixed maps to unit variance on real `images` NCHW, on grey if they have alpha."""
+        assert self.projected is not None
+        self.projected.maps.calibrate(composite(as_layer(images), images.new_zeros(())) if self._alpha else images)
 
     def _augmented(self, images: Tensor, ada_p: float, rng: torch.Generator) -> Tensor:
-        augmented = diff_augment(images, self._params.diffaugment, rng)
-        return ada_augment(augmented, ada_p, rng).contiguous(memory_format=self._memory_format)
+        """`images` after augmentation; those with alpha as layers."""
+        layers = as_layer(images) if self._alpha else images
+        return ada_augment(diff_augment(layers, self._params.diffaugment, rng), ada_p, rng)
 
     @property
     def judges(self) -> nn.ModuleList:

@@ -1,7 +1,7 @@
 """Heads on a frozen pretrained network, beside the discriminator or alone: their losses, and when they join.
 
-Sauer et al. 2021 train a generator against such heads alone (Projected GAN). Kumari et al. 2022 add them to a discriminator that
-is trained from scratch, after a warm-up (Vision-aided GAN).
+Sauer et al. 2021 train a generator against such heads alone (Projected GAN). Kumari et al. 2022 add them to a discriminator
+that is trained from scratch, after a warm-up (Vision-aided GAN).
 """
 
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class ProjectedDiscriminator:
     def discriminator_terms(
         self, real: list[Tensor], fake: list[Tensor], condition: Condition, *, penalised: bool, loss_scale: Tensor | float
     ) -> HeadsTerms:
-        """The heads' terms on maps of `real` and `fake` pictures; the penalty, if `penalised`, is R1 with respect to the maps."""
+        """The heads' terms on maps of `real` and `fake` pictures; the penalty, if any, is R1 with respect to the maps."""
         real = [maps.detach().requires_grad_(penalised) for maps in real]
         real_scores, fake_scores = self.heads(real, *condition), self.heads([maps.detach() for maps in fake], *condition)
         losses = [self.loss.discriminator(*scores) for scores in zip(real_scores, fake_scores, strict=True)]

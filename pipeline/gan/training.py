@@ -21,7 +21,7 @@ from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.processes import Processes
 from pipeline.gan.projected import calibration_rows
 from pipeline.gan.recipe import Recipe
-from pipeline.gan.sampling import to_float
+from pipeline.gan.sampling import to_pictures
 from pipeline.inference.latents import draw_latents
 
 NORM_BATCH = 256  # generated images per batch when batch norm is recalibrated
@@ -82,7 +82,7 @@ class Trainer:
         )
         if self.models.projected is not None:
             rows = calibration_rows(len(images), params.seed)
-            self.models.projected.maps.calibrate(to_float(torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)))
+            self.models.calibrate_maps(to_pictures(torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)))
         self._heads_joined = False  # in the step that runs
         self.generator, self.discriminator, self.average = (
             self.models.generator,

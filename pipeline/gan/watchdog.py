@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.gan.devices import AsyncCopy
 from pipeline.gan.recipe import WatchdogParams
+from pipeline.inference.transparency import Ground, on_ground
 
 PATIENCE_ROWS = 3  # consecutive rows of the history before a condition becomes an event
 # Share of the loss at chance. A healthy discriminator stays above a third of it. Below a fiftieth the sigmoid of its scores is
@@ -23,6 +24,7 @@ WON_SHARE = 0.02
 VANISHED_SHARE = 1e-3  # share of the median gradient norm so far; healthy training stays within a factor of thirty
 # An absolute limit, too: over a million weights it is 1e-7 each, where Adam's epsilon of 1e-8 begins to matter.
 VANISHED_NORM = 1e-4
+COMPARED_ON: Ground = "white"
 GRACE_SAMPLES = 2  # the first sheets, when a generator may still produce a single image
 
 
@@ -100,8 +102,11 @@ def events_of_history(columns: Iterable[str], history: Sequence[Sequence[float]]
 
 
 def diversity(pictures: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
-    """RMS difference between pairs of `pictures` (N, H, W, C) of one category, per category; 0 with fewer than two."""
-    found = np.zeros(categories)
+    """RMS difference between pairs of `pictures` (N, H, W, C) of one category, per category; 0 with fewer than two.
+
+    Those with alpha are compared on COMPARED_ON.
+    """
+    found, pictures = np.zeros(categories), on_ground(pictures, COMPARED_ON)
     for category in range(categories):
         of_category = pictures[labels == category].reshape(np.count_nonzero(labels == category), -1).astype(np.float64)
         if len(of_category) > 1:

@@ -58,7 +58,7 @@ class MixedMaps(nn.Module):
     """
 
     def __init__(self, height: int, width: int, side_px: int, channels: int) -> None:
-        """For pictures of `height` × `width`, seen at `side_px`; `channels` is the finest map's, the others have 2 and 4 times it."""
+        """For pictures of `height` × `width`, seen at `side_px`; the maps have 1, 2 and 4 times `channels`."""
         super().__init__()
         same = (height, width) == (side_px, side_px)
         self.resize = nn.Identity() if same else Resampled(averaging(height, side_px), averaging(width, side_px))

@@ -13,8 +13,9 @@ from pipeline.gan.checkpoints import GeneratorCard
 from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
-from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
+from pipeline.gan.watchdog import COMPARED_ON, Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.inference.latents import draw_latents
+from pipeline.inference.transparency import on_ground
 from pipeline.metrics.sliced_wasserstein import sliced_wasserstein
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run_folder import RunFolder
@@ -189,7 +190,8 @@ class TrainingLoop:
         rows = np.sort(np.random.default_rng(seed).permutation(len(trainer.labels))[:SWD_IMAGES])
         latents = draw_latents(seed, len(rows), self.params.network.latent_dim)
         samples = generate_images(trainer.average, latents, trainer.labels[rows])
-        return sliced_wasserstein(trainer.images[rows], samples, seed)
+        real, fake = (on_ground(images, COMPARED_ON) for images in (trainer.images[rows], samples))
+        return sliced_wasserstein(real, fake, seed)
 
     def _report(self, event: Event) -> None:
         if self.processes.is_first:
