@@ -153,7 +153,9 @@ class Trainer:
     def _draw(self, batch: MicroBatch) -> Drawn:
         """Images for `batch`, and their mixed maps: one pass through the frozen network serves both steps."""
         images = self.models.generate(batch)
-        return Drawn(images, self.models.mixed_maps(images, self.ada.p, batch.rng) if self._heads_joined else None)
+        if not self._heads_joined:
+            return Drawn(images)
+        return Drawn(images, self.models.mixed_maps(images, self.ada.p, torch.Generator().manual_seed(batch.maps_seed)))
 
     def _discriminator_step(self, batch: list[MicroBatch], drawn: Drawn | None) -> Tensor:
         """Update the discriminator and the heads; its loss, mean real and fake score, and gradient norm, (4,)."""

@@ -95,7 +95,8 @@ class MixedMaps(nn.Module):
 
 def _doubled(maps: Tensor) -> Tensor:
     """`maps` with every cell repeated 2×2; torch's own upsampling is not deterministic on a GPU."""
-    return maps.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    count, channels, height, width = maps.shape
+    return maps[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(count, channels, 2 * height, 2 * width)
 
 
 def _random_convolution(channels: int, out_channels: int, kernel_px: int) -> nn.Conv2d:
