@@ -135,7 +135,7 @@ def events_of_diversity(shares: Sequence[Sequence[float]], categories: Sequence[
 
 
 class Watchdog:
-    """The state of the checks across a training: diversity so far and returns to a checkpoint. Part of every checkpoint."""
+    """The state of the checks across a training: diversity and rollbacks so far. Part of every checkpoint."""
 
     def __init__(
         self, params: WatchdogParams, categories: Sequence[str], real_diversity: NDArray[np.float64], loss_at_chance: float
@@ -143,12 +143,12 @@ class Watchdog:
         self.params, self.categories = params, categories
         self._real_diversity, self._loss_at_chance = real_diversity, loss_at_chance
         self.shares: list[list[float]] = []
-        self.returns = 0
+        self.rollbacks = 0
 
     @property
     def rate_factor(self) -> float:
-        """Factor on the learning rates after the returns so far."""
-        return self.params.rate_on_return**self.returns
+        """Factor on the learning rates after the rollbacks so far."""
+        return self.params.rate_factor_on_rollback**self.rollbacks
 
     def check_history(self, columns: Iterable[str], history: Sequence[Sequence[float]]) -> list[Event]:
         """Events that begin with the newest row."""
@@ -164,9 +164,9 @@ class Watchdog:
     def state(self) -> dict[str, Tensor]:
         """Checkpoint entries, which `restore` reads back."""
         shares = torch.tensor(self.shares, dtype=torch.float64).reshape(-1, 1 + len(self.categories))
-        return {"watchdog.shares": shares, "watchdog.returns": torch.tensor(self.returns)}
+        return {"watchdog.shares": shares, "watchdog.returns": torch.tensor(self.rollbacks)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from `state`."""
         self.shares = state["watchdog.shares"].tolist()
-        self.returns = int(state["watchdog.returns"])
+        self.rollbacks = int(state["watchdog.returns"])

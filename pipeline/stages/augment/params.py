@@ -14,7 +14,7 @@ class PackingParams(Section):
     """How pictures fill the arrays."""
 
     attributes: list[str] = []
-    """Further columns of a manifest, such as colour, on which the training can be conditioned."""
+    """Further columns of a list, such as colour, on which the training can be conditioned."""
     height: Annotated[int, Field(ge=16, le=512)] = 32
     """Height of the training pictures in pixels."""
     width: Annotated[int, Field(ge=16, le=512)] = 32
