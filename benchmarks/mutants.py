@@ -82,7 +82,7 @@ def main() -> None:
     sample = sorted(random.Random(options.seed).sample(generated, min(options.count, len(generated))))
     subprocess.run(["mutmut", "run", "--max-children", "1", *sample], stdout=subprocess.DEVNULL, check=False)
     codes = exit_codes()
-    results = {name: EXIT_CODES.get(codes[name] if codes[name] is not None else 33, KILLED) for name in sample}
+    results = {name: "not run" if (code := codes[name]) is None else EXIT_CODES.get(code, KILLED) for name in sample}
     for name, result in results.items():
         if result not in (KILLED, TIMEOUT):
             sys.stderr.write(f"{name}: {result}\n{changed_lines(name)}\n")
