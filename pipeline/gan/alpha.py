@@ -40,7 +40,7 @@ def premultiply(pictures: Tensor) -> Tensor:
     return torch.cat([colour * ((alpha + 1) / 2), alpha], dim=1)
 
 
-def composite(layers: Tensor, grounds: Tensor) -> Tensor:
+def composite(layers: Tensor, grounds: Tensor | float) -> Tensor:
     """Colours of `layers` NCHW over `grounds`, colours that broadcast to them; without alpha."""
     return layers[:, :-1] + (1 - layers[:, -1:]) * grounds
 
@@ -82,5 +82,4 @@ class OnGround(nn.Module):
         self.generator, self.level = generator, unit_level(ground)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        pictures: Tensor = self.generator(latents, labels)
-        return composite(as_layer(pictures), pictures.new_tensor(self.level))
+        return composite(as_layer(self.generator(latents, labels)), self.level)

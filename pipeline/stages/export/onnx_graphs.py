@@ -119,7 +119,7 @@ class _Judge(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         if self.ground is not None:
-            pictures = composite(as_layer(pictures), pictures.new_tensor(unit_level(self.ground)))
+            pictures = composite(as_layer(pictures), unit_level(self.ground))
         features = self.features(pictures)
         return features, self.scores(features)
 
