@@ -26,8 +26,22 @@ from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.stages.report.params import ReportParams
 from pipeline.stages.train.params import TrainParams
+from pipeline.stages.trends.params import TrendsParams
 
-STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
+STAGES = (
+    "collect",
+    "fetch",
+    "inspect",
+    "dedup",
+    "curate",
+    "trends",
+    "augment",
+    "reference",
+    "train",
+    "evaluate",
+    "report",
+    "export",
+)
 DVC_KEYS = (("collect", "folder", "path"), ("collect", "manifest", "path"))
 
 
@@ -39,6 +53,7 @@ class Params(Section):
     inspect: InspectParams
     dedup: DedupParams
     curate: CurateParams
+    trends: TrendsParams
     augment: AugmentParams
     reference: ReferenceParams
     train: TrainParams
