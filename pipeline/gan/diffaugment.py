@@ -1,7 +1,8 @@
 """Differentiable augmentation of real and generated images (DiffAugment); Zhao et al. 2020, section 3.3.
 
-Random numbers are drawn on the CPU, so that every device applies the same augmentations. params.yaml accepts the names of
-AUGMENTATIONS. torch is imported where it is used, because reading params.yaml must not take seconds.
+Random numbers are drawn on the CPU, so that every device applies the same augmentations. Pictures with alpha are layers
+(gan/alpha.py): zero is transparent, and colour is premultiplied. params.yaml accepts the names of AUGMENTATIONS. torch is
+imported where it is used, because reading params.yaml must not take seconds.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pipeline.storage.arrays import has_alpha
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 TRANSLATION_SHARE = 0.125  # of the side, at most
 CUTOUT_SHARE = 0.5  # of the side
+LEAST_COVER = 1e-3  # of a picture by its garment, for the mean colour
 
 
 def _uniform(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor:
@@ -42,11 +46,24 @@ def _positions(side: int, like: Tensor) -> Tensor:
 def colour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness ±0.5, saturation ×0 to ×2, contrast ×0.5 to ×1.5; `x` NCHW in [-1, 1]."""
     each = (len(x), 1, 1, 1)
+    if has_alpha(x.shape[1]):
+        return _layer_colour(x, *(_uniform(each, rng, x) for _ in range(3)))
     x = x + (_uniform(each, rng, x) - 0.5)
     grey = x.mean(dim=1, keepdim=True)
     x = grey.lerp(x, _uniform(each, rng, x) * 2)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     return mean.lerp(x, _uniform(each, rng, x) + 0.5)
+
+
+def _layer_colour(layers: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """The same changes of premultiplied colour: what is added is weighted by alpha, and the mean is the garment's."""
+    import torch
+
+    x, alpha = layers[:, :-1], layers[:, -1:]
+    x = x + (brightness - 0.5) * alpha
+    x = x.mean(dim=1, keepdim=True).lerp(x, saturation * 2)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True) / alpha.mean(dim=(1, 2, 3), keepdim=True).clamp(min=LEAST_COVER)
+    return torch.cat([(mean * alpha).lerp(x, contrast + 0.5), alpha], dim=1)
 
 
 def translation(x: Tensor, rng: torch.Generator) -> Tensor:

@@ -101,9 +101,9 @@ class PenaltyParams(Section):
 
 
 class WatchdogParams(Section):
-    max_returns: Annotated[int, Field(ge=0)] = 2
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
     """Rollbacks to the last checkpoint after a NaN or an infinity; one more ends the training."""
-    rate_on_return: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    rate_factor_on_rollback: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Factor on the learning rates at each rollback."""
     min_diversity: Share = 0.1
     """Diversity of a category's samples relative to its real pictures, below which it counts as collapsed."""

@@ -14,13 +14,13 @@ class PackingParams(Section):
     """How pictures fill the arrays."""
 
     attributes: list[str] = []
-    """Further columns of a manifest, such as colour, on which the training can be conditioned."""
+    """Further columns of a list, such as colour, on which the training can be conditioned."""
     height: Annotated[int, Field(ge=16, le=512)] = 32
     """Height of the training pictures in pixels."""
     width: Annotated[int, Field(ge=16, le=512)] = 32
     """Width of the training pictures in pixels."""
     channels: Literal[1, 3] = 1
-    """1: grey, 3: RGB."""
+    """1: grey, 3: RGB; alpha comes on top."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
     """How a picture of another shape fills the frame."""
     upscale: bool = False
@@ -29,8 +29,9 @@ class PackingParams(Section):
     """Filter for resizing."""
     pad_value: GreyLevel | Literal["edge"] | Colour = 0
     """Grey level or [red, green, blue] of the padding and of a plain ground; edge: the colour of the picture's border."""
-    ground: Literal["keep", "plain"] = "keep"
-    """What is behind the garment: keep: the photograph's background; plain: pad_value. Needs inspect.detect garment."""
+    ground: Literal["keep", "plain", "transparent"] = "keep"
+    """What is behind the garment: keep: the photograph's background; plain: pad_value; transparent: nothing, pictures have an
+    alpha channel. Needs inspect.detect garment."""
     frame: Literal["picture", "garment"] = "picture"
     """What is fitted into width × height: the whole picture, or its garment, centred. Needs inspect.detect garment."""
     garment_share: Annotated[float, Field(gt=0, le=1)] = 0.92
@@ -55,6 +56,11 @@ class AugmentParams(ChangeParams, PackingParams):
     """Blur people's faces beyond recognition; needs inspect.detect faces."""
     seed: Seed = 0
     """Seed of the augmentation."""
+
+    @property
+    def packed_channels(self) -> int:
+        """Channels of the packed pictures, alpha included."""
+        return self.channels + (self.ground == "transparent")
 
     @property
     def cuts_out(self) -> bool:

@@ -25,6 +25,7 @@ from pipeline.storage.arrays import (
     SPLITS,
     DatasetCard,
     SplitFile,
+    has_alpha,
     new_split,
     read_split,
     split_sha256,
@@ -120,8 +121,8 @@ def shrunk_pictures(
                 yield (name, here), (content, requests)
 
     frame = frame_of(params)
-    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.channels)
-    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.channels)))
+    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.packed_channels)
+    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.packed_channels)))
     limits = limits_of_inspected(max_pixels)
     with closing(sandboxed_map_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
         for (name, here), pictures in results:
@@ -137,7 +138,7 @@ def copies_of(picture: Shrunk, place: Place, params: AugmentParams) -> list[NDAr
     changes = changes_of(place, params)
     if not changes:
         return []
-    return [pixels_of(copy, params.channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
+    return [pixels_of(copy, params.packed_channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
 
 
 def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: AugmentParams) -> None:
@@ -181,7 +182,8 @@ def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int
     columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
     step, rows = (copies, PREVIEW_ROWS) if copies > 1 else (columns, 1)
     starts = [start for label in np.unique(labels) for start in np.flatnonzero(labels == label)[: step * rows : step]]
-    cells = np.full((len(starts), columns, *images.shape[1:]), 255, dtype=np.uint8)
+    empty = 0 if has_alpha(images.shape[-1]) else 255
+    cells = np.full((len(starts), columns, *images.shape[1:]), empty, dtype=np.uint8)
     for row, start in enumerate(starts):
         alike = np.flatnonzero(labels[start:] == labels[start])[:columns] + start
         cells[row, : len(alike)] = images[alike]
@@ -211,7 +213,7 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     places = places_of(kept, params)
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:
-        shape = (params.height, params.width, params.channels)
+        shape = (params.height, params.width, params.packed_channels)
         with ExitStack() as open_files, Progress(len(places), "augment", "pictures") as shown:
             files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
             for file in files.values():

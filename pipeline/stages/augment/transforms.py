@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.imaging.resizing import border_pixels
+from pipeline.inference.transparency import carried_on
+from pipeline.storage.arrays import has_alpha
 
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("box", "bilinear", "bicubic", "lanczos")}
 Fit = Literal["pad", "crop", "stretch"]
 Fill = int | tuple[int, ...]
@@ -29,7 +32,7 @@ class Frame:
     resize_filter: str  # key of FILTERS
     upscale: bool  # enlarge smaller pictures instead of padding them
     pad_value: PadValue
-    ground: Literal["keep", "plain"] = "keep"  # plain: pad_value behind the garment
+    ground: Literal["keep", "plain", "transparent"] = "keep"  # plain: pad_value behind the garment
     on_garment: bool = False  # the garment, not the picture, is centred and fitted
     garment_share: float = 1.0  # of the frame, when it is fitted
 
@@ -77,13 +80,14 @@ def fit_to_frame(image: Image.Image, frame: Frame) -> Image.Image:
 
 
 def on_ground(image: Image.Image, frame: Frame) -> Image.Image:
-    """A cut-out, mode RGBA, on the frame's ground; other pictures as they are."""
-    if image.mode != "RGBA":
+    """A cut-out, mode RGBA, on the frame's plain ground; on a transparent one, and without alpha, it stays as it is."""
+    if image.mode != "RGBA" or frame.ground == "transparent":
         return image
     ground = Image.new("RGB", image.size, fill_colour(Image.new("RGB", (1, 1)), frame.pad_value))
     return Image.alpha_composite(ground.convert("RGBA"), image).convert("RGB")
 
 
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:
-    """`image` as (H, W, C) uint8 with 1 or 3 channels."""
-    return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(image.height, image.width, channels)
+    """`image` as (H, W, C) uint8 with 1 or 3 channels, or with 2 or 4, the last of them alpha."""
+    pixels = np.asarray(image.convert(MODES[channels])).reshape(image.height, image.width, channels)
+    return carried_on(pixels[None])[0] if has_alpha(channels) else pixels  # resizing leaves black under what is transparent

@@ -86,6 +86,11 @@ def _by_site_and_step(rows: pd.DataFrame, sites: list[str], steps: int) -> Array
     return table
 
 
+def _categories(rows: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
+    """The rows of each category; none if there is only one, whose shares are those of all."""
+    return list(rows.groupby("category")) if rows["category"].nunique() > 1 else []
+
+
 def share_series(
     observations: pd.DataFrame, dates: pd.DatetimeIndex, *, min_pictures: int, max_series: int
 ) -> list[ShareSeries]:
@@ -96,7 +101,7 @@ def share_series(
     ]
     sites = sorted(inside["site"].unique())
     found = []
-    scopes: list[tuple[str | None, pd.DataFrame]] = [(None, inside), *inside.groupby("category")]
+    scopes: list[tuple[str | None, pd.DataFrame]] = [(None, inside), *_categories(inside)]
     for category, scope in scopes:
         for dimension in DIMENSIONS if category is None else DIMENSIONS[1:]:
             known = scope[scope[dimension].notna()]

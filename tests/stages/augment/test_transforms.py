@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from pipeline.stages.augment.changes import Change, Placement, apply_changes
 from pipeline.stages.augment.transforms import Frame, fill_colour, fit_to_frame, pixels_of
 from tests.support.garments import small_garment
 
@@ -74,3 +75,24 @@ def test_pad_value_edge_uses_the_borders_median() -> None:
 def test_pixels_of_have_the_requested_channels() -> None:
     assert pixels_of(small_garment(), 1).shape == (64, 64, 1)
     assert pixels_of(small_garment().convert("L"), 3).shape == (64, 64, 3)
+
+
+def test_a_cut_out_on_a_transparent_ground_keeps_alpha_and_its_colour_goes_on() -> None:
+    alpha = Image.new("L", (64, 64), 0)
+    alpha.paste(255, (16, 16, 48, 48))
+    image = Image.new("RGB", (64, 64), (200, 90, 30))
+    image.putalpha(alpha.filter(ImageFilter.GaussianBlur(2)))
+    transparent = _frame(ground="transparent")
+    [whole, moved] = [fit_to_frame(image, transparent), *apply_changes(image, transparent, [Change(Placement(degrees=30.0))])]
+    for seen in (whole, moved):
+        pixels = pixels_of(seen, 4)
+        assert pixels.shape == (32, 32, 4)
+        assert pixels[0, 0, 3] == 0
+        assert pixels[16, 16].tolist() == [200, 90, 30, 255]
+        difference = np.abs(pixels[..., :3].astype(int) - (200, 90, 30))
+        assert (difference * pixels[..., 3:] / 255).max() <= 4  # as seen on any ground
+        assert difference[pixels[..., 3] == 0].max() <= 30  # Pillow rounds colours before it divides them by a faint alpha
+    assert pixels_of(whole, 2).shape == (32, 32, 2)
+    opaque = pixels_of(fit_to_frame(small_garment(side_px=28).convert("RGBA"), transparent), 4)
+    assert opaque[:2, :, 3].max() == 0  # the padding
+    assert opaque[2:30, 2:30, 3].min() == 255

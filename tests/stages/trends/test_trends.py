@@ -13,12 +13,12 @@ from tests.stages.trends.published import Published, run_trends
 
 
 def rising_red(months: int, *, seed: int = 0) -> Published:
-    """Red rises from a twenty-fifth to three fifths of what is published, month by month."""
+    """Red rises from a twentieth to three fifths of what is published, month by month."""
     rng, published = np.random.default_rng(seed), Published()
     for month, first in enumerate(pd.date_range("2020-01-01", periods=months, freq="MS")):
-        share = 0.04 * np.exp(2.7 * month / months)
-        for number in range(40):
-            colour = "red" if rng.uniform() < share else "blue"
+        share = 0.05 * np.exp(2.5 * month / months)
+        for number in range(120):
+            colour = "red" if rng.uniform() < share else ("blue" if number % 3 else "green")
             published.add(f"{first.date() + pd.Timedelta(days=number % 28)}", garment_colour=colour)
     return published
 
@@ -35,7 +35,8 @@ def test_a_planted_rise_is_found_and_the_other_colour_falls(outputs: Path) -> No
     direction = {one["name"]: one["direction"] for one in summary["series"]}
     assert direction["colour red"] == "rises"
     assert direction["colour blue"] == "falls"
-    assert summary["coverage"]["dated"] == 2400
+    assert direction["colour green"] != "rises"
+    assert summary["coverage"]["dated"] == 7200
     assert summary["backtest_mase"]["combined"] < summary["backtest_mase"]["seasonal naive"]
 
 
@@ -43,7 +44,7 @@ def test_the_table_holds_past_and_forecast_of_each_series(outputs: Path) -> None
     rows = read_table(outputs / "trends.parquet", TRENDS)
     red = rows[rows["series"] == "colour red"]
     assert red["forecast"].sum() == 12
-    assert red.loc[~red["forecast"], "pictures"].tolist() == [40] * 60
+    assert red.loc[~red["forecast"], "pictures"].tolist() == [120] * 60
     assert (red["share"] <= 1).all()
 
 
