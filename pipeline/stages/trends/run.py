@@ -173,7 +173,7 @@ def run(
     if not reason:
         calendar = chosen_calendar(observations["day"], params.by)
         dates = whole_steps(observations["day"], calendar)
-        series = share_series(observations, dates, min_pictures=params.min_pictures, max_series=params.max_series)
+        series = share_series(observations, dates, calendar, min_pictures=params.min_pictures, max_series=params.max_series)
         if not series:
             reason = f"No category, colour or other value has {params.min_pictures:,} dated pictures (trends.min_pictures)."
     if reason:

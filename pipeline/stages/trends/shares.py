@@ -88,21 +88,19 @@ def _by_site_and_step(rows: pd.DataFrame, sites: list[str], steps: int) -> Array
 
 def _categories(rows: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
     """The rows of each category; none if there is only one, whose shares are those of all."""
-    return list(rows.groupby("category")) if rows["category"].nunique() > 1 else []
+    return [(str(name), scope) for name, scope in rows.groupby("category")] if rows["category"].nunique() > 1 else []
 
 
 def share_series(
-    observations: pd.DataFrame, dates: pd.DatetimeIndex, *, min_pictures: int, max_series: int
+    observations: pd.DataFrame, dates: pd.DatetimeIndex, calendar: Calendar, *, min_pictures: int, max_series: int
 ) -> list[ShareSeries]:
     """The series of each dimension, and of each within a category, with at least `min_pictures`; the most frequent first."""
     step = np.searchsorted(dates, observations["day"].to_numpy(), side="right") - 1
-    inside = observations.assign(step=step)[
-        observations["day"] <= dates[-1] + (dates[-1] - dates[-2] if len(dates) > 1 else pd.Timedelta(days=31))
-    ]
+    end = calendar.dates(dates[0], len(dates) + 1)[-1]
+    inside = observations.assign(step=step)[observations["day"] < end]
     sites = sorted(inside["site"].unique())
     found = []
-    scopes: list[tuple[str | None, pd.DataFrame]] = [(None, inside), *_categories(inside)]
-    for category, scope in scopes:
+    for category, scope in [(None, inside), *_categories(inside)]:
         for dimension in DIMENSIONS if category is None else DIMENSIONS[1:]:
             known = scope[scope[dimension].notna()]
             pictures = _by_site_and_step(known, sites, len(dates))
@@ -113,18 +111,7 @@ def share_series(
                 share = adjusted_share(counts, pictures)
                 total = pictures.sum(axis=0)
                 low, high = wilson_interval(share, total)
-                name = None if category is None else str(category)
-                found.append(
-                    ShareSeries(
-                        dimension,
-                        str(value),
-                        name,
-                        counts.sum(axis=0).astype(np.int64),
-                        total.astype(np.int64),
-                        share,
-                        low,
-                        high,
-                    )
-                )
+                number = counts.sum(axis=0).astype(np.int64)
+                found.append(ShareSeries(dimension, str(value), category, number, total.astype(np.int64), share, low, high))
     found.sort(key=lambda series: (-int(series.count.sum()), series.name))
     return found[:max_series]

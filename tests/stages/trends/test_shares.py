@@ -41,10 +41,10 @@ def observed(days: pd.DatetimeIndex, colours: list[str]) -> pd.DataFrame:
 
 
 def test_series_count_each_step_and_are_named_by_what_they_follow() -> None:
-    days = pd.DatetimeIndex(["2024-01-01", "2024-01-03", "2024-01-15", "2024-01-21"])
-    observations = observed(days, ["red", "blue", "red", "red"])
+    days = pd.DatetimeIndex(["2024-01-01", "2024-01-03", "2024-01-15", "2024-01-21", "2024-01-22"])
+    observations = observed(days, ["red", "blue", "red", "red", "red"])  # the last one in a week that has hardly begun
     dates = whole_steps(observations["day"], WEEKS)
-    found = {one.name: one for one in share_series(observations, dates, min_pictures=1, max_series=9)}
+    found = {one.name: one for one in share_series(observations, dates, WEEKS, min_pictures=1, max_series=9)}
     assert set(found) == {"colour red", "colour blue"}  # of one category, within it they are the same
     assert found["colour red"].count.tolist() == [1, 0, 2]
     assert found["colour red"].pictures.tolist() == [2, 0, 2]

@@ -18,8 +18,10 @@ def rising_red(months: int, *, seed: int = 0) -> Published:
     for month, first in enumerate(pd.date_range("2020-01-01", periods=months, freq="MS")):
         share = 0.05 * np.exp(2.5 * month / months)
         for number in range(120):
+            pattern = "plain" if rng.uniform() < 0.7 else "striped"
+            steady = {"garment_pattern": pattern, "price": float(rng.uniform(10, 90)), "currency": "EUR"}
             colour = "red" if rng.uniform() < share else ("blue" if number % 3 else "green")
-            published.add(f"{first.date() + pd.Timedelta(days=number % 28)}", garment_colour=colour)
+            published.add(f"{first.date() + pd.Timedelta(days=number % 28)}", garment_colour=colour, **steady)
     return published
 
 

@@ -34,7 +34,6 @@ class Calendar:
 
 WEEKS = Calendar("week", 52, 365.25 / 7)
 MONTHS = Calendar("month", 12, 12.0)
-CALENDARS = {calendar.unit: calendar for calendar in (WEEKS, MONTHS)}
 
 
 def calendar_of(dates: pd.DatetimeIndex) -> Calendar:
