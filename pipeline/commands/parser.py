@@ -19,7 +19,7 @@ GROUPS = {
     "models": ("generate",),
     "runs": ("compare", "plots", "send"),
     "data": ("params", "show", "forget", "remember"),
-    "studio": ("studio",),
+    "studio": ("studio", "tryon"),
     "shell": ("completion",),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
@@ -33,6 +33,7 @@ EXAMPLES = {
     "forget": "forget https://shop.example/dress.jpg",
     "remember": "remember",
     "studio": "studio --port 8500",
+    "tryon": "tryon person.jpg jeans.jpg --kind trousers --out worn.png",
     "completion": "completion bash > atelier.bash && source atelier.bash",
 }
 INDENT = 13
