@@ -61,6 +61,11 @@ def _length(line: Line) -> float:
     return float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
 
 
+def _limb_length(garment: GarmentAnchors) -> float:
+    """Length of a sleeve or leg, the mean of both sides."""
+    return float(np.mean([_length(_middles(limb)) for limb in garment.limbs.values()]))
+
+
 def _distances(line: Line) -> Line:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
 
@@ -116,7 +121,7 @@ def _legged(garment: GarmentAnchors, body: Body, ease: float) -> list[PlacedPart
         line, radii = _leg_below(body, side, crotch_level)
         outer = hung.first[-1] if side == "left" else hung.second[-1]
         start = (outer, crotch) if side == "left" else (crotch, outer)
-        length = _fitting_length(scale * _length(_middles(leg)), _length(line), 1.03)
+        length = _fitting_length(scale * _limb_length(garment), _length(line), 1.03)
         placed = _along(leg, line, radii, start, scale, length, 1 + SKIN_EASE + 0.4 * ease, MAX_LEG, -1)
         # Half of the trunk goes with each leg, so that both share the points of the middle.
         upper, upper_target = (_half_trunk(one, side) for one in (part, hung))
@@ -216,7 +221,7 @@ def _upper(garment: GarmentAnchors, body: Body, ease: float) -> list[PlacedPart]
         armpit = hung.first[0] if side == "left" else hung.second[0]
         start = (targets[f"{side}_shoulder"], _underarm(body, side, armpit))
         from_armhole = np.concatenate([_mean(start)[None], line[1:]])
-        length = _fitting_length(scale * _length(_middles(sleeve)), _length(from_armhole), 1.03)
+        length = _fitting_length(scale * _limb_length(garment), _length(from_armhole), 1.03)
         placed = _along(sleeve, from_armhole, radii, start, scale, length, 1.1 + 0.5 * ease, MAX_SLEEVE, sign)
         parts.append(
             PlacedPart(f"{side}_sleeve", _with_middles(sleeve), _with_middles(placed), _outline(sleeve), _outline(placed))

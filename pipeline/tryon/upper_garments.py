@@ -11,7 +11,8 @@ from pipeline.tryon.outlines import RUNGS, Mask, Part, largest_piece, resampled,
 
 MIN_SLEEVE = 0.34  # length of a sleeve from the armhole's middle, relative to the trunk's half-width
 CUFF = 0.07  # of the sleeve's length: what is so near its end is the cuff
-DEFAULT_ARMPIT = 0.65  # below the collar, relative to the trunk's half-width
+DEFAULT_ARMPIT, LOWEST_ARMPIT = 0.65, 1.5  # below the collar, relative to the trunk's half-width
+BESIDE_TRUNK = (1.05, 1.1, 1.16, 1.24)  # where a gap below the sleeve is looked for, relative to the trunk's half-width
 SLEEVES_WIDEN = 1.15  # width in the middle relative to that below the collar, where sleeves lie beside the trunk
 TRUNK_BESIDE_SLEEVES = 0.8  # share of the width that the trunk then has
 MAX_FLARE = 0.7  # pixels that a trunk's edge moves outwards from one row to the next
@@ -115,17 +116,16 @@ def _armpits(mask: Mask, half: float, collar: int, hem: int, rows: Mapping[str, 
 def _gap_below_sleeve(mask: Mask, side: str, half: float, collar: int, hem: int) -> int | None:
     """The row below a sleeve, just beside the trunk; None without a gap there."""
     sign = -1 if side == "left" else 1
-    rows = []
-    for share in (1.05, 1.1, 1.16, 1.24):
+    for share in BESIDE_TRUNK:
         column = mask.shape[1] // 2 + sign * int(share * half)
         if not (0 <= column < mask.shape[1] and mask[:, column].any()):
             continue
         first = int(np.argmax(mask[:, column]))
         below = np.flatnonzero(~mask[first:, column])
         end = first + int(below[0]) if len(below) else mask.shape[0]
-        if collar + 0.15 * half < end < collar + min(2.0 * half, 0.7 * (hem - collar)):
-            rows.append(end)
-    return max(rows) if rows else None
+        if collar + 0.15 * half < end < collar + min(LOWEST_ARMPIT * half, 0.7 * (hem - collar)):
+            return end
+    return None
 
 
 def _trunk_side(mask: Mask, side: str, armpit: Point, hem: int, max_flare: float) -> Line:
