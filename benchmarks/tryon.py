@@ -285,13 +285,12 @@ def score(pair: Pair) -> tuple[Score, NDArray[np.float32]]:
 def folds(garments: dict[Kind, list[Garment]], count: int, seed: int) -> tuple[int, int, int]:
     """Of `count` warps on random figures: how many fold, are stiffer than the least, and are similarities."""
     rng = np.random.default_rng(seed)
-    kinds = list(FOLDERS)
+    anchors = [find_anchors(garment, kind) for kind, several in garments.items() for garment in several]
     folded, stiffer, stiffest, done = 0, 0, 0, 0
     while done < count:
-        kind = kinds[int(rng.integers(len(kinds)))]
-        garment = garments[kind][int(rng.integers(len(garments[kind])))]
+        chosen = anchors[int(rng.integers(len(anchors)))]
         body = mannequin_body(SHAPES[int(rng.integers(len(SHAPES)))], random_pose(rng))
-        for part in placed_parts(find_anchors(garment, kind), body)[: count - done]:
+        for part in placed_parts(chosen, body)[: count - done]:
             warp = part_warp(part.source, part.target, part.source_outline, part.target_outline)
             folded += warp.least_jacobian <= 0
             stiffer += warp.stiffness > STIFFNESSES[0]
@@ -336,11 +335,19 @@ def main() -> None:
     if options.sheet:
         rows = [np.hstack(tiles[start : start + 8]) for start in range(0, len(tiles) - len(tiles) % 8, 8)]
         Image.fromarray(np.vstack(rows)).save(options.sheet)
-    folded, stiffer, stiffest = folds(garments, options.warps, seed=8)
+    text = page(scores, folds(garments, options.warps, seed=8), options.warps)
+    print(text)
+    if options.page:
+        write_text(options.page, text)
+
+
+def page(scores: list[Score], folding: tuple[int, int, int], warps: int) -> str:
+    """The page of docs/benchmarks."""
+    folded, stiffer, stiffest = folding
     lines = [
         "# Try-on",
         "",
-        f"`python -m benchmarks.tryon FOLDER --count {options.count} --warps {options.warps}`: held-out photographs of "
+        f"`python -m benchmarks.tryon FOLDER --count {len(scores)} --warps {warps}`: held-out photographs of "
         "clothing-dataset-small on drawn figures of three body shapes, 512×384. A garment is cut out, turned, scaled and "
         "bent; the truth is the unbent one, laid on the figure through a mesh. Mask IoU; SSIM inside the garment; landmark "
         "error relative to the shoulders' distance (a sleeve not found counts as 100 %); CPU seconds for the whole try-on.",
@@ -350,12 +357,10 @@ def main() -> None:
         *(row(kind, [one for one in scores if one.kind == kind]) for kind in FOLDERS),
         row("all", scores),
         "",
-        f"The slowest try-on took {max(one.seconds for one in scores):.2f} s. Of {options.warps} warps {folded} fold; "
+        f"The slowest try-on took {max(one.seconds for one in scores):.2f} s. Of {warps} warps {folded} fold; "
         f"{stiffer} needed more than the least stiffness, and {stiffest} of those are similarities.",
     ]
-    print("\n".join(lines))
-    if options.page:
-        write_text(options.page, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def tile(pair: Pair, worn: NDArray[np.float32], measured: Score) -> NDArray[np.uint8]:
