@@ -45,7 +45,7 @@ def test_every_kind_is_worn_where_it_belongs(standing: Person, kind: str) -> Non
 
 
 def test_a_loose_fit_is_wider_than_a_tight_one(standing: Person) -> None:
-    tight, loose = (try_on(standing, drawn_garment("top"), "top", fit=fit).cover.sum() for fit in ("tight", "loose"))  # type: ignore[arg-type]
+    tight, loose = (try_on(standing, drawn_garment("top"), "top", fit=fit).cover.sum() for fit in ("tight", "loose"))
     assert loose > 1.05 * tight
 
 

@@ -54,7 +54,7 @@ def test_legs_begin_at_the_crotch(kind: str, crotch: tuple[int, int]) -> None:
 def test_a_tilted_garment_is_straightened_and_its_anchors_are_turned_back() -> None:
     straight = drawn_garment("skirt")
     turn = cv2.getRotationMatrix2D((150, 150), 9, 1.0)
-    tilted = cv2.warpAffine(straight, turn, (300, 300))
+    tilted = np.asarray(cv2.warpAffine(straight, turn, (300, 300)), np.uint8)
     tilt, _ = symmetry_axis(largest_piece(tilted[..., 3] > 127))
     assert tilt == pytest.approx(-9, abs=1.5)
     points, turned = find_anchors(straight, "skirt").points, find_anchors(tilted, "skirt").points
