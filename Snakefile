@@ -318,8 +318,10 @@ rule report:
         "environment.yml"
     params:
         section=session.section("report"),
+        settings=session.settings(),
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --settings {params.settings:q}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
         " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"
