@@ -47,6 +47,7 @@ localrules:
 rule all:
     input:
         "reports/index.html",
+        "reports/trends.html",
         "models/export",
 
 
@@ -189,6 +190,37 @@ rule curate:
         " --curated {output.curated} --page {output.page}"
 
 
+rule trends:
+    """Follow what is published and forecast what will be worn."""
+    input:
+        code=code_inputs("trends"),
+        manifest=rules.collect.output.manifest,
+        inspect_tables=INSPECTED,
+        curated=rules.curate.output.curated,
+        shards=PICTURES,
+        signals="signals.csv",
+    output:
+        trends="data/trends.parquet",
+        summary="reports/trends.json",
+        page=report(
+            "reports/trends.html",
+            category="Report",
+            caption="docs/captions/trends.rst",
+        ),
+    log:
+        "logs/trends.log",
+    benchmark:
+        "logs/benchmarks/trends.tsv"
+    conda:
+        "environment.yml"
+    params:
+        section=session.section("trends"),
+    shell:
+        "python -m pipeline trends --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --inspect-tables {input.inspect_tables} --curated {input.curated} --shards {input.shards} --signals {input.signals}"
+        " --trends {output.trends} --summary {output.summary} --page {output.page}"
+
+
 rule augment:
     """Pack the training array and the untouched reference sets."""
     input:
@@ -305,6 +337,7 @@ rule report:
         gan=rules.train.output.gan,
         metrics=rules.evaluate.output.metrics,
         evaluation=rules.evaluate.output.evaluation,
+        trends=rules.trends.output.summary,
     output:
         page=report(
             "reports/index.html", category="Report", caption="docs/captions/report.rst"
@@ -324,7 +357,8 @@ rule report:
         " --settings {params.settings:q}"
         " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
-        " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"
+        " --metrics {input.metrics} --evaluation {input.evaluation} --trends {input.trends}"
+        " --page {output.page} --summary {output.summary}"
 
 
 rule export:
