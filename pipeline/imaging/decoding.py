@@ -101,18 +101,16 @@ def _upright(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _plain(image: Image.Image, *, keep_alpha: bool) -> Image.Image:
-    """`image` as L or RGB, with transparent pixels composited over white unless `keep_alpha`: then as LA or RGBA."""
+def _plain(image: Image.Image) -> Image.Image:
+    """`image` as L or RGB, with transparent pixels composited over white."""
     if image.has_transparency_data:
-        if keep_alpha:
-            return image.convert("LA" if image.mode in ("L", "LA", "La", "1") else "RGBA")
         return _over_white(image)
     mode = "L" if image.mode in ("L", "1") else "RGB"
     return image if image.mode == mode else image.convert(mode)  # convert() would copy
 
 
-def decode(content: bytes, max_pixels: int, *, keep_alpha: bool = False) -> Picture:
-    """The picture in `content`, or its first frame, decoded completely; with `keep_alpha` in mode LA or RGBA if it has alpha.
+def decode(content: bytes, max_pixels: int) -> Picture:
+    """The picture in `content`, or its first frame, decoded completely.
 
     Raises UndecodableError whatever the decoder raised, and MemoryError in a sandbox.
     """
@@ -124,7 +122,7 @@ def decode(content: bytes, max_pixels: int, *, keep_alpha: bool = False) -> Pict
                 raise UndecodableError(f"more than {max_pixels} pixels, although its header says fewer")
             _upright(image)
             coloured = to_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
-            return Picture(_plain(coloured.image, keep_alpha=keep_alpha), kind, mode, coloured.profile)
+            return Picture(_plain(coloured.image), kind, mode, coloured.profile)
     except (UndecodableError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
