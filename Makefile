@@ -46,10 +46,6 @@ test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a 
 test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
-.PHONY: mutants
-mutants: environment ## the tests against random mutants of what reads strangers' bytes, at most half an hour
-	nice -n 10 python -m benchmarks.mutants --count 60 --seed 0
-
 .PHONY: check
 check: environment docs ## format, lint, types, direction of imports, documentation
 	ruff format --check .
