@@ -20,6 +20,9 @@ PARAMS = session.params
 RAW = expand("data/raw/{shard}.parquet", shard=session.shards)
 PICTURES = expand("data/raw/{shard}.tar", shard=session.shards)
 INSPECTED = expand("data/inspect/{shard}.parquet", shard=session.shards)
+RAW_TABLES = session.listed("raw_tables", RAW)
+SHARDS = session.listed("shards", PICTURES)
+INSPECT_TABLES = session.listed("inspect_tables", INSPECTED)
 
 
 wildcard_constraints:
@@ -77,6 +80,9 @@ rule collect:
         "logs/benchmarks/collect.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("collect"),
+        runtime=720,  # minutes
     params:
         section=session.section("collect"),
         sources=session.state_of_sources,
@@ -103,6 +109,9 @@ rule fetch:
     retries: 2
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("fetch"),
+        runtime=720,  # minutes
     params:
         section=session.section("fetch"),
         sources=session.state_of_sources,
@@ -126,6 +135,9 @@ rule inspect:
         "logs/benchmarks/inspect/{shard}.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("inspect"),
+        runtime=120,  # minutes
     params:
         section=session.section("inspect"),
         scratch=".scratch/inspect",
@@ -149,13 +161,18 @@ rule dedup:
         "logs/benchmarks/dedup.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("dedup"),
+        runtime=240,  # minutes
     params:
         section=session.section("dedup"),
+        raw_tables=RAW_TABLES,
+        inspect_tables=INSPECT_TABLES,
         known=KNOWN_FOLDER,
         scratch=".scratch/dedup",
     shell:
-        "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
-        " --inspect-tables {input.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
+        "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables @{params.raw_tables}"
+        " --inspect-tables @{params.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
         " --scratch {params.scratch}"
 
 
@@ -166,7 +183,7 @@ rule curate:
         raw_tables=RAW,
         shards=PICTURES,
         inspect_tables=INSPECTED,
-        duplicates=rules.dedup.output.duplicates,
+        duplicates="data/duplicates.parquet",
         overrides="overrides.csv",
     output:
         curated="data/curated.parquet",
@@ -181,11 +198,17 @@ rule curate:
         "logs/benchmarks/curate.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("curate"),
+        runtime=60,  # minutes
     params:
         section=session.section("curate"),
+        raw_tables=RAW_TABLES,
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
     shell:
-        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables} --shards {input.shards}"
-        " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
+        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables @{params.raw_tables} --shards @{params.shards}"
+        " --inspect-tables @{params.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
         " --curated {output.curated} --page {output.page}"
 
 
@@ -193,7 +216,7 @@ rule augment:
     """Pack the training array and the untouched reference sets."""
     input:
         code=code_inputs("augment"),
-        curated=rules.curate.output.curated,
+        curated="data/curated.parquet",
         shards=PICTURES,
     output:
         train=directory("data/train"),
@@ -203,11 +226,15 @@ rule augment:
         "logs/benchmarks/augment.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("augment"),
+        runtime=240,  # minutes
     params:
         section=session.section("augment"),
+        shards=SHARDS,
     shell:
         "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
-        " --shards {input.shards} --train {output.train}"
+        " --shards @{params.shards} --train {output.train}"
 
 
 rule reference:
@@ -225,6 +252,8 @@ rule reference:
         "environment.yml"
     threads: PARAMS.reference.threads
     resources:
+        mem_mb=session.memory_mb("reference"),
+        runtime=120,  # minutes
         gpu=int(sync.has_gpu()),  # without one, it runs beside the training
     params:
         section=session.section("reference"),
@@ -249,6 +278,8 @@ rule train:
         "environment.yml"
     threads: PARAMS.train.threads * PARAMS.train.processes
     resources:
+        mem_mb=session.memory_mb("train"),
+        runtime=1440,  # minutes
         gpu=1,
     params:
         section=session.section("train"),
@@ -282,6 +313,8 @@ rule evaluate:
         "environment.yml"
     threads: PARAMS.evaluate.threads
     resources:
+        mem_mb=session.memory_mb("evaluate"),
+        runtime=240,  # minutes
         gpu=1,
     params:
         section=session.section("evaluate"),
@@ -295,16 +328,16 @@ rule report:
     """Show pictures, numbers and where they come from on one page."""
     input:
         code=code_inputs("report"),
-        manifest=rules.collect.output.manifest,
+        manifest="data/manifest.parquet",
         raw_tables=RAW,
         shards=PICTURES,
         inspect_tables=INSPECTED,
-        duplicates=rules.dedup.output.duplicates,
-        curated=rules.curate.output.curated,
-        train=rules.augment.output.train,
-        gan=rules.train.output.gan,
-        metrics=rules.evaluate.output.metrics,
-        evaluation=rules.evaluate.output.evaluation,
+        duplicates="data/duplicates.parquet",
+        curated="data/curated.parquet",
+        train="data/train",
+        gan="models/gan",
+        metrics="reports/metrics.json",
+        evaluation="reports/evaluation",
     output:
         page=report(
             "reports/index.html", category="Report", caption="docs/captions/report.rst"
@@ -316,11 +349,17 @@ rule report:
         "logs/benchmarks/report.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("report"),
+        runtime=60,  # minutes
     params:
         section=session.section("report"),
+        raw_tables=RAW_TABLES,
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
-        " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
+        " --raw-tables @{params.raw_tables} --shards @{params.shards} --inspect-tables @{params.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
         " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"
 
@@ -339,6 +378,9 @@ rule export:
         "logs/benchmarks/export.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("export"),
+        runtime=60,  # minutes
     params:
         section=session.section("export"),
     shell:
