@@ -13,6 +13,7 @@ from tests.support.checkout import BIN
 from tests.support.mlflow_server import free_port
 
 START_S = 60
+KILL_WAIT_S = 30
 # proctrack/linuxproc and task/none need no cgroups, which a container may not write. `config_overrides` lets a node have more
 # CPUs than the machine, so that two jobs run beside each other anywhere.
 CONFIG = """
@@ -38,8 +39,8 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,re
 GresTypes=gpu
 ReturnToService=2
 MpiDefault=none
-KillWait=30
-MinJobAge=600
+KillWait={kill_wait_s}
+MinJobAge=86400
 SlurmdTimeout=20
 {nodes}
 PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP OverTimeLimit=0
@@ -66,6 +67,14 @@ class Slurm:
         lines = self.run("squeue", "--noheader", "--states=all", "--format=%i %T").splitlines()
         found = dict(line.split() for line in lines)
         return {job: state for job, state in found.items() if not states or state in states}
+
+    def cancel_all(self) -> None:
+        """End every job, and wait for its processes."""
+        if active := self.jobs("PENDING", "RUNNING"):
+            self.run("scancel", *active)
+        deadline = time.monotonic() + KILL_WAIT_S + START_S
+        while self.jobs("PENDING", "RUNNING", "COMPLETING") and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def job(self, job_id: str) -> dict[str, str]:
         """What `scontrol show job` says, by name."""
@@ -98,7 +107,14 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
     ]
     (folder / "state").mkdir(parents=True)
     (folder / "slurm.conf").write_text(
-        CONFIG.format(host=host, folder=folder, controller=free_port(), nodes="\n".join(lines), names=",".join(nodes))
+        CONFIG.format(
+            host=host,
+            folder=folder,
+            controller=free_port(),
+            nodes="\n".join(lines),
+            names=",".join(nodes),
+            kill_wait_s=KILL_WAIT_S,
+        )
     )
     (folder / "gres.conf").write_text(f"NodeName={','.join(nodes)} Name=gpu File=/dev/null\n")
     _write_srun(folder)
@@ -114,6 +130,7 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
         while "idle" not in _states(environment) or _states(environment) - {"idle"}:
             assert time.monotonic() < deadline, (folder / "slurmctld.log").read_text()[-3000:]
             time.sleep(0.2)
+        stack.callback(cluster.cancel_all)
         yield cluster
 
 
