@@ -24,8 +24,9 @@ from torchvision import transforms
 
 from pipeline.gan.devices import choose_device, choose_precision
 from pipeline.gan.forecast import estimate_training, seconds
-from pipeline.gan.losses import LOSSES, gradient_square_norms, zero_centred_penalty
+from pipeline.gan.losses import LOSSES
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.penalties import gradient_square_norms, zero_centred_penalty
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, save_png

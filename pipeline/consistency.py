@@ -80,10 +80,10 @@ def _fashion_mnist(params: "Params") -> Iterator[Contradiction]:
 
 
 def _attributes(params: "Params") -> Iterator[Contradiction]:
-    if params.augment.attributes and "manifest" not in params.collect.source:
+    if params.augment.attributes and "list" not in params.collect.source:
         yield (
             "augment.attributes",
-            "only a manifest has further columns; add manifest to collect.source, or set augment.attributes to []",
+            "only a list has further columns; add list to collect.source, or set augment.attributes to []",
         )
 
 
@@ -99,7 +99,7 @@ def check_categories(params: "Params", where: str) -> None:
 
     Only the categories of Fashion-MNIST and of folders are known before anything is collected; other sources are not checked.
     """
-    if {"manifest", "crawl"} & set(params.collect.source):
+    if {"list", "crawl"} & set(params.collect.source):
         return
     unknown = set(params.augment.flip_categories) - {"*"}
     if not unknown and params.evaluate.samples >= 2 * _most_categories(params.collect):

@@ -5,6 +5,7 @@ that has changed meanwhile.
 """
 
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError, model_validator
 from pipeline.consistency import check_categories, contradictions
 from pipeline.errors import ParamsError
 from pipeline.imaging.measures import limits
-from pipeline.section import FieldError, Section, format_error
+from pipeline.section import FieldError, Section, as_list, format_error
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.collect.params import CollectParams
 from pipeline.stages.curate.params import CurateParams
@@ -28,7 +29,13 @@ from pipeline.stages.report.params import ReportParams
 from pipeline.stages.train.params import TrainParams
 
 STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
-DVC_KEYS = (("collect", "folder", "path"), ("collect", "manifest", "path"))
+DVC_KEYS = (("collect", "folder", "path"), ("collect", "list", "path"))
+RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names
+    "collect.manifest": "list",
+    "collect.source: manifest": "list",
+    "train.watchdog.max_returns": "max_rollbacks",
+    "train.watchdog.rate_on_return": "rate_factor_on_rollback",
+}
 
 
 class Params(Section):
@@ -48,7 +55,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_contact(self) -> Self:
-        if {"crawl", "manifest"} & set(self.collect.source) and not self.fetch.web.contact:
+        if {"crawl", "list"} & set(self.collect.source) and not self.fetch.web.contact:
             raise FieldError("fetch.web.contact", "say who fetches: an e-mail address or a web page")
         return self
 
@@ -91,7 +98,7 @@ def parse_params(content: Any, where: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(sections)
     except ValidationError as error:
-        raise ParamsError(format_error(error, Params, where)) from None
+        raise ParamsError(format_error(error, Params, where, RENAMED)) from None
 
 
 def _check_dvc_keys(content: Any, where: str) -> None:
@@ -119,9 +126,29 @@ def load_params(path: Path) -> Params:
     return params
 
 
+def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
+    content = deepcopy(content)
+    for old, new in RENAMED.items():
+        key, _, old_value = old.partition(": ")
+        *sections, name = key.split(".")
+        section: Any = content
+        for part in sections:
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or name not in section:
+            continue
+        if old_value:
+            section[name] = [new if value == old_value else value for value in as_list(section[name])]
+        else:
+            section[new] = section.pop(name)
+    return content
+
+
 def with_defaults(content: dict[str, Any]) -> dict[str, Any]:
-    """`content`, the parsed params.yaml of any revision, with the defaults; a section that is invalid today stays as it is."""
-    resolved = dict(content)
+    """`content`, the parsed params.yaml of any revision, with today's names and defaults.
+
+    A section that is invalid today stays as it is.
+    """
+    resolved = content = _with_new_names(content)
     for stage in STAGES:
         with suppress(ValidationError):
             resolved[stage] = section_type(stage).model_validate(content.get(stage) or {}).model_dump(mode="json")

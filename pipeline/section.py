@@ -2,7 +2,9 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -165,8 +167,17 @@ def _message(section: type[Section], error: ErrorDetails) -> tuple[list[str], st
     return parts, f"{error['msg'].removeprefix('Value error, ')} (it is {error['input']!r})"
 
 
-def format_error(error: ValidationError, section: type[Section], where: str) -> str:
-    """One line: `where`, the first key of `section` that is wrong, what is wrong with it, and how many more are."""
-    parts, message = _message(section, error.errors(include_url=False)[0])
+def format_error(
+    error: ValidationError, section: type[Section], where: str, renamed: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """One line: `where`, the first key of `section` that is wrong, what is wrong with it, and how many more are.
+
+    `renamed` has the new names of keys, and of values as `KEY: VALUE`.
+    """
+    first = error.errors(include_url=False)[0]
+    parts, message = _message(section, first)
+    key = ".".join(part for part in parts if not part.isdigit())
+    if new := renamed.get(key) or renamed.get(f"{key}: {first['input']}"):
+        message = f"the new name of {parts[-1] if key in renamed else first['input']} is {new}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where}: {'.'.join(parts)}: {message}{more}"

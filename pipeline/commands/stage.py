@@ -152,6 +152,6 @@ def _print_dry_run(options: argparse.Namespace) -> None:
     _configure_logging(options.log)
     params = load_params(PARAMS_FILE)
     section = parse_section("train", options.params) if options.params else params.train
-    shape = (params.augment.height, params.augment.width, params.augment.channels)
+    shape = (params.augment.height, params.augment.width, params.augment.packed_channels)
     dry_run = importlib.import_module("pipeline.stages.train.run").dry_run
     sys.stdout.write(dry_run(section, shape, options.train or Path("data/train")))

@@ -2,7 +2,8 @@
 
 Each transform is applied to an image with probability p (section 2.2, appendix B: pixel blitting, geometry, colour). p rises
 while the discriminator is too confident about real images (section 2.4). Images are resampled bilinearly, without the paper's
-wavelet filter. All transforms are twice differentiable, so gradient penalties can pass through them.
+wavelet filter. All transforms are twice differentiable, so gradient penalties can pass through them. Pictures with alpha are
+layers (gan/alpha.py): their surroundings are transparent, and only their premultiplied colour changes.
 """
 
 import math
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pipeline.gan.devices import AsyncCopy, to_device
 from pipeline.gan.recipe import AdaParams
+from pipeline.storage.arrays import has_alpha
 
 SCALE_DEVIATION = 0.2  # standard deviation of log2 of the scale, isotropic and anisotropic
 SHIFT = 0.125  # share of the side: the largest whole shift, and the deviation of a fractional one
@@ -130,8 +132,8 @@ def geometric_transforms(height: int, width: int, draws: _Draws) -> Tensor:
     return matrix
 
 
-def warp(x: Tensor, matrices: Tensor) -> Tensor:
-    """`x` NCHW resampled bilinearly at the positions that `matrices` (N, 3, 3) give; edges are mirrored."""
+def warp(x: Tensor, matrices: Tensor, *, mirrored: bool = True) -> Tensor:
+    """`x` NCHW resampled bilinearly at the positions that `matrices` (N, 3, 3) give; beyond its edges mirrored, or else 0."""
     channels, height, width = x.shape[1:]
     rows, columns = torch.meshgrid(_centred_positions(height, x.device), _centred_positions(width, x.device), indexing="ij")
     positions = torch.stack([columns.flatten(), rows.flatten(), torch.ones_like(rows).flatten()])  # (3, HW)
@@ -143,6 +145,8 @@ def warp(x: Tensor, matrices: Tensor) -> Tensor:
         for below in (0, 1):
             column, row = across.floor() + right, down.floor() + below
             share = (1 - (across - column).abs()) * (1 - (down - row).abs())
+            if not mirrored:
+                share = share * ((column >= 0) & (column < width) & (row >= 0) & (row < height))
             index = _mirrored(row, height) * width + _mirrored(column, width)
             # gather, not grid_sample, whose backward has no derivative
             result = result + flat.gather(2, index[:, None].expand(-1, channels, -1)) * share[:, None]
@@ -161,14 +165,18 @@ def _mirrored(positions: Tensor, size: int) -> Tensor:
 
 
 def colour_transforms(x: Tensor, draws: _Draws) -> Tensor:
-    """`x` NCHW with random brightness and contrast and, for three channels, luma inversion, hue and saturation."""
+    """`x` NCHW with random brightness and contrast and, in colour, luma inversion, hue and saturation."""
+    alpha: Tensor | None = None
+    if has_alpha(x.shape[1]):
+        x, alpha = x[:, :-1], x[:, -1:]
     brightness = draws.normal(BRIGHTNESS_DEVIATION)
     contrast = torch.exp2(draws.normal(CONTRAST_DEVIATION))
     if x.shape[1] == 3:
         inverted, hue = draws.whole(0, 1), draws.uniform(-math.pi, math.pi, 0.0)
         saturation = torch.exp2(draws.normal(SATURATION_DEVIATION))
         x = torch.einsum("nij,njhw->nihw", to_device(_colour_matrices(inverted, hue, saturation), x.device), x)
-    return (x + to_device(brightness, x.device)[:, None, None, None]) * to_device(contrast, x.device)[:, None, None, None]
+    added, factor = (to_device(values, x.device)[:, None, None, None] for values in (brightness, contrast))
+    return (x + added) * factor if alpha is None else torch.cat([(x + added * alpha) * factor, alpha], dim=1)
 
 
 def _colour_matrices(inverted: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
@@ -185,4 +193,5 @@ def ada_augment(x: Tensor, p: float, rng: torch.Generator) -> Tensor:
     if p == 0:
         return x
     draws = _Draws(len(x), p, rng)
-    return colour_transforms(warp(x, geometric_transforms(x.shape[2], x.shape[3], draws)), draws)
+    moved = warp(x, geometric_transforms(x.shape[2], x.shape[3], draws), mirrored=not has_alpha(x.shape[1]))
+    return colour_transforms(moved, draws)

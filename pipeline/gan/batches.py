@@ -12,7 +12,7 @@ from pipeline.gan.devices import to_device
 from pipeline.gan.networks.parts import RandomInputs
 from pipeline.gan.processes import Processes
 from pipeline.gan.recipe import Recipe
-from pipeline.gan.sampling import to_float
+from pipeline.gan.sampling import to_pictures
 
 ATTRIBUTE_DROPOUT = 0.1  # share of images trained on without their attributes
 
@@ -119,7 +119,7 @@ class BatchLoader:
 
     def _load_images(self, rows: NDArray[np.int64]) -> Tensor:
         images = to_device(torch.from_numpy(self._images[rows]), self._device).permute(0, 3, 1, 2)
-        return to_float(images).contiguous(memory_format=self._memory_format)
+        return to_pictures(images).contiguous(memory_format=self._memory_format)
 
     def _part_rngs(self, images_seen: int, parts: int) -> list[torch.Generator]:
         """One random generator per part; with several parts, seeded by the step and the part only."""

@@ -1,6 +1,7 @@
 """The networks in training: generator, discriminator and EMA, called eagerly, compiled, or as CUDA graphs."""
 
 import copy
+import dataclasses
 import os
 import shutil
 import sys
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.gan.ada import ada_augment
+from pipeline.gan.alpha import as_layer, as_seen, seen_channels
 from pipeline.gan.batches import MicroBatch
 from pipeline.gan.devices import choose_precision
 from pipeline.gan.diffaugment import diff_augment
 from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
 from pipeline.gan.recipe import Recipe
+from pipeline.storage.arrays import has_alpha
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,7 +38,8 @@ class Models:
         graphs: bool,
     ) -> None:
         """Initialise weights from `params.seed`. `graphs`: the training calls each network once between backward passes."""
-        self._params, self._device = params, device
+        self._params, self._device, self._alpha = params, device, has_alpha(shape.channels)
+        seen = dataclasses.replace(shape, channels=seen_channels(shape.channels))
         self.precision = choose_precision(params.precision, device)
         self._memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
         network = params.network
@@ -44,7 +48,7 @@ class Models:
             generator = build_generator(
                 network.name, network.generator_arguments, shape, categories, network.latent_dim, attributes
             )
-            discriminator = build_discriminator(network.name, network.discriminator_arguments, shape, categories, attributes)
+            discriminator = build_discriminator(network.name, network.discriminator_arguments, seen, categories, attributes)
         self.generator = generator.to(device).to(memory_format=self._memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=self._memory_format)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -87,9 +91,12 @@ class Models:
         *,
         differentiable_twice: bool = False,
     ) -> Tensor:
-        """Scores (N,) float32 of the augmented `images`."""
-        augmented = diff_augment(images, self._params.diffaugment, rng)
-        augmented = ada_augment(augmented, ada_p, rng).contiguous(memory_format=self._memory_format)
+        """Scores (N,) float32 of the augmented `images`; of those with alpha, on random grounds."""
+        augmented = as_layer(images) if self._alpha else images
+        augmented = ada_augment(diff_augment(augmented, self._params.diffaugment, rng), ada_p, rng)
+        if self._alpha:
+            augmented = as_seen(augmented, rng)
+        augmented = augmented.contiguous(memory_format=self._memory_format)
         with self.autocast():
             discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
             return discriminate(augmented, *condition).float()

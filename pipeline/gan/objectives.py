@@ -7,8 +7,10 @@ from torch import Tensor
 
 from pipeline.gan.batches import MicroBatch
 from pipeline.gan.devices import device_generator, to_device
-from pipeline.gan.losses import (
-    LOSSES,
+from pipeline.gan.losses import LOSSES
+from pipeline.gan.models import Models
+from pipeline.gan.optimiser import ScaledAdam
+from pipeline.gan.penalties import (
     gradient_square_norms,
     interpolate,
     mode_seeking_loss,
@@ -16,8 +18,6 @@ from pipeline.gan.losses import (
     path_lengths,
     zero_centred_penalty,
 )
-from pipeline.gan.models import Models
-from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.recipe import Recipe, Stylegan2Params
 
 PATH_DECAY = 0.99  # of the mean path length per regularised step; Karras et al. 2020, appendix B

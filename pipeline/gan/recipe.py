@@ -1,10 +1,19 @@
 """The recipe of a training: networks, loss, penalties, augmentation, learning rates, precision, seed."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.gan.diffaugment import AUGMENTATIONS
+from pipeline.gan.losses import LOSSES
 from pipeline.section import Count, FieldError, NotNegative, Positive, Section, Seed, Share
+
+if TYPE_CHECKING:
+    LossName = str
+    AugmentationName = str
+else:
+    LossName = Literal[tuple(LOSSES)]
+    AugmentationName = Literal[tuple(AUGMENTATIONS)]
 
 
 class NetworkParams(Section):
@@ -92,9 +101,9 @@ class PenaltyParams(Section):
 
 
 class WatchdogParams(Section):
-    max_returns: Annotated[int, Field(ge=0)] = 2
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
     """Rollbacks to the last checkpoint after a NaN or an infinity; one more ends the training."""
-    rate_on_return: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    rate_factor_on_rollback: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Factor on the learning rates at each rollback."""
     min_diversity: Share = 0.1
     """Diversity of a category's samples relative to its real pictures, below which it counts as collapsed."""
@@ -120,7 +129,7 @@ class Recipe(Section):
         ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name"), BeforeValidator(with_network_name)
     ] = ResnetParams()
     """The two networks."""
-    loss: Literal["minimax", "non-saturating", "wgan", "hinge", "relativistic"] = "non-saturating"
+    loss: LossName = "non-saturating"
     """Adversarial loss."""
     penalties: PenaltyParams = PenaltyParams()
     """What regularises the discriminator."""
@@ -130,7 +139,7 @@ class Recipe(Section):
     """Discriminator steps per generator step, each on a batch of its own."""
     ada: AdaParams | None = None
     """Adaptive discriminator augmentation ({} for the defaults); null: off."""
-    diffaugment: list[Literal["colour", "translation", "cutout"]] = []
+    diffaugment: list[AugmentationName] = []
     """Differentiable augmentations (Zhao et al. 2020)."""
     batch_size: Annotated[int, Field(ge=2)] = 32
     """Pictures per step, over all processes."""
@@ -178,14 +187,15 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:
-        penalties = self.penalties
-        if penalties.weight_clip and self.loss != "wgan":
-            raise FieldError("penalties.weight_clip", f"is for the loss wgan; set it to 0 with {self.loss}")
+        penalties, loss = self.penalties, LOSSES[self.loss]
+        if penalties.weight_clip and not loss.lipschitz:
+            clipped = " and ".join(name for name, other in LOSSES.items() if other.lipschitz)
+            raise FieldError("penalties.weight_clip", f"is for the loss {clipped}; set it to 0 with {self.loss}")
         if penalties.weight_clip and penalties.gradient_penalty:
             raise FieldError("penalties.weight_clip", "is what gradient_penalty replaces; set one of them to 0")
-        if self.loss == "wgan" and not (penalties.weight_clip or penalties.any):
-            raise FieldError("penalties.gradient_penalty", "the loss wgan needs it (10.0), or weight_clip (0.01)")
-        if self.ada is not None and self.loss in ("wgan", "relativistic"):
+        if loss.lipschitz and not (penalties.weight_clip or penalties.any):
+            raise FieldError("penalties.gradient_penalty", f"the loss {self.loss} needs it (10.0), or weight_clip (0.01)")
+        if self.ada is not None and not loss.signed:
             raise FieldError(
                 "ada", f"needs the sign of the real logits, which means nothing with the loss {self.loss}; set it to null"
             )

@@ -5,10 +5,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.gan.alpha import premultiply
+from pipeline.inference.transparency import straight
+from pipeline.storage.arrays import has_alpha
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 images as float32 in [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+def to_pictures(images: Tensor) -> Tensor:
+    """uint8 images NCHW as the networks take them: float32 in [-1, 1], with alpha premultiplied."""
+    return premultiply(to_float(images)) if has_alpha(images.shape[1]) else to_float(images)
 
 
 def to_uint8(pictures: Tensor) -> Tensor:
@@ -20,12 +29,18 @@ def to_uint8(pictures: Tensor) -> Tensor:
 def generate_images(
     generator: nn.Module, latents: NDArray[np.float32], labels: NDArray[np.int64], batch: int = 250
 ) -> NDArray[np.uint8]:
-    """uint8 images (N, H, W, C) from `latents` (N, D) and `labels` (N,), in `eval` mode, `batch` at a time."""
+    """uint8 images (N, H, W, C) from `latents` (N, D) and `labels` (N,), in `eval` mode, `batch` at a time.
+
+    Those with alpha have straight colour.
+    """
     device = next(generator.parameters()).device
     generator.eval()
     drawn = []
     for start in range(0, len(latents), batch):
         here = slice(start, start + batch)
         pictures = generator(torch.from_numpy(latents[here]).to(device), torch.from_numpy(labels[here]).to(device))
-        drawn.append(to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy())
+        if has_alpha(pictures.shape[1]):
+            drawn.append(straight(pictures.float().cpu().numpy()))
+        else:
+            drawn.append(to_uint8(pictures).permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(drawn)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.gan.devices import AsyncCopy
 from pipeline.gan.recipe import WatchdogParams
+from pipeline.inference.transparency import Ground, on_ground
 
 PATIENCE_ROWS = 3  # consecutive rows of the history before a condition becomes an event
 # Share of the loss at chance. A healthy discriminator stays above a third of it. Below a fiftieth the sigmoid of its scores is
@@ -23,6 +24,7 @@ WON_SHARE = 0.02
 VANISHED_SHARE = 1e-3  # share of the median gradient norm so far; healthy training stays within a factor of thirty
 # An absolute limit, too: over a million weights it is 1e-7 each, where Adam's epsilon of 1e-8 begins to matter.
 VANISHED_NORM = 1e-4
+COMPARED_ON: Ground = "white"
 GRACE_SAMPLES = 2  # the first sheets, when a generator may still produce a single image
 
 
@@ -100,8 +102,11 @@ def events_of_history(columns: Iterable[str], history: Sequence[Sequence[float]]
 
 
 def diversity(pictures: NDArray[np.uint8], labels: NDArray[np.int64], categories: int) -> NDArray[np.float64]:
-    """RMS difference between pairs of `pictures` (N, H, W, C) of one category, per category; 0 with fewer than two."""
-    found = np.zeros(categories)
+    """RMS difference between pairs of `pictures` (N, H, W, C) of one category, per category; 0 with fewer than two.
+
+    Those with alpha are compared on COMPARED_ON.
+    """
+    found, pictures = np.zeros(categories), on_ground(pictures, COMPARED_ON)
     for category in range(categories):
         of_category = pictures[labels == category].reshape(np.count_nonzero(labels == category), -1).astype(np.float64)
         if len(of_category) > 1:
@@ -130,7 +135,7 @@ def events_of_diversity(shares: Sequence[Sequence[float]], categories: Sequence[
 
 
 class Watchdog:
-    """The state of the checks across a training: diversity so far and returns to a checkpoint. Part of every checkpoint."""
+    """The state of the checks across a training: diversity and rollbacks so far. Part of every checkpoint."""
 
     def __init__(
         self, params: WatchdogParams, categories: Sequence[str], real_diversity: NDArray[np.float64], loss_at_chance: float
@@ -138,12 +143,12 @@ class Watchdog:
         self.params, self.categories = params, categories
         self._real_diversity, self._loss_at_chance = real_diversity, loss_at_chance
         self.shares: list[list[float]] = []
-        self.returns = 0
+        self.rollbacks = 0
 
     @property
     def rate_factor(self) -> float:
-        """Factor on the learning rates after the returns so far."""
-        return self.params.rate_on_return**self.returns
+        """Factor on the learning rates after the rollbacks so far."""
+        return self.params.rate_factor_on_rollback**self.rollbacks
 
     def check_history(self, columns: Iterable[str], history: Sequence[Sequence[float]]) -> list[Event]:
         """Events that begin with the newest row."""
@@ -159,9 +164,9 @@ class Watchdog:
     def state(self) -> dict[str, Tensor]:
         """Checkpoint entries, which `restore` reads back."""
         shares = torch.tensor(self.shares, dtype=torch.float64).reshape(-1, 1 + len(self.categories))
-        return {"watchdog.shares": shares, "watchdog.returns": torch.tensor(self.returns)}
+        return {"watchdog.shares": shares, "watchdog.returns": torch.tensor(self.rollbacks)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from `state`."""
         self.shares = state["watchdog.shares"].tolist()
-        self.returns = int(state["watchdog.returns"])
+        self.rollbacks = int(state["watchdog.returns"])

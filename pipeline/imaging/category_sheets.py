@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.storage.arrays import has_alpha
 
 GAP_PX = 2
 
@@ -47,5 +48,5 @@ def best_and_worst(
     half = per_category // 2
     best = contact_sheet(images[rows_by_category(labels, categories, half, order).ravel()], half)
     worst = contact_sheet(images[rows_by_category(labels, categories, half, order[::-1])[:, ::-1].ravel()], half)
-    gap = np.full((best.shape[0], images.shape[2] // 2, best.shape[2]), 255, dtype=np.uint8)
+    gap = np.full((best.shape[0], images.shape[2] // 2, best.shape[2]), 0 if has_alpha(best.shape[2]) else 255, dtype=np.uint8)
     return np.concatenate([best, gap, worst], axis=1)

@@ -6,12 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.storage.arrays import has_alpha
 from pipeline.storage.files import whole_file
 
 
-def contact_sheet(images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, gap_value: int = 255) -> NDArray[np.uint8]:
-    """`images` (N, H, W, C) in a grid of `columns`, as one (H', W', C); gaps and empty cells have the level `gap_value`."""
+def contact_sheet(
+    images: NDArray[np.uint8], columns: int, *, gap_px: int = 0, gap_value: int | None = None
+) -> NDArray[np.uint8]:
+    """`images` (N, H, W, C) in a grid of `columns`, as one (H', W', C); gaps and empty cells have the level `gap_value`.
+
+    By default they are white, and transparent between images with alpha.
+    """
     count, height, width, channels = images.shape
+    if gap_value is None:
+        gap_value = 0 if has_alpha(channels) else 255
     rows = -(-count // columns)
     cells = np.full((rows * columns, height + gap_px, width + gap_px, channels), gap_value, dtype=np.uint8)
     cells[:count, :height, :width] = images
@@ -26,6 +34,6 @@ def enlarged(image: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write `image` (H, W, 1 or 3) atomically as PNG."""
+    """Write `image` (H, W, 1 to 4), the last of 2 or 4 channels alpha, atomically as PNG."""
     with whole_file(path) as partial:
         Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(partial, format="PNG")

@@ -19,6 +19,19 @@ def labels_in_equal_shares(count: int, categories: int) -> NDArray[np.int64]:
     return np.sort(np.arange(count, dtype=np.int64) % categories)
 
 
+def labels_in_shares(count: int, shares: NDArray[np.floating[Any]], at_least: int = 0) -> NDArray[np.int64]:
+    """`count` labels in ascending order with the `shares` (C,) of the categories, which sum to 1, and `at_least` of each.
+
+    Rounded by largest remainders.
+    """
+    exact = np.maximum(np.asarray(shares, dtype=np.float64) * count - at_least, 0)
+    exact *= (count - at_least * len(exact)) / exact.sum()
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    by_remainder = np.argsort(counts - exact, kind="stable")
+    counts[by_remainder[: count - at_least * len(counts) - counts.sum()]] += 1
+    return np.repeat(np.arange(len(counts)), counts + at_least)
+
+
 def slerp(first: Latents, second: Latents, share: Share) -> Latents:
     """Latents (..., D) at `share` (..., 1) of the great circle from `first` to `second` (..., D).
 

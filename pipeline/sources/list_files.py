@@ -50,7 +50,7 @@ BATCH_ROWS = 10_000
 MAX_LINE_CHARACTERS = 1 << 24  # the rest of a longer line is not read
 MAX_JSON_BYTES = 1 << 28  # of a file that must be read at once
 
-Columns = tuple[tuple[str, str], ...]  # our name, the file's name: collect.manifest.columns
+Columns = tuple[tuple[str, str], ...]  # our name, the file's name: collect.list.columns
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +64,14 @@ def list_paths(path: Path) -> list[Path]:
     """The files of the list at `path`: itself, or the files in the folder with the extension of a list. Raises SourceError."""
     if not path.is_dir():
         if suffix_of(path) is None:
-            raise SourceError(f"collect.manifest.path: {path}: must end in {', '.join(SUFFIXES)}")
+            raise SourceError(f"collect.list.path: {path}: must end in {', '.join(SUFFIXES)}")
         return [path]
     files = [entry for entry in _list_folder(path) if suffix_of(entry) is not None and not entry.is_dir()]
     if not files:
-        raise SourceError(f"collect.manifest.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
+        raise SourceError(f"collect.list.path: {path}: no {', '.join(SUFFIXES)} file in this folder")
     if odd := next((file for file in files if not file.is_file()), None):
         kind = "a link to a file that is not there" if odd.is_symlink() and not odd.exists() else "no regular file"
-        raise SourceError(f"collect.manifest.path: {odd}: {kind}; remove it")
+        raise SourceError(f"collect.list.path: {odd}: {kind}; remove it")
     return files
 
 
@@ -86,7 +86,7 @@ def _list_folder(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not CLUTTER.match(entry.name))
     except OSError as error:
-        raise SourceError(f"collect.manifest.path: {folder}: cannot be listed ({error.strerror})") from None
+        raise SourceError(f"collect.list.path: {folder}: cannot be listed ({error.strerror})") from None
 
 
 @lru_cache(maxsize=1024)
@@ -115,9 +115,9 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
             with _open_text(path) as file:
                 yield from _text_rows(path, file, columns)
     except UnicodeDecodeError as error:
-        raise SourceError(f"collect.manifest.path: {path}: not {error.encoding} throughout; save it as UTF-8") from None
+        raise SourceError(f"collect.list.path: {path}: not {error.encoding} throughout; save it as UTF-8") from None
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise SourceError(f"collect.manifest.path: {path}: cannot be read ({' '.join(str(error).split())})") from None
+        raise SourceError(f"collect.list.path: {path}: cannot be read ({' '.join(str(error).split())})") from None
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
     """The rows of a JSON value, or of JSON lines in a file named .json."""
     text = file.read(MAX_JSON_BYTES)
     if file.read(1):
-        raise SourceError(f"collect.manifest.path: {path}: more than {MAX_JSON_BYTES} characters of JSON; make it JSON lines")
+        raise SourceError(f"collect.list.path: {path}: more than {MAX_JSON_BYTES} characters of JSON; make it JSON lines")
     if not text.strip():
         return iter(())
     try:
@@ -195,10 +195,10 @@ def _json_rows(path: Path, file: TextIO, columns: Columns) -> Iterator[Row]:
         lines = text.split("\n")
         if lines and isinstance(_json_row(lines[0]), Mapping):
             return _json_lines(lines)
-        raise SourceError(f"collect.manifest.path: {path}: not JSON ({error})") from None
+        raise SourceError(f"collect.list.path: {path}: not JSON ({error})") from None
     content = _json_entries(content, columns)
     if not isinstance(content, list):
-        raise SourceError(f"collect.manifest.path: {path}: must be an array of objects or of URLs")
+        raise SourceError(f"collect.list.path: {path}: must be an array of objects or of URLs")
     return enumerate((_as_row(entry) for entry in content), start=1)
 
 
@@ -261,7 +261,7 @@ def _table_rows(path: Path, lines: Iterator[str], usual: str, columns: Columns) 
     if not first:
         return iter(())
     header = first
-    names, remedy = header_names(header, usual), "a header line is needed, or collect.manifest.columns"
+    names, remedy = header_names(header, usual), "a header line is needed, or collect.list.columns"
     raise _no_url_column(path, names, columns, "its first line names", "it is", remedy)
 
 
@@ -294,7 +294,7 @@ def _with_swapped_quotes(row: Mapping[str, Any] | str) -> Mapping[str, Any] | st
 def _no_url_column(path: Path, names: list[str], columns: Columns, subject: str, shown_as: str, remedy: str) -> SourceError:
     shown = ", ".join([name[:60] for name in names[:MAX_SHOWN]] + ["…"] * (len(names) > MAX_SHOWN))
     return SourceError(
-        f"collect.manifest.path: {path}: {subject} no column {dict(columns).get('url', 'url')} ({shown_as} {shown}); {remedy}"
+        f"collect.list.path: {path}: {subject} no column {dict(columns).get('url', 'url')} ({shown_as} {shown}); {remedy}"
     )
 
 
@@ -305,7 +305,7 @@ def _checked_names(path: Path, names: list[str], columns: Columns) -> list[str]:
         log.warning("%s: more than one column %s; the first is read, the others are kept in extra", path, ", ".join(twice))
     there = set(map(_normalized, names))
     if absent := [f"{ours}: {name}" for ours, name in columns if _normalized(name) not in there]:
-        log.warning("%s: no such column as collect.manifest.columns has (%s)", path, ", ".join(absent))
+        log.warning("%s: no such column as collect.list.columns has (%s)", path, ", ".join(absent))
     before: Counter[str] = Counter()
     unique = []
     for name in names:
@@ -320,7 +320,7 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
         names = [" ".join(name.split()) for name in file.schema_arrow.names]
         if match_columns(tuple(names), columns)["url"] is None:
             raise _no_url_column(
-                path, names, columns, "it has", "its columns are", "name the one with the URLs in collect.manifest.columns"
+                path, names, columns, "it has", "its columns are", "name the one with the URLs in collect.list.columns"
             )
         unique = _checked_names(path, names, columns)
         for batch in file.iter_batches(BATCH_ROWS):

@@ -33,7 +33,7 @@ class FolderSource(SourceSection):
     """Licence of all the pictures in the folder."""
 
 
-class ManifestSource(SourceSection):
+class ListSource(SourceSection):
     path: str = "data/lists"
     """A list of URLs (CSV, TSV, JSON, Parquet, text) or a folder of lists. params.yaml must hold this key, because dvc.yaml
     reads it.

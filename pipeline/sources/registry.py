@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, create_model
 
 from pipeline.section import Section, as_list
 from pipeline.sources import ListedPicture
-from pipeline.sources.params import CrawlSource, FashionMnistSource, FolderSource, ManifestSource, SourceSection
+from pipeline.sources.params import CrawlSource, FashionMnistSource, FolderSource, ListSource, SourceSection
 from pipeline.web.params import WebParams
 
 Row = dict[Any, Any]  # of tables.MANIFEST, with empty fields as None
@@ -62,10 +62,10 @@ def _open_folder(_: Path, max_bytes: int) -> Reader:
     return lambda row: folder.read_picture(row["url"], row["page"], max_bytes)
 
 
-def _list_manifest(params: ManifestSource, _: Context) -> Iterable[ListedPicture]:
-    from pipeline.sources import manifest
+def _list_from_lists(params: ListSource, _: Context) -> Iterable[ListedPicture]:
+    from pipeline.sources import list_source
 
-    return manifest.list_pictures(Path(params.path), params.columns)
+    return list_source.list_pictures(Path(params.path), params.columns)
 
 
 def _list_crawl(params: CrawlSource, context: Context) -> Iterable[ListedPicture]:
@@ -77,7 +77,7 @@ def _list_crawl(params: CrawlSource, context: Context) -> Iterable[ListedPicture
 SOURCES = {
     "fashion-mnist": Source(FashionMnistSource, _list_fashion_mnist, "fashion-mnist", _open_fashion_mnist),
     "folder": Source(FolderSource, _list_folder, "file", _open_folder),
-    "manifest": Source(ManifestSource, _list_manifest),
+    "list": Source(ListSource, _list_from_lists),
     "crawl": Source(CrawlSource, _list_crawl),
 }
 

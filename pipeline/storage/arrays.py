@@ -17,6 +17,16 @@ ATTRIBUTES = "train_attributes.npy"
 SPLITS = ("train", "reference_train", "reference_validation", "reference_test")
 
 
+def has_alpha(channels: int) -> bool:
+    """Whether the last of so many channels is alpha: 2 are grey with alpha, 4 RGBA."""
+    return channels in (2, 4)
+
+
+def colour_channels(channels: int) -> int:
+    """The number of channels besides alpha: 1 or 3."""
+    return channels - has_alpha(channels)
+
+
 @dataclass(frozen=True)
 class DatasetCard:
     """What data/train/ holds; stands in passports."""
@@ -24,7 +34,7 @@ class DatasetCard:
     categories: list[str]
     height: int
     width: int
-    channels: int
+    channels: int  # 1 and 3, or 2 and 4 with alpha
     resize_filter: str
     counts: dict[str, int]  # pictures per split
     sha256: dict[str, str]  # of each split's images

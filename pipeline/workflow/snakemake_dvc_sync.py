@@ -205,7 +205,7 @@ class SnakemakeSession:
     def _read_inputs(self) -> None:
         self.params = load_params(PARAMS_FILE)
         collect = self.params.collect
-        pictures, lists = source_files.pictures_of_folder(collect), source_files.files_of_manifest(collect)
+        pictures, lists = source_files.pictures_of_folder(collect), source_files.files_of_lists(collect)
         folders = [collect.folder.path] if "folder" in collect.source else []
         self.folders = list(filter(source_files.is_plain, folders))
         self.lists = [str(path) for path in lists if source_files.is_plain(str(path))]

@@ -45,16 +45,16 @@ def pictures_of_folder(params: CollectParams) -> list[Path]:
     return picture_paths(Path(params.folder.path)) if "folder" in params.source else []
 
 
-def files_of_manifest(params: CollectParams) -> list[Path]:
-    """The files of a manifest source. Raises SourceError when one of them is not a readable file."""
-    if "manifest" not in params.source:
+def files_of_lists(params: CollectParams) -> list[Path]:
+    """The files of the source `list`. Raises SourceError when one of them is not a readable file."""
+    if "list" not in params.source:
         return []
-    from pipeline.sources.manifest import list_paths  # with an HTTP client, which other sources do not need
+    from pipeline.sources.list_source import list_paths  # with an HTTP client, which other sources do not need
 
-    paths = list_paths(Path(params.manifest.path))
+    paths = list_paths(Path(params.list.path))
     for path in paths:
         for bad, why in versioning.unversionable(path):
-            raise SourceError(f"collect.manifest.path: {printable(bad)}: {why}; remove it")
+            raise SourceError(f"collect.list.path: {printable(bad)}: {why}; remove it")
     return paths
 
 

@@ -18,7 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose params.yaml sets few keys, one of them in a section that an alias repeats."""
     monkeypatch.chdir(tmp_path)
     lines = [
-        "collect: {folder: {path: pictures}, manifest: {path: lists}, web: &web {delay_s: 2.0}}",
+        "collect: {folder: {path: pictures}, list: {path: lists}, web: &web {delay_s: 2.0}}",
         "fetch: {web: *web}",
         "train:",
         "  batch_size: 64",

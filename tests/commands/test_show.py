@@ -39,7 +39,7 @@ def test_the_same_picture_from_two_sources_is_one_with_two_provenances(wardrobe:
     with serving({"/hat.png": Reply(hat.read_bytes())}) as server:
         lines = ["url,caption,license", f"{server.url}/hat.png,A hat,CC0-1.0", f"{server.url}/hat.png,The same hat,"]
         (tmp_path / "list.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        sources = {"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}}
+        sources = {"source": ["folder", "list"], "list": {"path": str(tmp_path / "list.csv"), "columns": {}}}
         stages = DataStages(tiny_params(wardrobe, collect=sources, fetch={"web": QUICK}), tmp_path / "data").up_to("dedup")
         raw = read_tables(stages.raw_tables, RAW)
         output = picture_as_text(f"{server.url}/hat.png", raw)
@@ -48,8 +48,8 @@ def test_the_same_picture_from_two_sources_is_one_with_two_provenances(wardrobe:
         head, folder, first, second, end = output.split("\n")
         assert head == f"{sha256}, {hat.stat().st_size:,} bytes, found at 3 places"
         assert folder.startswith("  folder  file:")
-        assert first == f"  manifest  {server.url}/hat.png  A hat  licence CC0-1.0  ok"
-        assert second == f"  manifest  {server.url}/hat.png  The same hat  licence CC0-1.0  ok"
+        assert first == f"  list  {server.url}/hat.png  A hat  licence CC0-1.0  ok"
+        assert second == f"  list  {server.url}/hat.png  The same hat  licence CC0-1.0  ok"
         assert end == ""
     same = read_table(stages.duplicates, DUPLICATES).query("sha256 == @sha256")
     assert len(same) == 2

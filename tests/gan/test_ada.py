@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.gan.ada import _colour_matrices, ada_augment, adjust_probability, geometric_transforms, warp
-from pipeline.gan.losses import gradient_square_norms
+from pipeline.gan.penalties import gradient_square_norms
 
 
 def test_p_follows_the_sign_of_real_scores_and_stays_a_probability() -> None:

@@ -1,4 +1,4 @@
-"""Latents, averages, augmentations, and pictures out of a generator."""
+"""Latents, averages, and pictures out of a generator."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +10,10 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator, save_generator
-from pipeline.gan.diffaugment import AUGMENTATIONS, cutout, diff_augment, translation
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.gan.sampling import generate_images, to_float, to_uint8
-from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
+from pipeline.inference.latents import draw_latents, labels_in_equal_shares, labels_in_shares, spherical_walk
 
 
 def _generator() -> nn.Module:
@@ -36,6 +35,15 @@ def test_draw_latents_is_standard_normal_and_prefix_stable() -> None:
 
 def test_labels_in_equal_shares() -> None:
     assert labels_in_equal_shares(7, 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_labels_follow_shares_rounded_by_largest_remainders() -> None:
+    assert np.bincount(labels_in_shares(10, np.array([0.55, 0.26, 0.19]))).tolist() == [5, 3, 2]
+    assert labels_in_shares(7, np.full(3, 1 / 3)).tolist() == labels_in_equal_shares(7, 3).tolist()
+
+
+def test_a_rare_category_gets_its_least_number_of_labels() -> None:
+    assert np.bincount(labels_in_shares(100, np.array([0.99, 0.01, 0.0]), at_least=2)).tolist() == [96, 2, 2]
 
 
 def test_a_walk_keeps_to_great_circles_at_an_even_pace() -> None:
@@ -122,36 +130,3 @@ def test_batch_norm_is_measured_over_the_batches_given() -> None:
     assert norm.running_var.item() == pytest.approx((2 + 8) / 2)  # unbiased, of each batch
     assert norm.momentum == 0.1
     assert not norm.training
-
-
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
-def test_augmentations_are_seeded_differentiable_and_keep_the_shape(name: str) -> None:
-    x = torch.rand(4, 3, 16, 12, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    seen = diff_augment(x, [name], torch.Generator().manual_seed(1))
-    again = diff_augment(x, [name], torch.Generator().manual_seed(1))
-    other = diff_augment(x, [name], torch.Generator().manual_seed(2))
-    assert seen.shape == x.shape
-    assert torch.equal(seen, again)
-    assert not torch.equal(seen, other)
-    (gradient,) = torch.autograd.grad(seen.sum(), x)
-    assert gradient.abs().sum() > 0
-
-
-def test_no_augmentation_leaves_pictures_as_they_are() -> None:
-    x = torch.rand(2, 1, 8, 8)
-    assert diff_augment(x, [], torch.Generator()) is x
-
-
-def test_translation_moves_whole_pixels_and_fills_with_zero() -> None:
-    x = torch.arange(1.0, 257.0).reshape(1, 1, 16, 16)
-    moved = translation(x, torch.Generator().manual_seed(3))
-    kept = moved[moved != 0]
-    assert 14 * 14 <= len(kept) <= 16 * 16
-    assert set(kept.tolist()) <= set(x.flatten().tolist())
-    assert len(set(kept.tolist())) == len(kept)
-
-
-def test_cutout_cuts_at_most_a_quarter() -> None:
-    holes = (cutout(torch.ones(64, 1, 16, 16), torch.Generator().manual_seed(0)) == 0).float().mean(dim=(1, 2, 3))
-    assert holes.max() == pytest.approx(0.25)
-    assert holes.min() >= 0.0625

@@ -2,10 +2,6 @@
 
 import io
 import math
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +26,8 @@ from pipeline.imaging.measures import (
     sharpness,
 )
 from pipeline.stages.curate.params import CurateParams
+from tests.support.contributing import check_example
 from tests.support.garments import saved_as, small_garment
-
-ROOT = Path(__file__).parents[2]
 
 
 def _measured(pixels: np.ndarray | Image.Image) -> MeasuredPicture:
@@ -153,12 +148,4 @@ assert "`max_asymmetry`" in as_markdown()
 
 
 def test_measure_of_the_contributing_guide_works_end_to_end(tmp_path: Path) -> None:
-    [code] = re.findall(
-        r"```python\n(@picture_measure.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
-    )
-    assert len(code.splitlines()) <= 25
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "pipeline/imaging/measures.py").open("a", encoding="utf-8") as module:
-        module.write("\n\n" + code)
-    done = subprocess.run([sys.executable, "-c", PROBE], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    check_example("@picture_measure", "pipeline/imaging/measures.py", PROBE, tmp_path)

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.errors import SourceError
 from pipeline.sources import ListedPicture, list_files
-from pipeline.sources.manifest import list_pictures
+from pipeline.sources.list_source import list_pictures
 
 TABLE = "url,caption,category\nhttps://x.example/1.jpg,Ein süßes Kleid,dress\nhttps://x.example/2.jpg,plain,coat\n"
 WANTED = [("https://x.example/1.jpg", "Ein süßes Kleid", "dress"), ("https://x.example/2.jpg", "plain", "coat")]
@@ -225,7 +225,7 @@ def test_a_list_without_a_header_is_one_line_that_says_so(tmp_path: Path, name: 
     with pytest.raises(SourceError) as caught:
         listed(path)
     message = str(caught.value)
-    assert all(word in message for word in (str(path), "url", "header", "collect.manifest.columns"))
+    assert all(word in message for word in (str(path), "url", "header", "collect.list.columns"))
     assert "\n" not in message
 
 

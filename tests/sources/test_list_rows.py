@@ -12,7 +12,7 @@ import pytest
 from pipeline.sources import ListedPicture, split_of
 from pipeline.sources.cells import cell_price, cell_texts, json_value
 from pipeline.sources.folder import read_picture
-from pipeline.sources.manifest import list_pictures, picture_from_row
+from pipeline.sources.list_source import list_pictures, picture_from_row
 
 URL = "https://x.example/1.jpg"
 

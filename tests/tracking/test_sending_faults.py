@@ -92,7 +92,7 @@ def test_any_text_can_be_encoded_and_is_cut() -> None:
 
 
 def test_dicts_of_free_words_are_one_parameter() -> None:
-    assert {"collect.crawl.categories", "collect.manifest.columns"} <= names_of_dicts(Params)
+    assert {"collect.crawl.categories", "collect.list.columns"} <= names_of_dicts(Params)
     params = {"crawl": {"categories": {"hats": "hat"}}, "other": {"Women's Tops & Tees": {"x": 1}}, "deep": {"a": {"b": 1}}}
     assert flat(params, {"crawl.categories"}) == {
         "crawl.categories": '{"hats": "hat"}',

@@ -70,6 +70,30 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("collect.manifest", {"path": "data/lists"}, "collect.manifest: the new name of manifest is list"),
+        ("collect.source", ["folder", "manifest"], "collect.source.1: the new name of manifest is list"),
+        (
+            "train.watchdog",
+            {"max_returns": 3},
+            "train.watchdog.max_returns: the new name of max_returns is max_rollbacks",
+        ),
+        (
+            "train.watchdog",
+            {"rate_on_return": 0.5},
+            "train.watchdog.rate_on_return: the new name of rate_on_return is rate_factor_on_rollback",
+        ),
+    ],
+)
+def test_earlier_name_is_refused_with_the_new_one(content: dict[str, Any], key: str, value: object, message: str) -> None:
+    section, name = key.split(".")
+    content[section][name] = value
+    with pytest.raises(ParamsError, match=rf"^params\.yaml: {re.escape(message)}$"):
+        parse_params(content)
+
+
+@pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
         ("train.batch_size", -3, "train.batch_size: Input should be greater than or equal to 2 (it is -3)"),
@@ -78,7 +102,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(
         ("collect.source", "pinterest", "collect.source.0: "),
         ("collect.source", [], "collect.source: "),
         ("collect.source", "crawl", "collect.web.contact: say who crawls"),
-        ("collect.source", "manifest", "fetch.web.contact: say who fetches"),
+        ("collect.source", "list", "fetch.web.contact: say who fetches"),
         ("collect.web.contact", "me", "collect.web.contact: must be an e-mail address or a web page"),
         ("collect.web.contact", "a@b\r\nX-Evil: 1", "collect.web.contact: must be an e-mail address or a web page"),
         ("collect.fashion_mnist.path", "no/such", "collect.fashion_mnist.path: no such file or folder: no/such"),
@@ -129,7 +153,7 @@ def test_missing_section_is_named_and_empty_section_has_the_defaults(
         parse_params(content)
 
 
-@pytest.mark.parametrize("source", ["folder", "manifest"])
+@pytest.mark.parametrize("source", ["folder", "list"])
 def test_file_without_a_key_that_dvc_reads_is_refused(content: dict[str, Any], tmp_path: Path, source: str) -> None:
     del content["collect"][source]
     path = tmp_path / "params.yaml"
@@ -241,3 +265,11 @@ def test_defaults_complete_the_sections_that_are_valid() -> None:
     assert (resolved["train"]["seed"], resolved["train"]["batch_size"]) == (3, 32)
     assert resolved["augment"]["height"] == 32
     assert resolved["dedup"] == {"no_such_key": 1}
+
+
+def test_earlier_names_are_completed_under_the_new_ones(tmp_path: Path) -> None:
+    collect = {"source": ["manifest"], "manifest": {"path": str(tmp_path)}, "web": {"contact": "me@shop.example"}}
+    resolved = with_defaults({"collect": collect, "train": {"watchdog": {"max_returns": 3}}})
+    assert resolved["collect"]["source"] == ["list"]
+    assert resolved["collect"]["list"] == {"path": str(tmp_path), "columns": {}}
+    assert resolved["train"]["watchdog"]["max_rollbacks"] == 3

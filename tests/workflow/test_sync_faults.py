@@ -154,7 +154,7 @@ def session(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> sync.Snakema
 def _collect_lists() -> None:
     """Have params.yaml collect from lists."""
     params = yaml.safe_load(sync.PARAMS_FILE.read_text())
-    params["collect"]["source"] = "manifest"
+    params["collect"]["source"] = "list"
     params["fetch"]["web"] = {"contact": "you@shop.example"}
     sync.PARAMS_FILE.write_text(yaml.safe_dump(params))
 

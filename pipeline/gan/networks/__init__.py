@@ -1,8 +1,8 @@
 """Generators and discriminators by name, built from their arguments and the image shape.
 
-A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to images, NCHW float in [-1, 1]. A
-discriminator maps images, labels and attributes to scores (N,), higher for more real. An unconditional network has one category
-and ignores the labels; the attributes are optional.
+A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to images, NCHW float in [-1, 1], with
+alpha premultiplied (inference/transparency.py). A discriminator maps images, labels and attributes to scores (N,), higher for
+more real. An unconditional network has one category and ignores the labels; the attributes are optional.
 """
 
 from collections.abc import Callable, Mapping

@@ -15,6 +15,7 @@ from pipeline.gan.networks.parts import (
     ConditionEmbedding,
     Generator,
     PictureShape,
+    bounded,
     channels_by_level,
     known_labels,
 )
@@ -51,7 +52,7 @@ class DcganGenerator(Generator):
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for wide, narrow in pairwise(channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1))
         _initialise(self)
 
     def _start(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ class DcganGenerator(Generator):
         start = self._start(latents[:, 0] if latents.ndim == 3 else latents, labels)
         if self.start_attributes is not None and attributes is not None:
             start = start + self.start_attributes(attributes)
-        return self.layers(start.unflatten(1, self.grid))
+        return bounded(self.layers(start.unflatten(1, self.grid)))
 
 
 class DcganDiscriminator(nn.Module):

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.gan.alpha import premultiply
+from pipeline.storage.arrays import has_alpha
+
 SLOPE = 0.2  # negative slope of every leaky ReLU
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -16,7 +19,7 @@ class PictureShape:
 
     height: int
     width: int
-    channels: int
+    channels: int  # 2 and 4: with alpha
 
 
 def channels_by_level(width: int, max_width: int, doublings: int) -> list[int]:
@@ -62,6 +65,15 @@ class RandomInputs:
     def select(self, rows: slice) -> "RandomInputs":
         """The inputs of some rows of the batch."""
         return RandomInputs(self.other_latents[rows], self.crossovers[rows], tuple(noise[rows] for noise in self.noises))
+
+
+def bounded(maps: Tensor) -> Tensor:
+    """Images in [-1, 1] from the last layer's `maps` NCHW, by tanh; with alpha, their colour is multiplied by it.
+
+    So no colour is stronger than its alpha, and images stay in range on any ground.
+    """
+    images = torch.tanh(maps)
+    return premultiply(images) if has_alpha(maps.shape[1]) else images
 
 
 class Generator(nn.Module):

@@ -15,6 +15,7 @@ from pipeline.gan.networks.parts import (
     ConditionEmbedding,
     Generator,
     PictureShape,
+    bounded,
     channels_by_level,
     minibatch_deviation,
 )
@@ -95,7 +96,7 @@ class ResnetGenerator(Generator):
         x = self._first_map(conditions[0])
         for block, first, second in zip(self.blocks, conditions[1::2], conditions[2::2], strict=True):
             x = block(x, first, second)
-        return torch.tanh(x)
+        return bounded(x)
 
     def _first_map(self, condition: Tensor) -> Tensor:
         return self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory

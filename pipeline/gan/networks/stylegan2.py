@@ -21,11 +21,13 @@ from pipeline.gan.networks.parts import (
     Generator,
     PictureShape,
     RandomInputs,
+    bounded,
     channels_by_level,
     minibatch_deviation,
     rows_of,
 )
 from pipeline.gan.networks.resampling import Blur, Resampled, doubling
+from pipeline.storage.arrays import has_alpha
 
 MAPPING_RATE = 0.01  # learning rate multiplier of the mapping layers; Karras et al. 2019 (StyleGAN), appendix C
 MEAN_DECAY = 0.995  # per image, of the moving mean of a category's styles
@@ -187,7 +189,7 @@ class Stylegan2Generator(Generator):
     """Skip generator: one image per resolution, upsampled and summed; figure 7 (b).
 
     In `eval` mode styles are truncated towards the mean of their category, w̄ + ψ (w - w̄), Karras et al. 2019, appendix B, and
-    images are clipped to [-1, 1].
+    images are clipped to [-1, 1]. Images with alpha are bounded by tanh instead.
     """
 
     def __init__(
@@ -276,7 +278,7 @@ class Stylegan2Generator(Generator):
             x = up(x, styles[:, 2 * level + 1], noise[2 * level + 1])
             x = keep(x, styles[:, 2 * level + 2], noise[2 * level + 2])
             drawn = doubled(drawn) + to_picture(x, styles[:, 2 * level + 3])
-        return drawn
+        return bounded(drawn) if has_alpha(drawn.shape[1]) else drawn
 
     def images_and_styles(
         self, latents: Tensor, labels: Tensor, attributes: Tensor | None, drawn: RandomInputs | None

@@ -1,23 +1,26 @@
 """The section `augment` of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from pipeline.section import Count, GreyLevel, Section, Seed, Share
+from pipeline.section import Count, GreyLevel, Section, Seed
+from pipeline.stages.augment.changes import parameters
 
 Colour = Annotated[list[GreyLevel], Field(min_length=3, max_length=3)]
 
 
-class AugmentParams(Section):
+class PackingParams(Section):
+    """How pictures fill the arrays."""
+
     attributes: list[str] = []
-    """Further columns of a manifest, such as colour, on which the training can be conditioned."""
+    """Further columns of a list, such as colour, on which the training can be conditioned."""
     height: Annotated[int, Field(ge=16, le=512)] = 32
     """Height of the training pictures in pixels."""
     width: Annotated[int, Field(ge=16, le=512)] = 32
     """Width of the training pictures in pixels."""
     channels: Literal[1, 3] = 1
-    """1: grey, 3: RGB."""
+    """1: grey, 3: RGB; alpha comes on top."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
     """How a picture of another shape fills the frame."""
     upscale: bool = False
@@ -26,38 +29,38 @@ class AugmentParams(Section):
     """Filter for resizing."""
     pad_value: GreyLevel | Literal["edge"] | Colour = 0
     """Grey level or [red, green, blue] of the padding and of a plain ground; edge: the colour of the picture's border."""
-    ground: Literal["keep", "plain"] = "keep"
-    """What is behind the garment: keep: the photograph's background; plain: pad_value. Needs inspect.detect garment."""
+    ground: Literal["keep", "plain", "transparent"] = "keep"
+    """What is behind the garment: keep: the photograph's background; plain: pad_value; transparent: nothing, pictures have an
+    alpha channel. Needs inspect.detect garment."""
     frame: Literal["picture", "garment"] = "picture"
     """What is fitted into width × height: the whole picture, or its garment, centred. Needs inspect.detect garment."""
     garment_share: Annotated[float, Field(gt=0, le=1)] = 0.92
     """Share of the width or height that the garment fills with frame: garment."""
     copies: Count = 1
     """Training pictures made from each picture; the first is not augmented."""
-    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Largest rotation in either direction."""
-    min_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Smallest scale factor."""
-    max_scale: Annotated[float, Field(ge=1)] = 1.0
-    """Largest scale factor."""
-    translate: Share = 0.0
-    """Largest shift, relative to the side."""
-    crop: Share = 0.0
-    """Largest crop, relative to the side."""
-    flip_categories: list[str] = []
-    """Categories of symmetric garments, which are mirrored at random; ["*"]: all."""
-    brightness: Share = 0.0
-    """Largest relative change of brightness."""
-    saturation: Share = 0.0
-    """Largest relative change of saturation."""
-    contrast: Share = 0.0
-    """Largest relative change of contrast."""
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Largest change of hue, relative to the colour circle."""
+
+
+if TYPE_CHECKING:
+
+    class ChangeParams(Section):
+        flip_categories: list[str] = []  # which other modules read
+
+else:
+    ChangeParams = create_model("ChangeParams", __base__=Section, **parameters())  # of changes.py
+
+
+class AugmentParams(ChangeParams, PackingParams):
+    """The section; its keys are listed in the order of the bases, the last one first."""
+
     blur_faces: bool = False
     """Blur people's faces beyond recognition; needs inspect.detect faces."""
     seed: Seed = 0
     """Seed of the augmentation."""
+
+    @property
+    def packed_channels(self) -> int:
+        """Channels of the packed pictures, alpha included."""
+        return self.channels + (self.ground == "transparent")
 
     @property
     def cuts_out(self) -> bool:

@@ -17,13 +17,15 @@ from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
 from pipeline.imaging.sandbox import BATCH, SandboxFailure, sandboxed_map_by_key
+from pipeline.stages.augment.changes import Change, changed_copies, changes_pixels, draw_change
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
-from pipeline.stages.augment.transforms import Change, Frame, changes_pixels, pixels_of, random_change
+from pipeline.stages.augment.transforms import Frame, pixels_of
 from pipeline.storage.arrays import (
     SPLITS,
     DatasetCard,
     SplitFile,
+    has_alpha,
     new_split,
     read_split,
     split_sha256,
@@ -53,7 +55,7 @@ class Place:
     split: str
     index: int  # among the pictures of the split, sorted by key
     key: str
-    flip: bool
+    category: str
     faces: tuple[Box, ...]  # to be blurred
     mask: bytes | None  # of the garment, if it is to be cut out or centred
 
@@ -74,20 +76,19 @@ def frame_of(params: AugmentParams) -> Frame:
     )
 
 
-def change_of(key: str, copy: int, flip: bool, params: AugmentParams) -> Change:
-    """The random change of a copy; depends only on the seed, the key and the copy's number."""
-    return random_change(params, flip, np.random.default_rng([params.seed, int(key, 16), copy]))
+def change_of(key: str, copy: int, category: str, params: AugmentParams) -> Change:
+    """The random change of a copy; depends only on the seed, the key, the category and the copy's number."""
+    return draw_change(params, category, np.random.default_rng([params.seed, int(key, 16), copy]))
 
 
 def places_of(kept: pd.DataFrame, params: AugmentParams) -> dict[str, list[Place]]:
     """The slots of each picture by the SHA-256 of its bytes; `kept` is sorted by key."""
-    flips = kept["category"].isin(params.flip_categories) | ("*" in params.flip_categories)
     seen = kept["faces"].fillna("[]") if params.blur_faces else pd.Series("[]", index=kept.index)
     faces = [tuple(tuple(box) for box in json.loads(boxes)) for boxes in seen]
     places: dict[str, list[Place]] = {}
     indices = kept.groupby("split").cumcount()
     masks = [mask if params.cuts_out and isinstance(mask, bytes) else None for mask in kept["garment"]]
-    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], flips, faces, masks, strict=True):
+    for sha256, *place in zip(kept["sha256"], kept["split"], indices, kept["key"], kept["category"], faces, masks, strict=True):
         places.setdefault(sha256, []).append(Place(*place))
     return places
 
@@ -101,7 +102,7 @@ def most_pixels(kept: pd.DataFrame) -> int:
 def changes_of(place: Place, params: AugmentParams) -> list[Change]:
     """The random changes of the further copies of a training picture; none for other splits."""
     copies = range(1, params.copies) if place.split == "train" else ()
-    return [change_of(place.key, copy, place.flip, params) for copy in copies]
+    return [change_of(place.key, copy, place.category, params) for copy in copies]
 
 
 def shrunk_pictures(
@@ -115,13 +116,13 @@ def shrunk_pictures(
     def tasks() -> Iterator[tuple[tuple[str, list[Place]], tuple[bytes, list[Request]]]]:
         for name, content in members:
             if here := places.pop(Path(name).stem, []):
-                oversizes = [frozenset(change.oversize for change in changes_of(place, params)) for place in here]
+                oversizes = [frozenset(change.placement.oversize for change in changes_of(place, params)) for place in here]
                 requests = [Request(place.faces, place.mask, needed) for place, needed in zip(here, oversizes, strict=True)]
                 yield (name, here), (content, requests)
 
     frame = frame_of(params)
-    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.channels)
-    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.channels)))
+    work = partial(shrunk, max_pixels=max_pixels, frame=frame, channels=params.packed_channels)
+    batch = min(BATCH, max(1, BATCH_BYTES // (frame.width * frame.height * params.packed_channels)))
     limits = limits_of_inspected(max_pixels)
     with closing(sandboxed_map_by_key(work, tasks(), limits, processes=1, batch=batch)) as results:
         for (name, here), pictures in results:
@@ -137,9 +138,7 @@ def copies_of(picture: Shrunk, place: Place, params: AugmentParams) -> list[NDAr
     changes = changes_of(place, params)
     if not changes:
         return []
-    from pipeline.stages.augment.changes import changed_copies  # imports torchvision
-
-    return [pixels_of(copy, params.channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
+    return [pixels_of(copy, params.packed_channels) for copy in changed_copies(picture.images(), frame_of(params), changes)]
 
 
 def fill(files: dict[str, SplitFile], picture: Shrunk, place: Place, params: AugmentParams) -> None:
@@ -183,7 +182,8 @@ def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int
     columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
     step, rows = (copies, PREVIEW_ROWS) if copies > 1 else (columns, 1)
     starts = [start for label in np.unique(labels) for start in np.flatnonzero(labels == label)[: step * rows : step]]
-    cells = np.full((len(starts), columns, *images.shape[1:]), 255, dtype=np.uint8)
+    empty = 0 if has_alpha(images.shape[-1]) else 255
+    cells = np.full((len(starts), columns, *images.shape[1:]), empty, dtype=np.uint8)
     for row, start in enumerate(starts):
         alike = np.flatnonzero(labels[start:] == labels[start])[:columns] + start
         cells[row, : len(alike)] = images[alike]
@@ -213,7 +213,7 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
     places = places_of(kept, params)
     labels = labels_of(kept, params.copies)
     with whole_folder(train) as folder:
-        shape = (params.height, params.width, params.channels)
+        shape = (params.height, params.width, params.packed_channels)
         with ExitStack() as open_files, Progress(len(places), "augment", "pictures") as shown:
             files = {split: new_split(folder, split, labels[split], shape) for split in SPLITS}
             for file in files.values():

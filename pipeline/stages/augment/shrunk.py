@@ -20,7 +20,7 @@ class Request:
 
     faces: tuple[Box, ...]  # to be blurred
     mask: bytes | None  # of the garment, packed, if the frame needs it
-    oversizes: frozenset[int]  # of its copies: see Change.oversize
+    oversizes: frozenset[int]  # of its copies: see Placement.oversize
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Shrunk:
 
 
 def _cut(image: Image.Image, packed_mask: bytes, frame: Frame) -> Image.Image:
-    """The picture or the window around its garment; mode RGBA, with the garment's alpha, where the frame has a plain ground."""
+    """The picture or the window around its garment; mode RGBA, with the garment's alpha, unless the frame keeps its ground."""
     from pipeline.imaging.cut_outs import crop_beyond, cut_out, garment_window  # import OpenCV
     from pipeline.imaging.garment_masks import unpacked
 
     mask = unpacked(packed_mask)
-    if frame.ground == "plain":
+    if frame.ground != "keep":
         image = cut_out(image, mask)
     if not frame.on_garment:
         return image
@@ -56,6 +56,8 @@ def _shrunk(image: Image.Image, request: Request, frame: Frame, channels: int) -
         image = with_faces_blurred(image, request.faces)
     if request.mask is not None:
         image = _cut(image, request.mask, frame)
+    if frame.ground == "transparent":
+        image = image.convert("RGBA")  # a picture in which no garment was found is opaque, its padding is not
     small = {oversize: np.asarray(resize_to_frame(image, frame, oversize)) for oversize in request.oversizes}
     return Shrunk(pixels_of(fit_to_frame(image, frame), channels), small)
 

@@ -1,4 +1,4 @@
-"""Fit pictures into the training frame, and draw random changes, which changes.py applies.
+"""Fit pictures into the training frame.
 
 Sizes are (width, height) in pixels, as in Pillow.
 """
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.imaging.resizing import border_pixels
-from pipeline.stages.augment.params import AugmentParams
+from pipeline.inference.transparency import carried_on
+from pipeline.storage.arrays import has_alpha
 
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("box", "bilinear", "bicubic", "lanczos")}
 Fit = Literal["pad", "crop", "stretch"]
 Fill = int | tuple[int, ...]
 PadValue = int | Literal["edge"] | tuple[int, int, int]  # grey level, the median colour of the picture's border, or RGB
-CHANGING = ("rotate_degrees", "min_scale", "max_scale", "translate", "crop", "brightness", "saturation", "contrast", "hue")
 
 
 @dataclass(frozen=True)
@@ -31,56 +32,9 @@ class Frame:
     resize_filter: str  # key of FILTERS
     upscale: bool  # enlarge smaller pictures instead of padding them
     pad_value: PadValue
-    ground: Literal["keep", "plain"] = "keep"  # plain: pad_value behind the garment
+    ground: Literal["keep", "plain", "transparent"] = "keep"  # plain: pad_value behind the garment
     on_garment: bool = False  # the garment, not the picture, is centred and fitted
     garment_share: float = 1.0  # of the frame, when it is fitted
-
-
-@dataclass(frozen=True)
-class Change:
-    """One random change of a picture; the defaults change nothing."""
-
-    degrees: float = 0.0  # counter-clockwise
-    scale: float = 1.0  # above 1 enlarges
-    shift_x: float = 0.0  # relative to the frame's sides
-    shift_y: float = 0.0
-    mirrored: bool = False
-    brightness: float = 1.0  # factors
-    saturation: float = 1.0
-    contrast: float = 1.0
-    hue: float = 0.0  # relative to the colour circle
-
-    @property
-    def oversize(self) -> int:
-        """Size relative to the frame while the picture is moved: rotating at twice the size keeps it sharp."""
-        return 1 if (self.degrees, self.scale, self.shift_x, self.shift_y) == (0, 1, 0, 0) else 2
-
-
-def changes_pixels(params: AugmentParams) -> bool:
-    """Whether copies can differ from their picture."""
-    defaults = AugmentParams.model_fields
-    return any(getattr(params, name) != defaults[name].default for name in CHANGING) or bool(params.flip_categories)
-
-
-def random_change(params: AugmentParams, flip: bool, rng: np.random.Generator) -> Change:
-    """A change within the limits of `params`.
-
-    Every number is drawn even if its change is off, so that one parameter does not alter what another one does.
-    """
-    angle, scale, move_x, move_y, cut, cut_x, cut_y, mirror, bright, colour, steep, turn = rng.random(12)
-    in_view = 1 - params.crop * cut  # share of the side
-    zoom = math.exp(math.log(params.min_scale) + scale * math.log(params.max_scale / params.min_scale)) / in_view
-    return Change(
-        degrees=params.rotate_degrees * (2 * angle - 1),
-        scale=zoom,
-        shift_x=params.translate * (2 * move_x - 1) + (1 / in_view - 1) * (cut_x - 0.5),
-        shift_y=params.translate * (2 * move_y - 1) + (1 / in_view - 1) * (cut_y - 0.5),
-        mirrored=bool(flip and mirror < 0.5),
-        brightness=1 + params.brightness * (2 * bright - 1),
-        saturation=1 + params.saturation * (2 * colour - 1),
-        contrast=1 + params.contrast * (2 * steep - 1),
-        hue=params.hue * (2 * turn - 1),
-    )
 
 
 def fill_colour(image: Image.Image, pad_value: PadValue) -> Fill:
@@ -126,13 +80,14 @@ def fit_to_frame(image: Image.Image, frame: Frame) -> Image.Image:
 
 
 def on_ground(image: Image.Image, frame: Frame) -> Image.Image:
-    """A cut-out, mode RGBA, on the frame's ground; other pictures as they are."""
-    if image.mode != "RGBA":
+    """A cut-out, mode RGBA, on the frame's plain ground; on a transparent one, and without alpha, it stays as it is."""
+    if image.mode != "RGBA" or frame.ground == "transparent":
         return image
     ground = Image.new("RGB", image.size, fill_colour(Image.new("RGB", (1, 1)), frame.pad_value))
     return Image.alpha_composite(ground.convert("RGBA"), image).convert("RGB")
 
 
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:
-    """`image` as (H, W, C) uint8 with 1 or 3 channels."""
-    return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(image.height, image.width, channels)
+    """`image` as (H, W, C) uint8 with 1 or 3 channels, or with 2 or 4, the last of them alpha."""
+    pixels = np.asarray(image.convert(MODES[channels])).reshape(image.height, image.width, channels)
+    return carried_on(pixels[None])[0] if has_alpha(channels) else pixels  # resizing leaves black under what is transparent

@@ -82,20 +82,25 @@ class Score:
         return None
 
 
-def passport(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
-    """What `score` was measured with."""
+def sampled_shares(labels: NDArray[np.int64]) -> str:
+    """How often each category was sampled, in words; with a balanced test split as in earlier versions."""
+    return "equal shares" if np.ptp(np.bincount(labels)) <= 1 else "the test split's shares"
+
+
+def passport(score: Score, params: EvaluateParams, reference: dict[str, str | int], categories: str) -> dict[str, Any]:
+    """What `score` was measured with; `categories` says how often each was sampled."""
     settings, kind = params.model_dump(), KINDS[score.kind]
     return {
         "extractor": score.extractor.passport_entry,
         "reference": reference,
-        "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": "equal shares"},
+        "samples": {"pictures": params.samples, "repeats": params.repeats, "seed": params.seed, "categories": categories},
         "settings": {name: settings[name] for name in kind.settings} | ({"method": kind.method} if kind.method else {}),
         "plus_minus": PLUS_MINUS,
         "libraries": library_versions(),
     }
 
 
-def score_entry(score: Score, params: EvaluateParams, reference: dict[str, str | int]) -> dict[str, Any]:
+def score_entry(score: Score, params: EvaluateParams, reference: dict[str, str | int], categories: str) -> dict[str, Any]:
     """The entry of `score` in metrics.json."""
     if score.floor and not np.isfinite(score.floor.value):
         return {"absent": "too few reference images; raise curate.test_share"}
@@ -108,7 +113,7 @@ def score_entry(score: Score, params: EvaluateParams, reference: dict[str, str |
         entry |= {"ceiling": score.ceiling.value, "ceiling_pictures": score.ceiling.images}
     if score.flag:
         entry["flag"] = score.flag
-    return {**entry, "passport": passport(score, params, reference)}
+    return {**entry, "passport": passport(score, params, reference, categories)}
 
 
 def real_accuracy_entry(correct: NDArray[np.bool_], extractor: Extractor, reference: dict[str, str | int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class LookAlikeParams(Section):
 
 class EvaluateParams(Section):
     samples: Annotated[int, Field(ge=2)] = 10_000
-    """Images generated per repeat, in equal shares of the categories."""
+    """Images generated per repeat, with the test split's shares of the categories."""
     repeats: Annotated[int, Field(ge=2)] = 3
     """Repeats, with the seeds seed, seed + 1, …; ± is their standard deviation."""
     seed: Seed = 0

@@ -16,11 +16,11 @@ from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.sampling import generate_images
 from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
-from pipeline.inference.latents import draw_latents, labels_in_equal_shares, spherical_walk
+from pipeline.inference.latents import draw_latents, labels_in_shares, spherical_walk
 from pipeline.metrics.memorisation import Closest
 from pipeline.metrics.reference_set import RealImages, Reference, load_real_images, load_reference
 from pipeline.stages.evaluate.classification import confusion_table, scores_by_category
-from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, score_entry
+from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, sampled_shares, score_entry
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.evaluate.scoring import (
     ClassifierResults,
@@ -40,6 +40,7 @@ from pipeline.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 BATCH = 250
+MIN_PER_CATEGORY = 2  # samples, however rare the category is: a diversity takes two
 WALK_CORNERS = 3
 
 
@@ -50,7 +51,7 @@ def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> Non
         raise InputError(
             f"the generator draws {theirs}, the data are {ours} (height, width, channels, categories); run train again"
         )
-    if samples < 2 * len(data.categories):
+    if samples < MIN_PER_CATEGORY * len(data.categories):
         raise ParamsError(f"evaluate.samples: {samples} are fewer than 2 for each of {len(data.categories)} categories")
 
 
@@ -104,7 +105,8 @@ def metrics_entries(
 ) -> dict[str, dict[str, Any]]:
     """The content of metrics.json; `condition` is how the generator takes the category."""
     reference = real.test.passport_entry(len(real.test.images))
-    entries = {score.name: score_entry(score, params, reference) for score in scores}
+    categories = sampled_shares(results.samples.labels)
+    entries = {score.name: score_entry(score, params, reference, categories) for score in scores}
     entries["class_accuracy_real"] = real_accuracy_entry(results.test.correct, known.classifier_extractor, reference)
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     if condition == "none":
@@ -159,7 +161,8 @@ def run(
     if len(real.test.images) < params.samples // 2:
         log.warning("only %d reference images for %d samples: distances are biased", len(real.test.images), params.samples)
     known = load_reference(reference, real, params.threads, device)
-    labels = labels_in_equal_shares(params.samples, len(data.categories))
+    shares = np.bincount(real.test.labels, minlength=len(data.categories)) / len(real.test.labels)
+    labels = labels_in_shares(params.samples, shares, MIN_PER_CATEGORY)
     by_extractor: list[ExtractorResults] = []
     other_scores: list[Score] = []
     with tempfile.TemporaryDirectory() as folder:

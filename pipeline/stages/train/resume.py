@@ -33,7 +33,7 @@ WITHOUT_EFFECT = (
     "log_every_kimg",
     "sample_every_kimg",
     "samples_per_category",
-    "watchdog.max_returns",
+    "watchdog.max_rollbacks",
     "watchdog.min_diversity",
 )
 SCHEDULE = ("total_kimg", "decay_share")  # they decide the result only once the learning rate has begun to fall

@@ -13,8 +13,9 @@ from pipeline.gan.checkpoints import GeneratorCard
 from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
-from pipeline.gan.watchdog import Event, FiniteCheck, Watchdog, diversity, is_finite
+from pipeline.gan.watchdog import COMPARED_ON, Event, FiniteCheck, Watchdog, diversity, is_finite
 from pipeline.inference.latents import draw_latents
+from pipeline.inference.transparency import on_ground
 from pipeline.metrics.sliced_wasserstein import sliced_wasserstein
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run_folder import RunFolder
@@ -189,7 +190,8 @@ class TrainingLoop:
         rows = np.sort(np.random.default_rng(seed).permutation(len(trainer.labels))[:SWD_IMAGES])
         latents = draw_latents(seed, len(rows), self.params.network.latent_dim)
         samples = generate_images(trainer.average, latents, trainer.labels[rows])
-        return sliced_wasserstein(trainer.images[rows], samples, seed)
+        real, fake = (on_ground(images, COMPARED_ON) for images in (trainer.images[rows], samples))
+        return sliced_wasserstein(real, fake, seed)
 
     def _report(self, event: Event) -> None:
         if self.processes.is_first:
@@ -210,11 +212,11 @@ class TrainingLoop:
 
     def _roll_back(self) -> None:
         """Return to the last checkpoint (the one before, if it has diverged from there already) and cut the learning rates."""
-        returns, images_seen = self.watchdog.returns, self.trainer.images_seen
-        if returns == self.params.watchdog.max_returns:
+        rollbacks, images_seen = self.watchdog.rollbacks, self.trainer.images_seen
+        if rollbacks == self.params.watchdog.max_rollbacks:
             fp16 = ", or set train.precision to fp32 because fp16 ends at 65504" if self.trainer.precision == "fp16" else ""
             raise TrainingError(
-                f"training diverged before image {images_seen}: {DIVERGED}, after {returns} returns to a checkpoint with "
+                f"training diverged before image {images_seen}: {DIVERGED}, after {rollbacks} rollbacks to a checkpoint with "
                 "smaller rates; lower train.generator_rate and train.discriminator_rate or raise train.penalties.r1_gamma"
                 + fp16
             )
@@ -223,11 +225,11 @@ class TrainingLoop:
             raise TrainingError(
                 f"{self.folder.folder}: training diverged and its checkpoints are gone; run the same command again"
             )
-        factor = self.params.watchdog.rate_on_return ** (returns + 1)
+        factor = self.params.watchdog.rate_factor_on_rollback ** (rollbacks + 1)
         message = f"{DIVERGED}: back to image {int(state['images_seen'])}, rates × {factor:g}"
         self._report(Event(images_seen, "diverged", message))
         self.restore(state)
-        self.watchdog.returns = returns + 1
+        self.watchdog.rollbacks = rollbacks + 1
         self.trainer.rate_factor = self.watchdog.rate_factor
         self._rolled_back_to = self.trainer.images_seen
 

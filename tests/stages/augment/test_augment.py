@@ -236,7 +236,7 @@ def test_random_changes_leave_the_plain_ground_alone(wardrobe: Path, tmp_path: P
     images, _ = read_split(stages.train, "train")
     copies = images.reshape(-1, 3, *images.shape[1:])[:, 1:]
     corners = copies[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
-    assert (corners == np.array(CUT_OUT["pad_value"])).mean() > 0.9  # a changed garment may reach a corner
+    assert (corners == np.array(CUT_OUT["pad_value"])).mean() > 0.85  # a changed garment may reach a corner
 
 
 def test_a_framed_garment_may_keep_its_background(wardrobe: Path, tmp_path: Path) -> None:

@@ -66,22 +66,22 @@ def test_pictures_above_the_categories_have_none(wardrobe: Path, tmp_path: Path)
 
 def test_the_same_address_from_two_sources_is_one_row_with_two_provenances() -> None:
     url = "https://shop.example/hat.jpg"
-    bare = ListedPicture(url, "manifest", title="Hat", extra='{"colour": "red"}')
+    bare = ListedPicture(url, "list", title="Hat", extra='{"colour": "red"}')
     rich = ListedPicture(url, "crawl", page="https://shop.example/p/1", title="A felt hat", category="hat", licence="CC0-1.0")
     for order in ([bare, rich], [rich, bare]):
         [row] = build_manifest(order, Forgotten()).to_dict("records")
         assert (row["source"], row["category"], row["extra"]) == ("crawl", "hat", '{"colour": "red"}')
-        assert json.loads(row["also"]) == [{"source": "manifest", "page": None, "title": "Hat"}]
+        assert json.loads(row["also"]) == [{"source": "list", "page": None, "title": "Hat"}]
 
 
 def test_several_sources_make_one_manifest(wardrobe: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("url,colour\nhttps://shop.example/1.jpg,red\nno url,blue\n", encoding="utf-8")
-    sources = {"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}}
+    sources = {"source": ["folder", "list"], "list": {"path": str(tmp_path / "list.csv"), "columns": {}}}
     params = tiny_params(wardrobe, collect=sources, fetch={"web": QUICK})
     stages = DataStages(params, tmp_path / "data").up_to("collect")
     rows = read_table(stages.manifest, MANIFEST)
-    assert rows["source"].value_counts().to_dict() == {"folder": 40, "manifest": 2}
-    listed, refused = rows[rows["source"] == "manifest"].to_dict("records")
+    assert rows["source"].value_counts().to_dict() == {"folder": 40, "list": 2}
+    listed, refused = rows[rows["source"] == "list"].to_dict("records")
     assert (listed["status"], json.loads(listed["extra"])) == ("listed", {"colour": "red"})
     assert (refused["url"], refused["status"]) == ("row:list.csv#2", "refused")
 
@@ -96,7 +96,7 @@ def test_a_forgotten_address_has_no_row() -> None:
 def test_a_lone_surrogate_becomes_a_question_mark(tmp_path: Path) -> None:
     half = "\ud83d"  # of a pair, as JSON lets it stand alone
     odd = ListedPicture(
-        f"row:{half}", "manifest", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half
+        f"row:{half}", "list", title=f"Hat {half}", extra=f'{{"colour": "{half}"}}', status="refused", reason=half
     )
     rows = build_manifest([odd, ListedPicture("file:b.png", "folder", title="Hüte 👒")], Forgotten(urls=frozenset({"0" * 64})))
     write_table(tmp_path / "manifest.parquet", rows, MANIFEST)
@@ -105,7 +105,7 @@ def test_a_lone_surrogate_becomes_a_question_mark(tmp_path: Path) -> None:
 
 def list_stages(wardrobe: Path, path: Path, data: Path, source: list[str] | None = None) -> DataStages:
     """The stages over the list at `path`."""
-    sources = {"source": source or ["manifest"], "manifest": {"path": str(path), "columns": {}}}
+    sources = {"source": source or ["list"], "list": {"path": str(path), "columns": {}}}
     return DataStages(tiny_params(wardrobe, collect=sources, fetch={"web": QUICK}), data)
 
 

@@ -22,6 +22,7 @@ from pipeline.metrics.passport import why_not_comparable
 from pipeline.metrics.reference_set import load_real_images, load_reference
 from pipeline.params import parse_section
 from pipeline.stages.evaluate import run as evaluate
+from pipeline.stages.evaluate.entries import sampled_shares
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.reference import run as reference
 from pipeline.stages.reference.params import ReferenceParams
@@ -166,6 +167,12 @@ def test_every_score_has_a_passport(evaluated: Path) -> None:
     assert metrics["precision_efflite0"]["passport"]["settings"] == {"neighbours": 3}
     assert metrics["fd_efflite0"]["floor"] < metrics["fd_efflite0"]["value"]
     assert metrics["class_accuracy_real"]["value"] == metrics["class_accuracy"]["floor"] > 0.9
+
+
+def test_a_passport_says_whether_categories_were_sampled_equally_often(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["fd_efflite0"]["passport"]["samples"]["categories"] == "equal shares"
+    assert sampled_shares(np.array([0, 0, 0, 1, 2])) == "the test split's shares"
 
 
 def test_scores_have_floor_ceiling_and_bootstrap(evaluated: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_url_that_no_source_reads_is_refused(wardrobe: Path, tmp_path: Path) -
 
 def test_what_the_manifest_refuses_keeps_its_reason(wardrobe: Path, tmp_path: Path) -> None:
     stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
-    lost = ListedPicture("row:list.csv#2", "manifest", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
+    lost = ListedPicture("row:list.csv#2", "list", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
     write_table(stages.manifest, build_manifest([lost], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
@@ -140,7 +140,7 @@ def test_the_web_and_a_folder_share_a_shard_and_one_content(wardrobe: Path, tmp_
         (tmp_path / "list.csv").write_text("url,category\n" + "".join(f"{url},hat\n" for url in urls), encoding="utf-8")
         params = tiny_params(
             wardrobe,
-            collect={"source": ["folder", "manifest"], "manifest": {"path": str(tmp_path / "list.csv"), "columns": {}}},
+            collect={"source": ["folder", "list"], "list": {"path": str(tmp_path / "list.csv"), "columns": {}}},
             fetch={"web": QUICK},
         )
         stages = DataStages(params, tmp_path / "data").up_to("fetch")
@@ -150,10 +150,10 @@ def test_the_web_and_a_folder_share_a_shard_and_one_content(wardrobe: Path, tmp_
         assert len(server.requests) == asked
     assert [path.read_bytes() for path in (*stages.shards, *stages.raw_tables)] == before
     rows = read_tables(stages.raw_tables, RAW).set_index("url")
-    assert rows["source"].value_counts().to_dict() == {"folder": 40, "manifest": 3}
+    assert rows["source"].value_counts().to_dict() == {"folder": 40, "list": 3}
     assert rows.loc[urls, "status"].tolist() == ["ok", "ok", "failed"]
     same = rows[rows["sha256"] == rows.loc[urls[0], "sha256"]]
-    assert set(same["source"]) == {"folder", "manifest"}  # one picture, two provenances
+    assert set(same["source"]) == {"folder", "list"}  # one picture, two provenances
 
 
 def test_fetching_files_needs_no_http_client(wardrobe: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     "parameters",
     [
         {"keep_checkpoints": 3, "log_every_kimg": 0.16, "sample_every_kimg": 0.08, "checkpoint_every_kimg": 0.16},
-        {"watchdog": {**TINY["watchdog"], "max_returns": 5, "min_diversity": 0.0}},
+        {"watchdog": {**TINY["watchdog"], "max_rollbacks": 5, "min_diversity": 0.0}},
         {"total_kimg": 0.8},  # at image 160 neither schedule has begun to fall
     ],
 )

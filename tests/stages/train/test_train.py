@@ -428,7 +428,7 @@ def test_the_best_generator_is_kept_and_the_same_one_after_an_interruption(
 
 def test_divergence_stops_with_one_line(train: Path, tmp_path: Path) -> None:
     params = tiny_params(generator_rate=1e30, discriminator_rate=1e30)
-    with pytest.raises(TrainingError, match=r"diverged before image \d+.*after 2 returns.*train\.generator_rate"):
+    with pytest.raises(TrainingError, match=r"diverged before image \d+.*after 2 rollbacks.*train\.generator_rate"):
         run(params, train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
     assert not (tmp_path / "gan").exists()
 

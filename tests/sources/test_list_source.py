@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import SourceError
 from pipeline.sources import ListedPicture
-from pipeline.sources.manifest import list_pictures
+from pipeline.sources.list_source import list_pictures
 
 
 def listed(path: Path, **columns: str) -> list[ListedPicture]:

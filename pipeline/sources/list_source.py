@@ -1,4 +1,4 @@
-"""The source `manifest`: a list of URLs, one file or a folder of them, in the formats and with the column names of img2dataset.
+"""The source `list`: a list of URLs, one file or a folder of them, in the formats and with the column names of img2dataset.
 
 A bad row becomes a row with a reason. Other columns are kept as JSON in `extra`.
 """
@@ -45,7 +45,7 @@ def list_pictures(path: Path, columns: Mapping[str, str]) -> Iterator[ListedPict
     """
     unknown = sorted(set(columns) - set(COLUMN_ALIASES))
     if unknown:
-        raise SourceError(f"collect.manifest.columns: {unknown[0]} is not one of our columns ({', '.join(COLUMN_ALIASES)})")
+        raise SourceError(f"collect.list.columns: {unknown[0]} is not one of our columns ({', '.join(COLUMN_ALIASES)})")
     if names := ignored_names(path):
         more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
         log.warning("%s: ignored: %s%s; lists end in %s", path, ", ".join(names[:MAX_SHOWN]), more, ", ".join(SUFFIXES))
@@ -59,7 +59,7 @@ def _pictures_in(file: Path, columns: Mapping[str, str]) -> Iterator[ListedPictu
         count += 1
         where = f"{file.name}#{number}"
         if isinstance(row, str):
-            yield ListedPicture(f"row:{where}", "manifest", status="refused", reason=f"row {number}: {row}")
+            yield ListedPicture(f"row:{where}", "list", status="refused", reason=f"row {number}: {row}")
         else:
             picture = picture_from_row(row, columns, where, number, file.parent)
             if picture.split is None:
@@ -116,7 +116,7 @@ def picture_from_row(
         licence=licence_name(text["licence"]),
         published=iso_date(text["published"]),
         split=split,
-        source="manifest",
+        source="list",
         alt=_without_nul(", ".join(cells["alt"].texts)),
         price=cell_price(cells["price"].value),
         currency=text["currency"],
@@ -153,7 +153,7 @@ def _without_nul(text: str | None) -> str | None:
 
 
 def _has_more(ours: str, cell: _Cell) -> bool:
-    """Whether the cell holds more than the manifest takes from it; the rest goes into `extra`."""
+    """Whether the cell holds more than is taken from it; the rest goes into `extra`."""
     return (len(cell.texts) > 1 and ours not in JOINED) or (isinstance(cell.value, Mapping) and len(cell.value) > 0)
 
 
