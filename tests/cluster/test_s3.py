@@ -38,8 +38,7 @@ def _remote(checkout: Checkout, prefix: str) -> None:
 
 
 def _clone(checkout: Checkout, folder: Path, prefix: str) -> Checkout:
-    subprocess.run(["git", "clone", "--quiet", checkout.folder, folder], check=True)
-    clone = Checkout(folder, checkout.environment)
+    clone = checkout.clone(folder)
     _remote(clone, prefix)
     return clone
 

@@ -1,6 +1,5 @@
 """Two clones with one DVC cache: what either made, the other restores."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,23 +23,15 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
-def _clone(first: Checkout, folder: Path) -> Checkout:
-    subprocess.run(["git", "clone", "--quiet", first.folder, folder], check=True)
-    clone = Checkout(folder)
-    pictures = clone.params()["collect"]["folder"]["path"]
-    (folder / pictures).symlink_to(first.folder / pictures)  # what the users share as well
-    return clone
-
-
 def test_another_clone_restores_every_stage_and_recomputes_nothing(first: Checkout, tmp_path: Path) -> None:
-    clone = _clone(first, tmp_path / "clone")
+    clone = first.clone(tmp_path / "clone")
     clone.run("dvc", "checkout", *MADE)
     assert "Nothing to be done" in clone.run("snakemake", "--dry-run", "--until", "augment")
     assert clone.stages_run_by("dvc", "repro", "augment") == set()
 
 
 def test_other_parameters_share_what_is_equal(first: Checkout, tmp_path: Path) -> None:
-    clone = _clone(first, tmp_path / "clone")
+    clone = first.clone(tmp_path / "clone")
     clone.change("curate", lambda section: section.update(test_share=0.4))
     assert clone.stages_run_by("dvc", "repro", "--pull", "augment") == {"curate", "augment"}
     assert {stage: hashes for stage, hashes in clone.hashes().items() if stage.startswith(("data/raw", "data/inspect"))} == {
