@@ -46,10 +46,10 @@ test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a 
 test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
-CLUSTER_PACKAGES := iproute2 munge postgresql slurm-wlm
+CLUSTER_PACKAGES := munge slurm-wlm
 
 .PHONY: test-cluster
-test-cluster: environment ## Slurm, S3, PostgreSQL and MLflow's server, on this machine
+test-cluster: environment ## Slurm and S3, started on this machine
 	@if [ "$$(id -u)" = 0 ]; then apt-get install --yes --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; \
 	  else dpkg --status $(CLUSTER_PACKAGES) >/dev/null || { echo "apt-get install $(CLUSTER_PACKAGES)" >&2; exit 1; }; fi
 	python -m pytest -m cluster --timeout 3600

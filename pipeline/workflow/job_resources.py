@@ -17,7 +17,7 @@ HEADROOM = 1.25  # a training takes more than its forecast where it resumes, sam
 BASE_MB = 1500  # Python with pandas and Arrow, and inspect's workers
 TORCH_MB = 4000  # with CUDA
 STAGES_WITH_TORCH = ("reference", "train", "evaluate", "export")
-# Of the stages that hold whole tables, as docs/benchmarks/table_rows.md measured them, and half as much again.
+# Of the stages that hold whole tables: an estimate, which a second attempt doubles.
 BYTES_PER_ROW = {"collect": 3000, "dedup": 3000, "curate": 3000, "augment": 1500, "report": 3000}
 _MEMORY_LINE = re.compile(r"^memory +([\d,]+) MB", re.MULTILINE)
 

@@ -10,7 +10,7 @@ from tests.cluster.slurm import Slurm, slurm
 from tests.support.checkout import Checkout
 
 # The package of Debian that brings each program; `make test-cluster` installs them.
-PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge", "ip": "iproute2"}
+PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge"}
 
 
 def need(*programs: str) -> None:

@@ -16,13 +16,10 @@ def started(
     log: Path,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that writes to `log`, in a process group of its own, which is ended when the block ends."""
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True, user=user
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True)
     try:
         yield process
     finally:

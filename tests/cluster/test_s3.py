@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster.processes import started
-from tests.cluster.services import BUCKET, S3, s3
+from tests.cluster.s3 import BUCKET, S3, s3
 from tests.support.checkout import SNAKEMAKE, Checkout
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]

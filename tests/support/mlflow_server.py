@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,22 +22,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(
-    folder: Path,
-    database: Path | str,
-    port: int,
-    *options: str,
-    artifacts: str | None = None,
-    variables: Mapping[str, str] | None = None,
-) -> Iterator[str]:
-    """Run MLflow's server and yield its URL; what it logs goes to `folder`.
-
-    `database`: a file of SQLite, or the address of another database. `artifacts`: where they go, by default into `folder`.
-    """
-    store = f"sqlite:///{database}" if isinstance(database, Path) else database
+def mlflow_server(folder: Path, database: Path, port: int) -> Iterator[str]:
+    """Run MLflow's server on `database`, with artifacts and log in `folder`, and yield its URL."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", store, "--artifacts-destination", artifacts or str(folder / "artifacts"), *options]
-    environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"} | dict(variables or {}), folder / "server.log"
+    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
+    environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, folder / "server.log"
     with log_file.open("ab") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:

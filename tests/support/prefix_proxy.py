@@ -10,13 +10,11 @@ NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding", "content-lengt
 
 
 @contextmanager
-def proxied(
-    port: int, prefix: str, *, strips: bool = True, own_host: bool = False, max_body: int | None = None
-) -> Iterator[int]:
+def proxied(port: int, prefix: str, *, strips: bool = True, own_host: bool = False) -> Iterator[int]:
     """The port of a proxy whose `prefix` leads to `port` of this machine, and everything else nowhere.
 
     `strips`: the prefix is taken off the paths. `own_host`: the browser's Host is replaced by the server's, as nginx does
-    unless configured otherwise. `max_body`: larger bodies of requests, in bytes, are refused with status 413.
+    unless configured otherwise.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,11 +24,7 @@ def proxied(
             if not self.path.startswith(prefix + "/"):
                 self.send_error(404)
                 return
-            length = int(self.headers.get("content-length", "0"))
-            body = self.rfile.read(length)
-            if max_body is not None and length > max_body:
-                self.send_error(413)
-                return
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
             if own_host:
                 headers = {name: value for name, value in headers.items() if name.lower() != "host"}

@@ -1,11 +1,7 @@
-"""S3 and PostgreSQL on the loopback interface."""
+"""S3 on the loopback interface."""
 
-import os
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,35 +58,6 @@ def s3(folder: Path) -> Iterator[S3]:
         _wait_for_port(port, log)
         url = f"http://127.0.0.1:{port}"
         keys = {name.upper(): value for name, value in _KEYS.items()}
-        server = S3(url, {**keys, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url, "MLFLOW_S3_ENDPOINT_URL": url})
+        server = S3(url, {**keys, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url})
         server.client().create_bucket(Bucket=BUCKET)
         yield server
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """The address of an empty database of PostgreSQL, which refuses to run as root."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # where that user may go
-    try:
-        if user is not None:
-            shutil.chown(folder, user, user)
-        initdb = [
-            str(programs / "initdb"),
-            "--auth=trust",
-            "--username=postgres",
-            "--no-sync",
-            "--pgdata",
-            str(folder / "data"),
-        ]
-        subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-        port = free_port()
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
-        log = folder / "postgres.log"
-        command = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), *options]
-        with started(command, log, folder=folder, user=user):
-            _wait_for_port(port, log)
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(folder)
