@@ -64,10 +64,14 @@ def seen_channels(channels: int) -> int:
     return channels + colour_channels(channels) if has_alpha(channels) else channels
 
 
+def on_random_grounds(layers: Tensor, rng: torch.Generator) -> Tensor:
+    """Colours of `layers` NCHW on random grounds, without alpha."""
+    return composite(layers, random_grounds(layers[:, :-1].shape, rng, layers.device))
+
+
 def as_seen(layers: Tensor, rng: torch.Generator) -> Tensor:
     """`layers` as a discriminator's input (N, seen_channels, H, W): on random grounds, and premultiplied."""
-    grounds = random_grounds(layers[:, :-1].shape, rng, layers.device)
-    return torch.cat([composite(layers, grounds), as_pictures(layers)], dim=1)
+    return torch.cat([on_random_grounds(layers, rng), as_pictures(layers)], dim=1)
 
 
 class OnGround(nn.Module):

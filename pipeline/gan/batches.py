@@ -62,6 +62,7 @@ class MicroBatch:
     attributes: Tensor | None  # (N, A) of zeros and ones, when the networks take attributes
     random_inputs: RandomInputs | None  # the generator's other random inputs
     rng: torch.Generator  # for augmentation, penalties and path lengths
+    maps_seed: int = 0  # of the augmentation of generated images before the projected heads: the same in both steps
 
     @property
     def condition(self) -> tuple[Tensor, Tensor | None]:
@@ -105,6 +106,8 @@ class BatchLoader:
         attributes = None if self._attributes is None else self._drop_attributes(torch.from_numpy(self._attributes[rows]))
         random_inputs = draw_random_inputs(size, self._rng)
         slices = [slice(start, start + size // parts) for start in range(0, size, size // parts)]
+        # Without projected heads nothing is drawn, so that trainings without them keep their random numbers.
+        seeds = [int(torch.randint(2**62, (), generator=self._rng)) if self._params.projected else 0 for _ in range(parts)]
         return [
             MicroBatch(
                 self._load_images(rows[here]),
@@ -113,8 +116,9 @@ class BatchLoader:
                 None if attributes is None else to_device(attributes[here], self._device),
                 None if random_inputs is None else random_inputs.select(here),
                 rng,
+                seed,
             )
-            for here, rng in zip(slices[own], self._part_rngs(images_seen, parts)[own], strict=True)
+            for here, rng, seed in zip(slices[own], self._part_rngs(images_seen, parts)[own], seeds[own], strict=True)
         ]
 
     def _load_images(self, rows: NDArray[np.int64]) -> Tensor:

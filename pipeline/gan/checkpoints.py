@@ -17,6 +17,7 @@ from pipeline.gan.networks.parts import Generator
 from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
+PROJECTED_EXTRACTOR = "efflite0"  # whose network train.projected uses
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class GeneratorCard:
     condition: str = "category"  # none: labels are accepted and ignored
 
     resumed_across: list[str] = field(default_factory=list)  # what changed in mid-training, if it was resumed anyway
+
+    @property
+    def trained_through(self) -> str | None:
+        """Name of the feature extractor that the generator was trained through; scores by it would say nothing."""
+        return PROJECTED_EXTRACTOR if self.recipe.get("projected") else None
 
     @property
     def conditional_categories(self) -> int:

@@ -110,13 +110,22 @@ def estimate_training(
         for _ in range(period):
             trainer.step()
 
-    trainer.models.eager = True  # operations in compiled code and graphs cannot be counted
-    training_flops = _flops(one_period) * params.processes / (period * images_per_step(params))
-    trainer.models.eager = False
+    def measured() -> tuple[float, float]:
+        """Operations and seconds per step."""
+        trainer.models.eager = True  # operations in compiled code and graphs cannot be counted
+        flops = _flops(one_period) * params.processes / period
+        trainer.models.eager = False
+        for _ in range(WARM_UP_STEPS):
+            trainer.step()
+        return flops, seconds(one_period, device) / period
+
+    step_flops, step_s = measured()
+    if (projected := trainer.models.projected) and not projected.has_joined(0):
+        alone = min(projected.params.warm_up_kimg * 1000 / trainer.total_images, 1.0)
+        trainer.images_seen = trainer.total_images  # the heads have joined, and the learning rate is 0
+        with_heads = measured()
+        step_flops, step_s = (alone * x + (1 - alone) * y for x, y in zip((step_flops, step_s), with_heads, strict=True))
     drawing_flops = _flops(lambda: trainer.recalibrated_average(1)) / NORM_BATCH
-    for _ in range(WARM_UP_STEPS):
-        trainer.step()
-    step_s = seconds(one_period, device) / period
     sheet_s = seconds(lambda: trainer.recalibrated_average(norm_batches), device)
     state = checkpoint_bytes(trainer.state())
     checkpoint_s = seconds(lambda: checkpoint_bytes(trainer.state()), device)
@@ -124,7 +133,7 @@ def estimate_training(
     return Estimate(
         generator_parameters=_parameters(trainer.generator),
         discriminator_parameters=_parameters(trainer.discriminator),
-        training_flops=training_flops,
+        training_flops=step_flops / images_per_step(params),
         drawing_flops=drawing_flops,
         images=images,
         image_s=step_s / images_per_step(params),

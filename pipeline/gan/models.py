@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.gan.ada import ada_augment
-from pipeline.gan.alpha import as_layer, as_seen, seen_channels
+from pipeline.gan.alpha import as_layer, as_seen, composite, on_random_grounds, seen_channels
 from pipeline.gan.batches import MicroBatch
 from pipeline.gan.devices import choose_precision
 from pipeline.gan.diffaugment import diff_augment
 from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.projected import ProjectedDiscriminator
 from pipeline.gan.recipe import Recipe
 from pipeline.storage.arrays import has_alpha
 
@@ -49,8 +50,12 @@ class Models:
                 network.name, network.generator_arguments, shape, categories, network.latent_dim, attributes
             )
             discriminator = build_discriminator(network.name, network.discriminator_arguments, seen, categories, attributes)
+            self.projected = ProjectedDiscriminator(params, shape, categories, attributes) if params.projected else None
         self.generator = generator.to(device).to(memory_format=self._memory_format)
         self.discriminator = discriminator.to(device).to(memory_format=self._memory_format)
+        if self.projected:
+            for part in (self.projected.maps, self.projected.heads):
+                part.to(device).to(memory_format=self._memory_format)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.eager = False  # call the networks themselves, as for counting operations
         # Compiled code and graphs stand beside the networks: checkpoints keep their keys, and whatever is differentiated twice
@@ -92,8 +97,7 @@ class Models:
         differentiable_twice: bool = False,
     ) -> Tensor:
         """Scores (N,) float32 of the augmented `images`; of those with alpha, on random grounds."""
-        augmented = as_layer(images) if self._alpha else images
-        augmented = ada_augment(diff_augment(augmented, self._params.diffaugment, rng), ada_p, rng)
+        augmented = self._augmented(images, ada_p, rng)
         if self._alpha:
             augmented = as_seen(augmented, rng)
         augmented = augmented.contiguous(memory_format=self._memory_format)
@@ -101,13 +105,43 @@ class Models:
             discriminate = self.discriminator if differentiable_twice or self.eager else self._discriminate
             return discriminate(augmented, *condition).float()
 
+    def mixed_maps(self, images: Tensor, ada_p: float, rng: torch.Generator) -> list[Tensor]:
+        """The frozen network's mixed maps (N, C, H, W) of the augmented `images`; of those with alpha, on random grounds."""
+        assert self.projected is not None
+        augmented = self._augmented(images, ada_p, rng)
+        if self._alpha:
+            augmented = on_random_grounds(augmented, rng)
+        # On CPUs depthwise convolutions are slower in half precision.
+        with torch.autocast(self._device.type, AUTOCAST.get(self.precision), enabled=self._device.type == "cuda"):
+            return self.projected.maps(augmented.contiguous(memory_format=self._memory_format))
+
+    def calibrate_maps(self, images: Tensor) -> None:
+        """Scale the mixed maps to unit variance on real `images` NCHW, on grey if they have alpha."""
+        assert self.projected is not None
+        self.projected.maps.calibrate(composite(as_layer(images), images.new_zeros(())) if self._alpha else images)
+
+    def _augmented(self, images: Tensor, ada_p: float, rng: torch.Generator) -> Tensor:
+        """`images` after augmentation; those with alpha as layers."""
+        layers = as_layer(images) if self._alpha else images
+        return ada_augment(diff_augment(layers, self._params.diffaugment, rng), ada_p, rng)
+
+    @property
+    def judges(self) -> nn.ModuleList:
+        """What the discriminator's step trains: the discriminator, the heads, or both."""
+        if self.projected is None:
+            return nn.ModuleList([self.discriminator])
+        return nn.ModuleList(
+            [self.projected.heads] if self.projected.params.alone else [self.discriminator, self.projected.heads]
+        )
+
     def statistics(self) -> list[Tensor]:
         """Tensors that change without a gradient: running statistics of batch norm, and a stylegan2's mean styles."""
         return [*_statistics(self.generator), *_statistics(self.discriminator)]
 
     def by_name(self) -> dict[str, nn.Module]:
-        """The three networks, by their names in a checkpoint."""
-        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        """The trained networks and the average, by their names in a checkpoint."""
+        networks = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        return networks if self.projected is None else networks | {"heads": self.projected.heads}
 
 
 def _statistics(network: nn.Module) -> list[Tensor]:

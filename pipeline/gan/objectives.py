@@ -23,6 +23,13 @@ from pipeline.gan.recipe import Recipe, Stylegan2Params
 PATH_DECAY = 0.99  # of the mean path length per regularised step; Karras et al. 2020, appendix B
 
 
+class Drawn(NamedTuple):
+    """Generated images NCHW of a micro-batch, and their mixed maps once the projected heads have joined."""
+
+    images: Tensor
+    maps: list[Tensor] | None = None
+
+
 class DiscriminatorTerms(NamedTuple):
     """Scalars of one micro-batch, except for the scores (N,)."""
 
@@ -31,6 +38,8 @@ class DiscriminatorTerms(NamedTuple):
     fake_scores: Tensor
     penalty: Tensor
     square_gradient_real: Tensor  # mean squared gradient norm at real images; 0 without a penalty
+    heads_loss: Tensor  # 0 without projected heads
+    heads_penalty: Tensor
 
     @property
     def means(self) -> Tensor:
@@ -44,23 +53,42 @@ def discriminator_terms(
     params: Recipe,
     models: Models,
     batch: MicroBatch,
-    fake: Tensor,
+    drawn: Drawn,
     ada_p: float,
     *,
     penalised: bool,
     loss_scale: Tensor | float,
 ) -> DiscriminatorTerms:
-    """The discriminator's loss on `batch` and its generated images `fake`, with the gradient penalties if `penalised`.
+    """The discriminators' losses on `batch` and the images `drawn` for it, with the gradient penalties if `penalised`.
 
     `loss_scale` multiplies the inner gradients of the penalties, so that half precision holds them.
     """
-    if penalised:
+    zero = drawn.images.new_zeros(())
+    heads_loss, heads_penalty = zero, zero
+    if drawn.maps is not None:
+        projected = models.projected
+        assert projected is not None
+        with torch.no_grad():
+            real_maps = models.mixed_maps(batch.images, ada_p, batch.rng)
+        with models.autocast():
+            heads = projected.discriminator_terms(
+                real_maps,
+                drawn.maps,
+                batch.condition,
+                penalised=penalised and projected.params.r1_gamma > 0,
+                loss_scale=loss_scale,
+            )
+        if projected.params.alone:
+            return DiscriminatorTerms(heads.loss, heads.real_scores, heads.fake_scores, heads.penalty, zero, zero, zero)
+        heads_loss, heads_penalty = heads.loss, heads.penalty
+    fake = drawn.images.detach()
+    if penalised and params.penalties.any:
         real_scores, fake_scores, penalty, square_norm = _penalised_scores(params, models, batch, fake, ada_p, loss_scale)
     else:
         real_scores, fake_scores = _scores_of_both(models, batch, fake, ada_p)
-        penalty = square_norm = real_scores.new_zeros(())
+        penalty = square_norm = zero
     loss = LOSSES[params.loss].discriminator(real_scores, fake_scores)
-    return DiscriminatorTerms(loss, real_scores, fake_scores, penalty, square_norm)
+    return DiscriminatorTerms(loss, real_scores, fake_scores, penalty, square_norm, heads_loss, heads_penalty)
 
 
 def _scores_of_both(models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> tuple[Tensor, Tensor]:
@@ -98,17 +126,40 @@ def _penalised_scores(
     return real_scores, fake_scores, penalty, square_norms.detach().mean()
 
 
-def generator_terms(params: Recipe, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> tuple[Tensor, Tensor]:
-    """The generator's adversarial loss on its images `fake`, and that loss plus the mode-seeking term; scalars."""
+def generator_terms(params: Recipe, models: Models, batch: MicroBatch, drawn: Drawn, ada_p: float) -> tuple[Tensor, Tensor]:
+    """The generator's adversarial loss on its images `drawn`, and that loss plus all other terms; scalars."""
+    total = drawn.images.new_zeros(())
+    if drawn.maps is not None:
+        total = _loss_by_heads(params, models, batch, drawn.maps, ada_p)
+    if params.projected is not None and params.projected.alone:
+        loss = total
+    else:
+        loss = _loss_by_discriminator(params, models, batch, drawn.images, ada_p)
+        total = total + loss
+    if params.mode_seeking:
+        total = total + params.mode_seeking * mode_seeking_loss(drawn.images, batch.latents, batch.labels)
+    return loss, total
+
+
+def _loss_by_heads(params: Recipe, models: Models, batch: MicroBatch, maps: list[Tensor], ada_p: float) -> Tensor:
+    """The weighted loss by the projected heads; those of a loss that compares pairs see the real pictures, too."""
+    projected = models.projected
+    assert projected is not None
+    real_maps = None
+    if LOSSES[params.loss].pairs:
+        with torch.no_grad():
+            real_maps = models.mixed_maps(batch.images, ada_p, batch.rng)
+    with models.autocast():
+        return projected.params.weight * projected.generator_loss(maps, real_maps, batch.condition)
+
+
+def _loss_by_discriminator(params: Recipe, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> Tensor:
     loss_functions = LOSSES[params.loss]
     fake_scores = models.scores(fake, batch.condition, ada_p, batch.rng)
     real_scores = fake_scores.detach()
     if loss_functions.pairs:
         real_scores = models.scores(batch.images, batch.condition, ada_p, batch.rng)
-    loss = loss_functions.generator(real_scores, fake_scores)
-    if params.mode_seeking:
-        return loss, loss + params.mode_seeking * mode_seeking_loss(fake, batch.latents, batch.labels)
-    return loss, loss
+    return loss_functions.generator(real_scores, fake_scores)
 
 
 class PathLengthRegulariser:

@@ -120,6 +120,29 @@ class AdaParams(Section):
     """Discriminator steps from one adjustment of p to the next."""
 
 
+class ProjectedParams(Section):
+    """Heads on a frozen EfficientNet-Lite0 that judge beside the discriminator (Sauer et al. 2021, Kumari et al. 2022)."""
+
+    weight: Positive = 0.25
+    """Weight of the heads' loss, summed over them, in the generator's loss."""
+    warm_up_kimg: NotNegative = 10.0
+    """Thousands of images after which the heads join; until then they cost nothing."""
+    input_px: Annotated[int, Field(ge=64, le=512, multiple_of=32)] = 64
+    """Side of the pictures that the pretrained network sees."""
+    channels: Annotated[int, Field(ge=8, le=256)] = 32
+    """Channels of the finest of the three mixed maps; the others have twice and four times as many."""
+    r1_gamma: NotNegative = 1.0
+    """Weight of the gradient penalty at the maps of real pictures (R1), every penalties.interval steps; 0: off."""
+    alone: bool = False
+    """Without the discriminator."""
+
+    @model_validator(mode="after")
+    def _check_alone(self) -> Self:
+        if self.alone and self.warm_up_kimg:
+            raise FieldError("warm_up_kimg", "must be 0 with alone: true, because nothing else would train the generator")
+        return self
+
+
 class Recipe(Section):
     """What decides the weights that a training ends with; stages/train/params.py adds the rest of the section `train`."""
 
@@ -141,6 +164,8 @@ class Recipe(Section):
     """Adaptive discriminator augmentation ({} for the defaults); null: off."""
     diffaugment: list[AugmentationName] = []
     """Differentiable augmentations (Zhao et al. 2020)."""
+    projected: ProjectedParams | None = None
+    """Heads on a frozen pretrained network beside the discriminator ({} for the defaults); null: none."""
     batch_size: Annotated[int, Field(ge=2)] = 32
     """Pictures per step, over all processes."""
     accumulate: Count = 1

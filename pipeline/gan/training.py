@@ -16,10 +16,12 @@ from pipeline.gan.history import History
 from pipeline.gan.losses import LOSSES
 from pipeline.gan.models import Models
 from pipeline.gan.networks import PictureShape
-from pipeline.gan.objectives import PathLengthRegulariser, discriminator_terms, generator_terms
+from pipeline.gan.objectives import Drawn, PathLengthRegulariser, discriminator_terms, generator_terms
 from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.processes import Processes
+from pipeline.gan.projected import calibration_rows
 from pipeline.gan.recipe import Recipe
+from pipeline.gan.sampling import to_pictures
 from pipeline.inference.latents import draw_latents
 
 NORM_BATCH = 256  # generated images per batch when batch norm is recalibrated
@@ -78,6 +80,10 @@ class Trainer:
             # A graph needs one call per network between backward passes; with several processes graphs are untested.
             graphs=params.accumulate * self.processes.count == 1 and not self.loss.pairs,
         )
+        if self.models.projected is not None:
+            rows = calibration_rows(len(images), params.seed)
+            self.models.calibrate_maps(to_pictures(torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)))
+        self._heads_joined = False  # in the step that runs
         self.generator, self.discriminator, self.average = (
             self.models.generator,
             self.models.discriminator,
@@ -85,7 +91,7 @@ class Trainer:
         )
         betas, scaled = (params.beta1, params.beta2), self.models.precision == "fp16"
         self.generator_optimiser = ScaledAdam(self.generator, params.generator_rate, betas, device, scaled=scaled)
-        self.discriminator_optimiser = ScaledAdam(self.discriminator, params.discriminator_rate, betas, device, scaled=scaled)
+        self.discriminator_optimiser = ScaledAdam(self.models.judges, params.discriminator_rate, betas, device, scaled=scaled)
         self.path_length = PathLengthRegulariser(params, device)
         self.ada = AdaController(params.ada, params.batch_size, device)
         self.history = History(device)
@@ -121,6 +127,7 @@ class Trainer:
         Raises TrainingError if memory runs out.
         """
         params, images_before = self.params, self.images_seen
+        self._heads_joined = self.models.projected is not None and self.models.projected.has_joined(images_before)
         factor = rate_scale(self.images_seen, self.total_images, params.decay_share) * self.rate_factor
         self.generator_optimiser.scale_rate(factor)
         self.discriminator_optimiser.scale_rate(factor)
@@ -129,10 +136,10 @@ class Trainer:
                 batch = self._batches.load(self.images_seen, self.generator.random_inputs)
                 # Both steps share the generated images. Micro-batches are generated again for the generator's step, so that
                 # only one graph is in memory at a time.
-                fake = self.models.generate(batch[0]) if len(batch) == 1 else None
-                loss_discriminator, score_real, score_fake, gradient_discriminator = self._discriminator_step(batch, fake)
+                drawn = self._draw(batch[0]) if len(batch) == 1 else None
+                loss_discriminator, score_real, score_fake, gradient_discriminator = self._discriminator_step(batch, drawn)
                 self.images_seen += params.batch_size
-            loss_generator, gradient_generator = self._generator_step(batch, fake)
+            loss_generator, gradient_generator = self._generator_step(batch, drawn)
         except (RuntimeError, MemoryError) as error:
             _raise_if_out_of_memory(error, params)
             raise
@@ -143,12 +150,19 @@ class Trainer:
             )
         )
 
-    def _discriminator_step(self, batch: list[MicroBatch], fake: Tensor | None) -> Tensor:
-        """Update the discriminator; its loss, mean real and fake score, and gradient norm, (4,)."""
+    def _draw(self, batch: MicroBatch) -> Drawn:
+        """Images for `batch`, and their mixed maps: one pass through the frozen network serves both steps."""
+        images = self.models.generate(batch)
+        if not self._heads_joined:
+            return Drawn(images)
+        return Drawn(images, self.models.mixed_maps(images, self.ada.p, torch.Generator().manual_seed(batch.maps_seed)))
+
+    def _discriminator_step(self, batch: list[MicroBatch], drawn: Drawn | None) -> Tensor:
+        """Update the discriminator and the heads; its loss, mean real and fake score, and gradient norm, (4,)."""
         penalties, optimiser = self.params.penalties, self.discriminator_optimiser
         penalised = penalties.any and self.images_seen // self.params.batch_size % penalties.interval == 0
         optimiser.zero_grad()
-        means = torch.stack([self._discriminator_backward(part, fake, penalised=penalised) for part in batch]).mean(dim=0)
+        means = torch.stack([self._discriminator_backward(part, drawn, penalised=penalised) for part in batch]).mean(dim=0)
         self.processes.average([*optimiser.gradients, means])
         norm = optimiser.step()
         self._clip_weights()
@@ -157,22 +171,23 @@ class Trainer:
             self.history.add_penalty(optimiser.mask_overflow(means[4:]))
         return torch.cat([means[:3], norm[None]])
 
-    def _discriminator_backward(self, batch: MicroBatch, fake: Tensor | None, *, penalised: bool) -> Tensor:
+    def _discriminator_backward(self, batch: MicroBatch, drawn: Drawn | None, *, penalised: bool) -> Tensor:
         """Accumulate the gradients of one micro-batch; the means (6,) of its terms."""
-        if fake is None:
+        if drawn is None:
             with torch.no_grad():
-                fake = self.models.generate(batch)
+                drawn = self._draw(batch)
         optimiser, weight = self.discriminator_optimiser, self.params.penalties.interval  # lazy: scaled up by the interval
         terms = discriminator_terms(
             self.params,
             self.models,
             batch,
-            fake.detach(),
+            drawn,
             self.ada.p,
             penalised=penalised,
             loss_scale=optimiser.loss_scale(len(batch.images)) if penalised else 1.0,
         )
-        optimiser.backward((terms.loss + terms.penalty * weight) / self.params.accumulate)
+        loss, penalty = terms.loss + terms.heads_loss, terms.penalty + terms.heads_penalty
+        optimiser.backward((loss + penalty * weight) / self.params.accumulate)
         return terms.means
 
     @torch.no_grad()
@@ -183,21 +198,21 @@ class Trainer:
             for weights in self.discriminator.parameters():
                 weights.clamp_(-limit, limit)
 
-    def _generator_step(self, batch: list[MicroBatch], fake: Tensor | None) -> Tensor:
+    def _generator_step(self, batch: list[MicroBatch], drawn: Drawn | None) -> Tensor:
         """Update the generator on the batch the discriminator saw last; its loss and gradient norm, (2,)."""
         optimiser = self.generator_optimiser
-        self.discriminator.requires_grad_(False)
+        self.models.judges.requires_grad_(False)
         optimiser.zero_grad()
-        loss = torch.stack([self._generator_backward(part, fake) for part in batch]).mean()
-        self.discriminator.requires_grad_(True)
+        loss = torch.stack([self._generator_backward(part, drawn) for part in batch]).mean()
+        self.models.judges.requires_grad_(True)
         self.processes.average([*optimiser.gradients, *self.models.statistics(), loss, self.path_length.mean])
         return torch.stack([loss, optimiser.step()])
 
-    def _generator_backward(self, batch: MicroBatch, fake: Tensor | None) -> Tensor:
+    def _generator_backward(self, batch: MicroBatch, drawn: Drawn | None) -> Tensor:
         """Accumulate the gradients of one micro-batch; its adversarial loss."""
-        if fake is None:
-            fake = self.models.generate(batch)
-        loss, total = generator_terms(self.params, self.models, batch, fake, self.ada.p)
+        if drawn is None:
+            drawn = self._draw(batch)
+        loss, total = generator_terms(self.params, self.models, batch, drawn, self.ada.p)
         if self.path_length.is_due(self.images_seen // images_per_step(self.params) - 1):
             total = total + self.path_length.penalty(self.models, batch, self.generator_optimiser)
         self.generator_optimiser.backward(total / self.params.accumulate)

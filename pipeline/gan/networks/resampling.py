@@ -64,3 +64,9 @@ def blurring(side: int, before: int, after: int, stride: int) -> Tensor:
 def doubling(side: int) -> Tensor:
     """The matrix (2 · side, side) of [1, 3, 3, 1] / 4 along a side, with the edge repeated: bilinear upsampling."""
     return functional.interpolate(torch.eye(side)[None], scale_factor=2, mode="linear")[0].T.contiguous()
+
+
+def averaging(side: int, new_side: int) -> Tensor:
+    """The matrix (new_side, side) of bilinear resizing, antialiased: where it shrinks, it averages what it skips."""
+    rows = functional.interpolate(torch.eye(side)[None, None], (new_side, side), mode="bilinear", antialias=True)
+    return rows[0, 0].contiguous()

@@ -18,6 +18,10 @@ PLUS_MINUS_REAL = "standard error of a share of that many pictures"
 PLUS_MINUS_BOOTSTRAP = "standard deviation over bootstrap resamples of the images of one repeat and of the reference"
 
 
+# The kinds of score that every feature extractor gives.
+FEATURE_KINDS = ("fd", "fd_infinity", "kid", "precision", "recall", "density", "coverage", "diversity", "ppl")
+
+
 @dataclass(frozen=True)
 class Baseline:
     """The score of other images in place of the samples: real images (floor) or noise (ceiling)."""
@@ -114,6 +118,12 @@ def score_entry(score: Score, params: EvaluateParams, reference: dict[str, str |
     if score.flag:
         entry["flag"] = score.flag
     return {**entry, "passport": passport(score, params, reference, categories)}
+
+
+def refused_entries(extractor: str) -> dict[str, dict[str, str]]:
+    """Entries for the scores by `extractor` of a generator that was trained through its network."""
+    reason = f"the generator was trained through {extractor} (train.projected), which would find it better than people do"
+    return {score_name(kind, extractor): {"absent": reason} for kind in FEATURE_KINDS}
 
 
 def real_accuracy_entry(correct: NDArray[np.bool_], extractor: Extractor, reference: dict[str, str | int]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipeline.inference.latents import draw_latents, labels_in_shares, spherical
 from pipeline.metrics.memorisation import Closest
 from pipeline.metrics.reference_set import RealImages, Reference, load_real_images, load_reference
 from pipeline.stages.evaluate.classification import confusion_table, scores_by_category
-from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, sampled_shares, score_entry
+from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, refused_entries, sampled_shares, score_entry
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.evaluate.scoring import (
     ClassifierResults,
@@ -101,15 +101,22 @@ def write_evaluation(
 
 
 def metrics_entries(
-    scores: list[Score], results: ClassifierResults, known: Reference, real: RealImages, params: EvaluateParams, condition: str
+    scores: list[Score],
+    results: ClassifierResults,
+    known: Reference,
+    real: RealImages,
+    params: EvaluateParams,
+    card: GeneratorCard,
 ) -> dict[str, dict[str, Any]]:
-    """The content of metrics.json; `condition` is how the generator takes the category."""
+    """The content of metrics.json."""
     reference = real.test.passport_entry(len(real.test.images))
     categories = sampled_shares(results.samples.labels)
     entries = {score.name: score_entry(score, params, reference, categories) for score in scores}
     entries["class_accuracy_real"] = real_accuracy_entry(results.test.correct, known.classifier_extractor, reference)
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
-    if condition == "none":
+    if card.trained_through:
+        entries |= refused_entries(card.trained_through)
+    if card.condition == "none":
         absent = {"absent": "the generator is unconditional; its scores by category mean nothing either"}
         entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}
     return entries
@@ -169,7 +176,8 @@ def run(
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
         samples = [draw_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
-        for extractor in known.pretrained:
+        impartial = [extractor for extractor in known.pretrained if extractor.name != card.trained_through]
+        for extractor in impartial:
             features = [extractor.features(images) for images in samples]
             by_extractor.append(score_with_extractor(extractor, features, known, real, params))
             other_scores.append(diversity_score(extractor, features, labels, known, real))
@@ -177,10 +185,10 @@ def run(
         results = score_with_classifier(known, samples, labels, real, params)
         by_extractor.append(results.by_features)
         look_alike_score, look_alikes = score_look_alikes(samples, known, real, params)
-        extractors = [*known.pretrained, known.classifier_extractor]
+        extractors = [*impartial, known.classifier_extractor]
         other_scores += [look_alike_score, *score_path_length(generator, card, extractors, params)]
         all_scores = [*(score for one in by_extractor for score in one.scores), *results.scores, *other_scores]
-        entries = metrics_entries(all_scores, results, known, real, params, card.condition)
+        entries = metrics_entries(all_scores, results, known, real, params, card)
         write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
         write_json(metrics, entries)
         with whole_folder(evaluation) as partial:

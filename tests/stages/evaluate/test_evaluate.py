@@ -93,13 +93,13 @@ def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
     return folder
 
 
-def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES) -> Path:
+def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES, **card: Any) -> Path:
     folder.mkdir(parents=True)
     arguments = {"width": 4, "max_width": 8}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8)
-    save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000))
+    save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000, **card))
     return folder
 
 
@@ -173,6 +173,19 @@ def test_a_passport_says_whether_categories_were_sampled_equally_often(evaluated
     metrics = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["fd_efflite0"]["passport"]["samples"]["categories"] == "equal shares"
     assert sampled_shares(np.array([0, 0, 0, 1, 2])) == "the test split's shares"
+
+
+def test_a_model_is_not_judged_by_the_network_that_it_was_trained_through(evaluated: Path, tmp_path: Path) -> None:
+    for name in ("train", "reference"):
+        shutil.copytree(evaluated / name, tmp_path / name)
+    write_generator(tmp_path / "gan", recipe={"projected": {"weight": 0.5}})
+    metrics = run(tmp_path, tmp_path / "out", params_with())
+    before = json.loads((evaluated / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics.keys() == before.keys()
+    by_efflite0 = {name for name in metrics if name.endswith("_efflite0")}
+    assert {"fd_efflite0", "precision_efflite0", "recall_efflite0", "diversity_efflite0", "ppl_efflite0"} <= by_efflite0
+    assert all("trained through efflite0" in metrics[name]["absent"] for name in by_efflite0)
+    assert metrics["fd_classifier"]["value"] == before["fd_classifier"]["value"]
 
 
 def test_scores_have_floor_ceiling_and_bootstrap(evaluated: Path) -> None:

@@ -128,6 +128,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "minimax": {"loss": "minimax", "mode_seeking": 0.1, "diffaugment": ["colour", "translation", "cutout"]},
     "bf16": {"precision": "bf16", "threads": 2},
     "fp16": {"precision": "fp16"},
+    "projected": {"projected": {"warm_up_kimg": 0.03, "channels": 8}, "diffaugment": ["translation"]},
     "accumulate": {"accumulate": 2, "diffaugment": ["colour"], "mode_seeking": 0.1},
 }
 

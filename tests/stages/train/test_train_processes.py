@@ -90,10 +90,10 @@ def _steps(params: TrainParams, train: Path) -> Trainer:
     return trainer
 
 
-@pytest.mark.parametrize("name", ["apart with alpha", "dcgan"])
+@pytest.mark.parametrize("name", ["apart with alpha", "dcgan", "projected"])
 def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: Path) -> None:
     changes = TRAINING
-    if name == "dcgan":
+    if name in VARIANTS:
         changes = VARIANTS[name]
     else:
         train = write_data(tmp_path / "train", channels=4)
