@@ -49,7 +49,7 @@ test-slow: environment ## what takes longer
 CLUSTER_PACKAGES := munge slurm-wlm
 
 .PHONY: test-cluster
-test-cluster: environment ## Slurm and S3, started on this machine
+test-cluster: environment ## Slurm, started on this machine
 	@if [ "$$(id -u)" = 0 ]; then apt-get install --yes --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; \
 	  else dpkg --status $(CLUSTER_PACKAGES) >/dev/null || { echo "apt-get install $(CLUSTER_PACKAGES)" >&2; exit 1; }; fi
 	python -m pytest -m cluster --timeout 3600

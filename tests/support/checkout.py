@@ -58,14 +58,6 @@ class Checkout:
         copy.run("python", "-m", "pipeline", "send", "--relocate")
         return copy
 
-    def clone(self, folder: Path) -> "Checkout":
-        """A clone by git in `folder`, which has no results, beside the same pictures."""
-        subprocess.run(["git", "clone", "--quiet", self.folder, folder], check=True)
-        clone = Checkout(folder, self.environment)
-        pictures = clone.params()["collect"]["folder"]["path"]
-        shutil.copytree(self.folder / pictures, folder / pictures)
-        return clone
-
     def run(self, *command: str, expect: int | None = 0) -> str:
         done = subprocess.run(
             command,
