@@ -354,11 +354,13 @@ rule report:
         runtime=60,  # minutes
     params:
         section=session.section("report"),
+        settings=session.settings(),
         raw_tables=RAW_TABLES,
         shards=SHARDS,
         inspect_tables=INSPECT_TABLES,
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --settings {params.settings:q}"
         " --raw-tables @{params.raw_tables} --shards @{params.shards} --inspect-tables @{params.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
         " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"

@@ -72,6 +72,18 @@ NumberOrQuantile = Annotated[
 ]
 
 
+class Setting(NamedTuple):
+    """A key of params.yaml with its value and its default, as text."""
+
+    key: str
+    value: str
+    default: str
+
+    @property
+    def is_default(self) -> bool:
+        return self.value == self.default
+
+
 class Key(NamedTuple):
     """One key of params.yaml, from the JSON schema of its section."""
 

@@ -1,4 +1,4 @@
-"""Print a script that completes commands and options in bash."""
+"""Print a script that completes commands and options in bash or zsh."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import sys
 from pipeline.commands.parser import COMMANDS, build_parser
 
 # `complete` binds to the first word of a line, so `python -m pipeline` needs a wrapper that skips the next two.
-SCRIPT = """\
+BASH = """\
 atelier() { python -m pipeline "$@"; }
 _atelier_python() {
   [[ ${COMP_WORDS[1]} == -m && ${COMP_WORDS[2]} == pipeline ]] || return
@@ -16,11 +16,26 @@ _atelier_python() {
 }
 complete -o default -o bashdefault -F _atelier_python python python3
 """
+ZSH = """\
+atelier() { python -m pipeline "$@"; }
+_atelier_python() {
+  if [[ $words[2] == -m && $words[3] == pipeline ]]; then
+    words=(atelier "${(@)words[4,-1]}")
+    (( CURRENT -= 2 ))
+    _shtab_atelier
+  else
+    _python
+  fi
+}
+compdef _shtab_atelier atelier
+compdef _atelier_python python python3
+"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH}
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline completion`."""
-    command.add_argument("shell", choices=["bash"])
+    command.add_argument("shell", choices=list(SCRIPTS))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -29,4 +44,4 @@ def run(options: argparse.Namespace) -> None:
 
     parser = build_parser(COMMANDS)
     parser.prog = "atelier"
-    sys.stdout.write(f"{shtab.complete(parser, options.shell)}\n{SCRIPT}")
+    sys.stdout.write(f"{shtab.complete(parser, options.shell)}\n{SCRIPTS[options.shell]}")

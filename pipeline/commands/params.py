@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.errors import InputError
 from pipeline.params import STAGES, Params, load_params
-from pipeline.section import Key, keys_of
+from pipeline.section import Key, Setting, keys_of
 
 PARAMS_FILE = Path("params.yaml")
 UNITS = {"s": "s", "px": "px", "kimg": "kimg", "bits": "bits", "bytes": "bytes", "degrees": "degrees", "days": "days"}
@@ -100,6 +100,11 @@ def rows_of(params: Params, lines: dict[str, int]) -> Iterator[Row]:
         yield Row(name, value, key.schema.get("default"), allowed(name, key.schema), source, description(key))
 
 
+def settings_of(params: Params) -> list[Setting]:
+    """Every key that `params` use, with its value and its default."""
+    return [Setting(row.key, shown(row.value), shown(row.default)) for row in rows_of(params, {}) if row.source]
+
+
 def description(key: Key) -> str:
     """What the key does, and with which siblings it exists."""
     text = " ".join(str(key.schema.get("description", "")).split())
@@ -119,7 +124,7 @@ def _values(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return "{quantile: 0 to 1}" if schema["$ref"].endswith("/Quantile") else "section"
     if "enum" in schema or "const" in schema:
-        return ", ".join(_shown(value) for value in schema.get("enum", [schema.get("const")]))
+        return ", ".join(shown(value) for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         items = _values(schema.get("items", {}))
         return f"list of {'sections' if items == 'section' else items}"
@@ -131,16 +136,17 @@ def _values(schema: dict[str, Any]) -> str:
 
 def _range(schema: dict[str, Any]) -> str:
     limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    return " and ".join(f"{sign} {_shown(schema[limit])}" for limit, sign in limits.items() if limit in schema)
+    return " and ".join(f"{sign} {shown(schema[limit])}" for limit, sign in limits.items() if limit in schema)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """`value` as text: JSON, or a text without its quotes."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def as_table(rows: list[Row]) -> str:
     """Lines of aligned columns."""
-    cells = [(row.key, _shown(row.value) if row.source else "-", row.source or "not in use", row.allowed) for row in rows]
+    cells = [(row.key, shown(row.value) if row.source else "-", row.source or "not in use", row.allowed) for row in rows]
     widths = [min(max(len(row[column]) for row in cells), 40) for column in range(4)]
     return "".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(columns, widths, strict=True)), row.description]) + "\n"
@@ -156,7 +162,7 @@ def as_markdown() -> str:
         parts += [f"\n## {stage}\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n"]
         for name, key in keys.items():
             if name.startswith(f"{stage}."):
-                default = "required" if key.required else f"`{_shown(key.schema.get('default'))}`"
+                default = "required" if key.required else f"`{shown(key.schema.get('default'))}`"
                 cells = [f"`{name.partition('.')[2]}`", default, allowed(name, key.schema), description(key)]
                 parts.append(f"| {' | '.join(cell.replace('|', '∣') for cell in cells)} |\n")
     return "".join(parts)

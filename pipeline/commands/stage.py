@@ -8,6 +8,7 @@ command.
 import argparse
 import importlib
 import inspect
+import json
 import logging
 import os
 import platform
@@ -17,9 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from pipeline.commands.params import settings_of
 from pipeline.errors import StoppedError, unusable_file
-from pipeline.params import load_params, parse_section
-from pipeline.section import Section
+from pipeline.params import load_params, parse_params, parse_section
+from pipeline.section import Section, Setting
 from pipeline.stages.train.params import TrainParams
 from pipeline.storage import running
 from pipeline.tracking.flat_params import flat, names_of_dicts
@@ -60,6 +62,12 @@ class _Paths(argparse.Action):
         setattr(options, self.dest, paths)
 
 
+def _settings(content: str | None) -> list[Setting]:
+    """The keys of params.yaml that a report lists: all but those of export, which comes after it. Raises ParamsError."""
+    params = load_params(PARAMS_FILE) if content is None else parse_params(json.loads(content) | {"export": {}})
+    return [setting for setting in settings_of(params) if not setting.key.startswith("export.")]
+
+
 def configure(command: argparse.ArgumentParser, stage: str, *, dry_run: bool) -> None:
     """Add the options of `stage`; with `dry_run` its paths may be left out."""
     command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
@@ -70,6 +78,8 @@ def configure(command: argparse.ArgumentParser, stage: str, *, dry_run: bool) ->
             variable = f"ATELIER_{name.upper()}"
             text = f"{SWITCHES[name]} (also {variable}=1)"
             command.add_argument(option, action="store_true", default=os.environ.get(variable) == "1", help=text)
+        elif kind == list[Setting]:
+            command.add_argument(option, help="all sections but export as JSON, which the page lists (default: ./params.yaml)")
         else:
             many = {"nargs": "+", "action": _Paths} if kind == list[Path] else {"type": Path}
             command.add_argument(option, **many, required=not dry_run)
@@ -126,7 +136,10 @@ def run(options: argparse.Namespace) -> int:
             _configure_logging(None)  # the first of the processes writes the file
             return launch_torchrun(params.processes, "pipeline", options.arguments)
     function = _stage_function(stage)
-    given = {name: getattr(options, name) for name in _options(function)}
+    given = {
+        name: _settings(getattr(options, name)) if kind == list[Setting] else getattr(options, name)
+        for name, kind in _options(function).items()
+    }
     _run_tracked(stage, lambda track: function(params, **given, track=track), params, spool)
     return 0
 

@@ -17,6 +17,7 @@ from pipeline.gan.networks.parts import Generator
 from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
+CHECKPOINT = "checkpoint.pt"  # beside them: the state of the whole training
 PROJECTED_EXTRACTOR = "efflite0"  # whose network train.projected uses
 
 

@@ -1,12 +1,13 @@
 """The recipe of a training: networks, loss, penalties, augmentation, learning rates, precision, seed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.gan.diffaugment import AUGMENTATIONS
 from pipeline.gan.losses import LOSSES
-from pipeline.section import Count, FieldError, NotNegative, Positive, Section, Seed, Share
+from pipeline.section import Count, ExistingPath, FieldError, NotNegative, Positive, Section, Seed, Share
 
 if TYPE_CHECKING:
     LossName = str
@@ -143,9 +144,30 @@ class ProjectedParams(Section):
         return self
 
 
+OUTPUT = Path("models/gan")  # of the stage, relative to the project
+
+
+class StartParams(Section):
+    """A finished training to start from."""
+
+    folder: ExistingPath
+    """The folder of its model, such as a copy of an earlier models/gan."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the checkpoint.pt in it, so that the parameters name the model, wherever it lies."""
+
+    @field_validator("folder")
+    @classmethod
+    def _check_folder(cls, folder: str) -> str:
+        if Path(folder).resolve() == OUTPUT.resolve():
+            raise ValueError(f"{folder} is what this training replaces; copy it first, for example to models/start")
+        return folder
+
+
 class Recipe(Section):
     """What decides the weights that a training ends with; stages/train/params.py adds the rest of the section `train`."""
 
+    start_from: StartParams | None = None
+    """Start from the weights of a finished training; null: from random ones."""
     condition: Literal["none", "category", "attributes"] = "category"
     """What the networks are conditioned on; attributes: the category and the columns in augment.attributes."""
     network: Annotated[

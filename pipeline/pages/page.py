@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from pipeline.pages.numbers import FormattedScore, Headline, ScoreGroup
 from pipeline.pages.pictures import Picture
+from pipeline.section import Setting
 
 SHARED_TEMPLATES = Path(__file__).parent / "templates"
 Pairs = list[tuple[str, str]]
@@ -80,6 +81,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class StageSettings:
+    """All keys of one section of params.yaml."""
+
+    stage: str
+    settings: list[Setting]
+
+    @property
+    def changed(self) -> int:
+        """How many differ from the default."""
+        return sum(not setting.is_default for setting in self.settings)
+
+
+@dataclass(frozen=True)
 class Page:
     """The content of the report, in its order."""
 
@@ -102,7 +116,8 @@ class Page:
     bias: list[Chart]
     per_category: Table
     licences: Table
-    settings: list[tuple[str, Pairs]]
+    artefacts: list[tuple[str, Pairs]]
+    settings: list[StageSettings]
     card: list[tuple[str, list[str]]]
     commands: str
     fingerprints: Pairs

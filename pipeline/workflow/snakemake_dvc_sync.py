@@ -301,6 +301,11 @@ class SnakemakeSession:
 
         return of_job
 
+    def settings(self) -> Callable[[object], str]:
+        """All sections that decide what the report shows, as JSON."""
+        content = self.params.model_dump_json(exclude={"export"})
+        return lambda _: content
+
     @property
     def shards(self) -> list[str]:
         """Names of the raw shards."""

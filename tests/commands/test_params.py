@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.commands.params import as_markdown, key_lines, leaf_keys
-from pipeline.params import STAGES
+from pipeline.commands.params import as_markdown, key_lines, leaf_keys, settings_of
+from pipeline.params import STAGES, load_params
 from tests.support.project import ROOT
 
 
@@ -44,6 +44,21 @@ def test_each_row_has_value_and_source(capsys: pytest.CaptureFixture[str]) -> No
     assert shown["train.ada.target"] == (None, "")
     assert rows["train.network.name"]["allowed"] == "resnet, dcgan, stylegan2"
     assert rows["inspect.timeout_s"]["allowed"] == "number > 0, s"
+
+
+@pytest.mark.usefixtures("project")
+def test_settings_are_the_keys_in_use_and_know_which_differ_from_the_default() -> None:
+    settings = {setting.key: setting for setting in settings_of(load_params(Path("params.yaml")))}
+    assert (settings["train.batch_size"].value, settings["train.batch_size"].default) == ("64", "32")
+    changed = {key for key, setting in settings.items() if not setting.is_default}
+    assert changed == {
+        "collect.folder.path",
+        "collect.list.path",
+        "collect.web.delay_s",
+        "fetch.web.delay_s",
+        "train.batch_size",
+    }
+    assert "train.ada.target" not in settings
 
 
 @pytest.mark.usefixtures("project")

@@ -1,7 +1,8 @@
-"""The command line: its help texts, the nearest command for a wrong one, and completion in bash."""
+"""The command line: its help texts, the nearest command for a wrong one, and completion in bash and zsh."""
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,13 +87,17 @@ def test_help_imports_neither_pydantic_nor_torch() -> None:
     assert not {"torch", "pydantic", "numpy"} & set(done.stdout.split())
 
 
-@pytest.fixture(scope="module")
-def completion_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    command = [sys.executable, "-W", "ignore", "-m", "pipeline", "completion", "bash"]
+def _completion_script(shell: str, folder: Path) -> Path:
+    command = [sys.executable, "-W", "ignore", "-m", "pipeline", "completion", shell]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    path = tmp_path_factory.mktemp("completion") / "atelier.bash"
+    path = folder / f"atelier.{shell}"
     path.write_text(done.stdout)
     return path
+
+
+@pytest.fixture(scope="module")
+def completion_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _completion_script("bash", tmp_path_factory.mktemp("completion"))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,25 @@ def test_bash_completes_commands_options_and_choices(completion_script: Path, wo
     script = f'source {completion_script}; COMP_WORDS=({words}); COMP_CWORD={last}; _atelier_python; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == completed
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_completes_python_m_pipeline_like_atelier(tmp_path: Path) -> None:
+    script = f"""
+        compdef() {{ print -r -- "compdef $*" }}
+        eval "$(<{_completion_script("zsh", tmp_path)})"
+        _shtab_atelier() {{ print -r -- "$words | $CURRENT" }}
+        _python() {{ print python }}
+        words=(python -m pipeline show man) CURRENT=5
+        _atelier_python
+        words=(python -m other man) CURRENT=4
+        _atelier_python
+    """
+    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    *registered, shifted, other = done.stdout.splitlines()
+    assert {"compdef _shtab_atelier atelier", "compdef _atelier_python python python3"} <= set(registered)
+    assert (shifted, other) == ("atelier show man | 3", "python")
 
 
 def test_options_of_commands_that_are_not_asked_for_are_not_loaded() -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from pipeline.imaging.category_sheets import GAP_PX
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import story
 from pipeline.pages.numbers import flatten, group_by_kind, headlines, scores_of_kind
-from pipeline.pages.page import FunnelStep, Page, Pairs, render_html, render_markdown
+from pipeline.pages.page import FunnelStep, Page, Pairs, StageSettings, render_html, render_markdown
 from pipeline.pages.pictures import split_sheet
 from pipeline.pages.tiles import load_tiles, pixel_counts
+from pipeline.section import Setting
 from pipeline.stages.report import composition
 from pipeline.stages.report.model_card import model_card
 from pipeline.stages.report.params import ReportParams
@@ -139,15 +141,19 @@ def _summary(data: DatasetCard, images_seen: int, kept: int, listed: int) -> str
     )
 
 
-def _settings(data: DatasetCard, model: dict[str, Any]) -> list[tuple[str, Pairs]]:
+def _artefacts(data: DatasetCard, model: dict[str, Any]) -> list[tuple[str, Pairs]]:
     """How the artefacts were made, as they record it themselves."""
     versions = {"python": platform.python_version(), "atelier": __version__, **{name: version(name) for name in VERSIONS}}
     return [
         ("Training data", flatten({k: v for k, v in asdict(data).items() if k != "sha256"})),
         ("Generator", flatten({k: v for k, v in model.items() if k not in ("categories", "recipe")})),
-        ("Training", flatten(model["recipe"])),
         ("Versions", flatten(versions)),
     ]
+
+
+def _by_stage(settings: list[Setting]) -> list[StageSettings]:
+    groups = groupby(settings, lambda setting: setting.key.partition(".")[0])
+    return [StageSettings(stage, list(group)) for stage, group in groups]
 
 
 def _fingerprints(manifest: Path, curated: Path, data: DatasetCard, gan: Path) -> Pairs:
@@ -176,9 +182,13 @@ def run(
     evaluation: Path,
     page: Path,
     summary: Path,
+    settings: list[Setting],
     track: Tracker,
 ) -> None:
-    """Write the report as HTML to `page`, and a short version as Markdown to `summary`. Raises InputError."""
+    """Write the report as HTML to `page`, and a short version as Markdown to `summary`. Raises InputError.
+
+    `settings` are the keys of params.yaml that the page lists.
+    """
     check_dataset(train)
     check_folder(gan, "train")
     check_folder(evaluation, "evaluate")
@@ -216,7 +226,8 @@ def run(
         bias=composition.bias_charts(pd.read_csv(evaluation / "fd_by_count.csv")),
         per_category=composition.per_category_table(pd.read_csv(evaluation / "per_category.csv")),
         licences=composition.licence_table(licences),
-        settings=_settings(data, model),
+        artefacts=_artefacts(data, model),
+        settings=_by_stage(settings),
         card=model_card(data, model["images_seen"], sorted(set(licences["licence"]))),
         commands=COMMANDS.format(category=data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),

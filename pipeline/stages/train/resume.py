@@ -33,6 +33,7 @@ WITHOUT_EFFECT = (
     "log_every_kimg",
     "sample_every_kimg",
     "samples_per_category",
+    "start_from.folder",
     "watchdog.max_rollbacks",
     "watchdog.min_diversity",
 )

@@ -14,6 +14,7 @@ from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.resume import find_resume_point, misfit, run_identity
 from pipeline.stages.train.run_folder import RunFolder
+from pipeline.stages.train.start import start_from_folder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
 from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
@@ -94,6 +95,8 @@ def _run(
     loop = TrainingLoop(trainer, params, data, folder, request, track, point.resumed_across)
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
+        if params.start_from is not None:
+            start_from_folder(params.start_from, trainer, data.categories)
         loop.begin()
     else:
         try:

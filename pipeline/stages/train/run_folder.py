@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.checkpoints import CHECKPOINT, GeneratorCard, save_generator
 from pipeline.gan.history import history_csv
 from pipeline.gan.watchdog import Event
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
@@ -91,8 +91,8 @@ class RunFolder:
         """Write the finished training into `gan`, whole or not at all."""
         with whole_folder(gan) as partial:
             save_generator(partial, generator, card)
-            # No stage reads it: it is the full training state, kept for inspection and for training on from this model.
-            (partial / "checkpoint.pt").write_bytes(checkpoint_bytes(state))
+            # The full training state: train.start_from reads it, no other stage does.
+            (partial / CHECKPOINT).write_bytes(checkpoint_bytes(state))
             write_text(partial / "history.csv", history_csv(history))
             shutil.copytree(self.folder / "samples", partial / "samples")
             if (self.folder / "events.csv").exists():

@@ -23,6 +23,7 @@ from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import charts, story
 from pipeline.pages.numbers import with_digits_of, with_equal_decimals
 from pipeline.pages.pictures import split_sheet
+from pipeline.section import Setting
 from pipeline.stages.report import composition
 from pipeline.stages.report import run as report
 from pipeline.stages.report.composition import best_and_worst, choose_moments, training_set_rows, training_set_step
@@ -243,6 +244,7 @@ def make(folder: Path, params: ReportParams = PARAMS, name: str = "index") -> st
         evaluation=folder / "evaluation",
         page=folder / f"{name}.html",
         summary=folder / f"{name}.md",
+        settings=[Setting("train.seed", "3", "0"), Setting("train.loss", "hinge", "hinge"), Setting("report.title", "A", "A")],
         track=Tracker(),
     )
     return (folder / f"{name}.html").read_text(encoding="utf-8")
@@ -346,6 +348,13 @@ def test_sections_are_in_order_and_the_title_is_escaped(artefacts: Path) -> None
     assert order == sorted(order)
     assert "<h1>Gowns &amp; &lt;frocks&gt;</h1>" in html
     assert "Gowns & <frocks>" in (artefacts / "index.md").read_text(encoding="utf-8")
+
+
+def test_settings_are_listed_by_stage_and_changed_ones_are_bold_beside_their_default(artefacts: Path) -> None:
+    html = make(artefacts)
+    assert "<summary>train: 2 keys, 1 changed</summary>" in html
+    assert "<dt>train.seed</dt><dd><strong>3</strong> (default 0)</dd>" in html
+    assert "<dt>train.loss</dt><dd>hinge</dd>" in html
 
 
 def test_funnel_counts_every_image(artefacts: Path) -> None:
