@@ -50,6 +50,7 @@ localrules:
 rule all:
     input:
         "reports/index.html",
+        "reports/trends.html",
         "models/export",
 
 
@@ -212,6 +213,42 @@ rule curate:
         " --curated {output.curated} --page {output.page}"
 
 
+rule trends:
+    """Follow what is published and forecast what will be worn."""
+    input:
+        code=code_inputs("trends"),
+        manifest="data/manifest.parquet",
+        inspect_tables=INSPECTED,
+        curated="data/curated.parquet",
+        shards=PICTURES,
+        signals="signals.csv",
+    output:
+        trends="data/trends.parquet",
+        summary="reports/trends.json",
+        page=report(
+            "reports/trends.html",
+            category="Report",
+            caption="docs/captions/trends.rst",
+        ),
+    log:
+        "logs/trends.log",
+    benchmark:
+        "logs/benchmarks/trends.tsv"
+    conda:
+        "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("trends"),
+        runtime=120,  # minutes
+    params:
+        section=session.section("trends"),
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
+    shell:
+        "python -m pipeline trends --params {params.section:q} --log {log} --manifest {input.manifest}"
+        " --inspect-tables @{params.inspect_tables} --curated {input.curated} --shards @{params.shards} --signals {input.signals}"
+        " --trends {output.trends} --summary {output.summary} --page {output.page}"
+
+
 rule augment:
     """Pack the training array and the untouched reference sets."""
     input:
@@ -338,6 +375,7 @@ rule report:
         gan="models/gan",
         metrics="reports/metrics.json",
         evaluation="reports/evaluation",
+        trends="reports/trends.json",
     output:
         page=report(
             "reports/index.html", category="Report", caption="docs/captions/report.rst"
@@ -363,7 +401,8 @@ rule report:
         " --settings {params.settings:q}"
         " --raw-tables @{params.raw_tables} --shards @{params.shards} --inspect-tables @{params.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
-        " --metrics {input.metrics} --evaluation {input.evaluation} --page {output.page} --summary {output.summary}"
+        " --metrics {input.metrics} --evaluation {input.evaluation} --trends {input.trends}"
+        " --page {output.page} --summary {output.summary}"
 
 
 rule export:

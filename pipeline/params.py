@@ -27,8 +27,22 @@ from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.stages.report.params import ReportParams
 from pipeline.stages.train.params import TrainParams
+from pipeline.stages.trends.params import TrendsParams
 
-STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
+STAGES = (
+    "collect",
+    "fetch",
+    "inspect",
+    "dedup",
+    "curate",
+    "trends",
+    "augment",
+    "reference",
+    "train",
+    "evaluate",
+    "report",
+    "export",
+)
 DVC_KEYS = (("collect", "folder", "path"), ("collect", "list", "path"))
 RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names
     "collect.manifest": "list",
@@ -46,6 +60,7 @@ class Params(Section):
     inspect: InspectParams
     dedup: DedupParams
     curate: CurateParams
+    trends: TrendsParams
     augment: AugmentParams
     reference: ReferenceParams
     train: TrainParams

@@ -13,7 +13,20 @@ from pipeline.errors import known_names
 
 PACKAGE = Path(__file__).parents[1]
 # Written out, since importing them from pipeline.params takes longer than everything else that --help does.
-STAGES = ("collect", "fetch", "inspect", "dedup", "curate", "augment", "reference", "train", "evaluate", "report", "export")
+STAGES = (
+    "collect",
+    "fetch",
+    "inspect",
+    "dedup",
+    "curate",
+    "trends",
+    "augment",
+    "reference",
+    "train",
+    "evaluate",
+    "report",
+    "export",
+)
 GROUPS = {
     "stages": STAGES,
     "models": ("generate",),
@@ -35,6 +48,7 @@ EXAMPLES = {
     "studio": "studio --port 8500",
     "completion": "completion bash > atelier.bash && source atelier.bash",
 }
+WITHOUT_PATHS = {"--dry-run", "--series"}  # options with which a stage does something else
 INDENT = 13
 MAX_COLUMNS = 120
 
@@ -79,10 +93,10 @@ def _terminal_columns() -> int:
         return MAX_COLUMNS
 
 
-def build_parser(configured: Collection[str], *, dry_run: bool = False) -> argparse.ArgumentParser:
+def build_parser(configured: Collection[str], *, without_paths: bool = False) -> argparse.ArgumentParser:
     """A parser that knows every command, and the options of those `configured`, whose modules are imported.
 
-    With `dry_run`, the paths of a stage are optional.
+    With `without_paths`, the paths of a stage are optional.
     """
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
@@ -106,7 +120,7 @@ def build_parser(configured: Collection[str], *, dry_run: bool = False) -> argpa
             continue
         if is_stage(name):
             stage = importlib.import_module("pipeline.commands.stage")
-            stage.configure(command, name, dry_run=dry_run)
+            stage.configure(command, name, without_paths=without_paths)
             command.set_defaults(run=stage.run)
         else:
             module = importlib.import_module(f"pipeline.commands.{name}")
@@ -118,7 +132,8 @@ def build_parser(configured: Collection[str], *, dry_run: bool = False) -> argpa
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options in `arguments`; `run(options)` executes them. Exits with status 2 where they are wrong."""
     name = next((word for word in arguments if not word.startswith("-")), None)
-    parser = build_parser({name} if name else (), dry_run="--dry-run" in arguments)
+    given = {word.partition("=")[0] for word in arguments}
+    parser = build_parser({name} if name else (), without_paths=bool(WITHOUT_PATHS & given))
     if name is not None and name not in COMMANDS:
         parser.error(f"there is no command {name!r}; {known_names(name, COMMANDS)}")
     return parser.parse_args(arguments, argparse.Namespace(arguments=list(arguments)))

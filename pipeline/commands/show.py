@@ -22,6 +22,7 @@ SCHEMAS = {
     "data/inspect/SHARD.parquet": INSPECT,
     "data/duplicates.parquet": tables.DUPLICATES,
     "data/curated.parquet": tables.CURATED,
+    "data/trends.parquet": tables.TRENDS,
     "data/known/NUMBER-DIGEST.parquet": tables.KNOWN,
 }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pipeline.commands.params import settings_of
-from pipeline.errors import StoppedError, unusable_file
+from pipeline.errors import InputError, StoppedError, unusable_file
 from pipeline.params import load_params, parse_params, parse_section
 from pipeline.section import Section, Setting
 from pipeline.stages.train.params import TrainParams
@@ -68,8 +68,8 @@ def _settings(content: str | None) -> list[Setting]:
     return [setting for setting in settings_of(params) if not setting.key.startswith("export.")]
 
 
-def configure(command: argparse.ArgumentParser, stage: str, *, dry_run: bool) -> None:
-    """Add the options of `stage`; with `dry_run` its paths may be left out."""
+def configure(command: argparse.ArgumentParser, stage: str, *, without_paths: bool) -> None:
+    """Add the options of `stage`; with `without_paths` its paths may be left out."""
     command.add_argument("--params", help="the stage's section as JSON (default: its section of ./params.yaml)")
     command.add_argument("--log", type=Path, help="file to log to, besides the terminal")
     for name, kind in _options(_stage_function(stage)).items():
@@ -82,9 +82,14 @@ def configure(command: argparse.ArgumentParser, stage: str, *, dry_run: bool) ->
             command.add_argument(option, help="all sections but export as JSON, which the page lists (default: ./params.yaml)")
         else:
             many = {"nargs": "+", "action": _Paths} if kind == list[Path] else {"type": Path}
-            command.add_argument(option, **many, required=not dry_run)
+            command.add_argument(option, **many, required=not without_paths)
     if stage == "train":
         command.add_argument("--dry-run", action="store_true", help="print what the training would take, and do not train")
+    if stage == "trends":
+        command.add_argument("--series", type=Path, help="forecast this CSV file alone: dates first, then a column a series")
+        command.add_argument("--external", type=Path, help="CSV file of external signals for --series, dates first")
+        command.add_argument("--horizon", type=int, default=52, help="steps to forecast --series (default: 52)")
+        command.add_argument("--out", type=Path, help="CSV file for the forecasts of --series")
 
 
 class _LogFile(logging.FileHandler):
@@ -123,6 +128,9 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "dry_run", False):
         _print_dry_run(options)
         return 0
+    if getattr(options, "series", None) is not None:
+        _forecast_file(options)
+        return 0
     stage: str = options.command
     _configure_logging(options.log if _is_first_process() else None)
     params = parse_section(stage, options.params) if options.params else getattr(load_params(PARAMS_FILE), stage)
@@ -159,6 +167,14 @@ def _run_tracked(stage: str, run_stage: Callable[[Tracker], Any], params: Sectio
         track.close("FINISHED")
     except OSError as error:  # the outputs are whole; hours of work must not fail over a missing entry in MLflow
         logging.getLogger(stage).warning("finished, but its end is not recorded for MLflow: %s", unusable_file(error, spool))
+
+
+def _forecast_file(options: argparse.Namespace) -> None:
+    _configure_logging(options.log)
+    if options.out is None:
+        raise InputError("--series needs --out, the CSV file to write")
+    forecast_file = importlib.import_module("pipeline.stages.trends.series_file").forecast_file
+    forecast_file(options.series, options.external, options.horizon, options.out)
 
 
 def _print_dry_run(options: argparse.Namespace) -> None:

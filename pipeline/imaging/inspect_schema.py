@@ -5,6 +5,15 @@ import pyarrow as pa
 from pipeline.imaging.measures import inspected_measures
 from pipeline.storage.tables import KNOWN, column
 
+GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
+    column("garment_colour", pa.string(), "what most of the garment has, of eleven basic colour terms", nullable=True),
+    column("garment_colour_share", pa.float32(), "share of the garment's pixels in this colour", nullable=True),
+    column("garment_colour_confidence", pa.float32(), "how clearly it leads, in [0, 1]", nullable=True),
+    column("garment_second_colour", pa.string(), "the next one, where it covers at least 0.15 of the garment", nullable=True),
+    column("garment_pattern", pa.string(), "`plain`, `striped`, `checked`, `dotted` or `printed`", nullable=True),
+    column("garment_pattern_confidence", pa.float32(), "how clear the pattern is, in [0, 1]", nullable=True),
+]
+
 INSPECT = pa.schema(
     [
         column("key", pa.string(), "row of the manifest"),
@@ -27,6 +36,7 @@ INSPECT = pa.schema(
         column(
             "garment", pa.binary(), "mask of the garment: PNG of one bit a pixel, 128 pixels on the longer side", nullable=True
         ),
+        *GARMENT_ATTRIBUTES,
         *(KNOWN.field(name) for name in ("phash", "phash_mirrored", "thumbnail", "sketch")),
     ]
 )

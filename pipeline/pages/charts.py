@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importing matplotlib takes a second; it is imported when th
 
 WIDTH_PX, HEIGHT_PX, ROW_PX = 440, 260, 26
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 16, 12, 40
+FAN_HEIGHT_PX = 200
 MAX_POINTS = 240
 RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -55,6 +56,17 @@ class Extrapolation:
     points: list[Measurement]
     at_infinity: float
     slope: float
+
+
+@dataclass(frozen=True)
+class Fan:
+    """What was measured at steps 0, 1, …, and what is forecast for the steps after them, with nested intervals."""
+
+    past: list[float]  # not a number where nothing was measured
+    low: list[float]  # of the past's interval
+    high: list[float]
+    ahead: list[float]
+    bands: list[tuple[list[float], list[float]]]  # lower and upper ends, the widest first
 
 
 def short_number(value: float) -> str:
@@ -127,6 +139,24 @@ def line_chart(title: str, lines: list[Line], x_label: str) -> Markup:
         xs = [x for line in drawn for x, _ in line.points]
         axes.set_xlim(min(0, *xs), max(1, *xs))
         axes.set_xlabel(x_label, loc="right")
+        return _svg(figure, axes.yaxis)
+
+
+def fan_chart(title: str, fan: Fan, ticks: list[tuple[int, str]]) -> Markup:
+    """An SVG of shares in percent: a line with its interval, a dashed line with its bands; `ticks` name steps of the x axis."""
+    with _figure(FAN_HEIGHT_PX, title) as figure:
+        axes = figure.axes[0]
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        axes.update_datalim([(0, 0)])
+        past = range(len(fan.past))
+        ahead = range(len(fan.past), len(fan.past) + len(fan.ahead))
+        axes.fill_between(past, fan.low, fan.high, gid="mark-0 band", clip_on=False)
+        for low, high in fan.bands:
+            axes.fill_between(ahead, low, high, gid="mark-1 band", clip_on=False)
+        axes.plot(past, fan.past, gid="line line-0", clip_on=False)
+        axes.plot(ahead, fan.ahead, gid="line line-1", clip_on=False)
+        axes.set_xlim(0, max(1, len(fan.past) + len(fan.ahead) - 1))
+        axes.set_xticks([step for step, _ in ticks], [label for _, label in ticks])
         return _svg(figure, axes.yaxis)
 
 

@@ -111,6 +111,7 @@ class Page:
     leaking_families: int  # groups of near-duplicates with images in more than one split
     categories: Table
     unmapped_words: Table
+    trends: list[str]  # sentences
     charts: list[Chart]
     numbers: list[ScoreGroup]
     bias: list[Chart]

@@ -103,6 +103,24 @@ CURATED = pa.schema(
     ]
 )
 
+TRENDS = pa.schema(
+    [
+        column("series", pa.string(), "what is followed, as on the page: `colour red`, `dress: pattern striped`"),
+        column("dimension", pa.string(), "`category`, `colour`, `pattern`, `price` or `style`"),
+        column("value", pa.string(), "of the dimension"),
+        column("category", pa.string(), "the garment category that it is a share of, if not of all pictures", nullable=True),
+        column("date", pa.string(), "first day of the week or month, ISO 8601"),
+        column("forecast", pa.bool_(), "whether the share is forecast"),
+        column("count", pa.int64(), "pictures of the value, each group of near-duplicates once", nullable=True),
+        column("pictures", pa.int64(), "dated pictures that it is a share of; 0 where a week is missing", nullable=True),
+        column("share", pa.float64(), "share, adjusted for which sites were crawled; the median where forecast", nullable=True),
+        column("low_80", pa.float64(), "lower end of the forecast's 80 % interval", nullable=True),
+        column("high_80", pa.float64(), "its upper end", nullable=True),
+        column("low_95", pa.float64(), "lower end of the 95 % interval: Wilson's where not forecast", nullable=True),
+        column("high_95", pa.float64(), "its upper end", nullable=True),
+    ]
+)
+
 
 KNOWN = pa.schema(
     [

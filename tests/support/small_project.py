@@ -30,6 +30,13 @@ INPUTS: dict[str, Paths] = {
         "duplicates": "data/duplicates.parquet",
         "overrides": "overrides.csv",
     },
+    "trends": {
+        "manifest": "data/manifest.parquet",
+        "inspect-tables": INSPECTED,
+        "curated": "data/curated.parquet",
+        "shards": TARS,
+        "signals": "signals.csv",
+    },
     "augment": {"curated": "data/curated.parquet", "shards": TARS},
     "reference": {"train": "data/train"},
     "train": {"train": "data/train"},
@@ -45,6 +52,7 @@ INPUTS: dict[str, Paths] = {
         "gan": "models/gan",
         "metrics": "reports/metrics.json",
         "evaluation": "reports/evaluation",
+        "trends": "reports/trends.json",
     },
     "export": {"reference": "models/reference", "gan": "models/gan"},
 }
@@ -54,6 +62,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "inspect": {"table": INSPECTED[0]},
     "dedup": {"duplicates": "data/duplicates.parquet"},
     "curate": {"curated": "data/curated.parquet", "page": "reports/curation.html"},
+    "trends": {"trends": "data/trends.parquet", "summary": "reports/trends.json", "page": "reports/trends.html"},
     "augment": {"train": "data/train"},
     "reference": {"reference": "models/reference"},
     "train": {"gan": "models/gan"},
@@ -100,6 +109,7 @@ def write_project(**changes: dict[str, Any]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     Path("forgotten.csv").write_text("kind,sha256\n", encoding="utf-8")
     Path("overrides.csv").write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    Path("signals.csv").write_text("date\n", encoding="utf-8")
     Path("data/known").mkdir(parents=True, exist_ok=True)
 
 

@@ -5,12 +5,14 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.code_inputs import import_closure
@@ -95,13 +97,16 @@ def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, obje
 
 def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
     """`rows` with the garment's mask and its numbers in place of `to_cut_out`."""
+    from pipeline.imaging.garment_attributes import garment_attributes
     from pipeline.imaging.garment_cutter import GarmentCutter  # imports torch
     from pipeline.imaging.garment_masks import packed
 
     cut = GarmentCutter()
     for row in rows:
         if "to_cut_out" in row:
-            mask = cut(row.pop("to_cut_out"))  # type: ignore[arg-type]
+            picture: NDArray[np.uint8] = row.pop("to_cut_out")  # type: ignore[assignment]
+            mask = cut(picture)
+            attributes = garment_attributes(picture, mask.pixels)
             row |= {
                 "garment": packed(mask.pixels) if mask.pixels.any() else None,
                 "garment_confidence": mask.confidence,
@@ -109,6 +114,7 @@ def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]
                 "garment_border": mask.border_share,
                 "garment_pieces": mask.pieces,
                 "garment_raggedness": mask.raggedness,
+                **({f"garment_{name}": value for name, value in asdict(attributes).items()} if attributes else {}),
             }
         yield row
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ FILM_PIXELS = 800_000
 FILM_MOMENTS = 8
 FILM_COLUMNS = 2
 MAX_WORDS = 50
+TRENDS_NAMED = 5  # rising, and falling
 MAX_REASONS = 8  # per step; the others are counted together
 CHART_TITLES = {
     "loss": "Losses",
@@ -242,6 +244,22 @@ def per_category_table(scores: pd.DataFrame) -> Table:
     ]
     cells = [list(row) for row in zip(scores["category"], *shown, strict=True)]
     return Table("Scores by category, from the classifier's features; those of real images beside them", columns, cells)
+
+
+def trend_sentences(trends: dict[str, Any]) -> list[str]:
+    """What `trends` (reports/trends.json) says, in sentences: how much has a date, and what surely rises or falls most."""
+    coverage = trends["coverage"]
+    sentences = [f"{coverage['dated']:,} of {coverage['pictures']:,} pictures have a date of publication."]
+    if trends["reason"]:
+        return [*sentences, trends["reason"]]
+    for direction in ("rises", "falls"):
+        sure = [one for one in trends["series"] if one["direction"] == direction]
+        named = "; ".join(
+            f"{one['name']} ({100 * one['change']:+.0f} %, {100 * one['low_80']:+.0f} to {100 * one['high_80']:+.0f} %)"
+            for one in sure[:TRENDS_NAMED]
+        )
+        sentences.append(f"What surely {direction}, in the coming half-year against the year before: {named or 'nothing'}.")
+    return [*sentences, "reports/trends.html shows every series."]
 
 
 def licence_table(counts: pd.DataFrame) -> Table:

@@ -192,6 +192,7 @@ def artefacts(tmp_path: Path) -> Path:
     write_model(tmp_path, 32, 1)
     write_evaluation(tmp_path / "evaluation", drawn(48, 32, 1))
     write_json(tmp_path / "metrics.json", METRICS)
+    write_json(tmp_path / "trends.json", TRENDS)
     return tmp_path
 
 
@@ -229,6 +230,10 @@ METRICS: dict[str, dict[str, object]] = {
 }
 
 
+RISING = {"name": "colour red", "direction": "rises", "change": 0.3, "low_80": 0.1, "high_80": 0.52}
+TRENDS = {"coverage": {"dated": 1200, "pictures": 1500}, "reason": "", "series": [RISING]}
+
+
 def make(folder: Path, params: ReportParams = PARAMS, name: str = "index") -> str:
     report.run(
         params,
@@ -242,6 +247,7 @@ def make(folder: Path, params: ReportParams = PARAMS, name: str = "index") -> st
         gan=folder / "gan",
         metrics=folder / "metrics.json",
         evaluation=folder / "evaluation",
+        trends=folder / "trends.json",
         page=folder / f"{name}.html",
         summary=folder / f"{name}.md",
         settings=[Setting("train.seed", "3", "0"), Setting("train.loss", "hinge", "hinge"), Setting("report.title", "A", "A")],
@@ -328,6 +334,15 @@ def test_pictures_have_the_size_and_format_of_their_tags(artefacts: Path) -> Non
         with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
             assert kind == f"data:image/{(picture.format or '').lower()}"
             assert picture.size == (int(image["width"] or 0), int(image["height"] or 0))
+
+
+def test_trends_are_said_in_sentences_or_why_there_are_none(artefacts: Path) -> None:
+    page = make(artefacts)
+    assert "1,200 of 1,500 pictures have a date of publication." in page
+    assert "What surely rises, in the coming half-year against the year before: colour red (+30 %, +10 to +52 %)." in page
+    assert "What surely falls, in the coming half-year against the year before: nothing." in page
+    write_json(artefacts / "trends.json", TRENDS | {"reason": "None of 3 pictures has a date.", "series": []})
+    assert "None of 3 pictures has a date." in make(artefacts)
 
 
 def test_gallery_shows_the_pixels_of_grid_png(artefacts: Path) -> None:
@@ -455,6 +470,7 @@ def test_page_with_large_images_stays_under_five_megabytes(tmp_path: Path, chann
     write_model(tmp_path, 256, channels)
     write_evaluation(tmp_path / "evaluation", drawn(48, 256, channels))
     write_json(tmp_path / "metrics.json", METRICS)
+    write_json(tmp_path / "trends.json", TRENDS)
     page = Reader(make(tmp_path))
     assert (tmp_path / "index.html").stat().st_size < 5_000_000
     assert any((image["src"] or "").startswith("data:image/webp") for image in page.images)

@@ -1,0 +1,109 @@
+"""The stage on tables with planted trends, and on tables that say nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.stages.trends.observations import day_of, observations_of, price_bands, site_of, stray_dates
+from pipeline.storage.tables import TRENDS, read_table
+from tests.stages.trends.published import Published, run_trends
+
+
+def rising_red(months: int, *, seed: int = 0) -> Published:
+    """Red rises from a twentieth to three fifths of what is published, month by month."""
+    rng, published = np.random.default_rng(seed), Published()
+    for month, first in enumerate(pd.date_range("2020-01-01", periods=months, freq="MS")):
+        share = 0.05 * np.exp(2.5 * month / months)
+        for number in range(120):
+            pattern = "plain" if rng.uniform() < 0.7 else "striped"
+            steady = {"garment_pattern": pattern, "price": float(rng.uniform(10, 90)), "currency": "EUR"}
+            colour = "red" if rng.uniform() < share else ("blue" if number % 3 else "green")
+            published.add(f"{first.date() + pd.Timedelta(days=number % 28)}", garment_colour=colour, **steady)
+    return published
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trends")
+    run_trends(folder, rising_red(60), by="month", min_pictures=50)
+    return folder
+
+
+def test_a_planted_rise_is_found_and_the_other_colour_falls(outputs: Path) -> None:
+    summary = json.loads((outputs / "trends.json").read_text())
+    direction = {one["name"]: one["direction"] for one in summary["series"]}
+    assert direction["colour red"] == "rises"
+    assert direction["colour blue"] == "falls"
+    assert direction["colour green"] != "rises"
+    assert summary["coverage"]["dated"] == 7200
+    assert summary["backtest_mase"]["combined"] < summary["backtest_mase"]["seasonal naive"]
+
+
+def test_the_table_holds_past_and_forecast_of_each_series(outputs: Path) -> None:
+    rows = read_table(outputs / "trends.parquet", TRENDS)
+    red = rows[rows["series"] == "colour red"]
+    assert red["forecast"].sum() == 12
+    assert red.loc[~red["forecast"], "pictures"].tolist() == [120] * 60
+    assert (red["share"] <= 1).all()
+
+
+def test_the_page_asks_for_nothing_from_outside_and_names_its_series(outputs: Path) -> None:
+    page = (outputs / "trends.html").read_text()
+    assert "colour red" in page
+    assert "▲ rises" in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+        run_trends(tmp_path / name, rising_red(25), by="month", min_pictures=50)
+    for name in ("trends.parquet", "trends.json", "trends.html"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [([], "None of 0 pictures"), ([None, "soon"], "None of 2 pictures"), (["2024-01-01"], "Only 1 of 1 pictures have a date")],
+)
+def test_without_dates_every_output_is_there_and_says_why(tmp_path: Path, days: list[str | None], expected: str) -> None:
+    published = Published()
+    for day in days:
+        published.add(day)
+    run_trends(tmp_path, published)
+    assert len(read_table(tmp_path / "trends.parquet", TRENDS)) == 0
+    assert json.loads((tmp_path / "trends.json").read_text())["reason"].startswith(expected)
+    assert expected in (tmp_path / "trends.html").read_text()
+
+
+def test_dates_are_days_in_utc_and_anything_else_is_none() -> None:
+    assert str(day_of("2024-03-01T00:30:00+02:00")) == "2024-02-29 00:00:00"
+    assert str(day_of("2024-03-01")) == "2024-03-01 00:00:00"
+    assert day_of("03/04/2024") is None
+    assert day_of(None) is None
+
+
+def test_dates_long_after_all_others_or_after_until_are_stray() -> None:
+    days = pd.Series(pd.DatetimeIndex([*pd.date_range("2024-01-01", periods=400, freq="D"), "2099-01-01", "1970-01-01"]))
+    assert np.flatnonzero(stray_dates(days, None)).tolist() == [400, 401]
+    assert stray_dates(days, "2024-01-10").sum() == 392
+
+
+def test_duplicates_count_once_at_their_first_date() -> None:
+    published = Published()
+    published.add("2024-02-01", group="g")
+    published.add("2024-01-01", group="g")
+    published.add("2024-01-05", reason="not clothing")
+    rows, coverage = observations_of(published.frame(), until=None, styles=0, seed=0)
+    assert [str(day.date()) for day in rows["day"]] == ["2024-01-01"]
+    assert (coverage.pictures, coverage.dated) == (1, 1)
+
+
+def test_price_bands_are_thirds_of_each_group_and_sites_are_hosts() -> None:
+    found = price_bands(pd.Series([1.0, 2.0, 3.0, 100.0, None]), pd.Series(["a", "a", "a", "b", "a"]))
+    assert found.tolist() == ["low", "middle", "high", "high", None]
+    assert site_of("https://www.one.example/p", "", "list") == "one.example"
+    assert site_of(None, "file:a.jpg", "folder") == "folder"
