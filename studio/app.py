@@ -16,10 +16,11 @@ import pipeline
 from pipeline.errors import InputError
 from studio.database import FullError
 from studio.jobs import BusyError
-from studio.routes import collections, directions, garments, jobs
+from studio.routes import collections, directions, garments, jobs, tryon
 from studio.routes.context import StudioContext, found, unless_cached
 from studio.schemas import ErrorResponse
 from studio.service import StudioService
+from studio.tryon import TryOnService
 from studio.uploads import UnreadableUploadError
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: StudioService) -> FastAPI:
-    """The application, without the checks of `http_limits.Guard`."""
-    context = StudioContext(service)
+def create_app(service: StudioService, person_models: Path | None = None) -> FastAPI:
+    """The application, without the checks of `http_limits.Guard`; `person_models` holds the networks that find people."""
+    context = StudioContext(service, TryOnService(person_models))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,7 +53,7 @@ def create_app(service: StudioService) -> FastAPI:
     )
     app.state.context = context
     _add_exception_handlers(app)
-    for module in (garments, directions, jobs, collections):
+    for module in (garments, directions, jobs, collections, tryon):
         app.include_router(module.router)
     _add_pages(app)
     return app

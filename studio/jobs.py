@@ -73,6 +73,13 @@ class JobQueue:
         with self._lock:
             return self._jobs.get(name)
 
+    def forget(self, name: str) -> None:
+        """Cancel the job called `name` and remove it with its picture."""
+        with self._lock:
+            job = self._jobs.pop(name, None)
+        if job is not None:
+            job.cancelled = True
+
     def close(self) -> None:
         """Cancel all jobs and wait for the running one to stop."""
         with self._lock:

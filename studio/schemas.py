@@ -2,8 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.tryon.body import JOINTS
+from pipeline.tryon.fitting import Fit
+from pipeline.tryon.garment_anchors import Kind as GarmentKind
 from studio.directions import Kind
 from studio.dressing import Mode
 
@@ -12,11 +15,15 @@ MAX_ADDRESSES = 64
 
 Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
-RandomName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{12}$")]
+RANDOM_NAME = r"^[A-Za-z0-9_-]{12}$"
+RandomName = Annotated[str, Field(pattern=RANDOM_NAME)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Truncation = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=-12, le=12)]
+Pixel = Annotated[float, Field(ge=-2048, le=4096)]
+Place = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
+JointName = Literal[JOINTS]  # type: ignore[valid-type]
 Category = Annotated[str, Field(max_length=80)]
 Layer = Literal["stem", "block0", "block2", "block4", "conv11", "conv21", "conv31", "conv41", "conv51"]
 
@@ -113,6 +120,51 @@ class SuggestionRequest(Request):
     seed: Seed
 
 
+class MannequinRequest(Request):
+    """Measures of a mannequin in centimetres; chest, waist and hip are girths."""
+
+    height_cm: Annotated[float, Field(ge=80, le=230)] = 170.0
+    shoulder_cm: Annotated[float, Field(ge=20, le=70)] = 39.0
+    chest_cm: Annotated[float, Field(ge=45, le=180)] = 92.0
+    waist_cm: Annotated[float, Field(ge=40, le=180)] = 76.0
+    hip_cm: Annotated[float, Field(ge=45, le=190)] = 98.0
+
+
+class PersonRequest(Request):
+    """An uploaded photograph of a person."""
+
+    upload: RandomName
+
+
+class TryOnGarmentRequest(Request):
+    """A garment to try on: drawn, or cut out of an upload."""
+
+    address: Address | None = None
+    upload: RandomName | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "TryOnGarmentRequest":
+        if (self.address is None) == (self.upload is None):
+            raise ValueError("name either an address or an upload")
+        return self
+
+
+class WornGarmentRequest(Request):
+    """A garment and how it is worn."""
+
+    garment: RandomName
+    kind: GarmentKind
+    fit: Fit = "regular"
+
+
+class TryOnRequest(Request):
+    """A person in one to four garments, the first one innermost, with joints (x, y) in pixels where they were dragged."""
+
+    person: RandomName
+    garments: Annotated[list[WornGarmentRequest], Field(min_length=1, max_length=4)]
+    anchors: Annotated[dict[JointName, Place], Field(max_length=len(JOINTS))] = {}
+
+
 class NameRequest(Request):
     """A name."""
 
@@ -194,6 +246,31 @@ class JobResponse(BaseModel):
     has_picture: bool
     reason: str
     result: dict[str, object]
+
+
+class TryOnResponse(BaseModel):
+    """What can be tried on; without networks that find people, the anchors are set by hand."""
+
+    kinds: list[GarmentKind]
+    fits: list[Fit]
+    anchors: list[str]
+    finds_people: bool
+
+
+class PersonResponse(BaseModel):
+    """The temporary name of a person, the size of the picture, and joints (x, y) in its pixels."""
+
+    person: str
+    width: int
+    height: int
+    anchors: dict[str, tuple[float, float]]
+    found: bool  # False: all anchors are guesses, to be set by hand
+
+
+class GarmentResponse(BaseModel):
+    """The temporary name of a garment."""
+
+    garment: str
 
 
 class CollectionResponse(BaseModel):

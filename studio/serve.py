@@ -177,6 +177,7 @@ def server_of(
     token: str | None = None,
     allowed_hosts: Sequence[str] = (),
     style_weights: Path | None = None,
+    person_models: Path | None = None,
     root_path: str = "",
 ) -> uvicorn.Server:
     """A server of the studio on `model`, not running yet. Raises InputError."""
@@ -184,7 +185,9 @@ def server_of(
         raise InputError(f"--style-weights {style_weights}: has no encoder_conv5_1.pth; name the folder of a compressed VGG-19")
     names, root_path = checked_names(allowed_hosts), checked_root_path(root_path)
     service = StudioService(open_generator(model), StudioDatabase(state), style_weights)
-    app = Guard(create_app(service), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path)
+    app = Guard(
+        create_app(service, person_models), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path
+    )
     config = uvicorn.Config(
         app,
         http=TimeoutProtocol,
@@ -209,6 +212,7 @@ def serve(
     allowed_hosts: Sequence[str] = (),
     state: Path | None = None,
     style_weights: Path | None = None,
+    person_models: Path | None = None,
     root_path: str = "",
 ) -> None:
     """Serve the studio on `model` until interrupted. Raises InputError."""
@@ -225,6 +229,7 @@ def serve(
             token=token,
             allowed_hosts=allowed_hosts,
             style_weights=style_weights,
+            person_models=person_models,
             root_path=root_path,
         )
         logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -41,7 +41,7 @@ from studio.schemas import (
 )
 from studio.sheets import plain_png
 from studio.style_networks import PaintingOptions
-from studio.uploads import RecentPictures
+from studio.uploads import Recent
 
 PATTERN_PX = 256
 COMFORTABLE_STRENGTH = 30.0  # mean change of a pixel from -2 to +2; the slider of a fainter direction reaches further
@@ -57,7 +57,7 @@ class StudioService:
         self.card = generator.card
         self.database = database
         self.style_weights = style_weights
-        self.uploads = RecentPictures()
+        self.uploads: Recent[NDArray[np.uint8]] = Recent()
         self._models = category_models(generator)
         self._directions = category_directions(generator)
 

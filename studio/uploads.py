@@ -3,6 +3,7 @@
 import secrets
 from collections import OrderedDict
 from threading import Lock
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ MAX_UPLOAD_BYTES = 10 << 20
 KEPT_SIDE_PX = 512
 MAX_KEPT = 24
 MIN_SIDE_PX = 8
+
+T = TypeVar("T")
 
 
 class UnreadableUploadError(Exception):
@@ -37,26 +40,31 @@ def decoded_upload(content: bytes) -> NDArray[np.uint8]:
     return picture if picture.shape[-1] == 3 else picture.repeat(3, axis=2)
 
 
-class RecentPictures:
-    """The last `limit` pictures, by unguessable names. Thread-safe."""
+class Recent(Generic[T]):
+    """The last `limit` things, by unguessable names. Thread-safe."""
 
     def __init__(self, limit: int = MAX_KEPT) -> None:
         self._limit = limit
-        self._pictures: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._kept: OrderedDict[str, T] = OrderedDict()
         self._lock = Lock()
 
-    def add(self, picture: NDArray[np.uint8]) -> str:
-        """Store `picture` and return its name."""
+    def add(self, thing: T) -> str:
+        """Store `thing` and return its name."""
         name = secrets.token_urlsafe(9)
         with self._lock:
-            self._pictures[name] = picture
-            if len(self._pictures) > self._limit:
-                self._pictures.popitem(last=False)
+            self._kept[name] = thing
+            if len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
         return name
 
-    def get(self, name: str) -> NDArray[np.uint8] | None:
-        """The picture called `name`; None if it is unknown or no longer kept."""
+    def get(self, name: str) -> T | None:
+        """The thing called `name`; None if it is unknown or no longer kept."""
         with self._lock:
-            if name in self._pictures:
-                self._pictures.move_to_end(name)
-            return self._pictures.get(name)
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+    def remove(self, name: str) -> None:
+        """Forget the thing called `name`."""
+        with self._lock:
+            self._kept.pop(name, None)

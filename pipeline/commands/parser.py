@@ -32,7 +32,7 @@ GROUPS = {
     "models": ("generate",),
     "runs": ("compare", "plots", "send"),
     "data": ("params", "show", "forget", "remember"),
-    "studio": ("studio",),
+    "studio": ("studio", "tryon"),
     "shell": ("completion",),
 }
 COMMANDS = tuple(name for names in GROUPS.values() for name in names)
@@ -46,6 +46,7 @@ EXAMPLES = {
     "forget": "forget https://shop.example/dress.jpg",
     "remember": "remember",
     "studio": "studio --port 8500",
+    "tryon": "tryon person.jpg jeans.jpg --kind trousers --out worn.png",
     "completion": "completion bash > atelier.bash && source atelier.bash",
 }
 WITHOUT_PATHS = {"--dry-run", "--series"}  # options with which a stage does something else

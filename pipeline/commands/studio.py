@@ -42,6 +42,9 @@ def configure(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--state", type=Path, help="SQLite file with collections, names and votes")
     command.add_argument("--style-weights", type=Path, help="folder of a compressed VGG-19, for whitening and colouring")
+    command.add_argument(
+        "--person-models", type=Path, help="folder of the networks that find people, for try-on (python -m pipeline tryon)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -57,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
             allowed_hosts=options.allowed_host,
             state=options.state,
             style_weights=options.style_weights,
+            person_models=options.person_models,
             root_path=options.root_path,
         )
 

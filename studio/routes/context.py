@@ -10,9 +10,10 @@ from fastapi import Path as PathParameter
 
 from studio.jobs import Job, JobQueue
 from studio.recipe import Recipe, format_address
-from studio.schemas import Category, Grid, JobResponse
+from studio.schemas import RANDOM_NAME, Category, Grid, JobResponse
 from studio.service import StudioService
 from studio.threads import WorkerThreads
+from studio.tryon import TryOnService
 
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -22,6 +23,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged
 T = TypeVar("T")
 Id = Annotated[int, PathParameter(ge=1, lt=2**53)]
 SidePx = Annotated[int, Query(ge=16, le=1024)]
+RandomNamePath = Annotated[str, PathParameter(pattern=RANDOM_NAME)]
 CategoryQuery = Annotated[Category, Query()]
 
 
@@ -30,6 +32,7 @@ class StudioContext:
     """The state of a running studio, in `app.state.context`."""
 
     service: StudioService
+    tryon: TryOnService
     threads: WorkerThreads = field(default_factory=WorkerThreads)
     quick_jobs: JobQueue = field(default_factory=lambda: JobQueue("quick"))
     painting_jobs: JobQueue = field(default_factory=lambda: JobQueue("painting"))  # would hold up the quick ones for minutes

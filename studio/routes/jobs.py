@@ -4,7 +4,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from pipeline.imaging.formats import format_names
 from studio.patterns import PATTERNS, pattern
-from studio.routes.context import IMMUTABLE, PNG, Context, SidePx, found, job_response
+from studio.routes.context import IMMUTABLE, PNG, Context, RandomNamePath, SidePx, found, job_response
 from studio.schemas import JobResponse, ProjectionRequest, StyleTransferRequest, UploadResponse
 from studio.service import PATTERN_PX
 from studio.sheets import enlarged_to, marked_png, plain_png
@@ -29,6 +29,12 @@ async def uploaded(context: Context, name: str) -> Response:
     """An upload as the studio keeps it."""
     picture = found(context.service.uploads.get(name), "this upload is no longer here")
     return Response(await context.threads.decode(plain_png, picture), media_type="image/png", headers=IMMUTABLE)
+
+
+@router.delete("/api/uploads/{name}", status_code=204)
+async def forget_upload(context: Context, name: RandomNamePath) -> None:
+    """Remove an upload from memory."""
+    context.service.uploads.remove(name)
 
 
 @router.get("/api/patterns/{name}", response_class=Response, responses=PNG)

@@ -185,6 +185,7 @@ export function openEdit(studio, go) {
     notify("Copied. This link opens exactly this garment.");
   }));
   $("edit-fabric").addEventListener("click", () => go("fabric", shown.address));
+  $("edit-tryon").addEventListener("click", () => go("tryon", shown.address));
 
   return async (address) => {
     if (!address || address === base?.address) return;

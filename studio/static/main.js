@@ -8,6 +8,7 @@ import { openGenerate } from "./generate.js";
 import { openPhotograph } from "./photograph.js";
 import { isSmooth, setSmooth } from "./pictures.js";
 import { openSuggestions } from "./suggestions.js";
+import { openTryOn } from "./tryon.js";
 
 const studio = await attempt(() => request("GET", "api/studio"));
 if (studio) {
@@ -17,6 +18,7 @@ if (studio) {
     edit: openEdit(studio, go),
     photograph: openPhotograph(studio, go),
     fabric: openFabric(studio, go),
+    tryon: openTryOn(studio, go),
     suggestions: openSuggestions(studio, go),
     collections: openCollections(studio, go),
   };
@@ -29,7 +31,7 @@ if (studio) {
       if (link.hash === `#${section}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.title = `${section[0].toUpperCase()}${section.slice(1)} · Atelier studio`;
+    document.title = `${document.querySelector(`nav a[href="#${section}"]`).textContent} · Atelier studio`;
     attempt(() => sections[section](address));
   };
   addEventListener("hashchange", show);

@@ -1,0 +1,123 @@
+"""Try-on over HTTP: mannequins, photographs with and without networks, garments, and what is forgotten."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.tryon.body import ANCHORS
+from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
+from tests.studio.test_app import a_garment
+from tests.support.studio_server import Client, served_studio
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("studio")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(folder))  # no networks that find people there
+        with served_studio(folder) as found:
+            yield found
+
+
+def png_of(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def a_mannequin(client: Client) -> dict[str, Any]:
+    answer = client.request("POST", "/api/tryon/mannequins", {"height_cm": 172.0, "waist_cm": 80.0})
+    assert answer.status == 201
+    return dict(answer.json)
+
+
+def a_drawn_garment(client: Client) -> str:
+    answer = client.request("POST", "/api/tryon/garments", {"address": a_garment(client, "dress")})
+    assert answer.status == 201
+    return str(answer.json["garment"])
+
+
+def test_a_drawn_dress_is_worn_by_a_mannequin_and_marked_as_made_by_ai(client: Client) -> None:
+    person, garment = a_mannequin(client), a_drawn_garment(client)
+    wish = {"person": person["person"], "garments": [{"garment": garment, "kind": "dress", "fit": "loose"}]}
+    job = client.finished(client.request("POST", "/api/tryon", wish).json)
+    assert job["state"] == "done", job["reason"]
+    png = client.request("GET", f"/api/jobs/{job['id']}/picture?side=512").content
+    image = Image.open(io.BytesIO(png))
+    before = Image.open(io.BytesIO(client.request("GET", f"/api/tryon/persons/{person['person']}").content))
+    assert image.size == before.size == (person["width"], person["height"])
+    assert np.abs(np.asarray(image, np.int16) - np.asarray(before, np.int16)).max() > 20
+    marks = image.text  # type: ignore[attr-defined]
+    assert "trainedAlgorithmicMedia" in marks["XML:com.adobe.xmp"]
+    assert json.loads(marks["recipe"])["tryon"] == [{"kind": "dress", "fit": "loose"}]
+
+
+def test_a_dragged_anchor_changes_the_picture(client: Client) -> None:
+    person, garment = a_mannequin(client), a_drawn_garment(client)
+    x, y = person["anchors"]["left_shoulder"]
+    pictures = []
+    for anchors in ({}, {"left_shoulder": [x - 20, y + 10]}):
+        wish = {"person": person["person"], "garments": [{"garment": garment, "kind": "dress"}], "anchors": anchors}
+        job = client.finished(client.request("POST", "/api/tryon", wish).json)
+        pictures.append(client.request("GET", f"/api/jobs/{job['id']}/picture?side=512").content)
+    assert pictures[0] != pictures[1]
+
+
+def test_without_networks_a_photograph_asks_for_eight_anchors_and_works_with_them(client: Client) -> None:
+    figure = draw_mannequin(Measures(), Pose(), colours={"torso": (40, 60, 160)})
+    sent = client.request("POST", "/api/uploads", png_of(figure.picture)).json["upload"]
+    person = client.request("POST", "/api/tryon/persons", {"upload": sent}).json
+    assert not person["found"]
+    assert set(person["anchors"]) == set(ANCHORS)
+    garments = [{"garment": a_drawn_garment(client), "kind": "top"}]
+    job = client.finished(client.request("POST", "/api/tryon", {"person": person["person"], "garments": garments}).json)
+    assert job["state"] == "failed"
+    assert "left shoulder is not set" in job["reason"]
+    anchors = {name: [float(one) for one in figure.body.points[name]] for name in ANCHORS}
+    wish = {"person": person["person"], "garments": garments, "anchors": anchors}
+    assert client.finished(client.request("POST", "/api/tryon", wish).json)["state"] == "done"
+
+
+def test_a_forgotten_photograph_takes_its_pictures_along(client: Client) -> None:
+    person = a_mannequin(client)
+    wish = {"person": person["person"], "garments": [{"garment": a_drawn_garment(client), "kind": "dress"}]}
+    job = client.finished(client.request("POST", "/api/tryon", wish).json)
+    assert client.request("DELETE", f"/api/tryon/persons/{person['person']}").status == 204
+    assert client.request("GET", f"/api/tryon/persons/{person['person']}").status == 422
+    assert client.request("GET", f"/api/jobs/{job['id']}/picture").status == 404
+    assert client.request("POST", "/api/tryon", wish).status == 422
+
+
+def test_a_forgotten_upload_is_gone(client: Client) -> None:
+    sent = client.request("POST", "/api/uploads", png_of(np.full((40, 40, 3), 90, np.uint8))).json["upload"]
+    assert client.request("DELETE", f"/api/uploads/{sent}").status == 204
+    assert client.request("GET", f"/api/uploads/{sent}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/api/tryon/mannequins", {"height_cm": 3.0}, "height_cm"),
+        ("/api/tryon/garments", {}, "either an address or an upload"),
+        ("/api/tryon/persons", {"upload": "AAAAAAAAAAAA"}, "send the picture again"),
+        ("/api/tryon", {"person": "AAAAAAAAAAAA", "garments": []}, "garments"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_a_sentence(client: Client, path: str, body: dict[str, Any], said: str) -> None:
+    answer = client.request("POST", path, body)
+    assert answer.status == 422
+    assert said in answer.json["detail"]
+
+
+def test_a_photograph_is_named_in_no_log(client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    figure = draw_mannequin(Measures(), Pose())
+    sent = client.request("POST", "/api/uploads", png_of(figure.picture)).json["upload"]
+    client.request("POST", "/api/tryon/persons", {"upload": sent})
+    assert sent not in caplog.text
+    assert list(tmp_path.iterdir()) == []

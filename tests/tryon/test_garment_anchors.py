@@ -1,0 +1,67 @@
+"""Anchors of garments whose outlines are drawn, and of photographs."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.tryon.garment_anchors import find_anchors
+from pipeline.tryon.outlines import largest_piece, symmetry_axis
+from tests.support.drawn_people import drawn_garment
+
+
+def test_a_top_has_its_neck_armpits_cuffs_and_hem_where_they_were_drawn() -> None:
+    anchors = find_anchors(drawn_garment("top"), "top")
+    drawn = {
+        "left_neck": (115, 40),
+        "right_neck": (185, 40),
+        "left_armpit": (86, 108),
+        "right_armpit": (214, 108),
+        "left_cuff": (50, 127),
+        "right_cuff": (250, 127),
+        "left_hem": (88, 258),
+        "right_hem": (212, 258),
+    }
+    for name, place in drawn.items():
+        assert np.linalg.norm(anchors.points[name] - place) < 14, name
+    assert set(anchors.limbs) == {"left", "right"}
+
+
+def test_a_dress_without_sleeves_has_none() -> None:
+    anchors = find_anchors(drawn_garment("dress"), "dress")
+    assert anchors.limbs == {}
+    assert anchors.trunk.first[-1] == pytest.approx([50, 285], abs=12)
+
+
+def test_a_skirt_lies_between_its_corners() -> None:
+    points = find_anchors(drawn_garment("skirt"), "skirt").points
+    for name, place in {
+        "left_waist": (100, 60),
+        "right_waist": (200, 60),
+        "left_hem": (55, 250),
+        "right_hem": (245, 250),
+    }.items():
+        assert points[name] == pytest.approx(place, abs=6)
+
+
+@pytest.mark.parametrize(("kind", "crotch"), [("trousers", (150, 110)), ("shorts", (150, 165))])
+def test_legs_begin_at_the_crotch(kind: str, crotch: tuple[int, int]) -> None:
+    anchors = find_anchors(drawn_garment(kind), kind)  # type: ignore[arg-type]
+    assert anchors.points["crotch"] == pytest.approx(crotch, abs=6)
+    assert anchors.limbs["left"].first[-1][0] < anchors.limbs["right"].first[-1][0]
+
+
+def test_a_tilted_garment_is_straightened_and_its_anchors_are_turned_back() -> None:
+    straight = drawn_garment("skirt")
+    turn = cv2.getRotationMatrix2D((150, 150), 9, 1.0)
+    tilted = np.asarray(cv2.warpAffine(straight, turn, (300, 300)), np.uint8)
+    tilt, _ = symmetry_axis(largest_piece(tilted[..., 3] > 127))
+    assert tilt == pytest.approx(-9, abs=1.5)
+    points, turned = find_anchors(straight, "skirt").points, find_anchors(tilted, "skirt").points
+    for name, point in points.items():
+        assert turned[name] == pytest.approx(turn[:, :2] @ point + turn[:, 2], abs=9)
+
+
+def test_an_empty_garment_is_refused() -> None:
+    with pytest.raises(InputError, match="mask is empty"):
+        find_anchors(np.zeros((50, 50, 4), np.uint8), "top")
