@@ -58,6 +58,7 @@ test-cluster: environment ## Slurm, started on this machine
 mutants: environment ## the tests against random mutants of what reads strangers' bytes, at most half an hour
 	nice -n 10 python -m benchmarks.mutants --count 60 --seed 0
 
+
 .PHONY: check
 check: environment docs ## format, lint, types, direction of imports, documentation
 	ruff format --check .

@@ -30,7 +30,7 @@ WAYS = {"graphs": False, "kernel by kernel": True}
 
 
 def _trainer(params: TrainParams, augment: AugmentParams, device: torch.device) -> Trainer:
-    shape = (PICTURES, augment.height, augment.width, augment.channels)
+    shape = (PICTURES, augment.height, augment.width, augment.packed_channels)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return Trainer(params, noise, np.arange(PICTURES) % CATEGORIES, CATEGORIES, device)
 

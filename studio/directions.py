@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import BATCH, as_images
-from studio.measures import MEASURES, measure
+from pipeline.inference.transparency import on_ground
+from studio.measures import MEASURES, SEEN_ON, measure
 from studio.model import Generator
 
 SAMPLES = 1024
@@ -137,7 +138,8 @@ def measure_effects(
     ends = [as_images(generator.draw_category(latents + side * EFFECT_AMOUNT * vector, label)) for side in (-1, 1)]
     before, after = (measure(end) | likenesses(generator, end, label) for end in ends)
     changes = {name: float((after[name] - before[name]).mean() / max(spread, 1e-6)) for name, spread in spreads.items()}
-    return changes, float(np.abs(ends[1].astype(np.int16) - ends[0]).mean())
+    seen = [on_ground(end, SEEN_ON) for end in ends]
+    return changes, float(np.abs(seen[1].astype(np.int16) - seen[0]).mean())
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from pipeline.errors import InputError
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map
+from pipeline.inference.transparency import with_bled_colour
 from studio.fabric import laid_over, printed, with_statistics
 from studio.jobs import Progress
 from studio.measures import garment_masks
@@ -35,9 +36,9 @@ Pictures = Iterator[tuple[float, NDArray[np.float32]]]  # share of the work done
 class DressingOrder:
     """What to dress in what, and how."""
 
-    content: NDArray[np.uint8]  # (H, W, C)
+    content: NDArray[np.uint8]  # (H, W, C), with alpha straight
     style: NDArray[np.uint8]  # (H, W, 3)
-    generated: bool  # whether the generator drew the content, on its plain backdrop
+    generated: bool  # whether the generator drew the content, on its plain backdrop or with alpha
     garment_only: bool
     mode: Mode
     strength: float
@@ -86,7 +87,8 @@ def _in_sandbox(pictures: Callable[[], Pictures]) -> Generator[tuple[float, NDAr
 
 
 def _fitted(content: NDArray[np.uint8]) -> Image.Image:
-    image = Image.fromarray(content if content.shape[-1] == 3 else content.repeat(3, axis=-1))
+    image = Image.fromarray(content if content.shape[-1] != 1 else content.repeat(3, axis=-1))
+    image = image.convert("RGBA") if image.mode == "LA" else image
     scale = SIDE_PX / max(image.size)
     return image.resize((max(round(image.width * scale), 32), max(round(image.height * scale), 32)), Image.Resampling.LANCZOS)
 
@@ -121,14 +123,23 @@ def _results(
 
 
 def dressed(order: DressingOrder, weights: Path | None) -> Generator[Progress, None, None]:
-    """Previews of the dressed picture, RGB with its longer side at SIDE_PX; the last one is the result. Raises InputError."""
-    fitted = _fitted(order.content)
+    """Previews of the dressed picture with its longer side at SIDE_PX; the last one is the result. Raises InputError.
+
+    They are RGB, or RGBA if the content has alpha, which then is the garment's mask and stays as it is.
+    """
+    fitted, alpha = _fitted(order.content), None
+    if fitted.mode == "RGBA":
+        pixels = with_bled_colour(np.asarray(fitted)[None])[0]
+        fitted, alpha = Image.fromarray(pixels[..., :3]), pixels[..., 3:]
     content = _as_floats(fitted)
     style = _as_floats(ImageOps.fit(Image.fromarray(order.style), fitted.size, Image.Resampling.LANCZOS))
     mask = np.ones(content.shape[:2], np.float32)
-    if order.garment_only:
+    if alpha is not None:
+        mask = alpha[..., 0].astype(np.float32) / 255
+    elif order.garment_only:
         mask = soft_mask(np.asarray(fitted), generated=order.generated)
     with closing(_results(order, content, style, mask, weights)) as results:
         for share, result in results:
-            whole = laid_over(result, content, mask)
-            yield Progress(share, np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8))
+            whole = result if alpha is not None else laid_over(result, content, mask)
+            picture = np.rint(np.clip(whole, 0, 1) * 255).astype(np.uint8)
+            yield Progress(share, picture if alpha is None else np.dstack([picture, alpha]))

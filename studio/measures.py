@@ -4,7 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.inference.transparency import Ground, on_ground
+from pipeline.storage.arrays import has_alpha
+
 BACKDROP_TOLERANCE = 24  # grey levels
+SEEN_ON: Ground = "white"  # pictures with alpha, where their colours are measured or compared
+OPAQUE = 128  # alpha from which a pixel belongs to the garment
 MIN_SIDE_PX = 4  # of garments whose outline is measured
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -39,7 +44,9 @@ def backdrops(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def garment_masks(pictures: NDArray[np.uint8], tolerance: float = BACKDROP_TOLERANCE) -> NDArray[np.bool_]:
-    """Masks (N, H, W) of the garments: pixels that differ from the backdrop, holes filled."""
+    """Masks (N, H, W) of the garments: by alpha, or else pixels that differ from the backdrop, holes filled."""
+    if has_alpha(pictures.shape[-1]):
+        return pictures[..., -1] >= OPAQUE
     difference = np.abs(pictures.astype(np.float32) - backdrops(pictures)[:, None, None]).max(axis=-1)
     found = difference > tolerance
     return np.stack([ndimage.binary_fill_holes(mask) for mask in found]) if len(found) else found
@@ -92,7 +99,8 @@ def _outline(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
 
 def measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     """All MEASURES of pictures (N, H, W, C); those of colour only for colour pictures."""
-    masks, luma = garment_masks(pictures), grey(pictures)
+    masks, pictures = garment_masks(pictures), on_ground(pictures, SEEN_ON)
+    luma = grey(pictures)
     fine = luma - ndimage.uniform_filter(luma, size=(0, 3, 3))
     mirrored = luma[:, :, ::-1]
     outlines = np.array([_outline(mask) for mask in masks], np.float32).reshape(-1, 4)

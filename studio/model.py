@@ -22,6 +22,7 @@ from pipeline.inference.onnx_generator import (
     refuse_other_shape,
     runs_as_described,
 )
+from pipeline.storage.arrays import has_alpha
 from studio.recipe import Recipe, recipe_latents, recipe_mixes
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,11 @@ class Generator:
     network: OnnxGenerator
     early_layers: Any  # onnxruntime session of early_layers.onnx; None for exports of an earlier version
     judge: OnnxJudge | None  # classifies pictures by the model's categories, if it was exported
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the generator draws garments with alpha, on no ground."""
+        return has_alpha(self.card.channels)
 
     @property
     def mixes_categories(self) -> bool:
@@ -77,7 +83,7 @@ class Generator:
         return recipe_latents(recipes, self.card.latent_dim, self.style_layers), mixes
 
     def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
-        """Pictures (N, H, W, C) of `recipes`. Raises InputError if one is of another model."""
+        """Pictures (N, H, W, C) of `recipes`, with alpha straight. Raises InputError if one is of another model."""
         return as_images(self.draw(*self.inputs_of(recipes)))
 
 

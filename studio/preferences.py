@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from pipeline.inference.latents import slerp
+from pipeline.inference.transparency import on_ground
 from studio.directions import Samples
+from studio.measures import SEEN_ON
 
 FEATURE_SIDE_PX = 8
 FEATURES = 12
@@ -40,6 +42,7 @@ class GarmentFeatures:
 
 
 def _reduced(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    pictures = on_ground(pictures, SEEN_ON)
     count, height, width, channels = pictures.shape
     rows, columns = height // FEATURE_SIDE_PX, width // FEATURE_SIDE_PX
     cropped = pictures[:, : rows * FEATURE_SIDE_PX, : columns * FEATURE_SIDE_PX]

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.inference.onnx_generator import as_pictures
+from pipeline.inference.transparency import on_ground, premultiplied, with_bled_colour
+from pipeline.storage.arrays import has_alpha
 from studio.directions import Samples
-from studio.measures import GREY_WEIGHTS, backdrops
+from studio.measures import GREY_WEIGHTS, OPAQUE, SEEN_ON, backdrops
 from studio.model import Generator
 
 ENCODER_SIDE_PX = 16
@@ -26,7 +29,14 @@ DEFAULT_FRAME_SHARE = 0.86  # if the samples are empty
 
 
 def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Box-averaged pictures as rows (N, F) in [-1, 1]."""
+    """Box-averaged pictures as rows (N, F) in [-1, 1]; those with alpha premultiplied."""
+    if has_alpha(pictures.shape[-1]):
+        levels = (premultiplied(pictures).transpose(0, 2, 3, 1) + 1) * np.float32(GREY_LEVELS_PER_UNIT)
+        return _averaged(levels)
+    return _averaged(pictures)
+
+
+def _averaged(pictures: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
     count, height, width, channels = pictures.shape
     rows, columns = max(height // ENCODER_SIDE_PX, 1), max(width // ENCODER_SIDE_PX, 1)
     cut = pictures[:, : height // rows * rows, : width // columns * columns]
@@ -78,7 +88,7 @@ def photograph_mask(photograph: NDArray[np.uint8]) -> NDArray[np.bool_]:
 class Framing:
     """Backdrop and size of a model's garments in their frames."""
 
-    backdrop: NDArray[np.float32]  # (C,) grey levels
+    backdrop: NDArray[np.float32]  # (C,) grey levels, without alpha
     share: float  # of the frame's side that the longer side of a garment takes
 
 
@@ -86,13 +96,13 @@ def fit_framing(samples: Samples) -> Framing:
     """The median framing of `samples`."""
     longer = np.maximum(samples.measures["width"], samples.measures["length"])
     share = float(np.median(longer)) or DEFAULT_FRAME_SHARE
-    return Framing(np.median(backdrops(samples.pictures), axis=0), share)
+    return Framing(np.median(backdrops(on_ground(samples.pictures, SEEN_ON)), axis=0), share)
 
 
 def reframed(
     photograph: NDArray[np.uint8], mask: NDArray[np.bool_], generator: Generator, framing: Framing, *, negative: bool
 ) -> NDArray[np.uint8]:
-    """The garment of `photograph` (H, W, 3) under `mask`, as a picture (h, w, C) framed like the model's.
+    """The garment of `photograph` (H, W, 3) under `mask`, as a picture (h, w, C) framed like those of a model without alpha.
 
     `negative` inverts it, as some datasets invert pictures taken on white.
     """
@@ -116,6 +126,18 @@ def reframed(
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
+def framed_cut_out(cut_out: NDArray[np.uint8], generator: Generator, framing: Framing) -> NDArray[np.uint8]:
+    """A garment, straight RGBA (H, W, 4), as a picture (h, w, 2 or 4) framed like those of a model with alpha."""
+    card = generator.card
+    image = Image.fromarray(cut_out)
+    image = image.crop(image.getchannel("A").point(lambda alpha: 255 * (alpha >= OPAQUE)).getbbox())
+    scale = framing.share * min(card.height / image.height, card.width / image.width)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    frame = Image.new("RGBA", (card.width, card.height))
+    frame.paste(image.resize(size, Image.Resampling.BOX), ((card.width - size[0]) // 2, (card.height - size[1]) // 2))
+    return with_bled_colour(np.asarray(frame if card.channels == 4 else frame.convert("LA"))[None])[0]
+
+
 @dataclass(frozen=True)
 class Projection:
     """A latent and the distance of its garment from the target."""
@@ -130,7 +152,7 @@ class Descent:
 
     def __init__(self, generator: Generator, target: NDArray[np.uint8], label: int, latent: NDArray[np.float32]) -> None:
         self._generator = generator
-        self._target = (target.astype(np.float32) / GREY_LEVELS_PER_UNIT - 1).transpose(2, 0, 1).ravel()
+        self._target = as_pictures(target[None])[0].ravel()
         self.label = label
         # The encoder extrapolates badly for garments of other categories; shorten such a guess to a likely length.
         self.latent = latent * min(1.0, len(latent) ** 0.5 / max(float(np.linalg.norm(latent)), 1e-6))

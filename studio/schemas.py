@@ -186,7 +186,7 @@ class PieceRequest(Request):
 
 
 class Grid(BaseModel):
-    """Drawn garments; `pixels` is base64 of uint8 (N, H, W, C)."""
+    """Drawn garments; `pixels` is base64 of uint8 (N, H, W, C), the last of 2 or 4 channels alpha, colours straight."""
 
     addresses: list[str]
     categories: list[str]
@@ -218,6 +218,7 @@ class StudioResponse(BaseModel):
     height: int
     width: int
     channels: int
+    alpha: bool  # whether the last channel is alpha; colours are straight
     mixes_categories: bool
     style_layers: int  # 1 if styles cannot be mixed
     intended_use: str

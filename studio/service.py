@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError, known_names
 from pipeline.inference.latents import slerp
 from pipeline.inference.onnx_generator import as_images
+from pipeline.inference.transparency import on_ground
 from studio.category_models import category_directions, category_models
+from studio.cut_outs import garment_of
 from studio.database import StudioDatabase
 from studio.directions import Direction
 from studio.dressing import DressingOrder, dressed
 from studio.jobs import Progress
+from studio.measures import SEEN_ON
 from studio.model import Generator
 from studio.patterns import PATTERNS, pattern
 from studio.preferences import candidate_latents, comparisons, thompson_sample
-from studio.projection import photograph_mask, project, reframed
+from studio.projection import Framing, framed_cut_out, photograph_mask, project, reframed
 from studio.recipe import (
     MAX_INDEX,
     THOUSAND,
@@ -177,25 +180,37 @@ class StudioService:
         """Ever nearer garments to `photograph` (H, W, 3), with the photograph as the model sees it in the result."""
         labels = [label] if label is not None else list(range(len(self.card.categories)))
         framing = self._models[labels[0]].framing
-        if negative is None:
-            border = np.concatenate([photograph[0], photograph[-1], photograph[:, 0], photograph[:, -1]])
-            negative = (float(np.median(border)) > MID_GREY) != (float(framing.backdrop.mean()) > MID_GREY)
-        target = reframed(photograph, photograph_mask(photograph), self.generator, framing, negative=negative)
+        target, negative = self._target(photograph, framing, negative)
+        seen = on_ground(target[None], SEEN_ON)[0]
         fixed = {
-            "distance_of_backdrop": round(float(np.sqrt(((target - framing.backdrop) ** 2).mean())), 2),
+            "distance_of_backdrop": round(float(np.sqrt(((seen - framing.backdrop) ** 2).mean())), 2),
             "negative": negative,
             "seen_as": base64.b64encode(plain_png(target)).decode(),
         }
         for share, nearest in project(self.generator, target, lambda one: self._models[one].encoder, labels):
             recipe = Recipe(self.generator.version, single_category(nearest.label), latent_source(nearest.latent))
             picture = self.generator.pictures([recipe])[0]
-            difference = picture.astype(np.float32) - target
+            difference = on_ground(picture[None], SEEN_ON)[0].astype(np.float32) - seen
             result = {
                 "address": format_address(recipe),
                 "category": self.card.categories[nearest.label],
                 "distance": round(float(np.sqrt((difference**2).mean())), 2),
             }
             yield Progress(share, picture, result | fixed)
+
+    def _target(self, photograph: NDArray[np.uint8], framing: Framing, negative: bool | None) -> tuple[NDArray[np.uint8], bool]:
+        """The garment of `photograph` as the model would draw it, and whether light and dark were swapped."""
+        if self.generator.alpha:
+            shown = 255 - photograph if negative else photograph
+            cut = garment_of(shown)
+            if cut is None:
+                mask = photograph_mask(shown)
+                cut = np.dstack([shown, np.where(mask, np.uint8(255), np.uint8(0))])
+            return framed_cut_out(cut, self.generator, framing), bool(negative)
+        if negative is None:
+            border = np.concatenate([photograph[0], photograph[-1], photograph[:, 0], photograph[:, -1]])
+            negative = (float(np.median(border)) > MID_GREY) != (float(framing.backdrop.mean()) > MID_GREY)
+        return reframed(photograph, photograph_mask(photograph), self.generator, framing, negative=negative), negative
 
     def styled(self, request: StyleTransferRequest) -> tuple[Steps[Progress, None, None], dict[str, object]]:
         """The work of dressing a garment in a style, and the recipe of its result. Raises InputError."""

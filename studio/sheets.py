@@ -10,6 +10,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.imaging.ai_label import ai_marks
+from pipeline.inference.transparency import with_bled_colour
+from pipeline.storage.arrays import has_alpha
 from studio.fonts import Lettering, lettering_on, note_on, undrawable
 
 A4_PX = (1240, 1754)  # at 150 dpi
@@ -32,16 +34,19 @@ class Piece:
 
 
 def to_image(picture: NDArray[np.uint8]) -> Image.Image:
-    """`picture` (H, W, C) as a Pillow image, grey or RGB."""
+    """`picture` (H, W, C) as a Pillow image, grey or RGB, with or without alpha."""
     return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 
 def enlarged_to(picture: NDArray[np.uint8], side_px: int) -> Image.Image:
-    """`picture` resized (Lanczos) to a longer side of `side_px`."""
+    """`picture` resized (Lanczos) to a longer side of `side_px`; with alpha, colour goes on under what is transparent."""
     image = to_image(picture)
     scale = side_px / max(image.size)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+    if size == image.size:
+        return image
+    enlarged = image.resize(size, Image.Resampling.LANCZOS)
+    return Image.fromarray(with_bled_colour(np.asarray(enlarged)[None])[0]) if has_alpha(picture.shape[-1]) else enlarged
 
 
 def marked_png(image: Image.Image, recipe: dict[str, object]) -> bytes:
@@ -61,8 +66,9 @@ def _png(image: Image.Image, metadata: PngInfo | None) -> bytes:
 
 
 def picture_in(png: bytes) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) in a PNG that the studio wrote."""
-    return np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB"))
+    """The picture (H, W, 3 or 4) in a PNG that the studio wrote."""
+    image = Image.open(io.BytesIO(png), formats=("PNG",))
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 def _grid(
@@ -73,7 +79,8 @@ def _grid(
         x = left_px + column * (cell_px + GAP_PX)
         y = top_px + row * (cell_px + GAP_PX + CAPTION_PX)
         image = enlarged_to(piece.picture, cell_px)
-        page.paste(image, (x + (cell_px - image.width) // 2, y + (cell_px - image.height) // 2))
+        place_px = (x + (cell_px - image.width) // 2, y + (cell_px - image.height) // 2)
+        page.paste(image, place_px, image.getchannel("A") if image.has_transparency_data else None)
         letters.write((x, y + cell_px + 6), piece.name, CAPTION_SIZE_PX, INK, max_px=cell_px)
 
 

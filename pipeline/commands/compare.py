@@ -75,7 +75,7 @@ def picture_of(name: str, run: PastRun) -> LabelledPicture | None:
     """The run's first samples in a row; None if it has no sample sheet or does not record their size."""
     try:
         height, width = int(run.params["augment.height"]), int(run.params["augment.width"])
-        [sheet] = sandboxed_pixels([run.grid or b""])  # untrusted: MLflow's server, or a commit, may hold anything
+        [sheet] = sandboxed_pixels([run.grid or b""], alpha=True)  # untrusted: MLflow's server, or a commit, may hold anything
         if isinstance(sheet, SandboxFailure):
             raise ValueError(sheet.reason)
         return runs.row_of_categories(name, split_sheet(sheet, height, width), PER_CATEGORY)

@@ -23,6 +23,7 @@ from pipeline.inference.onnx_generator import (
     read_generator,
     runs_as_described,
 )
+from pipeline.inference.transparency import GROUNDS, on_ground
 from pipeline.storage.files import output_file, refuse_output
 
 MAX_COUNT = 10_000
@@ -31,6 +32,7 @@ TRUNCATION = 1.0  # none
 MAX_SHEET_PIXELS = 1 << 28
 VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
+TRANSPARENT = "transparent"
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,24 @@ def sheet_columns(labels: NDArray[np.int64]) -> int:
     return int(shares[0]) if one_row_each else math.ceil(math.sqrt(len(labels)))
 
 
-def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe) -> None:
-    """Write `images` (N, H, W, C) as one PNG whose metadata say that AI made it, and from which recipe."""
+def write_sheet(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, ground: str) -> None:
+    """Write `images` (N, H, W, C) as one PNG whose metadata say that AI made it, and from which recipe.
+
+    `ground` is what is behind images with alpha; `transparent` keeps it.
+    """
+    if ground != TRANSPARENT:
+        images = on_ground(images, ground)  # type: ignore[arg-type]  # one of GROUNDS
     times = max(1, VISIBLE_SIDE_PX // max(images.shape[1:3]))
     sheet = enlarged(contact_sheet(images, sheet_columns(labels)), times)
     with output_file(path) as partial:
         Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(
             partial, format="PNG", pnginfo=ai_marks(recipe_metadata(recipe))
         )
+
+
+def sheet_ground(asked: str | None, count: int) -> str:
+    """The ground of a sheet of `count` garments: the one `asked` for, else none for a single garment and white for several."""
+    return asked or (TRANSPARENT if count == 1 else "white")
 
 
 def write_arrays(
@@ -134,6 +146,11 @@ def configure(command: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
     )
     command.add_argument(
+        "--ground",
+        choices=[TRANSPARENT, *GROUNDS],
+        help="behind the garments of a model that draws alpha, in a .png (default: transparent for one garment, else white)",
+    )
+    command.add_argument(
         "--model", type=Path, default=Path("models/export"), help="folder of an exported model (default: models/export)"
     )
     command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for arrays (docs/gan.md)")
@@ -156,6 +173,6 @@ def run(options: argparse.Namespace) -> None:
     with runs_as_described(options.model):
         images = draw_garments(generator, card, recipe)
     if as_sheet:
-        write_sheet(target, images, labels, recipe)
+        write_sheet(target, images, labels, recipe, sheet_ground(options.ground, recipe.count))
     else:
         write_arrays(target, images, labels, recipe, card.categories)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from pipeline.gan.devices import to_device
-from pipeline.inference.transparency import LEVELS, Ground
+from pipeline.inference.transparency import Ground, unit_level
 from pipeline.storage.arrays import colour_channels, has_alpha
 
 PLAIN, TWO_COLOURS = 0.5, 0.25  # shares of grounds; the rest are smooth noise
@@ -40,7 +40,7 @@ def premultiply(pictures: Tensor) -> Tensor:
     return torch.cat([colour * ((alpha + 1) / 2), alpha], dim=1)
 
 
-def composite(layers: Tensor, grounds: Tensor) -> Tensor:
+def composite(layers: Tensor, grounds: Tensor | float) -> Tensor:
     """Colours of `layers` NCHW over `grounds`, colours that broadcast to them; without alpha."""
     return layers[:, :-1] + (1 - layers[:, -1:]) * grounds
 
@@ -79,8 +79,7 @@ class OnGround(nn.Module):
 
     def __init__(self, generator: nn.Module, ground: Ground) -> None:
         super().__init__()
-        self.generator, self.level = generator, LEVELS[ground] / 127.5 - 1
+        self.generator, self.level = generator, unit_level(ground)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        pictures: Tensor = self.generator(latents, labels)
-        return composite(as_layer(pictures), pictures.new_tensor(self.level))
+        return composite(as_layer(self.generator(latents, labels)), self.level)

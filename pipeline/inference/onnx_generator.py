@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.inference.transparency import premultiplied, straight
+from pipeline.storage.arrays import has_alpha
 from pipeline.storage.checksums import check_folder
 from pipeline.storage.files import write_json
 
@@ -69,6 +71,8 @@ class ExportedCard:
     attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each; in order, the columns of `attributes`
     style_layers: int = 0  # L of the input `layer_latents`; 0: exported before the graph had the optional inputs
     early_layers_sha256: str | None = None  # of early_layers.onnx
+    alpha: bool = False  # whether the last channel is alpha
+    channel_meanings: list[str] = field(default_factory=list)  # of the pictures that the graph draws; empty in older cards
 
 
 def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:
@@ -115,12 +119,16 @@ class OnnxJudge:
 
 
 def as_pictures(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """`images` (N, H, W, C) uint8 as network inputs, NCHW float32 in [-1, 1]."""
+    """`images` (N, H, W, C) uint8 as network inputs, NCHW float32 in [-1, 1]; with alpha premultiplied."""
+    if has_alpha(images.shape[-1]):
+        return premultiplied(images)
     return np.ascontiguousarray((images.astype(np.float32) / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
 
 
 def as_images(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`pictures` NCHW in [-1, 1] as uint8 (N, H, W, C), rounded."""
+    """`pictures` NCHW in [-1, 1] as uint8 (N, H, W, C), rounded; with alpha straight."""
+    if has_alpha(pictures.shape[1]):
+        return straight(pictures)
     return np.clip(np.rint((pictures + 1) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 

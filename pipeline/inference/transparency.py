@@ -1,7 +1,7 @@
 """Pictures with alpha (the last of 2 or 4 channels): straight in files, premultiplied in networks, and on a plain ground.
 
-*Straight*, uint8 (N, H, W, C), as in PNG: the garment's own colour, which goes on under what is transparent, so that enlarging
-mixes nothing foreign into an edge. *Premultiplied*, NCHW float: colour in [-1, 1] times alpha in [0, 1], then 2 alpha - 1, so
+*Straight*, uint8 (N, H, W, C), as in PNG: the garment's own colour, bled into what is transparent, so that enlarging mixes
+nothing foreign into an edge. *Premultiplied*, NCHW float: colour in [-1, 1] times alpha in [0, 1], then 2 alpha - 1, so
 that a tanh reaches every channel. What is transparent has colour 0, and over a ground g the picture is p + (1 - alpha) g
 (Porter & Duff 1984, "Compositing digital images"): linear, without a division.
 """
@@ -19,6 +19,11 @@ LEVELS: dict[Ground, int] = {"white": 255, "grey": 128, "black": 0}
 FAINT = 8 / 255  # alpha below which dividing by it would amplify rounding: colour then comes from the pixels around
 
 
+def unit_level(ground: Ground) -> float:
+    """The colour of `ground` in the networks' range, [-1, 1]."""
+    return LEVELS[ground] / 127.5 - 1
+
+
 def premultiplied(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Straight `images` (N, H, W, 2 or 4) as premultiplied pictures NCHW float32 in [-1, 1]."""
     unit = (images.astype(np.float32) / np.float32(127.5) - 1).transpose(0, 3, 1, 2)
@@ -32,12 +37,12 @@ def straight(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
     more; below, colour fades into that of the garment nearby.
     """
     alpha = ((pictures[:, -1:] + 1) / 2).clip(0, 1)
-    colour = _carried_on(pictures[:, :-1], alpha)
+    colour = _unmultiplied(pictures[:, :-1], alpha)
     unit = np.concatenate([(colour + 1) * 127.5, alpha * 255], axis=1)
     return np.clip(np.rint(unit), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _carried_on(colour: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unmultiplied(colour: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """`colour` (N, C, H, W) divided by `alpha` (N, 1, H, W), and what is faint filled from coarser averages.
 
     The pull-push pyramid of Gortler et al. 1996, "The lumigraph", section 3.4.
@@ -46,7 +51,7 @@ def _carried_on(colour: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDAr
     if height % 2 or width % 2:
         beyond = colour.mean((2, 3), keepdims=True) / alpha.mean((2, 3), keepdims=True).clip(FAINT)
     else:
-        coarser = _carried_on(_halved(colour), _halved(alpha))
+        coarser = _unmultiplied(_halved(colour), _halved(alpha))
         beyond = coarser.repeat(2, axis=2).repeat(2, axis=3)
     return colour / alpha.clip(FAINT) + (1 - (alpha / np.float32(FAINT)).clip(0, 1)) * beyond
 
@@ -56,8 +61,8 @@ def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return (upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]) * np.float32(0.25)
 
 
-def carried_on(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Straight `images` (N, H, W, 2 or 4) whose colour also fills what is transparent."""
+def with_bled_colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Straight `images` (N, H, W, 2 or 4) whose colour is bled into what is transparent."""
     return straight(premultiplied(images))
 
 

@@ -10,15 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.inference.transparency import Ground, on_ground
 from pipeline.metrics.classifier import Classifier, classifier_sha256, load_classifier
 from pipeline.metrics.extractors import CLASSIFIER, PRETRAINED, Extractor, ExtractorOptions, classifier_extractor
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.modules import module_extractor
 from pipeline.metrics.passport import library_versions
-from pipeline.storage.arrays import read_split, split_sha256
+from pipeline.storage.arrays import colour_channels, has_alpha, read_split, split_sha256
 from pipeline.storage.files import write_json
 
 CARD, FLOOR_ROWS = "reference.json", "floor_rows.npy"
+COMPOSITED_AT_ONCE = 1024  # images
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,12 @@ class Split:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     sha256: str  # of the file of images
+    ground: Ground | None  # on which images with alpha are measured; None without alpha
 
     def passport_entry(self, count: int) -> dict[str, str | int]:
         """The passport's description of `count` images of this split."""
-        return {"split": self.name, "sha256": self.sha256, "pictures": count}
+        entry: dict[str, str | int] = {"split": self.name, "sha256": self.sha256, "pictures": count}
+        return entry | ({"ground": self.ground} if self.ground else {})
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class ReferenceCard:
     noise: dict[str, str | int]  # its passport entry
     absent: dict[str, str]  # scores that cannot be measured, with the reason
     libraries: dict[str, str]
+    ground: Ground | None = None  # behind images with alpha
 
 
 @dataclass(frozen=True)
@@ -97,16 +102,31 @@ def load_classifier_test_features(folder: Path) -> NDArray[np.float32]:
         raise InputError(f"{path}: cannot be read ({error}); run reference again") from error
 
 
-def _load_split(train: Path, name: str) -> Split:
+def _load_split(train: Path, name: str, ground: Ground | None) -> Split:
     images, labels = read_split(train, name)
     if len(images) < 2:
         raise InputError(f"{train}: split {name} has {len(images)} images, but evaluate needs 2; set curate.test_share")
-    return Split(name, images, labels, split_sha256(train, name))
+    return Split(name, images, labels, split_sha256(train, name), ground if has_alpha(images.shape[-1]) else None)
 
 
-def load_real_images(train: Path) -> RealImages:
-    """The real images of the dataset in `train`. Raises InputError if a split has fewer than two."""
-    return RealImages(_load_split(train, "reference_test"), _load_split(train, "reference_train"))
+def load_real_images(train: Path, ground: Ground | None = None) -> RealImages:
+    """The real images of the dataset in `train`, to be measured on `ground` if they have alpha.
+
+    Raises InputError if a split has fewer than two.
+    """
+    return RealImages(_load_split(train, "reference_test", ground), _load_split(train, "reference_train", ground))
+
+
+def as_measured(images: NDArray[np.uint8], ground: Ground | None, path: Path) -> NDArray[np.uint8]:
+    """`images` (N, H, W, C) as extractors see them: on `ground`, memory-mapped at `path`; as they are if it is None."""
+    if ground is None:
+        return images
+    shape = (*images.shape[:-1], colour_channels(images.shape[-1]))
+    composites = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for start in range(0, len(images), COMPOSITED_AT_ONCE):
+        here = slice(start, start + COMPOSITED_AT_ONCE)
+        composites[here] = on_ground(images[here], ground)
+    return composites
 
 
 def pretrained_extractors(options: ExtractorOptions, modules: list[dict[str, Any]]) -> list[Extractor]:
@@ -128,8 +148,23 @@ def write_reference_card(
     """Write reference.json into `folder`."""
     sha256 = {split.name: split.sha256 for split in (real.test, real.train)}
     entries = [extractor.passport_entry for extractor in extractors]
-    card = ReferenceCard(efflite0_px, modules, sha256, entries, noise, absent, library_versions())
-    write_json(folder / CARD, asdict(card))
+    card = ReferenceCard(efflite0_px, modules, sha256, entries, noise, absent, library_versions(), real.test.ground)
+    content = asdict(card)
+    if card.ground is None:
+        del content["ground"]  # left out without alpha, as in cards of older versions
+    write_json(folder / CARD, content)
+
+
+def _read_card(folder: Path) -> ReferenceCard:
+    try:
+        return ReferenceCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder / CARD}: cannot be read ({error}); run reference again") from error
+
+
+def reference_ground(folder: Path) -> Ground | None:
+    """The ground on which the reference in `folder` was measured; None for images without alpha. Raises InputError."""
+    return _read_card(folder).ground
 
 
 def _differences(card: ReferenceCard, real: RealImages, extractors: list[Extractor]) -> dict[str, tuple[Any, Any]]:
@@ -145,10 +180,7 @@ def _differences(card: ReferenceCard, real: RealImages, extractors: list[Extract
 
 def load_reference(folder: Path, real: RealImages, threads: int, device: torch.device) -> Reference:
     """The reference in `folder`. Raises InputError if it is damaged, or made with other images, libraries or extractors."""
-    try:
-        card = ReferenceCard(**json.loads((folder / CARD).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{folder / CARD}: cannot be read ({error}); run reference again") from error
+    card = _read_card(folder)
     pretrained = pretrained_extractors(ExtractorOptions(folder, card.efflite0_px, threads, device), card.modules)
     classifier = load_classifier(folder, device)
     own = classifier_extractor(classifier, classifier_sha256(folder))

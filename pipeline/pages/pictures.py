@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.storage.arrays import has_alpha
 
-MODES = {2: "LA", 4: "RGBA"}
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 PIXELATED_BELOW_PX = 96  # smaller tiles are enlarged with sharp pixels
 
 
@@ -68,7 +69,9 @@ def letterbox(picture: Image.Image, side_px: int) -> NDArray[np.uint8]:
 
 
 def add_alpha(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`images` (N, H, W, 1 or 3) with an opaque alpha channel."""
+    """`images` (N, H, W, C) with an alpha channel; opaque if they have none."""
+    if has_alpha(images.shape[-1]):
+        return images
     return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
 
 

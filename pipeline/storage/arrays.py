@@ -40,6 +40,13 @@ class DatasetCard:
     sha256: dict[str, str]  # of each split's images
     attributes: dict[str, list[str]] = field(default_factory=dict)  # values of each, a column of train_attributes.npy each
 
+    @property
+    def colours(self) -> str:
+        """What the channels are, in words."""
+        return ("grey" if colour_channels(self.channels) == 1 else "colour") + (
+            " with alpha" if has_alpha(self.channels) else ""
+        )
+
     def profile(self, split: str) -> dict[str, int | str]:
         """The number, shape and categories of the pictures of one of SPLITS, to accompany its hash."""
         shape = f"{self.height}×{self.width}×{self.channels}"

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 import pipeline
+from pipeline.storage.arrays import colour_channels
 from studio.directions import likeness_name, likeness_title
 from studio.measures import COLOUR_MEASURES, MEASURES
 from studio.patterns import PATTERNS
@@ -32,7 +33,8 @@ router = APIRouter()
 async def studio(context: Context) -> StudioResponse:
     """The open model and what the studio can do with it."""
     service, card = context.service, context.service.card
-    measures = {name: title for name, title in MEASURES.items() if card.channels == 3 or name not in COLOUR_MEASURES}
+    coloured = colour_channels(card.channels) == 3
+    measures = {name: title for name, title in MEASURES.items() if coloured or name not in COLOUR_MEASURES}
     return StudioResponse(
         version=pipeline.__version__,
         model=service.generator.version,
@@ -40,6 +42,7 @@ async def studio(context: Context) -> StudioResponse:
         height=card.height,
         width=card.width,
         channels=card.channels,
+        alpha=service.generator.alpha,
         mixes_categories=service.generator.mixes_categories,
         style_layers=service.generator.style_layers,
         intended_use=card.intended_use,

@@ -5,6 +5,7 @@ import { openCollections } from "./collections.js";
 import { openEdit } from "./edit.js";
 import { openFabric } from "./fabric.js";
 import { openGenerate } from "./generate.js";
+import { openGround } from "./ground.js";
 import { openPhotograph } from "./photograph.js";
 import { isSmooth, setSmooth } from "./pictures.js";
 import { openSuggestions } from "./suggestions.js";
@@ -13,6 +14,7 @@ import { openTryOn } from "./tryon.js";
 const studio = await attempt(() => request("GET", "api/studio"));
 if (studio) {
   const go = (section, address) => { location.hash = address ? `${section}/${address}` : section; };
+  openGround(studio);
   const sections = {
     generate: openGenerate(studio, go),
     edit: openEdit(studio, go),

@@ -27,8 +27,8 @@ export function unpack(grid) {
     const rgba = new ImageData(grid.width, grid.height);
     for (let p = 0; p < size; p++) {
       const from = (n * size + p) * grid.channels;
-      for (let c = 0; c < 3; c++) rgba.data[4 * p + c] = bytes[from + (grid.channels === 3 ? c : 0)];
-      rgba.data[4 * p + 3] = 255;
+      for (let c = 0; c < 3; c++) rgba.data[4 * p + c] = bytes[from + (grid.channels > 2 ? c : 0)];
+      rgba.data[4 * p + 3] = grid.channels % 2 ? 255 : bytes[from + grid.channels - 1]; // 2 and 4 channels have alpha
     }
     return { address, category: grid.categories[n], pixels: rgba };
   });

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.inference.transparency import FAINT, LEVELS, carried_on, on_ground, on_level, premultiplied, straight
+from pipeline.inference.transparency import FAINT, LEVELS, on_ground, on_level, premultiplied, straight, with_bled_colour
 
 
 def _noise(channels: int, count: int = 3, height: int = 12, width: int = 8) -> NDArray[np.uint8]:
@@ -66,10 +66,10 @@ def test_transparent_is_the_ground_and_opaque_is_the_picture() -> None:
 
 
 def test_colour_goes_on_under_what_is_transparent() -> None:
-    disc = carried_on(_soft_disc((200, 40, 90)))
+    disc = with_bled_colour(_soft_disc((200, 40, 90)))
     assert (np.abs(disc[..., :3].astype(int) - (200, 40, 90)) <= 1).all()
     assert np.array_equal(disc[..., -1], _soft_disc((0, 0, 0))[..., -1])
-    empty = carried_on(np.zeros((1, 8, 8, 4), np.uint8))
+    empty = with_bled_colour(np.zeros((1, 8, 8, 4), np.uint8))
     assert (empty[..., -1] == 0).all()
 
 
@@ -82,7 +82,7 @@ def test_a_light_garment_on_black_and_a_dark_one_on_white_have_no_halo(ground: s
     seen = on_ground(straight(premultiplied(disc)), ground)[0]  # type: ignore[arg-type]
     assert np.abs(seen - exact).mean(where=edge) <= 0.6  # levels
     # Also when it is enlarged, as every browser and Pillow do it: with straight colour, channel by channel.
-    twice = carried_on(disc)[0].astype(np.float64).repeat(2, 0).repeat(2, 1)
+    twice = with_bled_colour(disc)[0].astype(np.float64).repeat(2, 0).repeat(2, 1)
     smooth = (twice + np.roll(twice, 1, 0) + np.roll(twice, 1, 1) + np.roll(twice, (1, 1), (0, 1))) / 4
     on = smooth[..., :3] * smooth[..., 3:] / 255 + (1 - smooth[..., 3:] / 255) * LEVELS[ground]  # type: ignore[index]
     low, high = sorted((min(colour), LEVELS[ground])), sorted((max(colour), LEVELS[ground]))  # type: ignore[index]

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.inference.onnx_generator import EARLY_LAYERS_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, write_exported
 from pipeline.stages.export.onnx_graphs import with_defaults
+from pipeline.storage.arrays import has_alpha
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
@@ -115,6 +116,33 @@ def generator_graph() -> onnx.ModelProto:
     return _generator(nodes, weights, layers=1)
 
 
+def alpha_graph() -> onnx.ModelProto:
+    """`generator_graph` in colour and cut out: alpha follows its brightness, and its colour is premultiplied."""
+    model = generator_graph()
+    graph = model.graph
+    graph.node.remove(next(node for node in graph.node if node.op_type == "Tanh"))
+    numbers = {"steepness": 10.0, "least": 0.8, "half": 0.5, "two": 2.0, "minus": -1.0}
+    graph.initializer.extend(numpy_helper.from_array(np.array([value], np.float32), name) for name, value in numbers.items())
+    tints = np.array([1.0, 0.6, -0.4], np.float32).reshape(1, 3, 1, 1)
+    graph.initializer.append(numpy_helper.from_array(tints, "tints"))
+    graph.node.extend(
+        [
+            helper.make_node("Add", ["picture", "least"], ["above"]),
+            helper.make_node("Mul", ["above", "steepness"], ["steep"]),
+            helper.make_node("Sigmoid", ["steep"], ["alpha"]),
+            helper.make_node("Add", ["picture", "half"], ["bright"]),
+            helper.make_node("Tanh", ["bright"], ["grey"]),
+            helper.make_node("Mul", ["grey", "tints"], ["colour"]),
+            helper.make_node("Mul", ["colour", "alpha"], ["premultiplied"]),
+            helper.make_node("Mul", ["alpha", "two"], ["doubled"]),
+            helper.make_node("Add", ["doubled", "minus"], ["unit_alpha"]),
+            helper.make_node("Concat", ["premultiplied", "unit_alpha"], ["pictures"], axis=1),
+        ]
+    )
+    graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
+    return model
+
+
 def early_layers_graph() -> onnx.ModelProto:
     """The first layer of `generator_graph` and its ReLU."""
     weights = {"embed.weight": np.eye(len(CATEGORIES), EMBEDDING, dtype=np.float32), "first.weight": _first_layer()}
@@ -166,7 +194,7 @@ def old_graph() -> onnx.ModelProto:
     return _model(nodes, INPUTS, {"pictures": ["n", 1, SIDE, SIDE]}, weights)
 
 
-def judge_graph() -> onnx.ModelProto:
+def judge_graph(channels: int = 1) -> onnx.ModelProto:
     """A judge for the stand-in: it takes what is bright for a dress and what is dark for a bag."""
     weights: dict[str, NDArray[np.generic]] = {
         "axes": np.array([1, 2, 3], np.int64),
@@ -178,18 +206,18 @@ def judge_graph() -> onnx.ModelProto:
         helper.make_node("Unsqueeze", ["features", "last"], ["column"]),
         helper.make_node("MatMul", ["column", "scores.weight"], ["scores"]),
     ]
-    inputs = {"pictures": (TensorProto.FLOAT, ["n", 1, SIDE, SIDE])}
+    inputs = {"pictures": (TensorProto.FLOAT, ["n", channels, SIDE, SIDE])}
     return _model(nodes, inputs, {"features": ["n"], "scores": ["n", len(CATEGORIES)]}, weights)
 
 
 def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     """Write the generator, or another `graph`, with its card into `folder`, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    content, judge, early = (
-        one.SerializeToString() for one in (graph or generator_graph(), judge_graph(), early_layers_graph())
-    )
-    optional = {tensor.name: tensor.dims for tensor in (graph or generator_graph()).graph.initializer}
-    card = stand_in_card(content, judge)
+    graph = graph or generator_graph()
+    channels = graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    content, judge, early = (one.SerializeToString() for one in (graph, judge_graph(channels), early_layers_graph()))
+    optional = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
+    card = replace(stand_in_card(content, judge), channels=channels, alpha=has_alpha(channels))
     if "layer_latents" in optional:
         layers, early_sha256 = optional["layer_latents"][1], hashlib.sha256(early).hexdigest()
         card = replace(card, style_layers=layers, early_layers_sha256=early_sha256)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.imaging.resizing import border_pixels
-from pipeline.inference.transparency import carried_on
+from pipeline.inference.transparency import with_bled_colour
 from pipeline.storage.arrays import has_alpha
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -90,4 +90,6 @@ def on_ground(image: Image.Image, frame: Frame) -> Image.Image:
 def pixels_of(image: Image.Image, channels: int) -> NDArray[np.uint8]:
     """`image` as (H, W, C) uint8 with 1 or 3 channels, or with 2 or 4, the last of them alpha."""
     pixels = np.asarray(image.convert(MODES[channels])).reshape(image.height, image.width, channels)
-    return carried_on(pixels[None])[0] if has_alpha(channels) else pixels  # resizing leaves black under what is transparent
+    if not has_alpha(channels):
+        return pixels
+    return with_bled_colour(pixels[None])[0]  # resizing leaves black under what is transparent

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.errors import InputError, ParamsError
+from pipeline.gan.alpha import OnGround
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.sampling import generate_images
@@ -18,7 +19,14 @@ from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.inference.latents import draw_latents, labels_in_shares, spherical_walk
 from pipeline.metrics.memorisation import Closest
-from pipeline.metrics.reference_set import RealImages, Reference, load_real_images, load_reference
+from pipeline.metrics.reference_set import (
+    RealImages,
+    Reference,
+    as_measured,
+    load_real_images,
+    load_reference,
+    reference_ground,
+)
 from pipeline.stages.evaluate.classification import confusion_table, scores_by_category
 from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, refused_entries, sampled_shares, score_entry
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -164,7 +172,8 @@ def run(
         "reference_test", data.sha256["reference_test"], train, context="evaluation", profile=data.profile("reference_test")
     )
     prepare_device(device, params.threads)
-    real = load_real_images(train)
+    real = load_real_images(train, reference_ground(reference))
+    ground = real.test.ground
     if len(real.test.images) < params.samples // 2:
         log.warning("only %d reference images for %d samples: distances are biased", len(real.test.images), params.samples)
     known = load_reference(reference, real, params.threads, device)
@@ -174,7 +183,8 @@ def run(
     other_scores: list[Score] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
-        samples = [draw_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
+        drawn = [draw_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
+        samples = [as_measured(images, ground, Path(folder) / f"{n}-measured.npy") for n, images in enumerate(drawn)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
         impartial = [extractor for extractor in known.pretrained if extractor.name != card.trained_through]
         for extractor in impartial:
@@ -186,13 +196,14 @@ def run(
         by_extractor.append(results.by_features)
         look_alike_score, look_alikes = score_look_alikes(samples, known, real, params)
         extractors = [*impartial, known.classifier_extractor]
-        other_scores += [look_alike_score, *score_path_length(generator, card, extractors, params)]
+        measured = generator if ground is None else OnGround(generator, ground)
+        other_scores += [look_alike_score, *score_path_length(measured, card, extractors, params)]
         all_scores = [*(score for one in by_extractor for score in one.scores), *results.scores, *other_scores]
         entries = metrics_entries(all_scores, results, known, real, params, card)
         write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
         write_json(metrics, entries)
         with whole_folder(evaluation) as partial:
-            write_evaluation(partial, samples[0], results, look_alikes, real.train.images, data.categories, params)
+            write_evaluation(partial, drawn[0], results, look_alikes, real.train.images, data.categories, params)
             walks = draw_walks(generator, card, params.pictures_per_category, params.seed)
             save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
             by_count = pd.concat([one.fd_by_count for one in by_extractor])

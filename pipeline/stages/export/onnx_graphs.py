@@ -3,7 +3,8 @@
 A generator's graph maps `latents` (N, D) float32 and `labels` (N,) int64 to `pictures`, NCHW float32 in [-1, 1], for any N.
 Three further inputs are optional and zero by default: `layer_latents` (N, L, D), added to the latents of each of the L style
 layers; `category_mix` (N, C), added to the one-hot labels, so that label -1 with shares of categories mixes them; and, if the
-generator was trained with them, `attributes` (N, A). Each may have one row for all pictures.
+generator was trained with them, `attributes` (N, A). Each may have one row for all pictures. Pictures with alpha are
+premultiplied: inference/transparency.py.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from pipeline.gan.alpha import as_layer, composite
 from pipeline.gan.networks.parts import Generator
+from pipeline.inference.transparency import Ground, unit_level
 from pipeline.metrics.classifier import Classifier
 from pipeline.storage.onnx_files import traceless_bytes
 
@@ -108,23 +111,28 @@ def early_layers_as_onnx(generator: Generator, latent_dim: int) -> bytes:
 
 
 class _Judge(nn.Module):
-    """A classifier that returns its features too."""
+    """A classifier that returns its features too; with a ground, of premultiplied pictures on it."""
 
-    def __init__(self, network: nn.Sequential) -> None:
+    def __init__(self, network: nn.Sequential, ground: Ground | None) -> None:
         super().__init__()
-        self.features, self.scores = network[:-1], network[-1]
+        self.features, self.scores, self.ground = network[:-1], network[-1], ground
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        if self.ground is not None:
+            pictures = composite(as_layer(pictures), unit_level(self.ground))
         features = self.features(pictures)
         return features, self.scores(features)
 
 
-def judge_as_onnx(classifier: Classifier) -> bytes:
-    """`classifier` as ONNX: `pictures` NCHW float32 in [-1, 1] to `features` (N, 128) and `scores`, logits (N, categories)."""
+def judge_as_onnx(classifier: Classifier, ground: Ground | None = None) -> bytes:
+    """`classifier` as ONNX: `pictures` NCHW float32 in [-1, 1] to `features` (N, 128) and `scores`, logits (N, categories).
+
+    With a `ground` the pictures have alpha, as a generator draws them, and the graph composites them first.
+    """
     card = classifier.card
     return _exported(
-        _Judge(classifier.network),
-        (torch.zeros(2, card.channels, card.height, card.width),),
+        _Judge(classifier.network, ground),
+        (torch.zeros(2, card.channels + (ground is not None), card.height, card.width),),
         inputs=["pictures"],
         outputs=["features", "scores"],
         dynamic=({0: "batch"},),

@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
+from pipeline.inference.transparency import Ground, on_ground
 from pipeline.metrics.classifier import Classifier, cpu_threads, softmax
 from pipeline.metrics.frechet import frechet_distance_of_features
 
@@ -42,15 +43,16 @@ class Parities:
         categories: int,
         check_latents: int,
         attributes: int = 0,
+        ground: Ground | None = None,
     ) -> None:
-        """`test_features` (N, 128) are the classifier's features of the real test pictures."""
+        """`test_features` (N, 128) are the classifier's features of the real test pictures, on `ground` if they have alpha."""
         count = max(check_latents, FD_SAMPLES)
         self._latents = draw_latents(SEED, count, latent_dim)
         self._labels = np.arange(count, dtype=np.int64) % categories  # the first few have every category
         coins = np.random.default_rng(SEED).random((count, attributes))
         self._attributes = (coins < 0.5).astype(np.float32) if attributes else None
         self._checked = check_latents
-        self._classifier = classifier
+        self._classifier, self._ground = classifier, ground
         self._test_features = test_features
         self._expected = self._of_torch(generator)
 
@@ -71,15 +73,16 @@ class Parities:
         if not np.isfinite(pictures).all():
             return Parity(math.nan, math.nan, math.nan)
         with cpu_threads(1):
-            features = self._classifier.features(as_images(pictures[:FD_SAMPLES]))
+            images = as_images(pictures[:FD_SAMPLES])
+            features = self._classifier.features(images if self._ground is None else on_ground(images, self._ground))
         distance = frechet_distance_of_features(self._test_features, features)
         return Parity(float(difference.max()), float(difference.mean()), round(distance, FD_DIGITS))
 
 
-def judge_difference(classifier: Classifier, judge: bytes, pictures: NDArray[np.uint8]) -> float:
+def judge_difference(classifier: Classifier, judge: bytes, pictures: NDArray[np.uint8], ground: Ground | None) -> float:
     """Largest absolute difference between torch's probabilities and those of the graph `judge` for `pictures` (N, H, W, C)."""
     with cpu_threads(1):
-        expected = classifier.probabilities(pictures)
+        expected = classifier.probabilities(pictures if ground is None else on_ground(pictures, ground))
     return float(np.abs(softmax(OnnxJudge(judge, threads=1).scores(pictures)) - expected).max())
 
 

@@ -22,8 +22,9 @@ from pipeline.inference.onnx_generator import (
     variant_name,
     write_exported,
 )
+from pipeline.inference.transparency import Ground
 from pipeline.metrics.classifier import Classifier, load_classifier
-from pipeline.metrics.reference_set import load_classifier_test_features
+from pipeline.metrics.reference_set import load_classifier_test_features, reference_ground
 from pipeline.stages.export.onnx_graphs import (
     OPSET,
     early_layers_as_onnx,
@@ -37,6 +38,7 @@ from pipeline.stages.export.parity import Parities, Parity, judge_difference
 from pipeline.stages.export.precision_choice import EXACT, chosen_precision, variants_of
 from pipeline.stages.export.precisions import in_fp16, in_int8
 from pipeline.stages.export.speed import onnx_draw, providers, speeds_of
+from pipeline.storage.arrays import colour_channels, has_alpha
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder
 from pipeline.tracking.tracker import Tracker
@@ -46,6 +48,13 @@ log = logging.getLogger(__name__)
 SPEED_ROUNDS = 5
 JUDGE_PICTURES, JUDGE_SEED = 32, 3
 JUDGE_MAX_DIFFERENCE = 1e-3  # of a probability
+COLOURS = ["red", "green", "blue"]
+CHANNEL_MEANINGS = {
+    1: ["grey"],
+    2: ["grey × alpha", "2 alpha - 1"],
+    3: COLOURS,
+    4: [*(f"{colour} × alpha" for colour in COLOURS), "2 alpha - 1"],
+}  # colours in [-1, 1], alpha in [0, 1]: inference/transparency.py
 INTENDED_USE = (
     "Ideas, mood boards and research. Not for passing pictures off as photographs, as a brand's designs or as a person's work: "
     "show them as made by AI."
@@ -57,22 +66,27 @@ def load_judge(reference: Path, generator_card: GeneratorCard) -> tuple[Classifi
     classifier = load_classifier(reference)
     card, made = classifier.card, generator_card
     sees = card.height, card.width, card.channels, card.n_categories
-    draws = made.height, made.width, made.channels, len(made.categories)
+    draws = made.height, made.width, colour_channels(made.channels), len(made.categories)
     if sees != draws:
         raise InputError(
-            f"{reference}: the classifier sees {sees}, the generator draws {draws} (height, width, channels, categories); "
-            "run reference and train again"
+            f"{reference}: the classifier sees {sees}, the generator draws {draws} (height, width, channels of colour, "
+            "categories); run reference and train again"
         )
     return classifier, load_classifier_test_features(reference)
 
 
-def checked_judge(classifier: Classifier) -> bytes:
-    """`classifier` as ONNX. Raises ExportError if its probabilities for random pictures differ from torch's."""
+def checked_judge(classifier: Classifier, ground: Ground | None) -> bytes:
+    """`classifier` as ONNX, on `ground` if pictures have alpha.
+
+    Raises ExportError if its probabilities for random pictures differ from torch's.
+    """
     card = classifier.card
     noise = draw_latents(JUDGE_SEED, JUDGE_PICTURES, card.height * card.width * card.channels)
     pictures = np.clip(127.5 + 60 * noise, 0, 255).astype(np.uint8).reshape(-1, card.height, card.width, card.channels)
-    judge = judge_as_onnx(classifier)
-    difference = judge_difference(classifier, judge, pictures)
+    if ground is not None:  # transparent or opaque: in between, torch's classifier sees rounded levels
+        pictures = np.concatenate([pictures, np.where(pictures[..., :1] < 128, np.uint8(0), np.uint8(255))], axis=-1)
+    judge = judge_as_onnx(classifier, ground)
+    difference = judge_difference(classifier, judge, pictures, ground)
     if not difference <= JUDGE_MAX_DIFFERENCE:
         raise ExportError(f"{JUDGE_NAME}: its probabilities differ from torch's by {difference:.2g}; run reference again")
     return judge
@@ -124,9 +138,11 @@ def log_speed(models: Mapping[str, bytes], made: GeneratorCard, track: Tracker) 
 def model_description(card: ExportedCard) -> str:
     """Markdown that describes a registered version."""
     size = f"{card.height}×{card.width}×{card.channels}"
+    channels = f", the channels {', '.join(card.channel_meanings)}" if card.alpha else ""
     return (
         f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} pictures, repeats included.\n\n"
-        f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,). Output: `pictures`, NCHW in [-1, 1].\n\n"
+        f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,). Output: `pictures`, NCHW in [-1, 1]"
+        f"{channels}.\n\n"
         f"{card.intended_use}"
     )
 
@@ -156,6 +172,8 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
     check_folder(gan, "train")
     generator, made = load_generator(gan, torch.device("cpu"))
     classifier, test_features = load_judge(reference, made)
+    alpha = has_alpha(made.channels)
+    ground = reference_ground(reference) if alpha else None
     measured = Parities(
         generator,
         classifier,
@@ -164,13 +182,14 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         categories=len(made.categories),
         check_latents=params.check_latents,
         attributes=count_of(made.attributes),
+        ground=ground,
     )
     models = export_precisions(generator, made, list(params.precisions))
     parities = checked_parities(models, measured, params, track)
     log_speed(models, made, track)
     chosen = chosen_precision(parities, params)
     variants = variants_of(models, parities, chosen, params)
-    judge, early_layers = checked_judge(classifier), early_layers_as_onnx(generator, made.latent_dim)
+    judge, early_layers = checked_judge(classifier, ground), early_layers_as_onnx(generator, made.latent_dim)
     chosen_variant = next(variant for variant in variants if variant.precision == chosen)
     card = ExportedCard(
         categories=made.categories,
@@ -191,6 +210,8 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         attributes=made.attributes,
         style_layers=generator.style_layers,
         early_layers_sha256=hashlib.sha256(early_layers).hexdigest(),
+        alpha=alpha,
+        channel_meanings=CHANNEL_MEANINGS[made.channels],
     )
     files = {variant_name(precision, chosen): model for precision, model in models.items()}
     with whole_folder(export) as partial:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from pipeline.inference.transparency import Ground
 from pipeline.section import Count, ExistingPath, Positive, Section, Seed
 
 
@@ -48,6 +49,8 @@ class ReferenceParams(Section):
     """Side of EfficientNet-Lite0's input."""
     inception_weights: Literal["download"] | ExistingPath | None = None
     """Path of inception-2015-12-05.pt, or download; null: no fid."""
+    ground: Ground = "white"
+    """What is behind pictures with alpha when the classifier and every other extractor sees them, here and in evaluate."""
     modules: list[ModuleParams] = []
     """Further feature extractors."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.metrics.memorisation import fingerprint
 from pipeline.metrics.reference_set import (
     FLOOR_ROWS,
     RealImages,
+    as_measured,
     features_path,
     fingerprints_path,
     load_real_images,
@@ -30,10 +32,12 @@ from pipeline.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 
-def _train(params: ReferenceParams, real: RealImages, categories: int, device: torch.device) -> Classifier:
+def _train(
+    params: ReferenceParams, images: NDArray[np.uint8], labels: NDArray[np.int64], categories: int, device: torch.device
+) -> Classifier:
     return train_classifier(
-        real.train.images,
-        real.train.labels,
+        images,
+        labels,
         categories,
         **params.classifier.model_dump(),
         threads=params.threads,
@@ -54,21 +58,42 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
     Downloads are kept in `scratch`. Raises InputError, SourceError and ParamsError.
     """
     check_dataset(train)
-    data, real = read_card(train), load_real_images(train)
+    data, real = read_card(train), load_real_images(train, params.ground)
     device = choose_device(params.device, "reference")
     track.tags({"device": device_name(device)})
     for split in ("reference_train", "reference_test"):
         track.dataset(split, data.sha256[split], train, context="reference", profile=data.profile(split))
     weights = inception_weights(params.inception_weights, scratch)
     prepare_device(device, params.threads)
-    train_images, test_images = real.train.images, real.test.images
+    with tempfile.TemporaryDirectory() as folder:
+        splits = (real.train, real.test)
+        images = [as_measured(split.images, split.ground, Path(folder) / f"{split.name}.npy") for split in splits]
+        share = _measured(params, real, (images[0], images[1]), len(data.categories), reference, weights, device)
+    log.info("the classifier recognises %.4f of the real test images", share)
+    track.metrics({"class_accuracy_real": share})
+
+
+def _measured(
+    params: ReferenceParams,
+    real: RealImages,
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    categories: int,
+    reference: Path,
+    weights: Path | str,
+    device: torch.device,
+) -> float:
+    """The classifier's accuracy on the test images, after writing `reference`.
+
+    `images` are those of training and test, without alpha.
+    """
+    train_images, test_images = images
     floor_count = min(params.floor_pictures, len(train_images))
     floor_rows = np.random.default_rng(params.seed).choice(len(train_images), floor_count, replace=False)
     noise_shape = (params.noise_pictures, *test_images.shape[1:])
     noise = np.random.default_rng(params.seed).integers(0, 256, noise_shape, dtype=np.uint8)
     modules = [module.model_dump() for module in params.modules]
     with whole_folder(reference) as folder:
-        classifier = _train(params, real, len(data.categories), device)
+        classifier = _train(params, train_images, real.train.labels, categories, device)
         save_classifier(folder, classifier)
         own = classifier_extractor(classifier, classifier_sha256(folder))
         _save_features(folder, own, {"test": test_images, "train": train_images, "noise": noise})
@@ -85,6 +110,4 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
         write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, modules, noise_entry, absent)
         write_sums(folder)
     test_features = np.load(features_path(reference, own, "test"))
-    share = accuracy(softmax(classifier.logits(test_features)), real.test.labels)
-    log.info("the classifier recognises %.4f of the real test images", share)
-    track.metrics({"class_accuracy_real": share})
+    return accuracy(softmax(classifier.logits(test_features)), real.test.labels)

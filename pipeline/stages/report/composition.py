@@ -127,7 +127,7 @@ def training_set_rows(data: DatasetCard, limit: int) -> NDArray[np.int64]:
 def training_set_step(data: DatasetCard, listed: int, images: NDArray[np.uint8]) -> FunnelStep:
     """The last step of the funnel: the training set, with `images` (N, H, W, C) at `training_set_rows`."""
     count, originals, copies = data.counts["train"], data.counts["reference_train"], _copies_per_image(data)
-    label = f"in the training set, {data.height}×{data.width}, {'grey' if data.channels == 1 else 'colour'}"
+    label = f"in the training set, {data.height}×{data.width}, {data.colours}"
     alt = "images of the training set, as the networks see them"
     if copies > 1:
         label += f", each image in {copies} versions: the original and random changes of it"

@@ -21,10 +21,10 @@ DETAIL_VISIBLE_PX = 256
 
 def model_card(data: DatasetCard, images_seen: int, licences: list[str]) -> list[tuple[str, list[str]]]:
     """(heading, paragraphs) of the card of a generator that was trained on `data`."""
-    size, colour = f"{data.height}×{data.width}", "grey" if data.channels == 1 else "colour"
+    size = f"{data.height}×{data.width}"
     description = (
-        f"A class-conditional generative adversarial network that generates {size} {colour} images of "
-        f" {', '.join(data.categories)}. It saw {short_number(images_seen)} images in training, counting repetitions."
+        f"A class-conditional generative adversarial network that generates {size} images, {data.colours}, of "
+        f"{', '.join(data.categories)}. It saw {short_number(images_seen)} images in training, counting repetitions."
     )
     training_data = (
         f"{data.counts['reference_train']:,} images under {', '.join(licences)}. Near-duplicates never appear on both sides "

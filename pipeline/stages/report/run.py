@@ -22,7 +22,7 @@ from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import story
 from pipeline.pages.numbers import flatten, group_by_kind, headlines, scores_of_kind
 from pipeline.pages.page import FunnelStep, Page, Pairs, StageSettings, render_html, render_markdown
-from pipeline.pages.pictures import split_sheet
+from pipeline.pages.pictures import MODES, split_sheet
 from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.section import Setting
 from pipeline.stages.report import composition
@@ -80,7 +80,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _sheet(path: Path, data: DatasetCard) -> NDArray[np.uint8]:
     try:
         with Image.open(path, formats=("PNG",)) as image:  # written by the pipeline itself
-            sheet = np.asarray(image.convert("L" if data.channels == 1 else "RGB"))
+            sheet = np.asarray(image.convert(MODES[data.channels]))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the stage that writes it again") from error
     return sheet.reshape(*sheet.shape[:2], -1)

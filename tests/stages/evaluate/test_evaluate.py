@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.inference.transparency import on_ground
 from pipeline.metrics.extractors import PRETRAINED, Extractor, PretrainedExtractor
 from pipeline.metrics.passport import why_not_comparable
 from pipeline.metrics.reference_set import load_real_images, load_reference
@@ -370,6 +371,38 @@ def test_colour_images_and_a_test_set_smaller_than_the_parameters(tmp_path: Path
     assert pixels(tmp_path / "out" / "evaluation" / "grid.png").shape == (3 * SIDE, 4 * SIDE, 3)
     table = rows_of(tmp_path / "out" / "evaluation" / "per_category.csv")
     assert [row["fd_classifier"] for row in table] == ["", "", ""]  # at most one reference image per category
+
+
+def test_pictures_with_alpha_are_measured_on_the_ground_that_passports_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRETRAINED, "means", PretrainedExtractor(lambda _: channel_means(), "channel means"))
+    monkeypatch.delitem(PRETRAINED, "efflite0")  # 1,280 features take their time
+    for name, channels in (("alpha", 4), ("opaque", 3)):
+        write_data(tmp_path / name / "train", channels=4)
+        write_generator(tmp_path / name / "gan", channels=channels)
+    seen = tmp_path / "opaque" / "train"
+    sha256, counts = {}, {}
+    for split in ("reference_train", "reference_test"):
+        images, labels = read_split(tmp_path / "alpha" / "train", split)
+        write_split(seen, split, on_ground(images, "black"), labels)
+        sha256[split], counts[split] = split_sha256(seen, split), len(labels)
+    write_card(seen, DatasetCard(CATEGORIES, SIDE, SIDE, 3, "none", counts, sha256))
+    for name in ("alpha", "opaque"):
+        make_reference(tmp_path / name, ground="black")
+    features = sorted(path.name for path in (tmp_path / "alpha" / "reference").glob("*.npy"))
+    assert "classifier_test.npy" in features
+    assert "means_floor.npy" in features
+    for name in [*features, "classifier.safetensors"]:
+        ours, theirs = ((tmp_path / folder / "reference" / name).read_bytes() for folder in ("alpha", "opaque"))
+        assert ours == theirs, name
+    metrics = run(tmp_path / "alpha", tmp_path / "out", params_with())
+    passports = [entry["passport"] for entry in metrics.values() if "value" in entry]
+    assert {passport["reference"]["ground"] for passport in passports} == {"black"}
+    assert {"fd_means", "fd_classifier", "ppl_classifier", "look_alikes_phash"} <= set(metrics)
+    for sheet in ("grid", "nearest", "best_worst", "walks"):
+        assert pixels(tmp_path / "out" / "evaluation" / f"{sheet}.png").shape[2] == 4
+    assert "ground" not in json.loads((tmp_path / "opaque" / "reference" / "reference.json").read_text())
 
 
 @pytest.mark.parametrize("count", [0, 1])

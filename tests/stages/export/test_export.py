@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from pipeline.gan.networks.parts import Generator
 from pipeline.gan.networks.stylegan2 import Stylegan2Generator
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
+from pipeline.inference.transparency import on_ground, straight
 from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
+from pipeline.metrics.reference_set import ReferenceCard
 from pipeline.stages.export import run as export
 from pipeline.stages.export.onnx_graphs import OPSET, generator_as_onnx, optional_inputs, with_defaults
 from pipeline.stages.export.params import ExportParams
@@ -50,9 +53,9 @@ def as_onnx(generator: Generator, attributes: int = 0, convert: Callable[[bytes]
     return with_defaults(convert(required), optional_inputs(generator, 8, 3, attributes))
 
 
-def drawn_generator(network: str) -> Generator:
+def drawn_generator(network: str, channels: int = 1) -> Generator:
     torch.manual_seed(0)
-    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), len(CATEGORIES), 8)
+    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, channels), len(CATEGORIES), 8)
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after training, not the 0 and 1 that fresh ones have
             assert module.running_mean is not None
@@ -62,17 +65,17 @@ def drawn_generator(network: str) -> Generator:
     return generator.eval()
 
 
-def write_gan(folder: Path, network: str) -> Generator:
-    generator = drawn_generator(network)
+def write_gan(folder: Path, network: str, channels: int = 1) -> Generator:
+    generator = drawn_generator(network, channels)
     folder.mkdir()
-    save_generator(folder, generator, GeneratorCard(network, ARGUMENTS[network], CATEGORIES, 16, 16, 1, 8, 6400))
+    save_generator(folder, generator, GeneratorCard(network, ARGUMENTS[network], CATEGORIES, 16, 16, channels, 8, 6400))
     return generator
 
 
-def write_reference(folder: Path) -> None:
+def write_reference(folder: Path, channels: int = 1) -> None:
     """A classifier that has learned nothing much, and its features of pictures that are noise."""
     folder.mkdir()
-    images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, 1), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, channels), dtype=np.uint8)
     classifier = train_classifier(images, np.arange(160) % 3, 3, seed=0, epochs=1, batch_size=32, threads=1)
     save_classifier(folder, classifier)
     np.save(folder / "classifier_test.npy", classifier.features(images))
@@ -300,6 +303,32 @@ def test_a_judge_of_another_picture_shape_is_refused(exported: tuple[Generator, 
     with pytest.raises(InputError, match="run reference and train again"):
         paths = {"reference": tmp_path / "reference", "gan": exported[1].parent / "gan"}
         export.run(PARAMS, **paths, export=tmp_path / "export", track=Tracker())
+
+
+@pytest.mark.parametrize("network", ["resnet", "stylegan2"])
+def test_alpha_is_exported_in_every_precision_and_the_judge_sees_it_on_its_ground(network: str, tmp_path: Path) -> None:
+    generator = write_gan(tmp_path / "gan", network, channels=4)
+    write_reference(tmp_path / "reference", channels=3)
+    card = ReferenceCard(32, [], {}, [], {}, {}, {}, ground="grey")
+    (tmp_path / "reference" / "reference.json").write_text(json.dumps(asdict(card)))
+    paths = {"reference": tmp_path / "reference", "gan": tmp_path / "gan", "export": tmp_path / "export"}
+    export.run(PARAMS, **paths, track=Tracker())
+    exported, exact = read_exported(tmp_path / "export")
+    assert exported.alpha
+    assert exported.channel_meanings == ["red × alpha", "green × alpha", "blue × alpha", "2 alpha - 1"]
+    latents, labels = draw_latents(9, 40, 8), np.arange(40) % 3
+    with torch.inference_mode():
+        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
+    assert np.abs(exact.pictures(latents, labels) - expected).max() <= PARAMS.max_difference
+    for variant in exported.variants:
+        drawn = OnnxGenerator((tmp_path / "export" / variant.file).read_bytes()).pictures(latents, labels)
+        assert np.abs(drawn - expected).mean() <= PARAMS.max_mean_difference
+        assert (np.abs(drawn[:, :3]) <= (drawn[:, 3:] + 1) / 2 + 1e-3).all()  # no colour is stronger than its alpha
+    images = straight(expected)
+    judge = OnnxJudge(read_model(tmp_path / "export", str(exported.judge_sha256), JUDGE_NAME))
+    classifier = load_classifier(tmp_path / "reference")
+    on_grey = classifier.logits(classifier.features(on_ground(images, "grey")))
+    assert np.abs(judge.scores(images) - on_grey).max() < 0.1  # levels are rounded for one of them
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (1.01e-7, 2e-7), (3e-6, 3e-6), (9.2e-6, 1e-5), (0.95, 1.0)])
