@@ -54,10 +54,6 @@ test-cluster: environment ## Slurm, started on this machine
 	  else dpkg --status $(CLUSTER_PACKAGES) >/dev/null || { echo "apt-get install $(CLUSTER_PACKAGES)" >&2; exit 1; }; fi
 	python -m pytest -m cluster --timeout 3600
 
-.PHONY: mutants
-mutants: environment ## the tests against random mutants of what reads strangers' bytes, at most half an hour
-	nice -n 10 python -m benchmarks.mutants --count 60 --seed 0
-
 
 .PHONY: check
 check: environment docs ## format, lint, types, direction of imports, documentation
