@@ -36,7 +36,7 @@ run: environment ## everything, from nothing to the report
 
 .PHONY: test
 test: environment ## the tests but those of whole graphs, on two cores
-	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not graph"
+	python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not graph and not cluster"
 
 .PHONY: test-graphs
 test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a few minutes
@@ -45,6 +45,15 @@ test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a 
 .PHONY: test-slow
 test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
+
+CLUSTER_PACKAGES := munge slurm-wlm
+
+.PHONY: test-cluster
+test-cluster: environment ## Slurm, started on this machine
+	@if [ "$$(id -u)" = 0 ]; then apt-get install --yes --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; \
+	  else dpkg --status $(CLUSTER_PACKAGES) >/dev/null || { echo "apt-get install $(CLUSTER_PACKAGES)" >&2; exit 1; }; fi
+	python -m pytest -m cluster --timeout 3600
+
 
 .PHONY: check
 check: environment docs ## format, lint, types, direction of imports, documentation

@@ -20,6 +20,9 @@ PARAMS = session.params
 RAW = expand("data/raw/{shard}.parquet", shard=session.shards)
 PICTURES = expand("data/raw/{shard}.tar", shard=session.shards)
 INSPECTED = expand("data/inspect/{shard}.parquet", shard=session.shards)
+RAW_TABLES = session.listed("raw_tables", RAW)
+SHARDS = session.listed("shards", PICTURES)
+INSPECT_TABLES = session.listed("inspect_tables", INSPECTED)
 
 
 wildcard_constraints:
@@ -78,6 +81,9 @@ rule collect:
         "logs/benchmarks/collect.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("collect"),
+        runtime=720,  # minutes
     params:
         section=session.section("collect"),
         sources=session.state_of_sources,
@@ -104,6 +110,9 @@ rule fetch:
     retries: 2
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("fetch"),
+        runtime=720,  # minutes
     params:
         section=session.section("fetch"),
         sources=session.state_of_sources,
@@ -127,6 +136,9 @@ rule inspect:
         "logs/benchmarks/inspect/{shard}.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("inspect"),
+        runtime=120,  # minutes
     params:
         section=session.section("inspect"),
         scratch=".scratch/inspect",
@@ -150,13 +162,18 @@ rule dedup:
         "logs/benchmarks/dedup.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("dedup"),
+        runtime=240,  # minutes
     params:
         section=session.section("dedup"),
+        raw_tables=RAW_TABLES,
+        inspect_tables=INSPECT_TABLES,
         known=KNOWN_FOLDER,
         scratch=".scratch/dedup",
     shell:
-        "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables {input.raw_tables}"
-        " --inspect-tables {input.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
+        "python -m pipeline dedup --params {params.section:q} --log {log} --raw-tables @{params.raw_tables}"
+        " --inspect-tables @{params.inspect_tables} --known {params.known} --duplicates {output.duplicates}"
         " --scratch {params.scratch}"
 
 
@@ -167,7 +184,7 @@ rule curate:
         raw_tables=RAW,
         shards=PICTURES,
         inspect_tables=INSPECTED,
-        duplicates=rules.dedup.output.duplicates,
+        duplicates="data/duplicates.parquet",
         overrides="overrides.csv",
     output:
         curated="data/curated.parquet",
@@ -182,11 +199,17 @@ rule curate:
         "logs/benchmarks/curate.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("curate"),
+        runtime=60,  # minutes
     params:
         section=session.section("curate"),
+        raw_tables=RAW_TABLES,
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
     shell:
-        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables {input.raw_tables} --shards {input.shards}"
-        " --inspect-tables {input.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
+        "python -m pipeline curate --params {params.section:q} --log {log} --raw-tables @{params.raw_tables} --shards @{params.shards}"
+        " --inspect-tables @{params.inspect_tables} --duplicates {input.duplicates} --overrides {input.overrides}"
         " --curated {output.curated} --page {output.page}"
 
 
@@ -194,9 +217,9 @@ rule trends:
     """Follow what is published and forecast what will be worn."""
     input:
         code=code_inputs("trends"),
-        manifest=rules.collect.output.manifest,
+        manifest="data/manifest.parquet",
         inspect_tables=INSPECTED,
-        curated=rules.curate.output.curated,
+        curated="data/curated.parquet",
         shards=PICTURES,
         signals="signals.csv",
     output:
@@ -213,11 +236,16 @@ rule trends:
         "logs/benchmarks/trends.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("trends"),
+        runtime=120,  # minutes
     params:
         section=session.section("trends"),
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
     shell:
         "python -m pipeline trends --params {params.section:q} --log {log} --manifest {input.manifest}"
-        " --inspect-tables {input.inspect_tables} --curated {input.curated} --shards {input.shards} --signals {input.signals}"
+        " --inspect-tables @{params.inspect_tables} --curated {input.curated} --shards @{params.shards} --signals {input.signals}"
         " --trends {output.trends} --summary {output.summary} --page {output.page}"
 
 
@@ -225,7 +253,7 @@ rule augment:
     """Pack the training array and the untouched reference sets."""
     input:
         code=code_inputs("augment"),
-        curated=rules.curate.output.curated,
+        curated="data/curated.parquet",
         shards=PICTURES,
     output:
         train=directory("data/train"),
@@ -235,11 +263,15 @@ rule augment:
         "logs/benchmarks/augment.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("augment"),
+        runtime=240,  # minutes
     params:
         section=session.section("augment"),
+        shards=SHARDS,
     shell:
         "python -m pipeline augment --params {params.section:q} --log {log} --curated {input.curated}"
-        " --shards {input.shards} --train {output.train}"
+        " --shards @{params.shards} --train {output.train}"
 
 
 rule reference:
@@ -257,6 +289,8 @@ rule reference:
         "environment.yml"
     threads: PARAMS.reference.threads
     resources:
+        mem_mb=session.memory_mb("reference"),
+        runtime=120,  # minutes
         gpu=int(sync.has_gpu()),  # without one, it runs beside the training
     params:
         section=session.section("reference"),
@@ -281,6 +315,8 @@ rule train:
         "environment.yml"
     threads: PARAMS.train.threads * PARAMS.train.processes
     resources:
+        mem_mb=session.memory_mb("train"),
+        runtime=1440,  # minutes
         gpu=1,
     params:
         section=session.section("train"),
@@ -314,6 +350,8 @@ rule evaluate:
         "environment.yml"
     threads: PARAMS.evaluate.threads
     resources:
+        mem_mb=session.memory_mb("evaluate"),
+        runtime=240,  # minutes
         gpu=1,
     params:
         section=session.section("evaluate"),
@@ -327,17 +365,17 @@ rule report:
     """Show pictures, numbers and where they come from on one page."""
     input:
         code=code_inputs("report"),
-        manifest=rules.collect.output.manifest,
+        manifest="data/manifest.parquet",
         raw_tables=RAW,
         shards=PICTURES,
         inspect_tables=INSPECTED,
-        duplicates=rules.dedup.output.duplicates,
-        curated=rules.curate.output.curated,
-        train=rules.augment.output.train,
-        gan=rules.train.output.gan,
-        metrics=rules.evaluate.output.metrics,
-        evaluation=rules.evaluate.output.evaluation,
-        trends=rules.trends.output.summary,
+        duplicates="data/duplicates.parquet",
+        curated="data/curated.parquet",
+        train="data/train",
+        gan="models/gan",
+        metrics="reports/metrics.json",
+        evaluation="reports/evaluation",
+        trends="reports/trends.json",
     output:
         page=report(
             "reports/index.html", category="Report", caption="docs/captions/report.rst"
@@ -349,13 +387,19 @@ rule report:
         "logs/benchmarks/report.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("report"),
+        runtime=60,  # minutes
     params:
         section=session.section("report"),
         settings=session.settings(),
+        raw_tables=RAW_TABLES,
+        shards=SHARDS,
+        inspect_tables=INSPECT_TABLES,
     shell:
         "python -m pipeline report --params {params.section:q} --log {log} --manifest {input.manifest}"
         " --settings {params.settings:q}"
-        " --raw-tables {input.raw_tables} --shards {input.shards} --inspect-tables {input.inspect_tables}"
+        " --raw-tables @{params.raw_tables} --shards @{params.shards} --inspect-tables @{params.inspect_tables}"
         " --duplicates {input.duplicates} --curated {input.curated} --train {input.train} --gan {input.gan}"
         " --metrics {input.metrics} --evaluation {input.evaluation} --trends {input.trends}"
         " --page {output.page} --summary {output.summary}"
@@ -375,6 +419,9 @@ rule export:
         "logs/benchmarks/export.tsv"
     conda:
         "environment.yml"
+    resources:
+        mem_mb=session.memory_mb("export"),
+        runtime=60,  # minutes
     params:
         section=session.section("export"),
     shell:

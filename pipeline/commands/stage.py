@@ -1,7 +1,8 @@
 """One stage as a command: its paths are options, its parameters are its section of params.yaml.
 
-The options are the keyword-only parameters of the stage's `run`: `Path` takes one path, `list[Path]` one or more, and `bool` is
-a switch, which an environment variable sets as well, because Snakemake writes the command.
+The options are the keyword-only parameters of the stage's `run`: `Path` takes one path, `list[Path]` one or more, or `@FILE`,
+which holds one on each line, and `bool` is a switch, which an environment variable sets as well, because Snakemake writes the
+command.
 """
 
 import argparse
@@ -45,6 +46,22 @@ def _options(function: Callable[..., None]) -> dict[str, Any]:
     return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "track"}
 
 
+class _Paths(argparse.Action):
+    """One or more paths; `@FILE` stands for those that FILE lists, for a command line holds only some thousands of them."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, values: Any, _name: Any = None) -> None:
+        paths: list[Path] = []
+        for value in values:
+            if not value.startswith("@"):
+                paths.append(Path(value))
+                continue
+            try:
+                paths += map(Path, Path(value[1:]).read_text(encoding="utf-8").splitlines())
+            except (OSError, ValueError) as error:
+                parser.error(f"argument {self.option_strings[0]}: {value[1:]}: not a readable list of paths ({error})")
+        setattr(options, self.dest, paths)
+
+
 def _settings(content: str | None) -> list[Setting]:
     """The keys of params.yaml that a report lists: all but those of export, which comes after it. Raises ParamsError."""
     params = load_params(PARAMS_FILE) if content is None else parse_params(json.loads(content) | {"export": {}})
@@ -64,8 +81,8 @@ def configure(command: argparse.ArgumentParser, stage: str, *, without_paths: bo
         elif kind == list[Setting]:
             command.add_argument(option, help="all sections but export as JSON, which the page lists (default: ./params.yaml)")
         else:
-            nargs = "+" if kind == list[Path] else None
-            command.add_argument(option, type=Path, nargs=nargs, required=not without_paths)
+            many = {"nargs": "+", "action": _Paths} if kind == list[Path] else {"type": Path}
+            command.add_argument(option, **many, required=not without_paths)
     if stage == "train":
         command.add_argument("--dry-run", action="store_true", help="print what the training would take, and do not train")
     if stage == "trends":

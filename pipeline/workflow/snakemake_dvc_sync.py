@@ -23,10 +23,10 @@ import psutil
 from pipeline.errors import AtelierError, InputError, unusable_file
 from pipeline.params import STAGES, load_params
 from pipeline.storage import running
-from pipeline.storage.files import write_json
+from pipeline.storage.files import write_json, write_text
 from pipeline.storage.git import git
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
-from pipeline.workflow import recovery, source_files, versioning
+from pipeline.workflow import job_resources, recovery, source_files, versioning
 from pipeline.workflow.versioning import LOCK_FILE, NESTED, versioning_off
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PARAMS_FILE = Path("params.yaml")
 STATE_FILE = Path(".scratch/snakemake_dvc_sync.json")
+LISTS_FOLDER = Path(".scratch/lists")
 SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
 # Options with which snakemake runs no job.
@@ -277,6 +278,28 @@ class SnakemakeSession:
         """
         content = getattr(self.params, stage).model_dump_json()
         return lambda _: content
+
+    def listed(self, name: str, paths: list[str]) -> str:
+        """A file with `paths` on its lines, which a rule names as `@FILE`, for a shell's command line ends at 128 KiB."""
+        file, content = LISTS_FOLDER / f"{name}.txt", "".join(f"{path}\n" for path in paths)
+        if self._workflow.is_main_process and not _is_read_only(self._workflow):
+            try:
+                if not file.exists() or file.read_text(encoding="utf-8") != content:
+                    write_text(file, content)
+            except OSError as error:
+                _exit_with(unusable_file(error, LISTS_FOLDER))
+        return str(file)
+
+    def memory_mb(self, stage: str) -> Callable[..., int]:
+        """Megabytes of memory that a job of `stage` asks a cluster for; more at each further attempt."""
+
+        def of_job(_: object, attempt: int) -> int:
+            needed = job_resources.memory_mb(stage)
+            if stage == "train" and self._workflow.non_local_exec and self._workflow.is_main_process:
+                needed = max(needed, job_resources.training_memory_mb(self.params.train.model_dump_json()))
+            return needed * attempt
+
+        return of_job
 
     def settings(self) -> Callable[[object], str]:
         """All sections that decide what the report shows, as JSON."""

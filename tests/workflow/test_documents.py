@@ -121,7 +121,7 @@ def _check_python(arguments: list[str]) -> None:
 def _check_snakemake(arguments: list[str]) -> None:
     options = get_argument_parser().parse_args(arguments)
     assert {*options.targets, *(options.forcerun or ())} <= {*STAGES, "fetch_all", "inspect_all"}
-    assert all((ROOT / profile).is_dir() for profile in options.profile or ())
+    assert all((ROOT / profile).is_dir() for profile in [*(options.profile or ()), options.workflow_profile] if profile)
 
 
 def _check_dvc(arguments: list[str]) -> None:

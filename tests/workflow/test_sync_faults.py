@@ -17,7 +17,7 @@ from pipeline.__main__ import main
 from pipeline.storage import running
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, Tracker
 from pipeline.workflow import snakemake_dvc_sync as sync
-from tests.workflow.test_snakemake_dvc_sync import Checkout, _environment
+from tests.support.checkout import Checkout, clean_environment
 
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(900)]
 
@@ -113,7 +113,7 @@ def test_a_damaged_record_is_named_and_one_that_was_deleted_is_made_anew(checkou
 def test_after_kill_9_the_same_command_goes_on(checkout: Checkout) -> None:
     locks = checkout.folder / ".snakemake/locks"
     with subprocess.Popen(
-        COLLECT, cwd=checkout.folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        COLLECT, cwd=checkout.folder, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as killed:
         while not list(locks.glob("*.output.lock")):
             assert killed.poll() is None

@@ -1,0 +1,34 @@
+"""What the tests of clusters share: programs of Debian, and a checkout with small steps that end early."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.slurm import Slurm, slurm
+from tests.support.checkout import Checkout
+
+# The package of Debian that brings each program; `make test-cluster` installs them.
+PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge"}
+
+
+def need(*programs: str) -> None:
+    """Skip the test, with the command that would install what it needs, where one of `programs` is missing."""
+    missing = sorted({PROGRAMS[name] for name in programs if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None})
+    if missing:
+        pytest.skip(f"apt-get install {' '.join(missing)}")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """Two nodes, each with a GPU of /dev/null, for the tests of one module."""
+    need("slurmctld", "munged")
+    with slurm(tmp_path_factory.mktemp("slurm"), ("node1", "node2")) as running:
+        yield running
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout on the tiny preset in which nothing has run."""
+    return Checkout.make(tmp_path / "project")
