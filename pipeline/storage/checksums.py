@@ -4,6 +4,7 @@ Every format carries its own record:
 
 - a folder holds a file SHA256SUMS, which `sha256sum -c SHA256SUMS` checks as well;
 - a Parquet table holds the digest of all its other bytes in its footer;
+- a JSON file that is an output by itself holds its digest under `sha256` (`with_digest`);
 - a shard names each picture by its SHA-256 (`shards`), and an exported model's card holds those of its ONNX files (`exported`).
 
 A record that travels with the output is right after copying, after `dvc pull`, after `dvc checkout` of an older version, and
@@ -16,11 +17,13 @@ SHA-256, because passports and dataset.json hold it already, and because process
 """
 
 import hashlib
+import json
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,6 +92,21 @@ def check_folder(folder: Path, stage: str, names: Iterable[str] | None = None) -
             raise damaged(path, stage, f"it cannot be read, but {folder / SUMS} names it") from error
         if sha256 != sums[name]:
             raise damaged(path, stage, f"its SHA-256 is not the one in {folder / SUMS}")
+
+
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """`content`, an object for a JSON file without SHA256SUMS beside it, and its SHA-256 under `sha256`."""
+    return {**content, "sha256": _digest(content)}
+
+
+def check_digest(path: Path, content: Mapping[str, Any], stage: str) -> None:
+    """Raise InputError unless `content`, read from `path`, is as `with_digest` returned it to `stage`."""
+    if content.get("sha256") != _digest({key: value for key, value in content.items() if key != "sha256"}):
+        raise damaged(path, stage, "its SHA-256 is not the one in it")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_parquet(path: Path, table: pa.Table, **options: int) -> None:

@@ -214,7 +214,8 @@ def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     """Write the generator, or another `graph`, with its card into `folder`, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     graph = graph or generator_graph()
-    channels = graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    shapes = [output.type.tensor_type.shape.dim for output in graph.graph.output]  # none in a hostile graph
+    channels = shapes[0][1].dim_value if shapes else 1
     content, judge, early = (one.SerializeToString() for one in (graph, judge_graph(channels), early_layers_graph()))
     optional = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
     card = replace(stand_in_card(content, judge), channels=channels, alpha=has_alpha(channels))

@@ -19,7 +19,7 @@ from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table
 from tests.support.small_project import INPUTS, OUTPUTS, make_project, run_stage
 
-WRITTEN_BY_PEOPLE = {"forgotten.csv", "overrides.csv"}  # nobody has recorded their bytes
+WRITTEN_BY_PEOPLE = {"signals.csv", "forgotten.csv", "overrides.csv"}  # nobody has recorded their bytes
 RANDOM_BITS = 6
 
 
@@ -37,7 +37,9 @@ def files_read_by(stage: str) -> list[Path]:
     """Every file that `stage` reads and a stage wrote."""
     given = [value for each in INPUTS[stage].values() for value in ([each] if isinstance(each, str) else each)]
     found = [file for path in map(Path, given) for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    return [path for path in found if path.is_file() and path.name not in WRITTEN_BY_PEOPLE]
+    # Without dates, as here, `trends` has no series and opens no picture.
+    unread = (*WRITTEN_BY_PEOPLE, *(["00000.tar", "00001.tar"] if stage == "trends" else []))
+    return [path for path in found if path.is_file() and path.name not in unread]
 
 
 def flip_bit(path: Path, bit: int) -> None:

@@ -29,7 +29,7 @@ from pipeline.stages.report import composition
 from pipeline.stages.report.model_card import model_card
 from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_card, read_split
-from pipeline.storage.checksums import check_folder
+from pipeline.storage.checksums import check_digest, check_folder
 from pipeline.storage.files import sha256_of_file, write_bytes, write_text
 from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, RAW, read_table, read_tables
 from pipeline.tracking.tracker import Tracker
@@ -199,6 +199,8 @@ def run(
     listed = read_table(manifest, MANIFEST, ["key", "source", "licence", "category", "site_category"])
     licences = story.count_by_licence(rows, listed)
     score_groups = group_by_kind(_json(metrics))
+    outlook = _json(trends)
+    check_digest(trends, outlook, "trends")
     grid = _cells(evaluation / "grid.png", data)
     content = Page(
         title=params.title,
@@ -222,7 +224,7 @@ def run(
         leaking_families=story.count_leaking_families(rows),
         categories=composition.category_table(story.count_by_category(rows)),
         unmapped_words=composition.unmapped_words_table(story.count_unmapped_words(listed)),
-        trends=composition.trend_sentences(_json(trends)),
+        trends=composition.trend_sentences(outlook),
         charts=composition.training_charts(pd.read_csv(gan / "history.csv")),
         numbers=score_groups,
         bias=composition.bias_charts(pd.read_csv(evaluation / "fd_by_count.csv")),

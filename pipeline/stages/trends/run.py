@@ -18,6 +18,7 @@ from pipeline.stages.trends.page import TILE_SIDE_PX, Trends, page_of
 from pipeline.stages.trends.params import TrendsParams
 from pipeline.stages.trends.series_file import read_signals
 from pipeline.stages.trends.shares import ShareSeries, chosen_calendar, share_series, whole_steps
+from pipeline.storage.checksums import with_digest
 from pipeline.storage.files import write_json, write_text
 from pipeline.storage.tables import CURATED, MANIFEST, TRENDS, read_table, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
@@ -142,7 +143,7 @@ def examples_of(observations: pd.DataFrame, series: ShareSeries) -> list[str]:
 
 def _write_nothing(coverage: Coverage, reason: str, *, trends: Path, summary: Path, page: Path) -> None:
     write_table(trends, pd.DataFrame(columns=TRENDS.names), TRENDS)
-    write_json(summary, summary_of([], coverage, reason, {}, ""))
+    write_json(summary, with_digest(summary_of([], coverage, reason, {}, "")))
     write_text(page, page_of(Trends([], [], None, coverage, reason, {}, "", [], []), {}, {}))
 
 
@@ -190,7 +191,7 @@ def run(
     factor = mean_factor(forecasts, half_year(forecasts, calendar))
     outlooks = ranked([outlook_of(one, row, forecasts, calendar, factor) for row, one in enumerate(series)])
     scores = backtest_scores(series, forecasts, calendar)
-    write_json(summary, summary_of(outlooks, coverage, "", scores, calendar.unit))
+    write_json(summary, with_digest(summary_of(outlooks, coverage, "", scores, calendar.unit)))
     shown = outlooks[: params.shown]
     examples = {one.series.name: examples_of(observations, one.series) for one in shown}
     content = Trends(shown, outlooks, forecasts, coverage, "", scores, calendar.unit, list(dates), list(ahead))

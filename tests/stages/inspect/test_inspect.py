@@ -30,6 +30,7 @@ ON_DEMAND = (
     "clothing",
     "features",
     "garment",
+    *(name for name in INSPECT.names if name.startswith(("garment_colour", "garment_second", "garment_pattern"))),
     *(measure.name for measure in inspected_measures() if measure.detector),
 )
 

@@ -29,6 +29,7 @@ from pipeline.stages.report import run as report
 from pipeline.stages.report.composition import best_and_worst, choose_moments, training_set_rows, training_set_step
 from pipeline.stages.report.params import ReportParams
 from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card
+from pipeline.storage.checksums import with_digest
 from pipeline.storage.files import write_json
 from pipeline.storage.shards import write_shard
 from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, RAW, read_table, write_table
@@ -192,7 +193,7 @@ def artefacts(tmp_path: Path) -> Path:
     write_model(tmp_path, 32, 1)
     write_evaluation(tmp_path / "evaluation", drawn(48, 32, 1))
     write_json(tmp_path / "metrics.json", METRICS)
-    write_json(tmp_path / "trends.json", TRENDS)
+    write_json(tmp_path / "trends.json", with_digest(TRENDS))
     return tmp_path
 
 
@@ -341,7 +342,7 @@ def test_trends_are_said_in_sentences_or_why_there_are_none(artefacts: Path) -> 
     assert "1,200 of 1,500 pictures have a date of publication." in page
     assert "What surely rises, in the coming half-year against the year before: colour red (+30 %, +10 to +52 %)." in page
     assert "What surely falls, in the coming half-year against the year before: nothing." in page
-    write_json(artefacts / "trends.json", TRENDS | {"reason": "None of 3 pictures has a date.", "series": []})
+    write_json(artefacts / "trends.json", with_digest(TRENDS | {"reason": "None of 3 pictures has a date.", "series": []}))
     assert "None of 3 pictures has a date." in make(artefacts)
 
 
@@ -470,7 +471,7 @@ def test_page_with_large_images_stays_under_five_megabytes(tmp_path: Path, chann
     write_model(tmp_path, 256, channels)
     write_evaluation(tmp_path / "evaluation", drawn(48, 256, channels))
     write_json(tmp_path / "metrics.json", METRICS)
-    write_json(tmp_path / "trends.json", TRENDS)
+    write_json(tmp_path / "trends.json", with_digest(TRENDS))
     page = Reader(make(tmp_path))
     assert (tmp_path / "index.html").stat().st_size < 5_000_000
     assert any((image["src"] or "").startswith("data:image/webp") for image in page.images)
