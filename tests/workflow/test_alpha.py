@@ -17,6 +17,12 @@ from tests.support.garments import draw_wardrobe
 from tests.support.small_project import run_stage, write_project
 
 
+def read_picture(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
 @pytest.mark.graph
 @pytest.mark.timeout(900)
 def test_garments_keep_their_alpha_from_augment_to_generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +36,9 @@ def test_garments_keep_their_alpha_from_augment_to_generate(tmp_path: Path, monk
     packed, card = read_split(Path("data/train"), "train")[0], read_dataset_card(Path("data/train"))
     assert (card.channels, packed.shape[-1]) == (4, 4)
     assert 0.1 < (packed[..., 3] > 128).mean() < 0.9
-    assert np.asarray(Image.open("data/train/preview.png")).shape[-1] == 4
+    assert np.asarray(read_picture(Path("data/train/preview.png"))).shape[-1] == 4
     sheets = sorted(Path("models/gan/samples").glob("*.png"))
-    assert {Image.open(sheet).mode for sheet in sheets} == {"RGBA"}
+    assert {read_picture(sheet).mode for sheet in sheets} == {"RGBA"}
     metrics = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
     assert metrics["fd_classifier"]["passport"]["reference"]["ground"] == "black"
     page = Path("reports/index.html").read_text(encoding="utf-8")
@@ -44,7 +50,7 @@ def test_garments_keep_their_alpha_from_augment_to_generate(tmp_path: Path, monk
     assert main(["generate", "--count", "6", "sheet.png"]) == 0
     assert main(["generate", "--count", "6", "--ground", "transparent", "cut-outs.png"]) == 0
     assert main(["generate", "--count", "6", "garments.npz"]) == 0
-    one, sheet, cut_outs = (Image.open(name) for name in ("one.png", "sheet.png", "cut-outs.png"))
+    one, sheet, cut_outs = (read_picture(Path(name)) for name in ("one.png", "sheet.png", "cut-outs.png"))
     assert (one.mode, sheet.mode, cut_outs.mode) == ("RGBA", "RGB", "RGBA")
     assert {picture.info["ai_generated"] for picture in (one, sheet, cut_outs)} == {"true"}
     over_white = Image.alpha_composite(Image.new("RGBA", cut_outs.size, "white"), cut_outs).convert("RGB")
