@@ -48,7 +48,7 @@ class Estimate:
 
 def lazy_period(params: Recipe) -> int:
     """Steps after which penalties and path-length regularisation fall on the same steps again, at most MOST_STEPS."""
-    intervals = [params.penalties.interval] if params.penalties.any else []
+    intervals = [params.penalties.interval] if params.penalised else []
     if isinstance(params.network, Stylegan2Params) and params.network.path_length:
         intervals.append(params.network.path_length_interval)
     return min(math.lcm(*intervals), MOST_STEPS)

@@ -223,6 +223,11 @@ class Recipe(Section):
     seed: Seed = 0
     """Seed of the weights, the latents and the order of the pictures."""
 
+    @property
+    def penalised(self) -> bool:
+        """Whether the discriminator or the projected heads have a gradient penalty."""
+        return self.penalties.any or (self.projected is not None and self.projected.r1_gamma > 0)
+
     @field_validator("batch_size")
     @classmethod
     def _check_batch_size(cls, batch_size: int, info: ValidationInfo) -> int:

@@ -160,7 +160,7 @@ class Trainer:
     def _discriminator_step(self, batch: list[MicroBatch], drawn: Drawn | None) -> Tensor:
         """Update the discriminator and the heads; its loss, mean real and fake score, and gradient norm, (4,)."""
         penalties, optimiser = self.params.penalties, self.discriminator_optimiser
-        penalised = penalties.any and self.images_seen // self.params.batch_size % penalties.interval == 0
+        penalised = self.params.penalised and self.images_seen // self.params.batch_size % penalties.interval == 0
         optimiser.zero_grad()
         means = torch.stack([self._discriminator_backward(part, drawn, penalised=penalised) for part in batch]).mean(dim=0)
         self.processes.average([*optimiser.gradients, means])

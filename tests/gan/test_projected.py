@@ -112,6 +112,18 @@ def test_alone_the_heads_replace_the_discriminator(train: Path) -> None:
         tiny_params(projected={"alone": True})
 
 
+def test_the_heads_are_penalised_where_the_discriminator_is_not(train: Path) -> None:
+    off = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 2, "weight_clip": 0.0}
+    penalties = []
+    for gamma in (0.0, 1.0):
+        images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+        params = tiny_params(penalties=off, projected={"channels": 8, "warm_up_kimg": 0, "alone": True, "r1_gamma": gamma})
+        trainer = Trainer(params, images, labels, 3, torch.device("cpu"))
+        trainer.step()
+        penalties.append(trainer.history.close_row(trainer.images_seen)["loss_penalty"])
+    assert penalties[0] == 0 < penalties[1]
+
+
 def test_the_generator_follows_the_heads_by_their_weight(train: Path) -> None:
     def generator_gradient(weight: float) -> torch.Tensor:
         trainer = make_trainer(train, weight=weight)
