@@ -38,11 +38,12 @@ class GeneratorCard:
     condition: str = "category"  # none: labels are accepted and ignored
 
     resumed_across: list[str] = field(default_factory=list)  # what changed in mid-training, if it was resumed anyway
+    started_through: str | None = None  # trained_through of the model that the training started from
 
     @property
     def trained_through(self) -> str | None:
         """Name of the feature extractor that the generator was trained through; scores by it would say nothing."""
-        return PROJECTED_EXTRACTOR if self.recipe.get("projected") else None
+        return PROJECTED_EXTRACTOR if self.recipe.get("projected") else self.started_through
 
     @property
     def conditional_categories(self) -> int:
@@ -60,8 +61,9 @@ def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> N
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights))  # save_file would write it with mode 0600
     content = asdict(card)
-    if not card.resumed_across:
-        del content["resumed_across"]  # left out when empty, as in cards of older versions
+    for name in ("resumed_across", "started_through"):
+        if not content[name]:
+            del content[name]  # left out when empty, as in cards of older versions
     write_json(folder / CARD, content)
 
 

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import DivergedError, TrainingError
-from pipeline.gan.checkpoints import GeneratorCard
+from pipeline.gan.checkpoints import GeneratorCard, read_generator_card
 from pipeline.gan.history import HISTORY_COLUMNS
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
@@ -87,6 +88,8 @@ class TrainingLoop:
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
         self._resumed_across = list(resumed_across)
+        start = params.start_from
+        self._started_through = read_generator_card(Path(start.folder)).trained_through if start else None
         self._rolled_back_to: int | None = None
 
     def run(self) -> None:
@@ -154,6 +157,7 @@ class TrainingLoop:
             condition=self.params.condition,
             attributes=data.attributes if conditional else {},
             resumed_across=self._resumed_across,
+            started_through=self._started_through,
         )
 
     def _log(self, images_per_s: float) -> None:

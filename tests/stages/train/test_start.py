@@ -1,7 +1,9 @@
 """Starting a training from a finished one: what is taken over, by name, and what is refused."""
 
 import hashlib
+import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.gan.checkpoints import CHECKPOINT
+from pipeline.gan.checkpoints import CHECKPOINT, read_generator_card
 from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
@@ -114,6 +116,21 @@ def test_a_folder_without_a_checkpoint_and_a_network_of_another_family_are_one_l
     params = params_from(finished, network=dcgan)
     with pytest.raises(ParamsError, match=r"no layer that fits"):
         start(params, make_trainer(params, train), ["a", "b", "c"])
+
+
+def test_a_model_started_from_one_with_heads_is_not_judged_through_their_network_either(
+    finished: Path, train: Path, tmp_path: Path
+) -> None:
+    card = json.loads((finished / "generator.json").read_text(encoding="utf-8"))
+    with_heads = tmp_path / "with heads"
+    shutil.copytree(finished, with_heads)
+    card["recipe"]["projected"] = {"weight": 0.5}
+    (with_heads / "generator.json").write_text(json.dumps(card), encoding="utf-8")
+    for name, folder in (("apart", finished), ("through", with_heads)):
+        params = params_from(folder, total_kimg=0.008)
+        run(params, train=train, gan=tmp_path / name, scratch=tmp_path / f".{name}", track=Tracker())
+    assert read_generator_card(tmp_path / "through").trained_through == "efflite0"
+    assert read_generator_card(tmp_path / "apart").trained_through is None
 
 
 def test_the_stages_own_output_is_refused_before_it_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
