@@ -13,10 +13,10 @@ libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
-for step in range(20):
-    if step == 10:
+for step in range(4):
+    if step == 2:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [libc.malloc(24 * 2**20) for _ in range(8)]
+    blocks = [libc.malloc(24 * 2**20) for _ in range(4)]
     for block in blocks:
         ctypes.memset(block, 1, 24 * 2**20)
     for block in blocks:
