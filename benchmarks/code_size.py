@@ -1,6 +1,6 @@
 """Lines of code of pipeline/ and studio/ at some revisions of git.
 
-    python -m benchmarks.code_size b624dff bfa2f7a HEAD --page docs/benchmarks/code_size.md
+    python -m benchmarks.code_size b624dff bfa2f7a main --page docs/benchmarks/code_size.md
 
 A line of code carries a token that is neither a comment nor part of a docstring; a statement over three lines counts as three. A
 function's length counts the same lines, with its decorators and the functions within it. `static` counts the non-blank lines of the
@@ -40,7 +40,7 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Module:
-    """One file of Python: its numbers of code, of every class and every function, by name."""
+    """One file of Python: its lines of code, in all and of each class and function by name."""
 
     path: str
     code_lines: int
@@ -106,8 +106,8 @@ def _first_line(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> 
 
 def read_revision(name: str) -> Revision:
     """The modules of a revision of the repository in the current folder."""
-    date = subprocess.run(["git", "show", "--no-patch", "--format=%as", name], check=True, capture_output=True, text=True).stdout.strip()
-    found = Revision(name, date)
+    shown = subprocess.run(["git", "show", "--no-patch", "--format=%h %as", name], check=True, capture_output=True, text=True)
+    found = Revision(*shown.stdout.split())
     for path, content in _files(name):
         if PurePosixPath(path).suffix == ".py":
             found.modules.append(measure(path, content.decode("utf-8")))
