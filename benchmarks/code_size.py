@@ -2,9 +2,9 @@
 
     python -m benchmarks.code_size b624dff bfa2f7a main --page docs/benchmarks/code_size.md
 
-A line of code carries a token that is neither a comment nor part of a docstring; a statement over three lines counts as three. A
-function's length counts the same lines, with its decorators and the functions within it. `static` counts the non-blank lines of the
-studio's JavaScript, HTML and CSS.
+A line of code carries a token that is neither a comment nor part of a docstring; a statement over three lines counts as three.
+A function's length counts the same lines, with its decorators and the functions within it. `static` counts the non-blank lines
+of the studio's JavaScript, HTML and CSS.
 """
 
 import argparse
@@ -23,7 +23,15 @@ from pipeline.storage.files import write_text
 
 FOLDERS = ("pipeline", "studio")
 STATIC = (".js", ".html", ".css")
-NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
 HEADINGS = (
     "revision",
     "date",
@@ -107,7 +115,8 @@ def _first_line(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> 
 def read_revision(name: str) -> Revision:
     """The modules of a revision of the repository in the current folder."""
     shown = subprocess.run(["git", "show", "--no-patch", "--format=%h %as", name], check=True, capture_output=True, text=True)
-    found = Revision(*shown.stdout.split())
+    hash_, date = shown.stdout.split()
+    found = Revision(hash_, date)
     for path, content in _files(name):
         if PurePosixPath(path).suffix == ".py":
             found.modules.append(measure(path, content.decode("utf-8")))

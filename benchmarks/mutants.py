@@ -2,9 +2,9 @@
 
     python -m benchmarks.mutants --mutants 150 --seed 0 --page docs/benchmarks/mutants.md
 
-cosmic-ray changes one place at a time (`<` to `<=`, a number by one, a condition negated, a decorator removed, …) in a copy of the
-tracked files, and runs the tests of that package, to the first failure. The mutants are a random sample, in equal parts of the
-packages. `|` is left alone: in annotations, where most of them stand, any other operator fails at import.
+cosmic-ray changes one place at a time (`<` to `<=`, a number by one, a condition negated, a decorator removed, …) in a copy of
+the tracked files, and runs the tests of that package, to the first failure. The mutants are a random sample, in equal parts of
+the packages. `|` is left alone: in annotations, where most of them stand, any other operator fails at import.
 """
 
 import argparse
@@ -41,7 +41,9 @@ class Target:
 TARGETS = (
     Target("web", "pipeline/web/*.py", ("tests/web",)),
     Target("storage", "pipeline/storage/*.py", ("tests/storage",)),
-    Target("sandbox", "pipeline/imaging/sandbox*.py", ("tests/imaging/test_sandbox.py",)),
+    Target(
+        "sandbox", "pipeline/imaging/sandbox*.py", ("tests/imaging/test_sandbox.py", "tests/imaging/test_sandboxed_decoding.py")
+    ),
 )
 
 
@@ -96,13 +98,22 @@ def try_mutants(target: Target, items: Sequence[WorkItem], timeout_s: float) -> 
         tried = Tried(item, mutate_and_test(item.mutations, command, timeout_s))
         mutation = item.mutations[0]
         outcome = "noticed" if tried.noticed else "SURVIVED"
-        print(f"{mutation.module_path}:{mutation.start_pos[0]} {mutation.operator_name.partition('/')[2]}: {outcome}", flush=True)
+        print(
+            f"{mutation.module_path}:{mutation.start_pos[0]} {mutation.operator_name.partition('/')[2]}: {outcome}", flush=True
+        )
         yield tried
 
 
 def page(results: dict[Target, list[Tried]], command: str) -> str:
     """The page of documentation: scores, and the survivors as diffs."""
-    lines = ["# Mutants", "", f"    {command}", "", "| tests | mutants | noticed | of these by time | score |", "|---|---|---|---|---|"]
+    lines = [
+        "# Mutants",
+        "",
+        f"    {command}",
+        "",
+        "| tests | mutants | noticed | of these by time | score |",
+        "|---|---|---|---|---|",
+    ]
     for target, tried in [*results.items(), (Target("all", "", ()), [each for all_ in results.values() for each in all_])]:
         noticed, timed_out = sum(each.noticed for each in tried), sum(each.timed_out for each in tried)
         tests = ", ".join(f"`{name}`" for name in target.tests) or "together"
@@ -110,7 +121,14 @@ def page(results: dict[Target, list[Tried]], command: str) -> str:
     lines += ["", "## Survivors", ""]
     for each in (each for tried in results.values() for each in tried if not each.noticed):
         mutation = each.item.mutations[0]
-        lines += [f"`{mutation.module_path}`, line {mutation.start_pos[0]}:", "", "```diff", *changed_lines(each.result.diff or ""), "```", ""]
+        lines += [
+            f"`{mutation.module_path}`, line {mutation.start_pos[0]}:",
+            "",
+            "```diff",
+            *changed_lines(each.result.diff or ""),
+            "```",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -134,7 +152,7 @@ def main() -> None:
         copy_checkout(Path(), Path(folder))
         with chdir(folder):
             for target in targets:
-                items = sample(target, options.mutants // len(TARGETS), random.Random(options.seed))
+                items = sample(target, options.mutants // len(targets), random.Random(options.seed))
                 results[target] = list(try_mutants(target, items, options.timeout_s))
     text = page(results, f"python -m benchmarks.mutants {' '.join(sys.argv[1:])}")
     print(text)

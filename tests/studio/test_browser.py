@@ -164,7 +164,9 @@ def test_a_garment_is_dressed_and_painted(visitor: Visit, tmp_path: Path) -> Non
 
 def test_a_drawn_garment_is_worn_and_an_anchor_is_moved_by_keys(visitor: Visit) -> None:
     page = visitor.page
-    category = next(each for each in visitor.client.request("GET", "/api/studio").json["categories"] if each in ("dress", "shirt"))
+    category = next(
+        each for each in visitor.client.request("GET", "/api/studio").json["categories"] if each in ("dress", "shirt")
+    )
     visitor.show("generate")
     page.select_option("#generate-category", category)
     expect(page.locator("#generate-grid .name").first).to_have_text(category)
