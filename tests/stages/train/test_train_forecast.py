@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.gan.forecast import FlopCounter, format_duration, lazy_period
+from pipeline.stages.train.run import dry_run
 from tests.support.training import tiny_params, write_data
 
 ROOT = Path(__file__).parents[3]
@@ -75,7 +76,6 @@ def test_memory_is_what_was_foreseen_and_nothing_is_written(tmp_path: Path) -> N
 
 
 def test_without_pictures_noise_stands_in(tmp_path: Path) -> None:
-    _write_params(tmp_path)
-    _, output = _peak_mb([sys.executable, "-m", "pipeline", "train", "--dry-run"], tmp_path)
+    output = dry_run(tiny_params(), (16, 16, 1), tmp_path / "train")
     assert "noise of 10 categories" in output
     assert "million parameters" in output

@@ -33,9 +33,11 @@ pytestmark = pytest.mark.skipif(
 # Without batch norm and minibatch deviation, so that the parts of a batch do not see each other.
 APART = {**VARIANTS["stylegan2"]["network"], "stddev_group": 0, "path_length": 0.0}
 TRAINING: dict[str, Any] = {"network": APART, "diffaugment": ["colour"], "total_kimg": 0.16}
+CASES = {"apart-with-alpha": TRAINING, "dcgan": VARIANTS["dcgan"], "projected": VARIANTS["projected"]}
 
-# Each process trains and writes its weights; the steps are those of the trainer alone.
+# Both processes train each case in turn and write their states; the steps are those of the trainer alone.
 STEPS = """
+import json
 import sys
 from pathlib import Path
 import numpy as np
@@ -44,15 +46,18 @@ from pipeline.gan.processes import process_group
 from pipeline.gan.training import Trainer
 from pipeline.params import parse_section
 
-params, data, folder = parse_section("train", sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-images, labels = np.load(data / "train_images.npy"), np.load(data / "train_labels.npy")
+folder = Path(sys.argv[1])
 torch.set_num_threads(1)
-with process_group(params.processes, torch.device("cpu")) as processes:
-    trainer = Trainer(params, images, labels, 3, torch.device("cpu"), processes=processes)
-    for _ in range(6):
-        trainer.step()
-    trainer.history.close_row(trainer.images_seen)
-    torch.save(trainer.state(), folder / f"{processes.index}.pt")
+with process_group(2, torch.device("cpu")) as processes:
+    for name, (section, data) in json.loads((folder / "cases.json").read_text()).items():
+        images, labels = np.load(Path(data, "train_images.npy")), np.load(Path(data, "train_labels.npy"))
+        trainer = Trainer(
+            parse_section("train", section), images, labels, 3, torch.device("cpu"), processes=processes
+        )
+        for _ in range(6):
+            trainer.step()
+        trainer.history.close_row(trainer.images_seen)
+        torch.save(trainer.state(), folder / f"{name}-{processes.index}.pt")
 """
 
 
@@ -90,24 +95,32 @@ def _steps(params: TrainParams, train: Path) -> Trainer:
     return trainer
 
 
-@pytest.mark.parametrize("name", ["apart with alpha", "dcgan", "projected"])
-def test_two_processes_take_the_steps_of_one(name: str, train: Path, tmp_path: Path) -> None:
-    changes = TRAINING
-    if name in VARIANTS:
-        changes = VARIANTS[name]
-    else:
-        train = write_data(tmp_path / "train", channels=4)
-    (tmp_path / "steps.py").write_text(STEPS)
-    two = tiny_params(**changes, processes=2)
+@pytest.fixture(scope="module")
+def stepped(train: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the states of two processes after the steps of each case; starting them takes longer than the steps."""
+    folder = tmp_path_factory.mktemp("stepped")
+    data = {"apart-with-alpha": write_data(folder / "alpha", channels=4)}
+    cases = {
+        name: (tiny_params(**changes, processes=2).model_dump_json(), str(data.get(name, train)))
+        for name, changes in CASES.items()
+    }
+    (folder / "cases.json").write_text(json.dumps(cases))
+    (folder / "steps.py").write_text(STEPS)
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    with _at_work(*torchrun, "steps.py", two.model_dump_json(), str(train), str(tmp_path), folder=tmp_path) as process:
-        assert process.wait() == 0, (tmp_path / "output").read_text()
-    first, second = (torch.load(tmp_path / f"{index}.pt", weights_only=True) for index in (0, 1))
+    with _at_work(*torchrun, "steps.py", str(folder), folder=folder) as process:
+        assert process.wait() == 0, (folder / "output").read_text()
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_take_the_steps_of_one(name: str, train: Path, stepped: Path) -> None:
+    first, second = (torch.load(stepped / f"{name}-{index}.pt", weights_only=True) for index in (0, 1))
     assert list(first) == list(second)
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
 
     # What a part draws at random does not depend on whether a process or a turn is its own.
-    one = _steps(tiny_params(**changes, accumulate=2), train)
+    data = stepped / "alpha" if name == "apart-with-alpha" else train
+    one = _steps(tiny_params(**CASES[name], accumulate=2), data)
     assert first["images_seen"] == one.images_seen
     history = dict(zip(HISTORY_COLUMNS, first["history"][0].tolist(), strict=True))
     assert history == pytest.approx(dict(zip(HISTORY_COLUMNS, one.history.rows[0], strict=True)), rel=1e-3, abs=1e-5)
