@@ -127,10 +127,10 @@ def test_sliders_move_a_garment_and_two_are_interpolated(visitor: Visit) -> None
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
 
 
-def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, photographs: list[Path]) -> None:
+def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
     page = visitor.page
     visitor.show("photograph")
-    page.set_input_files("#photo-file", next(path for path in photographs if path.parent.name == "dress"))
+    page.set_input_files("#photo-file", photograph(tmp_path))
     page.get_by_role("button", name="Find the nearest garment").click()
     expect(page.locator("#photo-edit")).to_be_visible()
     expect(page.locator("#photo-distance")).to_contain_text(re.compile(r"Nearest: .+\. \d+\.\d grey levels apart"))
