@@ -201,6 +201,41 @@ class Grid(BaseModel):
     pixels: str
 
 
+class TrendRequest(Request):
+    """Garments that follow the trend called `name`."""
+
+    name: Annotated[str, Field(max_length=200)]
+    count: Annotated[int, Field(ge=1, le=MAX_GRID)] = 16
+    seed: Seed
+
+
+class TrendResponse(BaseModel):
+    """A series of the stage trends; changes are relative to the year before, with their 80 % interval."""
+
+    name: str
+    pictures: int
+    direction: str
+    change: float | None
+    low_80: float | None
+    high_80: float | None
+    note: str
+    not_drawn: str  # why the model cannot draw it; empty if it can
+
+
+class TrendsResponse(BaseModel):
+    """All trends, sure rises first; `reason` says why there are none."""
+
+    reason: str
+    trends: list[TrendResponse]
+
+
+class TrendGrid(BaseModel):
+    """Garments that follow a trend: fewer than asked for where the model draws few of them."""
+
+    grid: Grid | None  # None if there is not one
+    looked_at: int  # garments that they were chosen from
+
+
 class DirectionResponse(BaseModel):
     """A slider. `effects` are the changes of each measure from -2 to +2, in standard deviations of that measure."""
 

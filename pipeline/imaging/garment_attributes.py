@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.imaging.garment_colours import garment_colours
+from pipeline.imaging.garment_colours import GarmentColours, garment_colours
 from pipeline.imaging.garment_masks import cielab
 
 EDGE_PX = 3  # of the mask, where garment and ground mix
@@ -29,19 +29,19 @@ class GarmentAttributes:
     pattern_confidence: float
 
 
-def garment_attributes(picture: Pixels, mask: Pixels, pattern_of: PatternOf) -> GarmentAttributes | None:
-    """The attributes of the garment under `mask` (H', W', 0 or 1) of an RGB `picture` (H, W, 3); None if it is too small."""
-    height, width = picture.shape[:2]
-    whole = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+def colours_seen(picture: Pixels, whole: Pixels) -> GarmentColours | None:
+    """The colours of the garment under the mask `whole` (H, W, 0 or 1) of an RGB `picture` (H, W, 3); None if too small."""
     inner = cv2.erode(whole, np.ones((2 * EDGE_PX + 1,) * 2, np.uint8), borderValue=1) > 0
     chosen = inner if inner.sum() >= LEAST_PIXELS else whole > 0
-    if chosen.sum() < LEAST_PIXELS:
+    return garment_colours(cielab(picture)[chosen]) if chosen.sum() >= LEAST_PIXELS else None
+
+
+def garment_attributes(picture: Pixels, mask: Pixels, pattern_of: PatternOf) -> GarmentAttributes | None:
+    """The attributes of the garment under `mask` (H', W', 0 or 1) of an RGB `picture` (H, W, 3); None if it is too small."""
+    whole = np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+    colours = colours_seen(picture, whole)
+    if colours is None:
         return None
-    colours = garment_colours(cielab(picture)[chosen])
     return GarmentAttributes(
-        colours.first,
-        colours.first_share,
-        colours.confidence,
-        colours.second,
-        *pattern_of(picture, whole),
+        colours.first, colours.first_share, colours.confidence, colours.second, *pattern_of(picture, whole)
     )

@@ -1,4 +1,4 @@
-"""The studio in a real browser: all six sections, without console errors, and accessible."""
+"""The studio in a real browser: all sections, without console errors, and accessible."""
 
 import io
 import json
@@ -205,6 +205,22 @@ def test_a_collection_is_stored_compared_and_downloaded(visitor: Visit) -> None:
     visitor.picture("collections")
 
 
+def test_trends_are_listed_and_garments_that_follow_one_are_drawn_and_edited(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("trends")
+    rows = page.locator("#trends-rows tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("+40 % (80 %: +10 % to +80 %)")
+    expect(rows.nth(1)).to_contain_text("\u221220 % (80 %: \u221230 % to \u221210 %)")
+    expect(rows.nth(2)).to_contain_text("a garment's price cannot be seen in its picture")
+    rows.nth(0).get_by_role("button").click()
+    expect(page.locator("#trends-grid canvas")).to_have_count(16)
+    expect(page.locator("#trends-shown")).to_contain_text("rises, +40 % (80 %: +10 % to +80 %), from 900 pictures.")
+    visitor.picture("trends")
+    page.locator("#trends-grid .pick").first.click()
+    expect(page.locator("#edit-canvas")).to_be_visible()
+
+
 def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
     with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
         page = visitor.page
@@ -225,7 +241,9 @@ def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client
 
 
 @pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")
-@pytest.mark.parametrize("section", ["generate", "edit", "photograph", "fabric", "suggestions", "collections"])
+@pytest.mark.parametrize(
+    "section", ["generate", "edit", "photograph", "fabric", "tryon", "suggestions", "trends", "collections"]
+)
 def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
     page = visitor.page
     visitor.show("generate")

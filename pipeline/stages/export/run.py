@@ -25,7 +25,7 @@ from pipeline.inference.onnx_generator import (
 )
 from pipeline.inference.transparency import Ground
 from pipeline.metrics.classifier import Classifier, load_classifier
-from pipeline.metrics.reference_set import load_classifier_test_features, reference_ground
+from pipeline.metrics.reference_set import category_shares, load_classifier_test_features, reference_ground
 from pipeline.stages.export.onnx_graphs import (
     OPSET,
     early_layers_as_onnx,
@@ -182,7 +182,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         classifier,
         test_features,
         latent_dim=made.latent_dim,
-        categories=len(made.categories),
+        shares=category_shares(reference),
         check_latents=params.check_latents,
         attributes=made.attributes,
         ground=ground,

@@ -21,13 +21,13 @@ from pipeline.gan.networks.parts import Generator
 from pipeline.gan.networks.stylegan2 import Stylegan2Generator
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import JUDGE_NAME, MODEL_NAME, OnnxGenerator, OnnxJudge, read_exported, read_model
-from pipeline.inference.transparency import on_ground, straight
+from pipeline.inference.transparency import Ground, on_ground, straight
 from pipeline.metrics.classifier import load_classifier, save_classifier, train_classifier
 from pipeline.metrics.reference_set import ReferenceCard
 from pipeline.stages.export import run as export
 from pipeline.stages.export.onnx_graphs import OPSET, generator_as_onnx, optional_inputs, with_defaults
 from pipeline.stages.export.params import ExportParams
-from pipeline.stages.export.parity import Parity, rounded_up
+from pipeline.stages.export.parity import Parity, rounded_up, sampled_labels
 from pipeline.stages.export.precision_choice import chosen_precision
 from pipeline.stages.export.precisions import in_fp16
 from pipeline.tracking.tracker import Tracker
@@ -41,6 +41,7 @@ PARAMS = ExportParams(
     registered_name="atelier-generator",
 )
 CATEGORIES = ["bag", "dress", "shirt"]
+TEST_COUNTS = [100, 40, 20]  # test pictures of each
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "resnet": {"width": 8, "max_width": 16},
     "dcgan": {"width": 8, "max_width": 16},
@@ -72,13 +73,15 @@ def write_gan(folder: Path, network: str, channels: int = 1) -> Generator:
     return generator
 
 
-def write_reference(folder: Path, channels: int = 1) -> None:
-    """A classifier that has learned nothing much, and its features of pictures that are noise."""
+def write_reference(folder: Path, channels: int = 1, ground: Ground | None = None) -> None:
+    """A classifier that has learned nothing much, its features of pictures that are noise, and their card."""
     folder.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (160, 16, 16, channels), dtype=np.uint8)
     classifier = train_classifier(images, np.arange(160) % 3, 3, seed=0, epochs=1, batch_size=32, threads=1)
     save_classifier(folder, classifier)
     np.save(folder / "classifier_test.npy", classifier.features(images))
+    card = ReferenceCard(32, [], {}, [], {}, {}, {}, TEST_COUNTS, ground)
+    (folder / "reference.json").write_text(json.dumps(asdict(card)))
 
 
 @pytest.fixture(scope="module", params=["resnet", "dcgan"])
@@ -90,6 +93,13 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     export.run(PARAMS, reference=folder / "reference", gan=folder / "gan", export=folder / "export", track=track)
     track.close("FINISHED")
     return generator, folder / "export"
+
+
+def test_samples_have_every_category_first_and_then_the_shares_of_the_test_pictures() -> None:
+    labels = sampled_labels(1000, np.array([0.7, 0.3, 0.0]))
+    assert labels[:3].tolist() == [0, 1, 2]
+    assert np.bincount(labels).tolist() == [699, 300, 1]
+    assert 0 < labels[3:100].mean() < 1  # in random order
 
 
 @pytest.mark.parametrize("network", ARGUMENTS)
@@ -308,9 +318,7 @@ def test_a_judge_of_another_picture_shape_is_refused(exported: tuple[Generator, 
 @pytest.mark.parametrize("network", ["resnet", "stylegan2"])
 def test_alpha_is_exported_in_every_precision_and_the_judge_sees_it_on_its_ground(network: str, tmp_path: Path) -> None:
     generator = write_gan(tmp_path / "gan", network, channels=4)
-    write_reference(tmp_path / "reference", channels=3)
-    card = ReferenceCard(32, [], {}, [], {}, {}, {}, ground="grey")
-    (tmp_path / "reference" / "reference.json").write_text(json.dumps(asdict(card)))
+    write_reference(tmp_path / "reference", channels=3, ground="grey")
     paths = {"reference": tmp_path / "reference", "gan": tmp_path / "gan", "export": tmp_path / "export"}
     export.run(PARAMS, **paths, track=Tracker())
     exported, exact = read_exported(tmp_path / "export")
