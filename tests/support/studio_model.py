@@ -20,8 +20,8 @@ from pipeline.storage.arrays import has_alpha
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
-ATTRIBUTES = {"shade": ["light", "dark"], "season": ["winter"]}
-SHADES = np.array([[0.6], [-0.6], [-0.2]], np.float32)  # added by each value
+ATTRIBUTES = {"season": ["winter"], "shade": ["light", "dark"]}
+SHADES = np.array([[-0.2], [0.6], [-0.6]], np.float32)  # added by each value
 
 
 def _bump(centre: tuple[float, float], radius: tuple[float, float]) -> NDArray[np.float32]:

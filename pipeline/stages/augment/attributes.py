@@ -29,6 +29,8 @@ def garment_values(pictures: pd.DataFrame, name: str, min_confidence: float) -> 
 def attributes_of(kept: pd.DataFrame, params: AugmentParams) -> tuple[dict[str, list[str]], dict[str, NDArray[np.uint8]]]:
     """The values of each attribute in training, and multi-hot flags (N, A) uint8 in their order, for train and test.
 
+    Attributes are in the order of their names, in which JSON files keep them.
+
     Raises ParamsError for an attribute that no training picture has, that has more than MAX_VALUES values, or whose name a list
     and the garment share.
     """
@@ -39,6 +41,7 @@ def attributes_of(kept: pd.DataFrame, params: AugmentParams) -> tuple[dict[str, 
     }
     for seen in params.garment_attributes:
         sets[seen] = pd.Series(garment_values(kept, seen, params.min_attribute_confidence), dtype=object)
+    sets = dict(sorted(sets.items()))
     split = kept["split"].to_numpy()
     values = {name: sorted(set().union(*rows[split == "train"])) for name, rows in sets.items()}
     for name, known in values.items():

@@ -1,5 +1,6 @@
 """Whether generated pictures have the attributes asked for, by the measures that named those of the real ones."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.imaging.garment_attributes import garment_attributes
 from pipeline.imaging.garment_cutter import GarmentCutter
 from pipeline.imaging.garment_patterns import PatternClassifier
+from pipeline.imaging.pattern_numbers import NUMBERS
 from pipeline.inference.attributes import Attributes, columns_of
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.transparency import Ground, on_ground
@@ -42,8 +44,10 @@ class AttributeMeasure:
     @property
     def passport_entry(self) -> dict[str, str]:
         """The passport's `extractor`."""
-        how = {"colour": "eleven basic terms, by limits in CIELAB", "pattern": "a linear map of EfficientNet-Lite0's features"}
-        return {"name": self.name, "measure": how[self.name], "module": "pipeline.imaging.garment_attributes"}
+        if self.name == "pattern":
+            numbers = hashlib.sha256(NUMBERS.encode()).hexdigest()
+            return {"name": self.name, "measure": "a linear map of EfficientNet-Lite0's features", "numbers_sha256": numbers}
+        return {"name": self.name, "measure": "the eleven basic terms by limits in CIELAB"}
 
 
 def _measured_names(card: GeneratorCard) -> list[str]:
