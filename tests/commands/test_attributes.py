@@ -54,8 +54,8 @@ def test_the_page_shows_each_value_and_nothing_from_elsewhere(tmp_path: Path) ->
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_data_without_garments_are_refused_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_without_garments_are_refused_with_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_table(tmp_path / "curated.parquet", pd.DataFrame([_row(1, "1")]), CURATED)
     assert main(["attributes", "--data", str(tmp_path), "--page", str(tmp_path / "page.html")]) == 1
-    assert "put garment into inspect.detect" in capsys.readouterr().err
+    assert "put garment into inspect.detect" in caplog.text
     assert not (tmp_path / "page.html").exists()
