@@ -44,8 +44,9 @@ STAGES = (
     "export",
 )
 DVC_KEYS = (("collect", "folder", "path"), ("collect", "list", "path"))
-RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names
+RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names; `SECTION.KEY` where a key has moved to another section
     "collect.manifest": "list",
+    "fetch.shards": "collect.shards",
     "collect.source: manifest": "list",
     "train.watchdog.max_returns": "max_rollbacks",
     "train.watchdog.rate_on_return": "rate_factor_on_rollback",
@@ -154,7 +155,8 @@ def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
         if old_value:
             section[name] = [new if value == old_value else value for value in as_list(section[name])]
         else:
-            section[new] = section.pop(name)
+            place, _, key = new.rpartition(".")
+            (content.setdefault(place, {}) if place else section)[key] = section.pop(name)
     return content
 
 

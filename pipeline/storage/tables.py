@@ -3,7 +3,7 @@
 The schemas are the contract between stages; docs/tables.md is printed from them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -192,21 +192,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such table; run the stage that writes it") from error
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{path}: not a table of this version ({error}); delete it and run its stage again") from error
-
-
-def read_rows(path: Path, schema: pa.Schema, keep: Callable[[pd.DataFrame], list[bool]]) -> pd.DataFrame:
-    """The rows of the table at `path` that `keep` picks from each batch; no more than a batch is held beside them.
-
-    Raises InputError as read_table does.
-    """
-    frames = [pd.DataFrame(columns=schema.names)]
-    with _readable(path):
-        check_parquet(path)
-    with _readable(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
-            frame = batch.to_pandas(types_mapper=EXACT.get)[schema.names]
-            frames.append(frame[keep(frame)])
-    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def read_tables(paths: list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:

@@ -73,6 +73,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(
     ("key", "value", "message"),
     [
         ("collect.manifest", {"path": "data/lists"}, "collect.manifest: the new name of manifest is list"),
+        ("fetch.shards", 4, "fetch.shards: the new name of shards is collect.shards"),
         ("collect.source", ["folder", "manifest"], "collect.source.1: the new name of manifest is list"),
         (
             "train.watchdog",

@@ -88,7 +88,7 @@ def test_copies_do_not_depend_on_shards_or_other_pictures(curated: DataStages, w
     curated.augment()
     before = _files(curated.train)
     one_shard = DataStages(
-        tiny_params(wardrobe, fetch={"shards": 1}, curate=curated.params.curate.model_dump(), augment=CHANGES),
+        tiny_params(wardrobe, collect={"shards": 1}, curate=curated.params.curate.model_dump(), augment=CHANGES),
         tmp_path / "other",
     )
     assert _files(one_shard.up_to("augment").train) == before
