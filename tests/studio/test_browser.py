@@ -127,10 +127,10 @@ def test_sliders_move_a_garment_and_two_are_interpolated(visitor: Visit) -> None
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
 
 
-def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
+def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, photographs: list[Path]) -> None:
     page = visitor.page
     visitor.show("photograph")
-    page.set_input_files("#photo-file", photograph(tmp_path))
+    page.set_input_files("#photo-file", next(path for path in photographs if path.parent.name == "dress"))
     page.get_by_role("button", name="Find the nearest garment").click()
     expect(page.locator("#photo-edit")).to_be_visible()
     expect(page.locator("#photo-distance")).to_contain_text(re.compile(r"Nearest: .+\. \d+\.\d grey levels apart"))
@@ -160,6 +160,29 @@ def test_a_garment_is_dressed_and_painted(visitor: Visit, tmp_path: Path) -> Non
     assert recipe["mode"] == "paint"
     assert recipe["steps"] == 20
     assert "stem" not in str(recipe["layers"])
+
+
+def test_a_drawn_garment_is_worn_and_an_anchor_is_moved_by_keys(visitor: Visit) -> None:
+    page = visitor.page
+    category = next(
+        each for each in visitor.client.request("GET", "/api/studio").json["categories"] if each in ("dress", "shirt")
+    )
+    visitor.show("generate")
+    page.select_option("#generate-category", category)
+    expect(page.locator("#generate-grid .name").first).to_have_text(category)
+    page.locator("#generate-grid .pick").first.click()
+    page.locator("#edit-tryon").click()
+    expect(page.locator("#tryon-state")).to_have_text("Made by AI. How it looks, not whether it fits.")
+    visitor.picture("tryon")
+    worn = page.locator("#tryon-picture").get_attribute("src")
+    page.locator("#tryon-anchors button").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tryon-picture")).not_to_have_attribute("src", str(worn))
+    expect(page.locator("#tryon-state")).to_have_text("Made by AI. How it looks, not whether it fits.")
+    with page.expect_download() as download:
+        page.locator("#tryon-download").click()
+    assert mark_of(download.value.path().read_bytes())["tryon"]
 
 
 def test_suggestions_follow_votes(visitor: Visit) -> None:
@@ -252,6 +275,8 @@ def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
         expect(page.locator("#sliders-measured input").first).to_be_visible()
     else:
         visitor.show(section)
+    if section == "tryon":
+        expect(page.locator("#tryon-anchors button").first).to_be_visible()
     page.evaluate(Path(str(AXE)).read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
