@@ -77,8 +77,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_attributes(self) -> Self:
-        if self.train.condition == "attributes" and not self.augment.attributes:
-            raise FieldError("augment.attributes", "must name the attributes when train.condition is attributes")
+        if self.train.condition == "attributes" and not (self.augment.attributes or self.augment.garment_attributes):
+            raise FieldError(
+                "augment.attributes", "or garment_attributes must name the attributes when train.condition is attributes"
+            )
         return self
 
     @model_validator(mode="after")
@@ -93,6 +95,7 @@ class Params(Section):
         needed["augment.blur_faces"] = "faces" if self.augment.blur_faces else None
         needed["augment.ground"] = "garment" if self.augment.ground != "keep" else None
         needed["augment.frame"] = "garment" if self.augment.frame == "garment" else None
+        needed["augment.garment_attributes"] = "garment" if self.augment.garment_attributes else None
         for key, detector in needed.items():
             if detector is not None and detector not in self.inspect.detect:
                 raise FieldError("inspect.detect", f"must name {detector} when {key} is set")

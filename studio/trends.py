@@ -1,6 +1,8 @@
 """What is in fashion next, as the stage `trends` forecast it, and garments of the open model that follow it."""
 
+import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.inference.attributes import columns_of
 from pipeline.inference.transparency import on_ground
 from pipeline.storage.arrays import colour_channels
 from pipeline.storage.checksums import check_digest
@@ -70,6 +73,7 @@ def garments_following(trend: Trend, generator: Generator, count: int, seed: int
     """At most `count` garments that show what `trend` is about: of its category, with its colour or pattern.
 
     The first of CANDIDATES random ones in which the pipeline's own measure finds it, so that none is shown that lacks it.
+    A model that takes the attribute is asked for it.
     Raises InputError if the model cannot draw it.
     """
     reason = why_not_drawn(trend, generator)
@@ -79,21 +83,32 @@ def garments_following(trend: Trend, generator: Generator, count: int, seed: int
     category = trend.value if trend.dimension == CATEGORY else trend.category
     number = count if trend.dimension == CATEGORY else CANDIDATES
     labels = [categories.index(category)] * number if category else [n % len(categories) for n in range(number)]
+    columns = columns_of(generator.card.attributes)
+    asked = tuple(place for place, column in enumerate(columns) if column == f"{trend.dimension}={trend.value}")
     recipes = [
-        Recipe(generator.version, single_category(label), SeedSource(seed, n, THOUSAND)) for n, label in enumerate(labels)
+        Recipe(generator.version, single_category(label), SeedSource(seed, n, THOUSAND), asked)
+        for n, label in enumerate(labels)
     ]
     if trend.dimension == CATEGORY:
         return recipes
     shows = attribute_shown(generator.pictures(recipes), trend.dimension, trend.value)
-    return [recipe for recipe, shown in zip(recipes, shows, strict=True) if shown][:count]
+    return list(itertools.islice((recipe for recipe, shown in zip(recipes, shows, strict=True) if shown), count))
 
 
-def attribute_shown(pictures: NDArray[np.uint8], dimension: str, value: str) -> NDArray[np.bool_]:
-    """Whether the garment in each of `pictures` (N, H, W, C) has `value` as its COLOUR or PATTERN, (N,)."""
-    from pipeline.imaging.garment_attributes import garment_attributes  # OpenCV, which nothing else here needs
+def attribute_shown(pictures: NDArray[np.uint8], dimension: str, value: str) -> Iterator[bool]:
+    """Whether the garment in each of `pictures` (N, H, W, C) has `value` as its COLOUR or PATTERN, one at a time."""
+    from pipeline.imaging.garment_attributes import colours_seen  # OpenCV, which nothing else here needs
 
     masks = garment_masks(pictures).astype(np.uint8)
     seen = on_ground(pictures, SEEN_ON)
-    seen = np.broadcast_to(seen, (*seen.shape[:3], 3))
-    found = [garment_attributes(np.ascontiguousarray(picture), mask) for picture, mask in zip(seen, masks, strict=True)]
-    return np.array([one is not None and getattr(one, dimension) == value for one in found])
+    seen = np.ascontiguousarray(np.broadcast_to(seen, (*seen.shape[:3], 3)))
+    if dimension == COLOUR:
+        for picture, mask in zip(seen, masks, strict=True):
+            colours = colours_seen(picture, mask)
+            yield colours is not None and colours.first == value
+        return
+    from pipeline.imaging.garment_patterns import PatternClassifier  # imports torch
+
+    pattern_of = PatternClassifier()
+    for picture, mask in zip(seen, masks, strict=True):
+        yield bool(mask.any()) and pattern_of(picture, mask)[0] == value

@@ -77,6 +77,20 @@ DUPLICATES = pa.schema(
     ]
 )
 
+GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
+    column("garment_colour", pa.string(), "what most of the garment has, of eleven basic colour terms", nullable=True),
+    column("garment_colour_share", pa.float32(), "share of the garment's pixels in this colour", nullable=True),
+    column("garment_colour_confidence", pa.float32(), "how clearly it leads, in [0, 1]", nullable=True),
+    column(
+        "garment_second_colour",
+        pa.string(),
+        "the next one, where it covers 0.15 of the garment and is clearly another",
+        nullable=True,
+    ),
+    column("garment_pattern", pa.string(), "`plain`, `striped`, `checked`, `dotted` or `printed`", nullable=True),
+    column("garment_pattern_confidence", pa.float32(), "its probability, in [0, 1]", nullable=True),
+]
+
 CURATED = pa.schema(
     [
         column("key", pa.string(), "row of the manifest"),
@@ -94,6 +108,7 @@ CURATED = pa.schema(
         column("extra", pa.string(), "as in the manifest", nullable=True),
         column("faces", pa.string(), "as in data/inspect", nullable=True),
         column("garment", pa.binary(), "as in data/inspect, when kept", nullable=True),
+        *GARMENT_ATTRIBUTES,
         column("width", pa.int32(), "as in data/inspect", nullable=True),
         column("height", pa.int32(), "as in data/inspect", nullable=True),
         column(

@@ -214,6 +214,11 @@ def test_section_survives_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"collect": {"fashion_mnist": {"path": None, "limit": 20}}}, ["collect.fashion_mnist.limit", "min_per_category"]),
         ({"augment": {"attributes": ["colour"]}}, ["augment.attributes", "collect.source"]),
         ({"train": {"condition": "attributes"}}, ["augment.attributes", "train.condition"]),
+        ({"augment": {"garment_attributes": ["pattern"]}}, ["inspect.detect", "garment", "augment.garment_attributes"]),
+        (
+            {"inspect": {"detect": ["garment"]}, "augment": {"channels": 1, "garment_attributes": ["colour"]}},
+            ["augment.garment_attributes", "augment.channels"],
+        ),
         ({"fetch": {"licences": []}}, ["fetch.licences"]),
         (
             {

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.inference.attributes import Attributes, drawn_attributes
 from pipeline.inference.latents import draw_latents, labels_in_shares
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
 from pipeline.inference.transparency import Ground, on_ground
@@ -48,7 +49,7 @@ class Parities:
         latent_dim: int,
         shares: NDArray[np.floating[Any]],
         check_latents: int,
-        attributes: int = 0,
+        attributes: Attributes,
         ground: Ground | None = None,
     ) -> None:
         """`test_features` (N, 128) are the classifier's features of the real test pictures, on `ground` if they have alpha.
@@ -58,8 +59,7 @@ class Parities:
         count = max(check_latents, FD_SAMPLES)
         self._latents = draw_latents(SEED, count, latent_dim)
         self._labels = sampled_labels(count, shares)
-        coins = np.random.default_rng(SEED).random((count, attributes))
-        self._attributes = (coins < 0.5).astype(np.float32) if attributes else None
+        self._attributes = drawn_attributes(SEED, count, attributes) if attributes else None
         self._checked = check_latents
         self._classifier, self._ground = classifier, ground
         self._test_features = test_features
