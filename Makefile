@@ -47,7 +47,7 @@ test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
 .PHONY: mutants
-mutants: environment ## how many small changes of web/, storage/ and the sandbox their tests notice: an hour
+mutants: environment ## how many small changes of web/, storage/ and the sandbox their tests notice: an hour or more
 	python -m benchmarks.mutants --page docs/benchmarks/mutants.md
 
 CLUSTER_PACKAGES := munge slurm-wlm
