@@ -46,6 +46,10 @@ test-graphs: environment ## tests that run whole graphs of Snakemake and DVC: a 
 test-slow: environment ## what takes longer
 	python -m pytest -m "slow" --timeout 1800
 
+.PHONY: mutants
+mutants: environment ## how many small changes of web/, storage/ and the sandbox their tests notice: an hour
+	python -m benchmarks.mutants --page docs/benchmarks/mutants.md
+
 CLUSTER_PACKAGES := munge slurm-wlm
 
 .PHONY: test-cluster

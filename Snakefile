@@ -17,6 +17,7 @@ report: "docs/captions/run.rst"
 
 session = sync.SnakemakeSession(workflow)
 PARAMS = session.params
+ROWS = "data/manifest/{shard}.parquet"
 RAW = expand("data/raw/{shard}.parquet", shard=session.shards)
 PICTURES = expand("data/raw/{shard}.tar", shard=session.shards)
 INSPECTED = expand("data/inspect/{shard}.parquet", shard=session.shards)
@@ -66,7 +67,8 @@ rule inspect_all:
         INSPECTED,
 
 
-rule collect:
+# A checkpoint: which shards have new rows, and thus new jobs, is known when it has run.
+checkpoint collect:
     """List the pictures of the sources in a manifest."""
     input:
         code=code_inputs("collect"),
@@ -75,6 +77,7 @@ rule collect:
         forgotten=FORGOTTEN_FILE,
     output:
         manifest="data/manifest.parquet",
+        by_shard=directory("data/manifest"),
     log:
         "logs/collect.log",
     benchmark:
@@ -87,19 +90,34 @@ rule collect:
     params:
         section=session.section("collect"),
         sources=session.state_of_sources,
+        downloads="data/sources",
         scratch=".scratch/web",
     shell:
         "python -m pipeline collect --params {params.section:q} --log {log} --forgotten {input.forgotten}"
-        " --manifest {output.manifest} --scratch {params.scratch}"
+        " --manifest {output.manifest} --by-shard {output.by_shard}"
+        " --downloads {params.downloads} --scratch {params.scratch}"
+
+
+def after_collect(path):
+    """An input at `path` of the jobs of a shard, which Snakemake looks at again once `collect` has run.
+
+    A shard whose rows are the same as before, by their checksum, then has no jobs.
+    """
+
+    def of_shard(wildcards):
+        checkpoints.collect.get()
+        return path.format(shard=wildcards.shard)
+
+    return of_shard
 
 
 rule fetch:
     """Fetch the bytes of one shard's pictures."""
     input:
         code=code_inputs("fetch"),
-        folders=session.folders,
+        folders=ancient(session.folders),
         forgotten=FORGOTTEN_FILE,
-        manifest=rules.collect.output.manifest,
+        manifest=after_collect(ROWS),
     output:
         shard="data/raw/{shard}.tar",
         table="data/raw/{shard}.parquet",
@@ -115,19 +133,21 @@ rule fetch:
         runtime=720,  # minutes
     params:
         section=session.section("fetch"),
-        sources=session.state_of_sources,
+        pictures=session.state_of_pictures(ROWS),
+        downloads="data/sources",
         scratch=".scratch/web",
     shell:
         "python -m pipeline fetch --params {params.section:q} --log {log} --manifest {input.manifest}"
-        " --forgotten {input.forgotten} --shard {output.shard} --table {output.table} --scratch {params.scratch}"
+        " --forgotten {input.forgotten} --downloads {params.downloads} --shard {output.shard} --table {output.table}"
+        " --scratch {params.scratch}"
 
 
 rule inspect:
     """Decode and measure one shard's pictures."""
     input:
         code=code_inputs("inspect"),
-        shard=rules.fetch.output.shard,
-        raw_table=rules.fetch.output.table,
+        shard=after_collect("data/raw/{shard}.tar"),
+        raw_table=after_collect("data/raw/{shard}.parquet"),
     output:
         table="data/inspect/{shard}.parquet",
     log:

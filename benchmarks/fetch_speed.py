@@ -154,16 +154,18 @@ def requests_in(log: Path, offset: int) -> list[float]:
 def our_commands(urls: list[str], folder: Path) -> list[list[str]]:
     """The commands of the stage fetch, one for each shard of `urls`, as Snakemake runs them."""
     folder.mkdir(exist_ok=True)
-    manifest = folder / "manifest.parquet"
-    write_table(manifest, build_manifest((ListedPicture(url, "manifest") for url in urls), Forgotten()), MANIFEST)
-    shards = -(-len(urls) // SHARD_ROWS)
-    params = FetchParams(
-        shards=shards, max_bytes=20_000_000, strip_metadata=False, licences=None, refresh=False, web=EVERYTHING_OFF
-    )
-    stage = [sys.executable, "-m", "pipeline", "fetch", "--params", params.model_dump_json(), "--manifest", os.fspath(manifest)]
+    params = FetchParams(max_bytes=20_000_000, strip_metadata=False, licences=None, refresh=False, web=EVERYTHING_OFF)
+    stage = [sys.executable, "-m", "pipeline", "fetch", "--params", params.model_dump_json()]
     stage += ["--forgotten", os.fspath(folder / "forgotten.csv"), "--scratch", os.fspath(folder / "scratch")]
-    names = [os.fspath(folder / "raw" / f"{number:05d}") for number in range(shards)]
-    return [[*stage, "--shard", f"{name}.tar", "--table", f"{name}.parquet"] for name in names]
+    stage += ["--downloads", os.fspath(folder / "sources")]
+    commands = []
+    for number, start in enumerate(range(0, len(urls), SHARD_ROWS)):
+        manifest, shard = (folder / kind / f"{number:05d}.parquet" for kind in ("manifest", "raw"))
+        listed = (ListedPicture(url, "manifest") for url in urls[start : start + SHARD_ROWS])
+        write_table(manifest, build_manifest(listed, Forgotten()), MANIFEST)
+        paths = {"manifest": manifest, "shard": shard.with_suffix(".tar"), "table": shard}
+        commands.append([*stage, *(word for name, path in paths.items() for word in (f"--{name}", os.fspath(path)))])
+    return commands
 
 
 def children_cpu_s() -> float:

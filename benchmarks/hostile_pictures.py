@@ -30,7 +30,8 @@ from pipeline.storage.tables import CURATED, RAW, read_table
 
 PRESET = Path(__file__).parents[1] / "presets" / "tiny.yaml"  # its limits let nearly everything through
 CHANGES: dict[str, dict[str, Any]] = {
-    "fetch": {"shards": 1, "strip_metadata": False},  # so that decoders see what would be refused
+    "collect": {"shards": 1},
+    "fetch": {"strip_metadata": False},  # so that decoders see what would be refused
     "inspect": {"max_pixels": 20_000_000, "max_memory_bytes": 200_000_000, "timeout_s": 20.0, "sketch": True},
     "curate": {"min_side_px": 1, "max_aspect": 1e6, "min_per_category": 1, "min_contrast": 0.0, "min_entropy_bits": 0.0}
     | {"min_brightness": 0.0, "max_brightness": 1.0, "max_size_ratio": 1e6},
@@ -84,11 +85,14 @@ def watched(command: list[str]) -> Ended:
 def commands(params: Params, data: Path) -> dict[str, list[str]]:
     """The command of each stage, as Snakemake runs it."""
     manifest, forgotten, scratch = data / "manifest.parquet", data / "forgotten.csv", data / "scratch"
+    by_shard, downloads = data / "manifest", data / "sources"
     shard, raw = data / "raw" / "00000.tar", data / "raw" / "00000.parquet"
     table, duplicates, overrides = data / "inspect" / "00000.parquet", data / "duplicates.parquet", data / "overrides.csv"
     options: dict[str, dict[str, Path]] = {
-        "collect": {"forgotten": forgotten, "manifest": manifest, "scratch": scratch},
-        "fetch": {"manifest": manifest, "forgotten": forgotten, "shard": shard, "table": raw, "scratch": scratch},
+        "collect": {"forgotten": forgotten, "manifest": manifest, "by-shard": by_shard, "downloads": downloads}
+        | {"scratch": scratch},
+        "fetch": {"manifest": by_shard / "00000.parquet", "forgotten": forgotten, "downloads": downloads, "shard": shard}
+        | {"table": raw, "scratch": scratch},
         "inspect": {"shard": shard, "raw-table": raw, "table": table, "scratch": scratch / "inspect"},
         "dedup": {"raw-tables": raw, "inspect-tables": table, "known": data / "known", "duplicates": duplicates}
         | {"scratch": scratch / "dedup"},

@@ -30,8 +30,9 @@ class Stages:
         self._params = params.model_copy(update={"collect": source})
         self.scratch = data / "scratch"
         self.duplicates = data / "duplicates.parquet"
-        self._paths = {"manifest": data / "manifest.parquet", "forgotten": data / "forgotten.csv"}
-        self._shards = [data / "raw" / f"{number:05d}.tar" for number in range(params.fetch.shards)]
+        self._paths = {"forgotten": data / "forgotten.csv", "downloads": data / "sources"}
+        self._manifest, self._by_shard = data / "manifest.parquet", data / "manifest"
+        self._shards = [data / "raw" / f"{number:05d}.tar" for number in range(params.collect.shards)]
         self._raw = [shard.with_suffix(".parquet") for shard in self._shards]
         self._inspected = [data / "inspect" / path.name for path in self._raw]
         self._known = data / "known"
@@ -41,11 +42,11 @@ class Stages:
         from pipeline.stages.collect import run as collect
         from pipeline.stages.fetch import run as fetch
 
-        collect.run(self._params.collect, **self._paths, scratch=self.scratch, track=Tracker())
+        written = {"manifest": self._manifest, "by_shard": self._by_shard}
+        collect.run(self._params.collect, **self._paths, **written, scratch=self.scratch, track=Tracker())
         for shard, table in zip(self._shards, self._raw, strict=True):
-            fetch.run(
-                self._params.fetch, **self._paths, shard=shard, table=table, scratch=self.scratch / "web", track=Tracker()
-            )
+            paths = {"manifest": self._by_shard / table.name, "shard": shard, "table": table, "scratch": self.scratch / "web"}
+            fetch.run(self._params.fetch, **self._paths, **paths, track=Tracker())
 
     def inspect(self) -> None:
         """Run inspect."""

@@ -86,6 +86,9 @@ def _attributes(params: "Params") -> Iterator[Contradiction]:
             "only a list has further columns; add list to collect.source, or set augment.attributes to []",
         )
 
+    if params.augment.channels == 1 and "colour" in params.augment.garment_attributes:
+        yield "augment.garment_attributes", "grey pictures have no colour; set augment.channels to 3, or leave the colour out"
+
 
 def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:
     for place, module in enumerate(reference.modules):

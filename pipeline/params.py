@@ -44,8 +44,9 @@ STAGES = (
     "export",
 )
 DVC_KEYS = (("collect", "folder", "path"), ("collect", "list", "path"))
-RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names
+RENAMED = {  # keys, and values as `KEY: VALUE`, with their new names; `SECTION.KEY` where a key has moved to another section
     "collect.manifest": "list",
+    "fetch.shards": "collect.shards",
     "collect.source: manifest": "list",
     "train.watchdog.max_returns": "max_rollbacks",
     "train.watchdog.rate_on_return": "rate_factor_on_rollback",
@@ -76,8 +77,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_attributes(self) -> Self:
-        if self.train.condition == "attributes" and not self.augment.attributes:
-            raise FieldError("augment.attributes", "must name the attributes when train.condition is attributes")
+        if self.train.condition == "attributes" and not (self.augment.attributes or self.augment.garment_attributes):
+            raise FieldError(
+                "augment.attributes", "or garment_attributes must name the attributes when train.condition is attributes"
+            )
         return self
 
     @model_validator(mode="after")
@@ -92,6 +95,7 @@ class Params(Section):
         needed["augment.blur_faces"] = "faces" if self.augment.blur_faces else None
         needed["augment.ground"] = "garment" if self.augment.ground != "keep" else None
         needed["augment.frame"] = "garment" if self.augment.frame == "garment" else None
+        needed["augment.garment_attributes"] = "garment" if self.augment.garment_attributes else None
         for key, detector in needed.items():
             if detector is not None and detector not in self.inspect.detect:
                 raise FieldError("inspect.detect", f"must name {detector} when {key} is set")
@@ -154,7 +158,8 @@ def _with_new_names(content: dict[str, Any]) -> dict[str, Any]:
         if old_value:
             section[name] = [new if value == old_value else value for value in as_list(section[name])]
         else:
-            section[new] = section.pop(name)
+            place, _, key = new.rpartition(".")
+            (content.setdefault(place, {}) if place else section)[key] = section.pop(name)
     return content
 
 

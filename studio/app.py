@@ -16,10 +16,11 @@ import pipeline
 from pipeline.errors import InputError
 from studio.database import FullError
 from studio.jobs import BusyError
-from studio.routes import collections, directions, garments, jobs, tryon
+from studio.routes import collections, directions, garments, jobs, trends, tryon
 from studio.routes.context import StudioContext, found, unless_cached
 from studio.schemas import ErrorResponse
 from studio.service import StudioService
+from studio.trends import NO_OUTLOOK, Outlook
 from studio.tryon import TryOnService
 from studio.uploads import UnreadableUploadError
 
@@ -33,9 +34,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: StudioService, person_models: Path | None = None) -> FastAPI:
+def create_app(service: StudioService, person_models: Path | None = None, outlook: Outlook = NO_OUTLOOK) -> FastAPI:
     """The application, without the checks of `http_limits.Guard`; `person_models` holds the networks that find people."""
-    context = StudioContext(service, TryOnService(person_models))
+    context = StudioContext(service, TryOnService(person_models), outlook)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ def create_app(service: StudioService, person_models: Path | None = None) -> Fas
     )
     app.state.context = context
     _add_exception_handlers(app)
-    for module in (garments, directions, jobs, collections, tryon):
+    for module in (garments, directions, jobs, collections, trends, tryon):
         app.include_router(module.router)
     _add_pages(app)
     return app

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.inference.attributes import columns_of
 from pipeline.inference.onnx_generator import (
     EARLY_LAYERS_NAME,
     JUDGE_NAME,
@@ -23,7 +24,7 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from pipeline.storage.arrays import has_alpha
-from studio.recipe import Recipe, recipe_latents, recipe_mixes
+from studio.recipe import Recipe, recipe_attributes, recipe_latents, recipe_mixes
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +56,21 @@ class Generator:
         """Number of layers that take a latent each; 1 if styles cannot be mixed."""
         return max(self.card.style_layers, 1)
 
-    def draw(self, latents: NDArray[np.float32], mixes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pictures, NCHW in [-1, 1], of latents (N, D), or (N, L, D) with one per style layer, and category shares (N, C).
+    def draw(
+        self, latents: NDArray[np.float32], mixes: NDArray[np.float32], attributes: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Pictures, NCHW in [-1, 1], of latents (N, D), or (N, L, D) with one per style layer, category shares (N, C) and
+        attributes (N, A).
 
         A graph that cannot mix draws the category with the largest share.
         """
         if not self.mixes_categories:
-            return self.network.pictures(latents, mixes.argmax(axis=1))
+            return self.network.pictures(latents, mixes.argmax(axis=1), attributes=attributes)
         labels = np.full(len(mixes), -1)  # no category besides `category_mix`
         if latents.ndim == 2:
-            return self.network.pictures(latents, labels, category_mix=mixes)
-        return self.network.pictures(np.zeros_like(latents[:, 0]), labels, category_mix=mixes, layer_latents=latents)
+            return self.network.pictures(latents, labels, category_mix=mixes, attributes=attributes)
+        origin = np.zeros_like(latents[:, 0])
+        return self.network.pictures(origin, labels, category_mix=mixes, layer_latents=latents, attributes=attributes)
 
     def draw_category(self, latents: NDArray[np.float32], label: int) -> NDArray[np.float32]:
         """Pictures, NCHW in [-1, 1], of latents (N, D) or (N, L, D), all of one category."""
@@ -84,7 +89,8 @@ class Generator:
 
     def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
         """Pictures (N, H, W, C) of `recipes`, with alpha straight. Raises InputError if one is of another model."""
-        return as_images(self.draw(*self.inputs_of(recipes)))
+        attributes = recipe_attributes(recipes, len(columns_of(self.card.attributes)))
+        return as_images(self.draw(*self.inputs_of(recipes), attributes))
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:

@@ -1,8 +1,9 @@
 """Recipes of pictures, and addresses, which are recipes as text. The same address and model give the same picture.
 
 An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; the categories and their thousandths, `3` or
-`3.600_7.400`; and the latent, either from a seed, `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`, or as values, `z` and base64url of
-float32: one latent, or one for each style layer after style mixing.
+`3.600_7.400`, and after a `~` the columns of the attributes asked for, if any, `3~2.14`; and the latent. From a seed it is
+`sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`; as values, `z` and base64url of float32: one latent, or one for each style layer after
+style mixing.
 """
 
 import base64
@@ -20,7 +21,8 @@ THOUSAND = 1000
 MAX_INDEX = 255
 MAX_LATENT = 50.0  # largest magnitude of a component
 _ADDRESS = re.compile(
-    r"([0-9a-f]{12})-([0-9._]{1,200})-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))", re.ASCII
+    r"([0-9a-f]{12})-([0-9._]{1,200})(?:~([0-9.]{1,1000}))?-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))",
+    re.ASCII,
 )
 _SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 
@@ -51,6 +53,7 @@ class Recipe:
     model: str  # first 12 hex digits of the SHA-256 of the ONNX file
     mix: CategoryMix
     source: SeedSource | LatentSource
+    attributes: tuple[int, ...] = ()  # the columns that are set, ascending
 
     @property
     def label(self) -> int:
@@ -84,7 +87,8 @@ def format_address(recipe: Recipe) -> str:
             source = f"s{seed}.{index}.{truncation}"
         case LatentSource(content):
             source = "z" + base64.urlsafe_b64encode(content).decode().rstrip("=")
-    return f"{recipe.model}-{mix}-{source}"
+    asked = "~" + ".".join(str(column) for column in recipe.attributes) if recipe.attributes else ""
+    return f"{recipe.model}-{mix}{asked}-{source}"
 
 
 def _parse_mix(text: str) -> CategoryMix:
@@ -97,16 +101,24 @@ def _parse_mix(text: str) -> CategoryMix:
     return mix
 
 
+def _parse_attributes(text: str | None) -> tuple[int, ...]:
+    columns = tuple(int(part) if 0 < len(part) < 6 else -1 for part in text.split(".")) if text else ()
+    if list(columns) != sorted(set(columns)) or min(columns, default=0) < 0:
+        raise InputError(f"the attributes in this address are not ascending numbers: {text}")
+    return columns
+
+
 def parse_address(address: str) -> Recipe:
     """The recipe in `address`. Raises InputError."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise InputError("this is not the address of a picture; copy all of it")
-    model, mix, _, seed, index, truncation, latent = match.groups()
+    model, mix, asked, _, seed, index, truncation, latent = match.groups()
+    attributes = _parse_attributes(asked)
     if latent is None:
         if int(seed) >= 2**32 or int(index) > MAX_INDEX or int(truncation) > THOUSAND:
             raise InputError("this address has a seed, an index or a truncation out of range")
-        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)))
+        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)), attributes)
     try:
         content = base64.b64decode(latent + "=" * (-len(latent) % 4), altchars=b"-_", validate=True)
         values = np.frombuffer(content, "<f4")
@@ -114,7 +126,7 @@ def parse_address(address: str) -> Recipe:
         raise InputError("the latent in this address is incomplete") from None
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > MAX_LATENT:
         raise InputError("the latent in this address is out of range")
-    return Recipe(model, _parse_mix(mix), LatentSource(content))
+    return Recipe(model, _parse_mix(mix), LatentSource(content), attributes)
 
 
 def recipe_latents(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:
@@ -151,3 +163,15 @@ def recipe_mixes(recipes: list[Recipe], categories: int) -> NDArray[np.float32]:
                 raise InputError(f"this address names category {label}, the model has 0 to {categories - 1}")
             mixes[row, label] = part / THOUSAND
     return mixes
+
+
+def recipe_attributes(recipes: list[Recipe], columns: int) -> NDArray[np.float32] | None:
+    """Attributes (N, A) of `recipes`; None if none has any. Raises InputError for a column that is not below `columns`."""
+    if not any(recipe.attributes for recipe in recipes):
+        return None
+    rows = np.zeros((len(recipes), columns), np.float32)
+    for row, recipe in enumerate(recipes):
+        if recipe.attributes and recipe.attributes[-1] >= columns:
+            raise InputError(f"this address asks for attribute {recipe.attributes[-1]}, the model has {columns}")
+        rows[row, list(recipe.attributes)] = 1
+    return rows

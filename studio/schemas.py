@@ -13,7 +13,7 @@ from studio.dressing import Mode
 MAX_GRID = 64
 MAX_ADDRESSES = 64
 
-Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._-]+$")]
+Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._~-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 RANDOM_NAME = r"^[A-Za-z0-9_-]{12}$"
 RandomName = Annotated[str, Field(pattern=RANDOM_NAME)]
@@ -25,6 +25,9 @@ Pixel = Annotated[float, Field(ge=-2048, le=4096)]
 Place = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
 JointName = Literal[JOINTS]  # type: ignore[valid-type]
 Category = Annotated[str, Field(max_length=80)]
+AskedAttributes = Annotated[
+    dict[Annotated[str, Field(max_length=80)], Annotated[str, Field(max_length=200)]], Field(max_length=64)
+]
 Layer = Literal["stem", "block0", "block2", "block4", "conv11", "conv21", "conv31", "conv41", "conv51"]
 
 
@@ -38,6 +41,7 @@ class GridRequest(Request):
     """New garments of a category, or of all categories in turn."""
 
     category: Category | None = None
+    attributes: AskedAttributes = {}
     count: Annotated[int, Field(ge=1, le=MAX_GRID)] = 16
     seed: Seed
     truncation: Truncation = 1.0
@@ -56,9 +60,10 @@ class SheetRequest(PicturesRequest):
 
 
 class MoveRequest(Request):
-    """A garment moved along directions of its category, and mixed with other categories."""
+    """A garment moved along directions of its category, mixed with other categories, or with other attributes."""
 
     address: Address
+    attributes: AskedAttributes | None = None  # None: as they are
     amounts: Annotated[dict[Annotated[str, Field(max_length=40)], Amount], Field(max_length=64)] = {}
     mix: Annotated[dict[Category, Share], Field(max_length=4)] | None = None
 
@@ -196,6 +201,41 @@ class Grid(BaseModel):
     pixels: str
 
 
+class TrendRequest(Request):
+    """Garments that follow the trend called `name`."""
+
+    name: Annotated[str, Field(max_length=200)]
+    count: Annotated[int, Field(ge=1, le=MAX_GRID)] = 16
+    seed: Seed
+
+
+class TrendResponse(BaseModel):
+    """A series of the stage trends; changes are relative to the year before, with their 80 % interval."""
+
+    name: str
+    pictures: int
+    direction: str
+    change: float | None
+    low_80: float | None
+    high_80: float | None
+    note: str
+    not_drawn: str  # why the model cannot draw it; empty if it can
+
+
+class TrendsResponse(BaseModel):
+    """All trends, sure rises first; `reason` says why there are none."""
+
+    reason: str
+    trends: list[TrendResponse]
+
+
+class TrendGrid(BaseModel):
+    """Garments that follow a trend: fewer than asked for where the model draws few of them."""
+
+    grid: Grid | None  # None if there is not one
+    looked_at: int  # garments that they were chosen from
+
+
 class DirectionResponse(BaseModel):
     """A slider. `effects` are the changes of each measure from -2 to +2, in standard deviations of that measure."""
 
@@ -222,6 +262,7 @@ class StudioResponse(BaseModel):
     mixes_categories: bool
     style_layers: int  # 1 if styles cannot be mixed
     intended_use: str
+    attributes: dict[str, list[str]]  # values of each that the model takes
     measures: dict[str, str]
     patterns: list[str]
     networks: dict[str, list[str]]  # style layers by network

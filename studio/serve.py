@@ -21,6 +21,7 @@ from studio.database import StudioDatabase
 from studio.http_limits import Guard, TimeoutProtocol
 from studio.model import open_generator
 from studio.service import StudioService
+from studio.trends import NO_OUTLOOK, read_outlook
 from studio.uploads import MAX_UPLOAD_BYTES
 
 log = logging.getLogger(__name__)
@@ -178,15 +179,21 @@ def server_of(
     allowed_hosts: Sequence[str] = (),
     style_weights: Path | None = None,
     person_models: Path | None = None,
+    trends: Path | None = None,
     root_path: str = "",
 ) -> uvicorn.Server:
     """A server of the studio on `model`, not running yet. Raises InputError."""
     if style_weights is not None and not (style_weights / "encoder_conv5_1.pth").is_file():
         raise InputError(f"--style-weights {style_weights}: has no encoder_conv5_1.pth; name the folder of a compressed VGG-19")
     names, root_path = checked_names(allowed_hosts), checked_root_path(root_path)
+    outlook = NO_OUTLOOK if trends is None else read_outlook(trends)
     service = StudioService(open_generator(model), StudioDatabase(state), style_weights)
     app = Guard(
-        create_app(service, person_models), token=token, names=names, max_upload_bytes=MAX_UPLOAD_BYTES, root_path=root_path
+        create_app(service, person_models, outlook),
+        token=token,
+        names=names,
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+        root_path=root_path,
     )
     config = uvicorn.Config(
         app,
@@ -213,6 +220,7 @@ def serve(
     state: Path | None = None,
     style_weights: Path | None = None,
     person_models: Path | None = None,
+    trends: Path | None = None,
     root_path: str = "",
 ) -> None:
     """Serve the studio on `model` until interrupted. Raises InputError."""
@@ -230,6 +238,7 @@ def serve(
             allowed_hosts=allowed_hosts,
             style_weights=style_weights,
             person_models=person_models,
+            trends=trends,
             root_path=root_path,
         )
         logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Generator as Steps
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, known_names
+from pipeline.inference.attributes import attribute_row, columns_of
 from pipeline.inference.latents import slerp
 from pipeline.inference.onnx_generator import as_images
 from pipeline.inference.transparency import on_ground
@@ -81,11 +83,18 @@ class StudioService:
         """New garments, of one category or of all in turn. Raises InputError."""
         count, categories = request.count, len(self.card.categories)
         labels = [self.label_of(request.category)] * count if request.category else [n % categories for n in range(count)]
-        truncation = round(THOUSAND * request.truncation)
+        truncation, asked = round(THOUSAND * request.truncation), self.columns_asked(request.attributes)
         return [
-            Recipe(self.generator.version, single_category(label), SeedSource(request.seed, min(n, MAX_INDEX), truncation))
+            Recipe(
+                self.generator.version, single_category(label), SeedSource(request.seed, min(n, MAX_INDEX), truncation), asked
+            )
             for n, label in enumerate(labels)
         ]
+
+    def columns_asked(self, attributes: Mapping[str, str]) -> tuple[int, ...]:
+        """The columns of `attributes`, values by name. Raises InputError if the model does not know one."""
+        row = attribute_row([f"{name}={value}" for name, value in attributes.items()], self.card.attributes, "attribute")
+        return tuple(int(column) for column in np.flatnonzero(row))
 
     def moved(self, request: MoveRequest) -> Recipe:
         """The garment after its moves. Raises InputError."""
@@ -99,7 +108,8 @@ class StudioService:
             moves = (np.float32(amount) * known[name] for name, amount in request.amounts.items())
             latent = latent + sum(moves, np.float32(0))
         source = latent_source(latent) if request.amounts else recipe.source
-        return Recipe(self.generator.version, self._mixed(recipe, request.mix), source)
+        asked = recipe.attributes if request.attributes is None else self.columns_asked(request.attributes)
+        return Recipe(self.generator.version, self._mixed(recipe, request.mix), source, asked)
 
     def _mixed(self, recipe: Recipe, mix: dict[str, float] | None) -> CategoryMix:
         if not mix:
@@ -112,20 +122,24 @@ class StudioService:
         return normalised_mix(shares)
 
     def interpolated(self, request: InterpolationRequest) -> list[Recipe]:
-        """Garments from the first to the second one, both included; latents by slerp, mixes linearly. Raises InputError."""
+        """Garments from the first to the second one, both included; latents by slerp, mixes linearly.
+
+        Attributes are those of the nearer end. Raises InputError.
+        """
         ends = [parse_address(request.first), parse_address(request.second)]
         (first, second), (first_mix, second_mix) = self.generator.inputs_of(ends)
         between = []
         for share in np.linspace(0, 1, request.count, dtype=np.float32)[1:-1]:
             shares = (1 - share) * first_mix + share * second_mix
             mix = normalised_mix({int(label): float(shares[label]) for label in np.flatnonzero(shares)})
-            between.append(Recipe(self.generator.version, mix, latent_source(slerp(first, second, share))))
+            asked = ends[int(share > 0.5)].attributes
+            between.append(Recipe(self.generator.version, mix, latent_source(slerp(first, second, share)), asked))
         return [ends[0], *between, ends[1]]
 
     def style_mixed(self, request: StyleMixRequest) -> list[Recipe]:
         """Garments with the first 1, 2, … style layers of `request.coarse` and the other layers of `request.fine`.
 
-        The category is that of the coarse garment. Raises InputError if the network has only one style layer.
+        Category and attributes are those of the coarse garment. Raises InputError if the network has only one style layer.
         """
         layers = self.generator.style_layers
         if layers < 2:
@@ -134,7 +148,7 @@ class StudioService:
         latents, _ = self.generator.inputs_of(ends)
         coarse, fine = (np.broadcast_to(latent, (layers, self.card.latent_dim)) for latent in latents)
         mixed = [np.concatenate([coarse[:cut], fine[cut:]]) for cut in range(1, layers)]
-        return [Recipe(self.generator.version, ends[0].mix, latent_source(latent)) for latent in mixed]
+        return [Recipe(self.generator.version, ends[0].mix, latent_source(latent), ends[0].attributes) for latent in mixed]
 
     def has_directions(self, address: str) -> bool:
         """Whether the directions for the garment at `address` are cached. Raises InputError."""
@@ -249,6 +263,9 @@ class StudioService:
         recipe = parse_address(address)
         mix = {self.card.categories[label]: share / THOUSAND for label, share in recipe.mix}
         metadata: dict[str, object] = {"address": address, "model_sha256": self.card.onnx_sha256, "categories": mix}
+        if recipe.attributes:
+            columns = columns_of(self.card.attributes)
+            metadata["attributes"] = [columns[column] for column in recipe.attributes]
         if isinstance(recipe.source, SeedSource):
             metadata |= {"seed": recipe.source.seed, "index": recipe.source.index}
             metadata |= {"truncation": recipe.source.truncation_thousandths / THOUSAND}

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.inference.onnx_generator import as_images
 from pipeline.tryon import person_models
 from pipeline.tryon.body import ANCHORS, Body, Point, body_of
 from pipeline.tryon.compose import try_on
@@ -112,7 +111,7 @@ class TryOnService:
 
     def add_drawn_garment(self, generator: GarmentGenerator, recipe: Recipe) -> str:
         """The name of a garment that the model draws. Raises InputError if the recipe is of another model."""
-        return self._garments.add(drawn_garment(as_images(generator.draw(*generator.inputs_of([recipe])))[0]))
+        return self._garments.add(drawn_garment(generator.pictures([recipe])[0]))
 
     def add_photographed_garment(self, picture: NDArray[np.uint8]) -> str:
         """The name of a garment cut out of a photograph (H, W, 3). Raises InputError."""

@@ -3,6 +3,7 @@
 import argparse
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from pipeline.errors import InputError, known_names
 from pipeline.imaging.ai_label import AI_COMMENT, ai_marks
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
+from pipeline.inference.attributes import attribute_row
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import (
     BATCH,
@@ -33,6 +35,7 @@ MAX_SHEET_PIXELS = 1 << 28
 VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
 TRANSPARENT = "transparent"
+NAMED_ATTRIBUTES = ("colour", "pattern")  # have an option of their own
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,7 @@ def recipe_labels(recipe: Recipe, categories: list[str]) -> NDArray[np.int64]:
 
 def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArray[np.float32] | None:
     """Attributes (N, A) of a recipe's pictures; None if it has none. Raises InputError if one is unknown."""
-    known = [f"{name}={value}" for name, values in attributes.items() for value in values]
-    for asked in recipe.attributes:
-        if asked not in known:
-            names = known_names(asked, known) if known else "it was trained on categories only"
-            raise InputError(f"--attribute {asked}: unknown to the model; {names}")
-    row = np.array([one in recipe.attributes for one in known], dtype=np.float32)
+    row = attribute_row(recipe.attributes, attributes)
     return np.tile(row, (recipe.count, 1)) if recipe.attributes else None
 
 
@@ -139,8 +137,16 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     command.add_argument("--category", help="draw only this category (default: all, equally often)")
     command.add_argument(
-        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as colour=red; several may be given"
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as season=winter; several may be given"
     )
+    for name in NAMED_ATTRIBUTES:
+        command.add_argument(
+            f"--{name}",
+            dest="attribute",
+            action="append",
+            type=partial("{}={}".format, name),
+            help=f"short for --attribute {name}=…",
+        )
     command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
     command.add_argument(
         "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"

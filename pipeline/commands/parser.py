@@ -31,7 +31,7 @@ GROUPS = {
     "stages": STAGES,
     "models": ("generate",),
     "runs": ("compare", "plots", "send"),
-    "data": ("params", "show", "forget", "remember"),
+    "data": ("params", "show", "attributes", "forget", "remember"),
     "studio": ("studio", "tryon"),
     "shell": ("completion",),
 }
@@ -43,6 +43,7 @@ EXAMPLES = {
     "send": "send",
     "params": "params train",
     "show": "show manifest",
+    "attributes": "attributes --count 50",
     "forget": "forget https://shop.example/dress.jpg",
     "remember": "remember",
     "studio": "studio --port 8500",

@@ -1,9 +1,9 @@
 """The designers' studio: a local web app on an exported generator.
 
 The modules of `studio/`: a `recipe` determines a picture and is its address; `model` draws recipes. `directions`, `projection`
-and `preferences` find latents; `patterns`, `fabric` and `style_transfer` dress a garment in a style; `sheets` makes downloads.
-`database` stores collections, `jobs` runs long work, `service` combines all this, `routes` and `app` are its HTTP API,
-`http_limits` protects it, and `serve` starts the server.
+and `preferences` find latents; `patterns`, `fabric` and `style_transfer` dress a garment in a style; `trends` draws what is in
+fashion next; `sheets` makes downloads. `database` stores collections, `jobs` runs long work, `service` combines all this,
+`routes` and `app` are its HTTP API, `http_limits` protects it, and `serve` starts the server.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pipeline.tracking.model_registry import SCHEME, bring_registered
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+DEFAULT_TRENDS = Path("reports/trends.json")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -45,6 +46,9 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--person-models", type=Path, help="folder of the networks that find people, for try-on (python -m pipeline tryon)"
     )
+    command.add_argument(
+        "--trends", type=Path, help=f"what the stage trends forecast (default: {DEFAULT_TRENDS}, if it is there)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -61,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
             state=options.state,
             style_weights=options.style_weights,
             person_models=options.person_models,
+            trends=options.trends or (DEFAULT_TRENDS if DEFAULT_TRENDS.exists() else None),
             root_path=options.root_path,
         )
 

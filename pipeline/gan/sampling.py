@@ -27,9 +27,13 @@ def to_uint8(pictures: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def generate_images(
-    generator: nn.Module, latents: NDArray[np.float32], labels: NDArray[np.int64], batch: int = 250
+    generator: nn.Module,
+    latents: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    batch: int = 250,
+    attributes: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """uint8 images (N, H, W, C) from `latents` (N, D) and `labels` (N,), in `eval` mode, `batch` at a time.
+    """uint8 images (N, H, W, C) of `latents` (N, D), `labels` (N,) and `attributes` (N, A), in `eval` mode, by `batch`.
 
     Those with alpha have straight colour.
     """
@@ -38,7 +42,8 @@ def generate_images(
     drawn = []
     for start in range(0, len(latents), batch):
         here = slice(start, start + batch)
-        pictures = generator(torch.from_numpy(latents[here]).to(device), torch.from_numpy(labels[here]).to(device))
+        inputs = [latents[here], labels[here], *([] if attributes is None else [attributes[here]])]
+        pictures = generator(*(torch.from_numpy(rows).to(device) for rows in inputs))
         if has_alpha(pictures.shape[1]):
             drawn.append(straight(pictures.float().cpu().numpy()))
         else:

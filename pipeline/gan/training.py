@@ -192,10 +192,10 @@ class Trainer:
 
     @torch.no_grad()
     def _clip_weights(self) -> None:
-        """Clip the discriminator's weights to ± penalties.weight_clip; Arjovsky et al. 2017, algorithm 1."""
+        """Clip the weights of the discriminator and the heads to ± penalties.weight_clip; Arjovsky et al. 2017, algorithm 1."""
         limit = self.params.penalties.weight_clip
         if limit:
-            for weights in self.discriminator.parameters():
+            for weights in self.models.judges.parameters():
                 weights.clamp_(-limit, limit)
 
     def _generator_step(self, batch: list[MicroBatch], drawn: Drawn | None) -> Tensor:

@@ -15,6 +15,17 @@ def pretrained_network(side_px: int | None = None) -> EfficientNet:
     return network.eval().requires_grad_(False)
 
 
+def tapped_maps(network: EfficientNet, pictures: Tensor, blocks: tuple[int, ...]) -> list[Tensor]:
+    """The feature maps (N, C, H, W) after each of `blocks`, ascending, of pictures (N, 3, side, side) in [0, 255]."""
+    maps = network._swish(network._bn0(network._conv_stem((pictures - 127) / 128)))
+    tapped = []
+    for index, block in enumerate(network._blocks[: max(blocks) + 1]):
+        maps = block(maps)
+        if index in blocks:
+            tapped.append(maps)
+    return tapped
+
+
 class EfficientLite0(nn.Module):
     """Pooled features (N, 1280) of RGB pictures (N, 3, side, side) float32 in [0, 255]."""
 

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.imaging.clothing_map import NUMBERS
-from pipeline.imaging.efficientnet import pretrained_network
+from pipeline.imaging.efficientnet import pretrained_network, tapped_maps
 from pipeline.imaging.garment_masks import GarmentMask, Pixels, find_mask, shrunk
 
 NETWORK_SIDE_PX = 160
 CELLS = 20  # of the clothing map, per side: the network's stride of 8
-LAST_BLOCK = 10
-TAPPED_BLOCKS = (4, LAST_BLOCK)  # 40 channels at stride 8, 112 at stride 16
+TAPPED_BLOCKS = (4, 10)  # 40 channels at stride 8, 112 at stride 16
 
 
 class ClothingMap(nn.Module):
@@ -52,16 +51,10 @@ class GarmentCutter:
     def features(self, picture: Pixels) -> Tensor:
         """(154, 20, 20) float32 of a picture (H, W, 3): 40 and 112 channels, and the squared offsets from the middle."""
         square = cv2.resize(picture, (NETWORK_SIDE_PX, NETWORK_SIDE_PX), interpolation=cv2.INTER_AREA)
-        network = self._network
-        taps = []
         with torch.inference_mode():
-            x = (torch.from_numpy(square).permute(2, 0, 1)[None].float() - 127) / 128
-            x = network._swish(network._bn0(network._conv_stem(x)))
-            for index, block in enumerate(network._blocks[: LAST_BLOCK + 1]):
-                x = block(x)
-                if index in TAPPED_BLOCKS:
-                    taps.append(nn.functional.interpolate(x, (CELLS, CELLS), mode="bilinear", align_corners=False)[0])
-            return torch.cat([*taps, _offsets()])
+            maps = tapped_maps(self._network, torch.from_numpy(square).permute(2, 0, 1)[None].float(), TAPPED_BLOCKS)
+            cells = [nn.functional.interpolate(one, (CELLS, CELLS), mode="bilinear", align_corners=False)[0] for one in maps]
+            return torch.cat([*cells, _offsets()])
 
 
 @cache

@@ -3,16 +3,7 @@
 import pyarrow as pa
 
 from pipeline.imaging.measures import inspected_measures
-from pipeline.storage.tables import KNOWN, column
-
-GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
-    column("garment_colour", pa.string(), "what most of the garment has, of eleven basic colour terms", nullable=True),
-    column("garment_colour_share", pa.float32(), "share of the garment's pixels in this colour", nullable=True),
-    column("garment_colour_confidence", pa.float32(), "how clearly it leads, in [0, 1]", nullable=True),
-    column("garment_second_colour", pa.string(), "the next one, where it covers at least 0.15 of the garment", nullable=True),
-    column("garment_pattern", pa.string(), "`plain`, `striped`, `checked`, `dotted` or `printed`", nullable=True),
-    column("garment_pattern_confidence", pa.float32(), "how clear the pattern is, in [0, 1]", nullable=True),
-]
+from pipeline.storage.tables import GARMENT_ATTRIBUTES, KNOWN, column
 
 INSPECT = pa.schema(
     [

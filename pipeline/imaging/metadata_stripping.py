@@ -14,7 +14,7 @@ from pipeline.imaging.heic_metadata import HeicError, without_heic_metadata
 ORIENTATION_TAG = 0x0112
 EXIF_HEAD = b"Exif\x00\x00"
 
-JPEG_START, JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
+JPEG_END, JPEG_SCAN = 0xD9, 0xDA
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 JPEG_DECODING = frozenset({*range(0xC0, 0xD0), *range(0xDB, 0xE0)})  # frames, tables, restart intervals
 JPEG_MARKER = re.compile(rb"\xff[^\xff]")  # any number of fill bytes may precede it

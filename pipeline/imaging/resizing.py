@@ -8,6 +8,7 @@ from PIL import Image
 
 THUMBNAIL_SIDE_PX = 16
 NETWORK_SIDE_PX = 224
+GARMENT_SIDE_PX = 200  # longer side of the picture that a garment is cut out of
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 
@@ -29,6 +30,11 @@ def network_input(image: Image.Image) -> NDArray[np.uint8]:
     """RGB pixels (224, 224, 3) for an ImageNet network; a picture that is not square is stretched."""
     side = (NETWORK_SIDE_PX, NETWORK_SIDE_PX)
     return np.asarray(image.convert("RGB").resize(side, Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+
+def garment_input(image: Image.Image) -> NDArray[np.uint8]:
+    """RGB pixels (H, W, 3) from which a garment is cut out, the longer side at most GARMENT_SIDE_PX."""
+    return np.asarray(shrink(image.convert("RGB"), GARMENT_SIDE_PX, Image.Resampling.BOX))
 
 
 def border_pixels(pixels: NDArray[Pixel]) -> NDArray[Pixel]:

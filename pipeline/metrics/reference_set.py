@@ -58,6 +58,7 @@ class ReferenceCard:
     noise: dict[str, str | int]  # its passport entry
     absent: dict[str, str]  # scores that cannot be measured, with the reason
     libraries: dict[str, str]
+    test_counts: list[int]  # test images of each category
     ground: Ground | None = None  # behind images with alpha
 
 
@@ -140,6 +141,7 @@ def write_reference_card(
     folder: Path,
     extractors: list[Extractor],
     real: RealImages,
+    categories: int,
     efflite0_px: int,
     modules: list[dict[str, Any]],
     noise: dict[str, str | int],
@@ -148,7 +150,8 @@ def write_reference_card(
     """Write reference.json into `folder`."""
     sha256 = {split.name: split.sha256 for split in (real.test, real.train)}
     entries = [extractor.passport_entry for extractor in extractors]
-    card = ReferenceCard(efflite0_px, modules, sha256, entries, noise, absent, library_versions(), real.test.ground)
+    counts = np.bincount(real.test.labels, minlength=categories).tolist()
+    card = ReferenceCard(efflite0_px, modules, sha256, entries, noise, absent, library_versions(), counts, real.test.ground)
     content = asdict(card)
     if card.ground is None:
         del content["ground"]  # left out without alpha, as in cards of older versions
@@ -165,6 +168,12 @@ def _read_card(folder: Path) -> ReferenceCard:
 def reference_ground(folder: Path) -> Ground | None:
     """The ground on which the reference in `folder` was measured; None for images without alpha. Raises InputError."""
     return _read_card(folder).ground
+
+
+def category_shares(folder: Path) -> NDArray[np.float64]:
+    """Each category's share of the test images that the reference in `folder` was made with. Raises InputError."""
+    counts = np.array(_read_card(folder).test_counts, dtype=np.float64)
+    return counts / counts.sum()
 
 
 def _differences(card: ReferenceCard, real: RealImages, extractors: list[Extractor]) -> dict[str, tuple[Any, Any]]:

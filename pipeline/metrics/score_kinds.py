@@ -23,6 +23,20 @@ KINDS = {
     "class_accuracy": ScoreKind(
         "Class accuracy", HIGHER, "How often a classifier trained on real images sees the requested category. Higher is better."
     ),
+    "met": ScoreKind(
+        "Asked attribute met",
+        HIGHER,
+        "How often the colour or pattern measured is the one asked for; for real ones, what inspect saw. Higher is better.",
+        ("attribute_samples",),
+        noise_is_worst=False,
+    ),
+    "category_kept": ScoreKind(
+        "Category kept",
+        HIGHER,
+        "How often the classifier sees the same category when another colour is asked for. Higher is better.",
+        ("attribute_samples",),
+        noise_is_worst=False,
+    ),
     "fid": ScoreKind(
         "Fréchet Inception distance", LOWER, "The distance that papers quote, by clean-fid's Inception only. Lower is better."
     ),

@@ -94,6 +94,15 @@ class StageSettings:
 
 
 @dataclass(frozen=True)
+class AskedSheet:
+    """One latent drawn with each value of an attribute, in each category."""
+
+    name: str
+    values: list[str]
+    rows: list[GalleryRow]
+
+
+@dataclass(frozen=True)
 class Page:
     """The content of the report, in its order."""
 
@@ -122,6 +131,7 @@ class Page:
     card: list[tuple[str, list[str]]]
     commands: str
     fingerprints: Pairs
+    asked: list[AskedSheet] = field(default_factory=list)  # none without attributes
 
     @property
     def flagged(self) -> list[FormattedScore]:

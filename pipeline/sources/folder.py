@@ -46,7 +46,8 @@ def file_url(path: Path) -> str:
     return f"{SCHEME}:{quote(os.fsencode(path))}"
 
 
-def _path(url: str) -> Path:
+def path_of_url(url: str) -> Path:
+    """The path of the file at `url`, as `file_url` wrote it."""
     return Path(os.fsdecode(unquote_to_bytes(url.removeprefix(f"{SCHEME}:"))))
 
 
@@ -90,7 +91,7 @@ def list_pictures(folder: Path, licence: str | None) -> Iterator[ListedPicture]:
 
 def read_picture(url: str, page: str | None, max_bytes: int) -> bytes:
     """The bytes of the file at `url`, which must lie within the folder at `page`. Raises NotFetchedError."""
-    path, folder = _path(url), _path(page or "")
+    path, folder = path_of_url(url), path_of_url(page or "")
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()):
             raise NotFetchedError("refused", f"a link out of {os.fsencode(folder).decode(errors='replace')}")

@@ -93,17 +93,18 @@ def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.
         raise InputError(f"{folder}: split {split} cannot be read ({error}); run augment again") from error
 
 
-def write_attributes(folder: Path, flags: NDArray[np.uint8]) -> None:
-    """Write which attributes the training pictures have, (N, A) zeros and ones, into `folder`."""
-    np.save(folder / ATTRIBUTES, flags)
+def write_attributes(folder: Path, flags: NDArray[np.uint8], split: str = "train") -> None:
+    """Write which attributes the pictures of `split` have, (N, A) zeros and ones, into `folder`."""
+    np.save(folder / f"{split}_attributes.npy", flags)
 
 
-def read_attributes(folder: Path) -> NDArray[np.uint8]:
-    """Which attributes the training pictures have, (N, A) zeros and ones. Raises InputError."""
+def read_attributes(folder: Path, split: str = "train") -> NDArray[np.uint8]:
+    """Which attributes the pictures of `split`, train or reference_test, have, (N, A) zeros and ones. Raises InputError."""
+    path = folder / f"{split}_attributes.npy"
     try:
-        flags: NDArray[np.uint8] = np.load(folder / ATTRIBUTES)
+        flags: NDArray[np.uint8] = np.load(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / ATTRIBUTES}: cannot be read ({error}); run augment again") from error
+        raise InputError(f"{path}: cannot be read ({error}); run augment again") from error
     return flags
 
 

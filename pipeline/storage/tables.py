@@ -3,7 +3,7 @@
 The schemas are the contract between stages; docs/tables.md is printed from them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +77,20 @@ DUPLICATES = pa.schema(
     ]
 )
 
+GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
+    column("garment_colour", pa.string(), "what most of the garment has, of eleven basic colour terms", nullable=True),
+    column("garment_colour_share", pa.float32(), "share of the garment's pixels in this colour", nullable=True),
+    column("garment_colour_confidence", pa.float32(), "how clearly it leads, in [0, 1]", nullable=True),
+    column(
+        "garment_second_colour",
+        pa.string(),
+        "the next one, where it covers 0.15 of the garment and is clearly another",
+        nullable=True,
+    ),
+    column("garment_pattern", pa.string(), "`plain`, `striped`, `checked`, `dotted` or `printed`", nullable=True),
+    column("garment_pattern_confidence", pa.float32(), "its probability, in [0, 1]", nullable=True),
+]
+
 CURATED = pa.schema(
     [
         column("key", pa.string(), "row of the manifest"),
@@ -94,6 +108,7 @@ CURATED = pa.schema(
         column("extra", pa.string(), "as in the manifest", nullable=True),
         column("faces", pa.string(), "as in data/inspect", nullable=True),
         column("garment", pa.binary(), "as in data/inspect, when kept", nullable=True),
+        *GARMENT_ATTRIBUTES,
         column("width", pa.int32(), "as in data/inspect", nullable=True),
         column("height", pa.int32(), "as in data/inspect", nullable=True),
         column(
@@ -192,21 +207,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such table; run the stage that writes it") from error
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{path}: not a table of this version ({error}); delete it and run its stage again") from error
-
-
-def read_rows(path: Path, schema: pa.Schema, keep: Callable[[pd.DataFrame], list[bool]]) -> pd.DataFrame:
-    """The rows of the table at `path` that `keep` picks from each batch; no more than a batch is held beside them.
-
-    Raises InputError as read_table does.
-    """
-    frames = [pd.DataFrame(columns=schema.names)]
-    with _readable(path):
-        check_parquet(path)
-    with _readable(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
-            frame = batch.to_pandas(types_mapper=EXACT.get)[schema.names]
-            frames.append(frame[keep(frame)])
-    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def read_tables(paths: list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Captions of pictures, frozen text encoders, and a head that compares text with pictures."""
+"""Captions of pictures: titles cleaned, and sentences from attributes."""

@@ -65,7 +65,7 @@ SYNONYMS = {  # what sources call these categories
     "tshirt": "t-shirt",
 }
 
-# The eleven basic colour terms of imaging/garment_attributes.py.
+# The eleven basic colour terms of imaging/garment_colours.py.
 GERMAN_COLOURS = {
     "black": "schwarz",
     "white": "weiß",

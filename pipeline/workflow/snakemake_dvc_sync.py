@@ -279,6 +279,12 @@ class SnakemakeSession:
         content = getattr(self.params, stage).model_dump_json()
         return lambda _: content
 
+    def state_of_pictures(self, manifest: str) -> Callable[..., str]:
+        """A digest of the pictures of a folder source that a shard has; `manifest` is the path of its rows, with {shard}."""
+        if "folder" not in self.params.collect.source:
+            return lambda _: ""
+        return lambda wildcards: source_files.state_of_listed(Path(manifest.format(shard=wildcards.shard)))
+
     def listed(self, name: str, paths: list[str]) -> str:
         """A file with `paths` on its lines, which a rule names as `@FILE`, for a shell's command line ends at 128 KiB."""
         file, content = LISTS_FOLDER / f"{name}.txt", "".join(f"{path}\n" for path in paths)
@@ -309,7 +315,7 @@ class SnakemakeSession:
     @property
     def shards(self) -> list[str]:
         """Names of the raw shards."""
-        return [f"{shard:05d}" for shard in range(self.params.fetch.shards)]
+        return [f"{shard:05d}" for shard in range(self.params.collect.shards)]
 
     def _stages(self) -> dict[str, bool]:
         """Each stage of this run, and whether all its jobs have finished or were up to date."""

@@ -6,8 +6,11 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipeline.errors import InputError, SourceError
-from pipeline.sources.folder import picture_paths
+from pipeline.sources.folder import SCHEME, path_of_url, picture_paths
 from pipeline.stages.collect.params import CollectParams
 from pipeline.workflow import versioning
 from pipeline.workflow.versioning import printable
@@ -38,6 +41,15 @@ def state_of(paths: Iterable[Path]) -> str:
     for path in paths:
         digest.update(os.fsencode(path) + f"\0{_file_state(path)}\0".encode())
     return digest.hexdigest()
+
+
+def state_of_listed(manifest: Path) -> str:
+    """A digest as `state_of` has it, of the files that the table `manifest` lists; of none where there is no such table."""
+    try:
+        urls = pq.read_table(manifest, columns=["url"])["url"].to_pylist()
+    except (OSError, pa.ArrowException):  # missing or damaged: collect runs first
+        urls = []
+    return state_of(path_of_url(url) for url in urls if url.startswith(f"{SCHEME}:"))
 
 
 def pictures_of_folder(params: CollectParams) -> list[Path]:

@@ -13,6 +13,7 @@ from studio.recipe import Recipe, format_address
 from studio.schemas import RANDOM_NAME, Category, Grid, JobResponse
 from studio.service import StudioService
 from studio.threads import WorkerThreads
+from studio.trends import NO_OUTLOOK, Outlook
 from studio.tryon import TryOnService
 
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
@@ -33,6 +34,7 @@ class StudioContext:
 
     service: StudioService
     tryon: TryOnService
+    outlook: Outlook = NO_OUTLOOK
     threads: WorkerThreads = field(default_factory=WorkerThreads)
     quick_jobs: JobQueue = field(default_factory=lambda: JobQueue("quick"))
     painting_jobs: JobQueue = field(default_factory=lambda: JobQueue("painting"))  # would hold up the quick ones for minutes

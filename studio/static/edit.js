@@ -1,6 +1,7 @@
 // Edit: sliders along latent directions, category mixing, and steps between two garments.
 
 import { attempt, notify, request } from "./api.js";
+import { askedAttributes, fillAttributes, showAttributes } from "./attributes.js";
 import { askName, keep } from "./dialogs.js";
 import { canvasOf, download, paint, pictureUrl, unpack } from "./pictures.js";
 import { fillCategories } from "./generate.js";
@@ -22,6 +23,9 @@ export function openEdit(studio, go) {
   let newest = 0; // number of the latest request shown; responses to earlier ones are dropped
   let directionsOf = null;
 
+  const asked = $("edit-attributes");
+  $("edit-asked").hidden = !Object.keys(studio.attributes).length;
+  fillAttributes(asked, studio.attributes, () => move());
   fillCategories($("mix-category"), studio.categories, "nothing");
   if (!studio.mixes_categories) $("mix-share").step = "100";
 
@@ -43,7 +47,9 @@ export function openEdit(studio, go) {
     if (pending === MAX_PENDING) { again = true; return; }
     pending += 1;
     const number = ++sent;
-    const answer = await attempt(() => request("POST", "api/move", { address: base.address, amounts: { ...amounts }, mix: mix() }));
+    const answer = await attempt(() => request("POST", "api/move", {
+      address: base.address, amounts: { ...amounts }, attributes: askedAttributes(asked), mix: mix(),
+    }));
     pending -= 1;
     if (answer && number > newest) {
       newest = number;
@@ -119,6 +125,7 @@ export function openEdit(studio, go) {
 
   const atRest = () => {
     amounts = {};
+    showAttributes(asked, studio.attributes, base.address);
     $("mix-category").value = "";
     $("mix-share").value = 0;
     $("mix-shown").value = "0 %";

@@ -1,6 +1,7 @@
 // Generate: a grid of new garments; locked ones stay when the others are replaced.
 
 import { attempt, request } from "./api.js";
+import { askedAttributes, fillAttributes } from "./attributes.js";
 import { keep } from "./dialogs.js";
 import { canvasOf, card, download, pictureUrl, tool, unpack, walkByArrows } from "./pictures.js";
 
@@ -44,6 +45,7 @@ export function openGenerate(studio, go) {
     const missing = count - locked.length;
     const fresh = missing === 0 ? [] : unpack(await request("POST", "api/grid", {
       category: $("generate-category").value || null,
+      attributes: askedAttributes($("generate-attributes")),
       count: missing,
       seed: Number($("generate-seed").value),
       truncation: Number($("generate-truncation").value),
@@ -59,6 +61,7 @@ export function openGenerate(studio, go) {
     draw();
   });
 
+  fillAttributes($("generate-attributes"), studio.attributes, redo);
   $("generate-controls").addEventListener("submit", (event) => {
     event.preventDefault();
     if (garments.length) $("generate-seed").value = (Number($("generate-seed").value) + 1) % 4294967296;

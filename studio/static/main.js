@@ -9,6 +9,7 @@ import { openGround } from "./ground.js";
 import { openPhotograph } from "./photograph.js";
 import { isSmooth, setSmooth } from "./pictures.js";
 import { openSuggestions } from "./suggestions.js";
+import { openTrends } from "./trends.js";
 import { openTryOn } from "./tryon.js";
 
 const studio = await attempt(() => request("GET", "api/studio"));
@@ -22,6 +23,7 @@ if (studio) {
     fabric: openFabric(studio, go),
     tryon: openTryOn(studio, go),
     suggestions: openSuggestions(studio, go),
+    trends: openTrends(studio, go),
     collections: openCollections(studio, go),
   };
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.__main__ import main
 from pipeline.commands.generate import Recipe, recipe_attributes, recipe_labels, sheet_columns
+from pipeline.commands.parser import parse
 from pipeline.errors import InputError
 from pipeline.imaging.ai_label import ai_marks
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
@@ -315,6 +316,11 @@ def test_the_command_imports_no_torch(exported: Path, tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     assert (tmp_path / "out.png").exists()
+
+
+def test_colour_and_pattern_have_options_of_their_own() -> None:
+    options = parse(["generate", "--colour", "red", "--pattern", "dotted", "--attribute", "season=winter", "out.png"])
+    assert options.attribute == ["colour=red", "pattern=dotted", "season=winter"]
 
 
 def test_attributes_are_said_by_name_and_value() -> None:

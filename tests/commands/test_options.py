@@ -46,6 +46,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["show", "picture"], "show picture"),
         (["show", "picture", ""], "not among the pictures"),
         (["show", "picture", NOT_UTF8], "not among the pictures"),
+        (["attributes", "--count", "1"], "--count 1"),
+        (["attributes"], "data/curated.parquet"),
         (["forget", ""], "URL"),
         (["forget", "hat"], "hat"),
         (["forget", NOT_UTF8], "URL"),

@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _stages(pictures: Path, data: Path = Path("data")) -> DataStages:
     # Relative, because the split hashes URLs, and the temporary folder's name differs from run to run.
-    return DataStages(tiny_params(Path(pictures.name), curate=CURATE, fetch={"shards": 1}), data)
+    return DataStages(tiny_params(Path(pictures.name), curate=CURATE, collect={"shards": 1}), data)
 
 
 def _splits(stages: DataStages) -> "pd.Series[str]":

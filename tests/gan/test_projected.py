@@ -124,6 +124,16 @@ def test_the_heads_are_penalised_where_the_discriminator_is_not(train: Path) -> 
     assert penalties[0] == 0 < penalties[1]
 
 
+def test_wgans_weight_clipping_reaches_the_heads(train: Path) -> None:
+    clipped = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "interval": 1, "weight_clip": 0.02}
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    params = tiny_params(loss="wgan", penalties=clipped, projected={"channels": 8, "warm_up_kimg": 0, "r1_gamma": 0.0})
+    trainer = Trainer(params, images, labels, 3, torch.device("cpu"))
+    trainer.step()
+    for name in ("discriminator", "heads"):
+        assert max(float(weights.abs().max()) for weights in weights_of(trainer, name)) == pytest.approx(0.02)
+
+
 def test_the_generator_follows_the_heads_by_their_weight(train: Path) -> None:
     def generator_gradient(weight: float) -> torch.Tensor:
         trainer = make_trainer(train, weight=weight)

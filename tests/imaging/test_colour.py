@@ -272,7 +272,7 @@ def test_inspect_counts_what_became_of_profiles(wardrobe: Path, tmp_path: Path, 
     (wardrobe / "hat" / "p3.png").write_bytes(_saved(_garment(), "PNG", icc_profile=P3))
     (wardrobe / "hat" / "broken.png").write_bytes(_saved(_garment(), "PNG", icc_profile=b"none"))
     caplog.set_level("INFO", logger="pipeline.stages.inspect.run")
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data").up_to("inspect")
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data").up_to("inspect")
     outcomes = read_tables(stages.inspect_tables, INSPECT)["profile"]
     [broken] = outcomes[outcomes.str.startswith(IGNORED)]
     counts = {record.args for record in caplog.records if record.msg.startswith("colour profile")}

@@ -29,7 +29,7 @@ def heic(image: Image.Image, **options: object) -> bytes:
 def test_heic_goes_from_a_folder_through_fetch_and_inspect(wardrobe: Path, tmp_path: Path) -> None:
     (wardrobe / "hat" / "telling.heic").write_bytes(TELLING)
     (wardrobe / "hat" / "cut.heic").write_bytes(TELLING[:500])
-    params = tiny_params(wardrobe, fetch={"shards": 1, "strip_metadata": True})
+    params = tiny_params(wardrobe, collect={"shards": 1}, fetch={"strip_metadata": True})
     stages = DataStages(params, tmp_path / "data").up_to("inspect")
     raw = by_file(read_tables(stages.raw_tables, RAW))
     rows = by_file(read_tables(stages.inspect_tables, INSPECT).drop(columns="shard").merge(read_tables(stages.raw_tables, RAW)))

@@ -47,6 +47,7 @@ def test_a_registered_source_is_listed_and_fetched(tmp_path: Path, monkeypatch: 
         fetch_params(),
         manifest=manifest,
         forgotten=tmp_path / "forgotten.csv",
+        downloads=tmp_path / "sources",
         shard=tmp_path / "0.tar",
         table=table,
         scratch=tmp_path / "scratch",

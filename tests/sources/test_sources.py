@@ -30,7 +30,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def _refusal(path: Path, root: Path, max_bytes: int = 1000) -> tuple[str, str]:
-    listed = {Path(folder._path(row.url)): row for row in folder.list_pictures(root, None)}
+    listed = {Path(folder.path_of_url(row.url)): row for row in folder.list_pictures(root, None)}
     row = listed[path]
     with pytest.raises(NotFetchedError) as caught:
         folder.read_picture(row.url, row.page, max_bytes)

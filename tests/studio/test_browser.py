@@ -1,4 +1,4 @@
-"""The studio in a real browser: all six sections, without console errors, and accessible."""
+"""The studio in a real browser: all sections, without console errors, and accessible."""
 
 import io
 import json
@@ -127,10 +127,10 @@ def test_sliders_move_a_garment_and_two_are_interpolated(visitor: Visit) -> None
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
 
 
-def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
+def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, photographs: list[Path]) -> None:
     page = visitor.page
     visitor.show("photograph")
-    page.set_input_files("#photo-file", photograph(tmp_path))
+    page.set_input_files("#photo-file", next(path for path in photographs if path.parent.name == "dress"))
     page.get_by_role("button", name="Find the nearest garment").click()
     expect(page.locator("#photo-edit")).to_be_visible()
     expect(page.locator("#photo-distance")).to_contain_text(re.compile(r"Nearest: .+\. \d+\.\d grey levels apart"))
@@ -160,6 +160,29 @@ def test_a_garment_is_dressed_and_painted(visitor: Visit, tmp_path: Path) -> Non
     assert recipe["mode"] == "paint"
     assert recipe["steps"] == 20
     assert "stem" not in str(recipe["layers"])
+
+
+def test_a_drawn_garment_is_worn_and_an_anchor_is_moved_by_keys(visitor: Visit) -> None:
+    page = visitor.page
+    category = next(
+        each for each in visitor.client.request("GET", "/api/studio").json["categories"] if each in ("dress", "shirt")
+    )
+    visitor.show("generate")
+    page.select_option("#generate-category", category)
+    expect(page.locator("#generate-grid .name").first).to_have_text(category)
+    page.locator("#generate-grid .pick").first.click()
+    page.locator("#edit-tryon").click()
+    expect(page.locator("#tryon-state")).to_have_text("Made by AI. How it looks, not whether it fits.")
+    visitor.picture("tryon")
+    worn = page.locator("#tryon-picture").get_attribute("src")
+    page.locator("#tryon-anchors button").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tryon-picture")).not_to_have_attribute("src", str(worn))
+    expect(page.locator("#tryon-state")).to_have_text("Made by AI. How it looks, not whether it fits.")
+    with page.expect_download() as download:
+        page.locator("#tryon-download").click()
+    assert mark_of(download.value.path().read_bytes())["tryon"]
 
 
 def test_suggestions_follow_votes(visitor: Visit) -> None:
@@ -205,6 +228,22 @@ def test_a_collection_is_stored_compared_and_downloaded(visitor: Visit) -> None:
     visitor.picture("collections")
 
 
+def test_trends_are_listed_and_garments_that_follow_one_are_drawn_and_edited(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("trends")
+    rows = page.locator("#trends-rows tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("+40 % (80 %: +10 % to +80 %)")
+    expect(rows.nth(1)).to_contain_text("\u221220 % (80 %: \u221230 % to \u221210 %)")
+    expect(rows.nth(2)).to_contain_text("a garment's price cannot be seen in its picture")
+    rows.nth(0).get_by_role("button").click()
+    expect(page.locator("#trends-grid canvas")).to_have_count(16)
+    expect(page.locator("#trends-shown")).to_contain_text("rises, +40 % (80 %: +10 % to +80 %), from 900 pictures.")
+    visitor.picture("trends")
+    page.locator("#trends-grid .pick").first.click()
+    expect(page.locator("#edit-canvas")).to_be_visible()
+
+
 def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client) -> None:
     with proxied(studio.port, "/atelier") as port, visit(browser, Client(port, "/atelier")) as visitor:
         page = visitor.page
@@ -225,7 +264,9 @@ def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client
 
 
 @pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")
-@pytest.mark.parametrize("section", ["generate", "edit", "photograph", "fabric", "suggestions", "collections"])
+@pytest.mark.parametrize(
+    "section", ["generate", "edit", "photograph", "fabric", "tryon", "suggestions", "trends", "collections"]
+)
 def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
     page = visitor.page
     visitor.show("generate")
@@ -234,6 +275,8 @@ def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
         expect(page.locator("#sliders-measured input").first).to_be_visible()
     else:
         visitor.show(section)
+    if section == "tryon":
+        expect(page.locator("#tryon-anchors button").first).to_be_visible()
     page.evaluate(Path(str(AXE)).read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]

@@ -40,7 +40,9 @@ class DataStages:
         self.params = params
         self.manifest = data / "manifest.parquet"
         self.forgotten, self.scratch = data / "forgotten.csv", data / "scratch"
-        names = [f"{shard:05d}" for shard in range(params.fetch.shards)]
+        names = [f"{shard:05d}" for shard in range(params.collect.shards)]
+        self.by_shard, self._downloads = data / "manifest", data / "sources"
+        self.listed = [self.by_shard / f"{name}.parquet" for name in names]
         self.shards = [data / "raw" / f"{name}.tar" for name in names]
         self.raw_tables = [shard.with_suffix(".parquet") for shard in self.shards]
         self.inspect_tables = [data / "inspect" / f"{name}.parquet" for name in names]
@@ -52,13 +54,13 @@ class DataStages:
         self._track = Tracker()
 
     def collect(self) -> None:
-        paths = {"manifest": self.manifest, "forgotten": self.forgotten, "scratch": self.scratch}
-        collect.run(self.params.collect, **paths, track=self._track)
+        paths = {"manifest": self.manifest, "by_shard": self.by_shard, "forgotten": self.forgotten, "scratch": self.scratch}
+        collect.run(self.params.collect, **paths, downloads=self._downloads, track=self._track)
 
     def fetch(self) -> None:
-        for shard, table in zip(self.shards, self.raw_tables, strict=True):
-            paths = {"manifest": self.manifest, "forgotten": self.forgotten, "shard": shard, "table": table}
-            fetch.run(self.params.fetch, **paths, scratch=self.scratch, track=self._track)
+        for manifest, shard, table in zip(self.listed, self.shards, self.raw_tables, strict=True):
+            paths = {"manifest": manifest, "forgotten": self.forgotten, "shard": shard, "table": table}
+            fetch.run(self.params.fetch, **paths, downloads=self._downloads, scratch=self.scratch, track=self._track)
 
     def inspect(self) -> None:
         for shard, raw_table, table in zip(self.shards, self.raw_tables, self.inspect_tables, strict=True):

@@ -13,14 +13,15 @@ from tests.support.garments import draw_wardrobe
 
 SHARDS = ("00000", "00001")
 RAW, TARS = ([f"data/raw/{shard}.{kind}" for shard in SHARDS] for kind in ("parquet", "tar"))
+LISTED = [f"data/manifest/{shard}.parquet" for shard in SHARDS]
 INSPECTED = [f"data/inspect/{shard}.parquet" for shard in SHARDS]
 OF_EVALUATE = {"metrics": "reports/metrics.json", "scores": "reports/scores.json", "evaluation": "reports/evaluation"}
 
 Paths = dict[str, str | list[str]]
 # What each stage reads and writes, as options of its command; of a stage by shard, those of the first one.
 INPUTS: dict[str, Paths] = {
-    "collect": {"forgotten": "forgotten.csv"},
-    "fetch": {"manifest": "data/manifest.parquet", "forgotten": "forgotten.csv"},
+    "collect": {"forgotten": "forgotten.csv", "downloads": "data/sources"},
+    "fetch": {"manifest": LISTED[0], "forgotten": "forgotten.csv", "downloads": "data/sources"},
     "inspect": {"shard": TARS[0], "raw-table": RAW[0]},
     "dedup": {"raw-tables": RAW, "inspect-tables": INSPECTED, "known": "data/known"},
     "curate": {
@@ -57,7 +58,7 @@ INPUTS: dict[str, Paths] = {
     "export": {"reference": "models/reference", "gan": "models/gan"},
 }
 OUTPUTS: dict[str, dict[str, str]] = {
-    "collect": {"manifest": "data/manifest.parquet"},
+    "collect": {"manifest": "data/manifest.parquet", "by-shard": "data/manifest"},
     "fetch": {"shard": TARS[0], "table": RAW[0]},
     "inspect": {"table": INSPECTED[0]},
     "dedup": {"duplicates": "data/duplicates.parquet"},

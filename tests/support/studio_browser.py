@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pipeline.inference.onnx_generator import read_card
+from tests.support.outlook import series, write_outlook
 from tests.support.studio_model import write_stand_in
 from tests.support.studio_server import Client, served
 
@@ -62,7 +64,13 @@ def chromium() -> Iterator[Browser]:
 def studio_for_browsers(folder: Path) -> Iterator[Client]:
     """A studio served from `folder`."""
     model = MODEL if (MODEL / "generator.json").exists() else write_stand_in(folder / "model")
-    with served(model, folder) as client:
+    first, second, *_ = read_card(model).categories
+    sure, unsure = (
+        {"direction": "falls", "change": -0.2, "low_80": -0.3, "high_80": -0.1},
+        {"direction": "unclear", "change": None},
+    )
+    rows = [series("category", second), series("pattern", "plain", first, **sure), series("price", "low", **unsure)]
+    with served(model, folder, trends=write_outlook(folder / "trends.json", rows)) as client:
         yield client
 
 

@@ -20,6 +20,8 @@ from pipeline.storage.arrays import has_alpha
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
+ATTRIBUTES = {"season": ["winter"], "shade": ["light", "dark"]}
+SHADES = np.array([[-0.2], [0.6], [-0.6]], np.float32)  # added by each value
 
 
 def _bump(centre: tuple[float, float], radius: tuple[float, float]) -> NDArray[np.float32]:
@@ -77,8 +79,11 @@ def _model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def _generator(nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[np.generic]], layers: int) -> onnx.ModelProto:
-    shapes = {"layer_latents": (layers, DIM), "category_mix": (len(CATEGORIES),)}
+def _generator(
+    nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[np.generic]], layers: int, attributes: int = 0
+) -> onnx.ModelProto:
+    shapes: dict[str, tuple[int, ...]] = {"layer_latents": (layers, DIM), "category_mix": (len(CATEGORIES),)}
+    shapes |= {"attributes": (attributes,)} if attributes else {}
     constants: dict[str, NDArray[np.generic]] = {
         "one": np.array([1], np.int64),
         "categories": np.arange(len(CATEGORIES)),
@@ -96,8 +101,11 @@ def _first_layer() -> NDArray[np.float32]:
     return np.concatenate([np.eye(DIM + EMBEDDING), -np.eye(DIM + EMBEDDING)], axis=1).astype(np.float32)
 
 
-def generator_graph() -> onnx.ModelProto:
-    """The generator as ONNX: an embedding, a linear layer, ReLU, a linear layer and tanh."""
+def generator_graph(shades: NDArray[np.float32] | None = None) -> onnx.ModelProto:
+    """The generator as ONNX: an embedding, a linear layer, ReLU, a linear layer and tanh.
+
+    With `shades` (A, 1) it takes attributes, each of which adds its shade everywhere.
+    """
     shapes = _shapes()
     weights = {
         "embed.weight": np.eye(len(CATEGORIES), EMBEDDING, dtype=np.float32),
@@ -110,10 +118,16 @@ def generator_graph() -> onnx.ModelProto:
         helper.make_node("MatMul", ["both", "first.weight"], ["linear"]),
         helper.make_node("Relu", ["linear"], ["active"]),
         helper.make_node("Gemm", ["active", "second.weight", "second.bias"], ["flat"]),
-        helper.make_node("Reshape", ["flat", "shape"], ["picture"]),
+    ]
+    if shades is not None:
+        weights["attributes.weight"] = shades
+        nodes.append(helper.make_node("MatMul", ["attributes", "attributes.weight"], ["shade"]))
+        nodes.append(helper.make_node("Add", ["flat", "shade"], ["asked"]))
+    nodes += [
+        helper.make_node("Reshape", ["flat" if shades is None else "asked", "shape"], ["picture"]),
         helper.make_node("Tanh", ["picture"], ["pictures"]),
     ]
-    return _generator(nodes, weights, layers=1)
+    return _generator(nodes, weights, layers=1, attributes=0 if shades is None else len(shades))
 
 
 def alpha_graph() -> onnx.ModelProto:
@@ -141,6 +155,11 @@ def alpha_graph() -> onnx.ModelProto:
     )
     graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4
     return model
+
+
+def asking_graph() -> onnx.ModelProto:
+    """`generator_graph` with ATTRIBUTES: light pictures are brighter everywhere, dark ones darker, winter a little darker."""
+    return generator_graph(SHADES)
 
 
 def early_layers_graph() -> onnx.ModelProto:
@@ -222,6 +241,8 @@ def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
     if "layer_latents" in optional:
         layers, early_sha256 = optional["layer_latents"][1], hashlib.sha256(early).hexdigest()
         card = replace(card, style_layers=layers, early_layers_sha256=early_sha256)
+    if "attributes" in optional:
+        card = replace(card, attributes=ATTRIBUTES)
     write_exported(folder, {MODEL_NAME: content, JUDGE_NAME: judge, EARLY_LAYERS_NAME: early}, card)
     return folder
 

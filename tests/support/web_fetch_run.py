@@ -36,6 +36,7 @@ def fetch_shard(manifest: Path, scratch: Path, shard: Path, changes: dict[str, A
             fetch_params(**changes),
             manifest=manifest,
             forgotten=manifest.with_name("forgotten.csv"),
+            downloads=manifest.with_name("sources"),
             shard=shard,
             table=shard.with_suffix(".parquet"),
             scratch=scratch,

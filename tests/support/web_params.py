@@ -21,7 +21,7 @@ def fetch_params(**changes: Any) -> FetchParams:
     """Fetch parameters for tests; what is not theirs goes to the web parameters."""
     ours = {name: value for name, value in changes.items() if name in FetchParams.model_fields}
     rest = {name: value for name, value in changes.items() if name not in ours}
-    given = {"shards": 1, "max_bytes": 100_000, "strip_metadata": False, "licences": None, "refresh": False}
+    given = {"max_bytes": 100_000, "strip_metadata": False, "licences": None, "refresh": False}
     return FetchParams(**{**given, "web": web(**rest), **ours})
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.imaging.garment_attributes import COLOURS, PATTERNS
+from pipeline.imaging.garment_colours import COLOURS
+from pipeline.imaging.garment_patterns import PATTERNS
 from pipeline.words.captions import TEMPLATES, Description, captions_of, sentences
 from pipeline.words.vocabulary import CHINESE_COLOURS, GARMENTS, GERMAN_COLOURS, LANGUAGES, PATTERN_WORDS, SYNONYMS, Language
 

@@ -73,6 +73,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(
     ("key", "value", "message"),
     [
         ("collect.manifest", {"path": "data/lists"}, "collect.manifest: the new name of manifest is list"),
+        ("fetch.shards", 4, "fetch.shards: the new name of shards is collect.shards"),
         ("collect.source", ["folder", "manifest"], "collect.source.1: the new name of manifest is list"),
         (
             "train.watchdog",
@@ -213,6 +214,11 @@ def test_section_survives_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"collect": {"fashion_mnist": {"path": None, "limit": 20}}}, ["collect.fashion_mnist.limit", "min_per_category"]),
         ({"augment": {"attributes": ["colour"]}}, ["augment.attributes", "collect.source"]),
         ({"train": {"condition": "attributes"}}, ["augment.attributes", "train.condition"]),
+        ({"augment": {"garment_attributes": ["pattern"]}}, ["inspect.detect", "garment", "augment.garment_attributes"]),
+        (
+            {"inspect": {"detect": ["garment"]}, "augment": {"channels": 1, "garment_attributes": ["colour"]}},
+            ["augment.garment_attributes", "augment.channels"],
+        ),
         ({"fetch": {"licences": []}}, ["fetch.licences"]),
         (
             {

@@ -232,7 +232,13 @@ def test_a_damaged_note_of_what_is_pending_counts_as_none(tmp_path: Path, monkey
 
 
 def _stage(tmp_path: Path, log: str) -> int:
-    paths = {"manifest": MANIFEST, "forgotten": "forgotten.csv", "scratch": ".scratch/web"}
+    paths = {
+        "manifest": MANIFEST,
+        "by-shard": "data/manifest",
+        "downloads": "data/sources",
+        "forgotten": "forgotten.csv",
+        "scratch": ".scratch/web",
+    }
     options = [word for name, path in paths.items() for word in (f"--{name}", str(tmp_path / path))]
     return main(["collect", "--log", log, *options])
 

@@ -16,7 +16,6 @@ from pipeline.imaging.efficientnet import pretrained_network
 
 TAPPED_BLOCKS = (2, 4, 10, 15)
 TAPPED_CHANNELS = (24, 40, 112, 320)  # at strides 4, 8, 16 and 32
-COARSEST_STRIDE = 32
 HIDDEN_DIM = 128
 MAX_CHANNELS = 128
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model
 
-from pipeline.section import Count, GreyLevel, Section, Seed
+from pipeline.section import Count, GreyLevel, Section, Seed, Share
 from pipeline.stages.augment.changes import parameters
 
 Colour = Annotated[list[GreyLevel], Field(min_length=3, max_length=3)]
@@ -14,7 +14,11 @@ class PackingParams(Section):
     """How pictures fill the arrays."""
 
     attributes: list[str] = []
-    """Further columns of a list, such as colour, on which the training can be conditioned."""
+    """Further columns of a list, such as season, on which the training can be conditioned."""
+    garment_attributes: list[Literal["colour", "pattern"]] = []
+    """What inspect sees of the garment, on which the training can be conditioned. Needs inspect.detect garment."""
+    min_attribute_confidence: Share = 0.2
+    """Least confidence of such an attribute; below it the picture's is unknown."""
     height: Annotated[int, Field(ge=16, le=512)] = 32
     """Height of the training pictures in pixels."""
     width: Annotated[int, Field(ge=16, le=512)] = 32

@@ -17,6 +17,7 @@ from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
 from pipeline.imaging.sandbox import BATCH, SandboxFailure, sandboxed_map_by_key
+from pipeline.stages.augment.attributes import attributes_of
 from pipeline.stages.augment.changes import Change, changed_copies, changes_pixels, draw_change
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
@@ -40,7 +41,6 @@ from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH_BYTES = 1 << 20  # of framed pictures in one message from the sandbox, roughly
-MAX_VALUES = 256  # of an attribute; one with more is probably free text
 PREVIEW_COLUMNS = 10
 PREVIEW_ROWS = 2
 PREVIEW_SIDE_PX = 64
@@ -156,27 +156,6 @@ def labels_of(kept: pd.DataFrame, copies: int) -> dict[str, NDArray[np.int64]]:
     return {"train": reference["train"].repeat(copies)} | {f"reference_{split}": labels for split, labels in reference.items()}
 
 
-def values_of(extra: str | None, name: str) -> set[str]:
-    """Values of the attribute `name` in `extra`, a JSON object: the items of a list, or a text split at semicolons."""
-    value = json.loads(extra).get(name) if isinstance(extra, str) else None
-    parts = value if isinstance(value, list) else [] if value is None else str(value).split(";")
-    return {str(part).strip() for part in parts} - {""}
-
-
-def attributes_of(training: pd.DataFrame, names: list[str]) -> tuple[dict[str, list[str]], NDArray[np.uint8]]:
-    """The values of each attribute in training, and multi-hot flags (N, A) uint8 in their order.
-
-    Raises ParamsError for an attribute that no picture has, or that has more than MAX_VALUES values.
-    """
-    by_picture = {name: [values_of(extra, name) for extra in training["extra"]] for name in names}
-    values = {name: sorted(set().union(*rows)) for name, rows in by_picture.items()}
-    for name, known in values.items():
-        if not 0 < len(known) <= MAX_VALUES:
-            raise ParamsError(f"augment.attributes: {name} has {len(known)} values in training, not 1 to {MAX_VALUES}")
-    flags = [[value in row for row in by_picture[name]] for name in names for value in values[name]]
-    return values, np.array(flags, dtype=np.uint8).reshape(-1, len(training)).T
-
-
 def preview_of(images: NDArray[np.uint8], labels: NDArray[np.int64], copies: int) -> Image.Image:
     """A sheet with training pictures of each category; with copies, each row is one picture and its copies."""
     columns = min(copies, PREVIEW_COLUMNS) if copies > 1 else PREVIEW_COLUMNS
@@ -228,9 +207,10 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
         preview_of(*read_split(folder, "train"), params.copies).save(folder / "preview.png")
         counts = {split: len(labels[split]) for split in SPLITS}
         hashes = {split: split_sha256(folder, split) for split in SPLITS}
-        values, flags = attributes_of(kept[kept["split"] == "train"], params.attributes)
+        values, flags = attributes_of(kept, params)
         if values:
-            write_attributes(folder, flags.repeat(params.copies, axis=0))
+            write_attributes(folder, flags["train"].repeat(params.copies, axis=0))
+            write_attributes(folder, flags["test"], "reference_test")
         write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes, values))
         write_sums(folder)
     for split, count in counts.items():

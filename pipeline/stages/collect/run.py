@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.errors import SourceError
 from pipeline.sources import ListedPicture
@@ -15,7 +17,7 @@ from pipeline.sources.forgotten import Forgotten, read_forgotten
 from pipeline.sources.pages.crawled import merge_duplicates
 from pipeline.sources.registry import SOURCES, Context, section_name
 from pipeline.stages.collect.params import CollectParams
-from pipeline.storage.files import sha256_of_file
+from pipeline.storage.files import sha256_of_file, whole_folder
 from pipeline.storage.reasons import most_frequent, rows_missing
 from pipeline.storage.tables import MANIFEST, write_table
 from pipeline.tracking.progress import progress
@@ -60,13 +62,30 @@ def _nothing_listed(params: CollectParams, rows: pd.DataFrame) -> str:
     return f"collect.source: {where}: none of {len(rows)} rows can be fetched; {'; '.join(rows_missing(rows))}"
 
 
-def run(params: CollectParams, *, forgotten: Path, manifest: Path, scratch: Path, track: Tracker) -> None:
-    """Write the manifest. Data sets are unpacked beside it, under sources/; `scratch` caches the pages of a crawl."""
-    pictures = list_all(params, Context(manifest.parent / "sources", scratch, params.web))
+def shard_numbers(rows: int, shards: int, rows_per_turn: int) -> NDArray[np.int64]:
+    """The shard of each row of a manifest: `rows_per_turn` rows go to the first, as many to the next, and round again.
+
+    Rows that are added at the end leave those before them where they are, so that only the shards that get one are new.
+    """
+    return np.arange(rows) // rows_per_turn % shards
+
+
+def run(
+    params: CollectParams, *, forgotten: Path, manifest: Path, by_shard: Path, downloads: Path, scratch: Path, track: Tracker
+) -> None:
+    """Write the manifest, and the folder `by_shard` with a table for each shard, of its rows.
+
+    Data sets are unpacked under `downloads`; `scratch` caches the pages of a crawl.
+    """
+    pictures = list_all(params, Context(downloads, scratch, params.web))
     shown = progress(pictures, what="collect", unit="pictures")
     rows = build_manifest(shown, read_forgotten(forgotten))
     if not rows["status"].eq("listed").any():
         raise SourceError(_nothing_listed(params, rows))
+    numbers = shard_numbers(len(rows), params.shards, params.rows_per_turn)
+    with whole_folder(by_shard) as folder:
+        for number in range(params.shards):
+            write_table(folder / f"{number:05d}.parquet", rows[numbers == number], MANIFEST)
     write_table(manifest, rows, MANIFEST)
     counts = {
         "pictures": len(rows),

@@ -19,11 +19,17 @@ from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.storage.files import write_text
 from pipeline.storage.overrides import read_overrides
-from pipeline.storage.tables import CURATED, DUPLICATES, RAW, read_table, read_tables, write_table
+from pipeline.storage.tables import CURATED, DUPLICATES, GARMENT_ATTRIBUTES, RAW, read_table, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
 PICTURE = ["key", "decoded", "width", "height"]
-MEASURES = [*PICTURE, *(measure.name for measure in inspected_measures()), "faces", "garment"]
+MEASURES = [
+    *PICTURE,
+    *(measure.name for measure in inspected_measures()),
+    "faces",
+    "garment",
+    *(field.name for field in GARMENT_ATTRIBUTES),
+]
 RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
 BY_HAND = "by hand"
 UNTRAINED = "category not in training"

@@ -1,13 +1,12 @@
 """The entries of metrics.json: value, ±, floor, ceiling, flag and passport of each score."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metrics.extractors import Extractor
-from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.passport import library_versions
 from pipeline.metrics.score_kinds import KINDS, score_name
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -30,12 +29,22 @@ class Baseline:
     images: dict[str, str | int]  # passport entry
 
 
+class Measure(Protocol):
+    """What a score was measured with: an extractor, a hash, or the measure of an attribute."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def passport_entry(self) -> dict[str, str]: ...
+
+
 @dataclass(frozen=True)
 class Score:
     """One kind of score by one extractor, with a value for each repeat."""
 
     kind: str
-    extractor: Extractor | PerceptualHash
+    extractor: Measure
     values: list[float]
     floor: Baseline | None
     ceiling: Baseline | None = None

@@ -39,6 +39,8 @@ class EvaluateParams(Section):
     """When a sample counts as a look-alike of a training image."""
     ppl_paths: Annotated[int, Field(ge=0)] = 200
     """Steps along paths between latents, per repeat, for the perceptual path length; 0: not measured."""
+    attribute_samples: Count = 500
+    """Samples per repeat, and real test images, whose asked colour and pattern are measured, if the model takes any."""
     pictures_per_category: Annotated[int, Field(ge=2, le=64)] = 16
     """Samples of each category on the contact sheets in reports/evaluation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

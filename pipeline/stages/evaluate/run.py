@@ -27,6 +27,7 @@ from pipeline.metrics.reference_set import (
     load_reference,
     reference_ground,
 )
+from pipeline.stages.evaluate.asked_attributes import AttributeMeter, asked_like_real, asked_sheets, unmeasured_entries
 from pipeline.stages.evaluate.classification import confusion_table, scores_by_category
 from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, refused_entries, sampled_shares, score_entry
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -39,7 +40,7 @@ from pipeline.stages.evaluate.scoring import (
     score_with_classifier,
     score_with_extractor,
 )
-from pipeline.storage.arrays import DatasetCard, check_dataset, read_card
+from pipeline.storage.arrays import DatasetCard, check_dataset, read_attributes, read_card
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder, write_json
 from pipeline.tracking.progress import progress
@@ -54,6 +55,8 @@ WALK_CORNERS = 3
 
 def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
     """Raise InputError if the generator was trained on other data, ParamsError if `samples` are too few for the categories."""
+    if card.attributes and card.attributes != data.attributes:
+        raise InputError("the generator was trained with other attributes than the data have; run train again")
     ours, theirs = ((x.height, x.width, x.channels, x.categories) for x in (data, card))
     if ours != theirs:
         raise InputError(
@@ -64,16 +67,22 @@ def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> Non
 
 
 def draw_samples(
-    path: Path, generator: nn.Module, card: GeneratorCard, labels: NDArray[np.int64], seed: int
+    path: Path,
+    generator: nn.Module,
+    card: GeneratorCard,
+    labels: NDArray[np.int64],
+    seed: int,
+    attributes: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """Generated images (N, H, W, C) with `labels` (N,), memory-mapped at `path`."""
+    """Generated images (N, H, W, C) with `labels` (N,) and `attributes` (N, A), memory-mapped at `path`."""
     latents = draw_latents(seed, len(labels), card.latent_dim)
     shape = (len(labels), card.height, card.width, card.channels)
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     starts = range(0, len(labels), BATCH)
     for start in progress(starts, len(labels), what="evaluate: samples", unit="images", step=BATCH):
         batch = slice(start, start + BATCH)
-        images[batch] = generate_images(generator, latents[batch], labels[batch], BATCH)
+        part = None if attributes is None else attributes[batch]
+        images[batch] = generate_images(generator, latents[batch], labels[batch], BATCH, part)
     return images
 
 
@@ -124,6 +133,7 @@ def metrics_entries(
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     if card.trained_through:
         entries |= refused_entries(card.trained_through)
+    entries |= unmeasured_entries(card)
     if card.condition == "none":
         absent = {"absent": "the generator is unconditional; its scores by category mean nothing either"}
         entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}
@@ -183,7 +193,11 @@ def run(
     other_scores: list[Score] = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{repeat}.npy" for repeat in range(params.repeats)]
-        drawn = [draw_samples(path, generator, card, labels, params.seed + n) for n, path in enumerate(paths)]
+        asked = asked_like_real(card, train, labels, real, params)
+        drawn = [
+            draw_samples(path, generator, card, labels, params.seed + n, flags)
+            for n, (path, flags) in enumerate(zip(paths, asked, strict=True))
+        ]
         samples = [as_measured(images, ground, Path(folder) / f"{n}-measured.npy") for n, images in enumerate(drawn)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
         impartial = [extractor for extractor in known.pretrained if extractor.name != card.trained_through]
@@ -199,6 +213,10 @@ def run(
         measured = generator if ground is None else OnGround(generator, ground)
         other_scores += [look_alike_score, *score_path_length(measured, card, extractors, params)]
         all_scores = [*(score for one in by_extractor for score in one.scores), *results.scores, *other_scores]
+        if card.attributes:
+            meter = AttributeMeter(known, card, ground, params)
+            flags_of_real = read_attributes(train, "reference_test")
+            all_scores += meter.scores(generator, labels, drawn, asked, real, flags_of_real)
         entries = metrics_entries(all_scores, results, known, real, params, card)
         write_json(scores, {name: entry["value"] for name, entry in entries.items() if "value" in entry})
         write_json(metrics, entries)
@@ -206,6 +224,8 @@ def run(
             write_evaluation(partial, drawn[0], results, look_alikes, real.train.images, data.categories, params)
             walks = draw_walks(generator, card, params.pictures_per_category, params.seed)
             save_png(partial / "walks.png", contact_sheet(walks, params.pictures_per_category))
+            for name, sheet in asked_sheets(generator, card, params.seed).items():
+                save_png(partial / f"asked_{name}.png", sheet)
             by_count = pd.concat([one.fd_by_count for one in by_extractor])
             by_count.to_csv(partial / "fd_by_count.csv", index=False, lineterminator="\n")
             write_sums(partial, beside=[metrics, scores])

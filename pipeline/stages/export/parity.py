@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.inference.latents import draw_latents
+from pipeline.inference.attributes import Attributes, drawn_attributes
+from pipeline.inference.latents import draw_latents, labels_in_shares
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
 from pipeline.inference.transparency import Ground, on_ground
 from pipeline.metrics.classifier import Classifier, cpu_threads, softmax
@@ -30,6 +31,12 @@ class Parity:
     fd_classifier: float  # between FD_SAMPLES samples and the real test pictures
 
 
+def sampled_labels(count: int, shares: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Labels (N,): one of each category, so that the first few have them all, then their `shares` (C,) in random order."""
+    in_shares = np.random.default_rng(SEED).permutation(labels_in_shares(count - len(shares), shares))
+    return np.concatenate([np.arange(len(shares)), in_shares])
+
+
 class Parities:
     """Compares exported graphs with `generator`, on one thread: how threads split sums changes the last bits."""
 
@@ -40,17 +47,19 @@ class Parities:
         test_features: NDArray[np.float32],
         *,
         latent_dim: int,
-        categories: int,
+        shares: NDArray[np.floating[Any]],
         check_latents: int,
-        attributes: int = 0,
+        attributes: Attributes,
         ground: Ground | None = None,
     ) -> None:
-        """`test_features` (N, 128) are the classifier's features of the real test pictures, on `ground` if they have alpha."""
+        """`test_features` (N, 128) are the classifier's features of the real test pictures, on `ground` if they have alpha.
+
+        Samples have the `shares` (C,) of the test pictures' categories, as in evaluate.
+        """
         count = max(check_latents, FD_SAMPLES)
         self._latents = draw_latents(SEED, count, latent_dim)
-        self._labels = np.arange(count, dtype=np.int64) % categories  # the first few have every category
-        coins = np.random.default_rng(SEED).random((count, attributes))
-        self._attributes = (coins < 0.5).astype(np.float32) if attributes else None
+        self._labels = sampled_labels(count, shares)
+        self._attributes = drawn_attributes(SEED, count, attributes) if attributes else None
         self._checked = check_latents
         self._classifier, self._ground = classifier, ground
         self._test_features = test_features

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from pipeline.inference.attributes import Attributes, drawn_attributes
 from pipeline.inference.latents import draw_latents
 from pipeline.storage.onnx_files import traceless_bytes
 
@@ -42,8 +44,14 @@ def _with_own_scales(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def in_int8(model: bytes, latent_dim: int, categories: int, further_inputs: Mapping[str, tuple[int, ...]]) -> bytes:
-    """`model`, without optional inputs, with weights and activations in 8 bits, calibrated on drawn latents.
+def in_int8(
+    model: bytes,
+    latent_dim: int,
+    categories: int,
+    further_inputs: Mapping[str, tuple[int, ...]],
+    attributes: Attributes | None = None,
+) -> bytes:
+    """`model`, without optional inputs, with weights and activations in 8 bits, calibrated on drawn latents and `attributes`.
 
     Static quantisation in QDQ form with a scale per channel (Jacob et al. 2018); the ranges of activations are the smallest and
     largest values seen. `further_inputs` are shapes, without N, of inputs that are zero in the calibration.
@@ -57,7 +65,7 @@ def in_int8(model: bytes, latent_dim: int, categories: int, further_inputs: Mapp
         quantize_static(
             prepared,
             quantized,
-            _CalibrationInputs(latent_dim, categories, further_inputs),
+            _CalibrationInputs(latent_dim, categories, further_inputs, attributes or {}),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTIZED,
             # Low-pass filters are not learnt, and the last layer in 8 bits would make the difference four times as large.
@@ -73,13 +81,22 @@ def in_int8(model: bytes, latent_dim: int, categories: int, further_inputs: Mapp
 class _CalibrationInputs(CalibrationDataReader):
     """Latents with the labels of all categories in turn, in batches."""
 
-    def __init__(self, latent_dim: int, categories: int, further_inputs: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        categories: int,
+        further_inputs: Mapping[str, tuple[int, ...]],
+        attributes: Attributes,
+    ) -> None:
         latents = draw_latents(CALIBRATION_SEED, CALIBRATION_LATENTS, latent_dim)
         labels = np.arange(CALIBRATION_LATENTS, dtype=np.int64) % categories
         starts = range(0, CALIBRATION_LATENTS, CALIBRATION_BATCH)
         parts = [slice(start, start + CALIBRATION_BATCH) for start in starts]
-        zeros = {name: np.zeros((CALIBRATION_BATCH, *shape), np.float32) for name, shape in further_inputs.items()}
-        self._batches = iter([{"latents": latents[part], "labels": labels[part]} | zeros for part in parts])
+        inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
+        inputs |= {name: np.zeros((CALIBRATION_LATENTS, *shape), np.float32) for name, shape in further_inputs.items()}
+        if attributes:
+            inputs["attributes"] = drawn_attributes(CALIBRATION_SEED, CALIBRATION_LATENTS, attributes)
+        self._batches = iter([{name: rows[part] for name, rows in inputs.items()} for part in parts])
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._batches, None)

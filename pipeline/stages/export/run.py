@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ExportError, InputError
 from pipeline.gan.checkpoints import GeneratorCard, count_of, generator_sha256, load_generator
 from pipeline.gan.networks.parts import Generator
+from pipeline.inference.attributes import columns_of
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import (
     CARD_NAME,
@@ -24,7 +25,7 @@ from pipeline.inference.onnx_generator import (
 )
 from pipeline.inference.transparency import Ground
 from pipeline.metrics.classifier import Classifier, load_classifier
-from pipeline.metrics.reference_set import load_classifier_test_features, reference_ground
+from pipeline.metrics.reference_set import category_shares, load_classifier_test_features, reference_ground
 from pipeline.stages.export.onnx_graphs import (
     OPSET,
     early_layers_as_onnx,
@@ -100,7 +101,7 @@ def export_precisions(generator: Generator, made: GeneratorCard, precisions: lis
     converters: dict[str, Callable[[], bytes]] = {
         EXACT: lambda: required,
         "fp16": lambda: in_fp16(required),
-        "int8": lambda: in_int8(required, made.latent_dim, categories, shapes),
+        "int8": lambda: in_int8(required, made.latent_dim, categories, shapes, made.attributes),
     }
     return {name: with_defaults(convert(), shapes) for name, convert in converters.items() if name in precisions}
 
@@ -139,10 +140,12 @@ def model_description(card: ExportedCard) -> str:
     """Markdown that describes a registered version."""
     size = f"{card.height}×{card.width}×{card.channels}"
     channels = f", the channels {', '.join(card.channel_meanings)}" if card.alpha else ""
+    columns = ", ".join(columns_of(card.attributes))
+    attributes = f"; optionally `attributes` (N, A) of zeros and ones: {columns}" if columns else ""
     return (
         f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} pictures, repeats included.\n\n"
-        f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,). Output: `pictures`, NCHW in [-1, 1]"
-        f"{channels}.\n\n"
+        f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,){attributes}. "
+        f"Output: `pictures`, NCHW in [-1, 1]{channels}.\n\n"
         f"{card.intended_use}"
     )
 
@@ -179,9 +182,9 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         classifier,
         test_features,
         latent_dim=made.latent_dim,
-        categories=len(made.categories),
+        shares=category_shares(reference),
         check_latents=params.check_latents,
-        attributes=count_of(made.attributes),
+        attributes=made.attributes,
         ground=ground,
     )
     models = export_precisions(generator, made, list(params.precisions))

@@ -9,8 +9,6 @@ from pipeline.web.params import WebParams
 
 
 class FetchParams(Section):
-    shards: Annotated[int, Field(ge=1, le=99_999)] = 4
-    """Shards that the pictures are divided among; each is a job of its own in fetch and inspect."""
     max_bytes: Count = 20_000_000
     """Size of the largest file that is accepted."""
     strip_metadata: bool = True

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import InputError
 from pipeline.imaging.formats import picture_extension
 from pipeline.imaging.metadata_stripping import MetadataError, without_metadata
 from pipeline.sources import FetchOutcome
@@ -17,7 +16,7 @@ from pipeline.stages.fetch.content_store import ContentBuffer
 from pipeline.stages.fetch.params import FetchParams
 from pipeline.storage.reasons import rows_missing
 from pipeline.storage.shards import write_shard
-from pipeline.storage.tables import MANIFEST, RAW, read_rows, write_table
+from pipeline.storage.tables import MANIFEST, RAW, read_table, write_table
 from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
 from pipeline.web.responses import NotFetchedError
@@ -29,11 +28,6 @@ FORGOTTEN = FetchOutcome("refused", "forgotten on request")
 OUTCOME = [field.name for field in dataclasses.fields(FetchOutcome)]
 
 log = logging.getLogger(__name__)
-
-
-def shard_of(key: str, shards: int) -> int:
-    """The number of the shard that holds the row `key`."""
-    return int(key, 16) % shards
 
 
 def outcome_before_fetch(row: Row, params: FetchParams, forgotten: Forgotten) -> FetchOutcome | None:
@@ -86,13 +80,21 @@ def _tar_members(outcomes: Mapping[str, FetchOutcome], contents: ContentBuffer, 
 
 
 def run(
-    params: FetchParams, *, manifest: Path, forgotten: Path, shard: Path, table: Path, scratch: Path, track: Tracker
+    params: FetchParams,
+    *,
+    manifest: Path,
+    forgotten: Path,
+    downloads: Path,
+    shard: Path,
+    table: Path,
+    scratch: Path,
+    track: Tracker,
 ) -> None:
-    """Write the tar of the shard and its table. `scratch` keeps responses for this run and later ones."""
-    number = int(shard.stem)
-    if number >= params.shards:
-        raise InputError(f"{shard}: fetch.shards is {params.shards}, so there is no shard {number}")
-    frame = read_rows(manifest, MANIFEST, lambda rows: [shard_of(key, params.shards) == number for key in rows["key"]])
+    """Write the tar of the shard and its table, for the rows of the manifest that are in the shard.
+
+    Data sets are under `downloads`, where collect unpacked them. `scratch` keeps responses for this run and later ones.
+    """
+    frame = read_table(manifest, MANIFEST)
     gone = read_forgotten(forgotten)
     rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")
     outcomes = {row["key"]: outcome for row in rows if (outcome := outcome_before_fetch(row, params, gone)) is not None}
@@ -103,8 +105,7 @@ def run(
         web_rows = [row for row in left if schemes[row["key"]] in WEB_SCHEMES]
         outcomes |= _fetch_web(web_rows, params, scratch, shard.stem, shown.update)
         readers = {
-            scheme: reader_for(scheme, manifest.parent / "sources", params.max_bytes)
-            for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})
+            scheme: reader_for(scheme, downloads, params.max_bytes) for scheme in sorted({*schemes.values()} - {*WEB_SCHEMES})
         }
         for row in left:
             if row["key"] not in outcomes:

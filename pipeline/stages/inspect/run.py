@@ -21,7 +21,7 @@ from pipeline.imaging.decoding import UndecodableError, decode
 from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import MEASURES, MeasuredPicture
-from pipeline.imaging.resizing import network_input, shrink, thumbnail
+from pipeline.imaging.resizing import garment_input, network_input, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
@@ -33,7 +33,6 @@ from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH = 1024
-GARMENT_SIDE_PX = 200  # longer side of the picture that a garment is cut out of
 MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # independent of the row of the manifest
 
 log = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ def _detected(image: Image.Image, grey: Image.Image, detect: Collection[str]) ->
     if "clothing" in detect:
         found["seen"] = network_input(image)
     if "garment" in detect:
-        found["to_cut_out"] = np.asarray(shrink(image.convert("RGB"), GARMENT_SIDE_PX, Image.Resampling.BOX))
+        found["to_cut_out"] = garment_input(image)
     return found
 
 
@@ -100,13 +99,14 @@ def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]
     from pipeline.imaging.garment_attributes import garment_attributes
     from pipeline.imaging.garment_cutter import GarmentCutter  # imports torch
     from pipeline.imaging.garment_masks import packed
+    from pipeline.imaging.garment_patterns import PatternClassifier
 
-    cut = GarmentCutter()
+    cut, pattern_of = GarmentCutter(), PatternClassifier()
     for row in rows:
         if "to_cut_out" in row:
             picture: NDArray[np.uint8] = row.pop("to_cut_out")  # type: ignore[assignment]
             mask = cut(picture)
-            attributes = garment_attributes(picture, mask.pixels)
+            attributes = garment_attributes(picture, mask.pixels, pattern_of)
             row |= {
                 "garment": packed(mask.pixels) if mask.pixels.any() else None,
                 "garment_confidence": mask.confidence,

@@ -107,7 +107,7 @@ def _measured(
         np.save(fingerprints_path(folder, "train"), fingerprint(train_images))
         absent = {"fid": weights} if isinstance(weights, str) else {}
         noise_entry: dict[str, str | int] = {"split": "uniform noise", "pictures": len(noise), "seed": params.seed}
-        write_reference_card(folder, [*pretrained, own], real, params.efflite0_px, modules, noise_entry, absent)
+        write_reference_card(folder, [*pretrained, own], real, categories, params.efflite0_px, modules, noise_entry, absent)
         write_sums(folder)
     test_features = np.load(features_path(reference, own, "test"))
     return accuracy(softmax(classifier.logits(test_features)), real.test.labels)

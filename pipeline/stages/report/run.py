@@ -21,7 +21,7 @@ from pipeline.imaging.category_sheets import GAP_PX
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import story
 from pipeline.pages.numbers import flatten, group_by_kind, headlines, scores_of_kind
-from pipeline.pages.page import FunnelStep, Page, Pairs, StageSettings, render_html, render_markdown
+from pipeline.pages.page import AskedSheet, FunnelStep, Page, Pairs, StageSettings, render_html, render_markdown
 from pipeline.pages.pictures import MODES, split_sheet
 from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.section import Setting
@@ -151,6 +151,18 @@ def _artefacts(data: DatasetCard, model: dict[str, Any]) -> list[tuple[str, Pair
     ]
 
 
+def _asked_sheets(evaluation: Path, data: DatasetCard, attributes: dict[str, list[str]]) -> list[AskedSheet]:
+    """The sheets of the attributes that evaluate measured."""
+    sheets = []
+    for name, values in attributes.items():
+        path = evaluation / f"asked_{name}.png"
+        if path.exists():
+            cells = _cells(path, data)
+            rows = composition.gallery(cells, data.categories, cells.shape[1], f"garments, each of another {name}")
+            sheets.append(AskedSheet(name, values[: cells.shape[1]], rows))
+    return sheets
+
+
 def _by_stage(settings: list[Setting]) -> list[StageSettings]:
     groups = groupby(settings, lambda setting: setting.key.partition(".")[0])
     return [StageSettings(stage, list(group)) for stage, group in groups]
@@ -235,6 +247,7 @@ def run(
         card=model_card(data, model["images_seen"], sorted(set(licences["licence"]))),
         commands=COMMANDS.format(category=data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),
+        asked=_asked_sheets(evaluation, data, model.get("attributes", {})),
     )
     html = render_html(content, TEMPLATES / "page.html.j2").encode()
     if len(html) > MAX_PAGE_BYTES:

@@ -26,7 +26,6 @@ class Coverage:
     sites: int  # of the dated
     first: str | None
     last: str | None
-    undated: int
     stray: int  # dates before 1990, after `until`, or long after all others
     sites_by_pictures: Mapping[str, int]
 
@@ -114,14 +113,13 @@ def observations_of(pictures: pd.DataFrame, *, until: str | None, styles: int, s
     )
     strays = int(first["day"].isna().sum() - (first["published"].isna()).sum()) if len(first) else 0
     coverage = Coverage(
-        len(first),
-        len(rows),
-        rows["site"].nunique(),
-        str(rows["day"].min().date()) if len(rows) else None,
-        str(rows["day"].max().date()) if len(rows) else None,
-        len(first) - len(rows) - max(0, strays),
-        max(0, strays),
-        {str(name): int(count) for name, count in rows["site"].value_counts().items()},
+        pictures=len(first),
+        dated=len(rows),
+        sites=rows["site"].nunique(),
+        first=str(rows["day"].min().date()) if len(rows) else None,
+        last=str(rows["day"].max().date()) if len(rows) else None,
+        stray=max(0, strays),
+        sites_by_pictures={str(name): int(count) for name, count in rows["site"].value_counts().items()},
     )
     return rows, coverage
 

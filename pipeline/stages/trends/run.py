@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.imaging.inspect_schema import GARMENT_ATTRIBUTES, INSPECT
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.stages.trends.forecasting.calendar import Calendar
 from pipeline.stages.trends.forecasting.errors import mase, seasonal_naive_error
@@ -20,7 +20,7 @@ from pipeline.stages.trends.series_file import read_signals
 from pipeline.stages.trends.shares import ShareSeries, chosen_calendar, share_series, whole_steps
 from pipeline.storage.checksums import with_digest
 from pipeline.storage.files import write_json, write_text
-from pipeline.storage.tables import CURATED, MANIFEST, TRENDS, read_table, read_tables, write_table
+from pipeline.storage.tables import CURATED, GARMENT_ATTRIBUTES, MANIFEST, TRENDS, read_table, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
 FROM_INSPECT = ["key", "decoded", "features", *(field.name for field in GARMENT_ATTRIBUTES)]

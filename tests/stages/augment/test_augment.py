@@ -11,7 +11,9 @@ from PIL import Image
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.imaging.decoding import decode
-from pipeline.stages.augment.run import attributes_of, frame_of, preview_of
+from pipeline.stages.augment.attributes import attributes_of
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.augment.run import frame_of, preview_of
 from pipeline.stages.augment.transforms import fit_to_frame, pixels_of
 from pipeline.storage.arrays import SPLITS, read_card, read_split, split_sha256
 from pipeline.storage.shards import read_shard, write_shard
@@ -88,7 +90,7 @@ def test_copies_do_not_depend_on_shards_or_other_pictures(curated: DataStages, w
     curated.augment()
     before = _files(curated.train)
     one_shard = DataStages(
-        tiny_params(wardrobe, fetch={"shards": 1}, curate=curated.params.curate.model_dump(), augment=CHANGES),
+        tiny_params(wardrobe, collect={"shards": 1}, curate=curated.params.curate.model_dump(), augment=CHANGES),
         tmp_path / "other",
     )
     assert _files(one_shard.up_to("augment").train) == before
@@ -208,15 +210,46 @@ def test_memory_stays_small_beside_the_arrays(tmp_path: Path) -> None:
     assert peak < 20_000_000
 
 
+def _seen(**columns: list[object]) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    names = [f"garment_{name}{ending}" for name in ("colour", "pattern") for ending in ("", "_confidence")]
+    empty = {name: [None] * count for name in ("extra", *names)}
+    return pd.DataFrame({"split": ["train"] * count} | empty | columns)
+
+
 def test_attributes_come_from_the_column_extra() -> None:
-    extras = ['{"colour": "red; blue", "year": 2020}', '{"colour": ["blue"]}', None, '{"season": "winter", "year": null}']
-    values, flags = attributes_of(pd.DataFrame({"extra": extras}), ["colour", "season"])
-    assert values == {"colour": ["blue", "red"], "season": ["winter"]}
-    assert flags.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
-    with pytest.raises(ParamsError, match="sleeves has 0 values"):
-        attributes_of(pd.DataFrame({"extra": extras}), ["sleeves"])
-    nothing, none = attributes_of(pd.DataFrame({"extra": extras}), [])
-    assert (nothing, none.shape) == ({}, (4, 0))
+    extras: list[object] = [
+        '{"colour": "red; blue", "year": 2020}',
+        '{"colour": ["blue"]}',
+        None,
+        '{"season": "winter"}',
+        '{"season": null}',
+    ]
+    kept = _seen(extra=extras, split=["train", "train", "train", "train", "test"])
+    values, flags = attributes_of(kept, AugmentParams(attributes=["season", "colour"]))
+    assert list(values.items()) == [("colour", ["blue", "red"]), ("season", ["winter"])]  # as JSON keeps them
+    assert flags["train"].tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert flags["test"].tolist() == [[0, 0, 0]]
+    with pytest.raises(ParamsError, match="attributes: sleeves has 0 values"):
+        attributes_of(kept, AugmentParams(attributes=["sleeves"]))
+    nothing, none = attributes_of(kept, AugmentParams())
+    assert (nothing, none["train"].shape) == ({}, (4, 0))
+
+
+def test_attributes_that_inspect_saw_are_unknown_below_the_least_confidence() -> None:
+    kept = _seen(
+        garment_colour=["red", "blue", None, "red"],
+        garment_colour_confidence=[0.9, 0.1, None, 0.2],
+        garment_pattern=["plain", "plain", "striped", "dotted"],
+        garment_pattern_confidence=[0.9, 0.9, 0.9, 0.9],
+        split=["train", "train", "train", "test"],
+    )
+    values, flags = attributes_of(kept, AugmentParams(garment_attributes=["colour", "pattern"]))
+    assert values == {"colour": ["red"], "pattern": ["plain", "striped"]}
+    assert flags["train"].tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert flags["test"].tolist() == [[1, 0, 0]]  # no training picture is dotted
+    with pytest.raises(ParamsError, match=r"garment_attributes: colour is also in augment\.attributes"):
+        attributes_of(kept, AugmentParams(attributes=["colour"], garment_attributes=["colour"]))
 
 
 def test_cut_out_garments_stand_on_the_plain_ground_at_their_share(wardrobe: Path, tmp_path: Path) -> None:

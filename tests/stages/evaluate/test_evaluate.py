@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.gan.checkpoints import GeneratorCard, save_generator
+from pipeline.gan.checkpoints import GeneratorCard, count_of, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
 from pipeline.inference.transparency import on_ground
 from pipeline.metrics.extractors import PRETRAINED, Extractor, PretrainedExtractor
@@ -27,7 +28,7 @@ from pipeline.stages.evaluate.entries import sampled_shares
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.reference import run as reference
 from pipeline.stages.reference.params import ReferenceParams
-from pipeline.storage.arrays import DatasetCard, read_split, split_sha256, write_card
+from pipeline.storage.arrays import DatasetCard, read_card, read_split, split_sha256, write_attributes, write_card
 from pipeline.tracking.tracker import Tracker
 from tests.support.splits import write_split
 
@@ -97,9 +98,10 @@ def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
 def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES, **card: Any) -> Path:
     folder.mkdir(parents=True)
     arguments = {"width": 4, "max_width": 8}
+    attributes = count_of(card.get("attributes", {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8)
+        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8, attributes)
     save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000, **card))
     return folder
 
@@ -187,6 +189,24 @@ def test_a_model_is_not_judged_by_the_network_that_it_was_trained_through(evalua
     assert {"fd_efflite0", "precision_efflite0", "recall_efflite0", "diversity_efflite0", "ppl_efflite0"} <= by_efflite0
     assert all("trained through efflite0" in metrics[name]["absent"] for name in by_efflite0)
     assert metrics["fd_classifier"]["value"] == before["fd_classifier"]["value"]
+
+
+def test_a_model_with_attributes_is_asked_for_those_of_test_pictures(tmp_path: Path) -> None:
+    train, attributes = write_data(tmp_path / "train", channels=3), {"colour": ["black", "grey"], "season": ["winter"]}
+    write_card(train, replace(read_card(train), attributes=attributes))
+    write_attributes(train, np.tile(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], np.uint8), (8, 1)), "reference_test")
+    make_reference(tmp_path)
+    write_generator(tmp_path / "gan", channels=3, attributes=attributes, condition="attributes")
+    metrics = run(tmp_path, tmp_path / "out", params_with(attribute_samples=6))
+    assert 0 <= metrics["met_colour"]["value"] <= 1
+    assert metrics["met_colour"]["floor_pictures"]["pictures"] == 6
+    assert metrics["met_colour"]["passport"]["settings"] == {"attribute_samples": 6}
+    assert "nothing measures" in metrics["met_season"]["absent"]
+    assert 0 <= metrics["category_kept_classifier"]["value"] <= 1
+    assert pixels(tmp_path / "out" / "evaluation" / "asked_colour.png").shape == (3 * SIDE, 2 * SIDE, 3)
+    (train / "reference_test_attributes.npy").unlink()
+    with pytest.raises(InputError, match="run augment again"):
+        run(tmp_path, tmp_path / "again", params_with(attribute_samples=6))
 
 
 def test_scores_have_floor_ceiling_and_bootstrap(evaluated: Path) -> None:

@@ -13,7 +13,6 @@ from pipeline.imaging.formats import picture_extension
 from pipeline.sources import ListedPicture
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, write_forgotten
 from pipeline.stages.collect.run import build_manifest
-from pipeline.stages.fetch.run import shard_of
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import MANIFEST, RAW, read_table, read_tables, write_table
 from tests.support.data_stages import DataStages, by_file, tiny_params
@@ -32,15 +31,16 @@ def fetched(wardrobe: Path, tmp_path: Path) -> DataStages:
     (hats / "text.jpg").write_text("no picture")
     (hats / "away.png").symlink_to(tmp_path / "away.png")
     (tmp_path / "away.png").write_bytes(b"elsewhere")
-    params = tiny_params(wardrobe, fetch={"shards": 3, "max_bytes": 50_000})
+    params = tiny_params(wardrobe, collect={"shards": 3, "rows_per_turn": 7}, fetch={"max_bytes": 50_000})
     return DataStages(params, tmp_path / "data").up_to("fetch")
 
 
-def test_every_row_of_the_manifest_is_in_the_shard_of_its_key(fetched: DataStages) -> None:
+def test_every_row_of_the_manifest_is_in_the_shard_of_its_turn(fetched: DataStages) -> None:
+    listed = list(read_table(fetched.manifest, MANIFEST)["key"])
     rows = read_tables(fetched.raw_tables, RAW)
-    assert sorted(rows["key"]) == sorted(read_table(fetched.manifest, MANIFEST)["key"])
-    assert [f"{shard_of(key, 3):05d}" for key in rows["key"]] == list(rows["shard"])
-    assert set(rows["shard"]) == {"00000", "00001", "00002"}
+    assert dict(zip(rows["key"], rows["shard"], strict=True)) == {
+        key: f"{place // 7 % 3:05d}" for place, key in enumerate(listed)
+    }
 
 
 def test_every_row_ends_with_a_status(fetched: DataStages) -> None:
@@ -71,7 +71,7 @@ def test_members_are_named_by_their_content_and_held_once(fetched: DataStages) -
 
 def test_the_same_content_in_two_files_is_one_member_of_a_shard(wardrobe: Path, tmp_path: Path) -> None:
     shutil.copy(wardrobe / "hat" / "000.png", wardrobe / "dress" / "again.png")
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data").up_to("fetch")
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data").up_to("fetch")
     assert len(read_table(stages.raw_tables[0], RAW)) == 41
     assert len(list(read_shard(stages.shards[0]))) == 40
 
@@ -85,17 +85,17 @@ def test_fetching_again_gives_the_same_bytes(fetched: DataStages) -> None:
 
 
 def test_a_url_that_no_source_reads_is_refused(wardrobe: Path, tmp_path: Path) -> None:
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
-    write_table(stages.manifest, build_manifest([ListedPicture("gopher:hat.png", "folder")], Forgotten()), MANIFEST)
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data")
+    write_table(stages.listed[0], build_manifest([ListedPicture("gopher:hat.png", "folder")], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
     assert (row.status, row.reason) == ("refused", "no source reads this URL scheme")
 
 
 def test_what_the_manifest_refuses_keeps_its_reason(wardrobe: Path, tmp_path: Path) -> None:
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data")
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data")
     lost = ListedPicture("row:list.csv#2", "list", status="refused", reason="row 2: no url", extra='{"colour": "red"}')
-    write_table(stages.manifest, build_manifest([lost], Forgotten()), MANIFEST)
+    write_table(stages.listed[0], build_manifest([lost], Forgotten()), MANIFEST)
     stages.fetch()
     [row] = read_table(stages.raw_tables[0], RAW).itertuples()
     assert (row.status, row.reason, row.extra) == ("refused", "row 2: no url", '{"colour": "red"}')
@@ -172,15 +172,15 @@ print(sorted({{"extruct", "aiohttp"}} & set(sys.modules)))
 
 
 def test_a_shard_may_be_empty(wardrobe: Path, tmp_path: Path) -> None:
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 50}), tmp_path / "data").up_to("fetch")
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 50}), tmp_path / "data").up_to("fetch")
     counts = [len(list(read_shard(shard))) for shard in stages.shards]
     assert min(counts) == 0
     assert sum(counts) == 40
 
 
 def test_a_shard_of_another_configuration_is_refused(fetched: DataStages) -> None:
-    fetched.shards[0] = fetched.shards[0].with_name("00003.tar")
-    with pytest.raises(InputError, match=r"00003\.tar: fetch\.shards is 3"):
+    fetched.listed[0] = fetched.listed[0].with_name("00003.parquet")
+    with pytest.raises(InputError, match=r"00003\.parquet: no such table; run the stage that writes it"):
         fetched.fetch()
 
 

@@ -151,7 +151,7 @@ def test_changed_parameters_measure_everything_again(
 
 
 def test_damaged_memo_is_ignored(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = DataStages(tiny_params(wardrobe, fetch={"shards": 1}), tmp_path / "data").up_to("inspect")
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data").up_to("inspect")
     [memory] = (stages.scratch / "inspect").iterdir()
     memory.write_bytes(memory.read_bytes()[:-100])
     assert _measured_anew(stages, monkeypatch) == 40
@@ -167,7 +167,7 @@ def test_damaged_shard_is_an_input_error(inspected: DataStages) -> None:
 def test_detectors_fill_their_columns(wardrobe: Path, tmp_path: Path) -> None:
     for path in sorted(wardrobe.rglob("*.png"))[4:]:
         path.unlink()
-    params = tiny_params(wardrobe, inspect={"detect": ["text", "faces", "clothing"]}, fetch={"shards": 1})
+    params = tiny_params(wardrobe, inspect={"detect": ["text", "faces", "clothing"]}, collect={"shards": 1})
     stages = DataStages(params, tmp_path / "data").up_to("inspect")
     rows = read_tables(stages.inspect_tables, INSPECT)
     assert len(rows) == 4

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import io
+import json
 import math
 import re
 import shutil
@@ -485,6 +486,18 @@ def test_missing_file_is_named(artefacts: Path, name: str) -> None:
     with pytest.raises(InputError, match=re.escape(f"{Path(name).name}:")):
         make(artefacts)
     assert not (artefacts / "index.html").exists()
+
+
+def test_what_each_value_of_a_measured_attribute_draws_is_shown(artefacts: Path) -> None:
+    before = Reader(make(artefacts))
+    card = json.loads((artefacts / "gan" / "generator.json").read_text(encoding="utf-8"))
+    attributes = {"colour": ["black", "red"], "season": ["winter"]}
+    write_json(artefacts / "gan" / "generator.json", card | {"attributes": attributes})
+    Image.new("L", (2 * 32, 3 * 32)).save(artefacts / "evaluation" / "asked_colour.png")
+    page = Reader(make(artefacts))
+    assert set(page.ids) - set(before.ids) == {"asked-colour", "asked-colour-title"}
+    assert "#asked-colour" in page.links
+    assert "black, red" in page.text
 
 
 def test_sheet_of_another_size_is_refused(artefacts: Path) -> None:

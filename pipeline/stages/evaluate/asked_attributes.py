@@ -1,0 +1,221 @@
+"""Whether generated pictures have the attributes asked for, by the measures that named those of the real ones."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.gan.checkpoints import GeneratorCard
+from pipeline.gan.sampling import generate_images
+from pipeline.imaging.contact_sheets import contact_sheet
+from pipeline.imaging.garment_attributes import garment_attributes
+from pipeline.imaging.garment_cutter import GarmentCutter
+from pipeline.imaging.garment_patterns import PatternClassifier
+from pipeline.imaging.pattern_numbers import NUMBERS
+from pipeline.inference.attributes import Attributes, columns_of
+from pipeline.inference.latents import draw_latents
+from pipeline.inference.transparency import Ground, on_ground
+from pipeline.metrics.reference_set import RealImages, Reference
+from pipeline.metrics.sampling_error import deviation_of_mean
+from pipeline.stages.evaluate.entries import Baseline, Score
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.storage.arrays import colour_channels, has_alpha, read_attributes
+
+MEASURED = ("colour", "pattern")  # attributes that a picture shows; columns of a list cannot be measured
+BY_NETWORK = {"pattern": "efflite0"}  # the extractor whose network measures it
+OPAQUE = 127
+MAX_COLUMNS = 12  # of a sheet
+
+Flags = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AttributeMeasure:
+    """The measure of an attribute, in the place of an extractor."""
+
+    name: str
+
+    @property
+    def passport_entry(self) -> dict[str, str]:
+        """The passport's `extractor`."""
+        if self.name == "pattern":
+            numbers = hashlib.sha256(NUMBERS.encode()).hexdigest()
+            return {"name": self.name, "measure": "a linear map of EfficientNet-Lite0's features", "numbers_sha256": numbers}
+        return {"name": self.name, "measure": "the eleven basic terms by limits in CIELAB"}
+
+
+def _measured_names(card: GeneratorCard) -> list[str]:
+    names = [name for name in MEASURED if name in card.attributes and colour_channels(card.channels) == 3]
+    return [name for name in names if card.trained_through != BY_NETWORK.get(name, "")]
+
+
+def unmeasured_entries(card: GeneratorCard) -> dict[str, dict[str, str]]:
+    """Entries for the attributes that cannot be measured, with the reason."""
+    reasons = {name: "nothing measures this attribute in a picture" for name in card.attributes if name not in MEASURED}
+    if colour_channels(card.channels) == 1:
+        reasons |= {name: "the pictures are grey" for name in MEASURED if name in card.attributes}
+    for name, extractor in BY_NETWORK.items():
+        if name in card.attributes and card.trained_through == extractor:
+            reasons[name] = f"{extractor} measures it, and the generator was trained through {extractor} (train.projected)"
+    return {f"met_{name}": {"absent": reason} for name, reason in reasons.items()}
+
+
+def drawn_like_real(
+    labels: NDArray[np.int64], real_labels: NDArray[np.int64], real_flags: NDArray[np.uint8], seed: int
+) -> Flags:
+    """Attributes (N, A) for `labels` (N,): each those of a real picture of its category, drawn at random; none without one."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((len(labels), real_flags.shape[1]), np.float32)
+    for label in np.unique(labels):
+        of_real = real_flags[real_labels == label]
+        if len(of_real):
+            rows[labels == label] = of_real[rng.integers(len(of_real), size=(labels == label).sum())]
+    return rows
+
+
+def asked_like_real(
+    card: GeneratorCard, train: Path, labels: NDArray[np.int64], real: RealImages, params: EvaluateParams
+) -> list[Flags] | list[None]:
+    """For each repeat the attributes to ask for, as the test pictures have them; None if the generator takes none."""
+    if not card.attributes:
+        return [None] * params.repeats
+    flags = read_attributes(train, "reference_test")
+    return [drawn_like_real(labels, real.test.labels, flags, params.seed + n) for n in range(params.repeats)]
+
+
+def columns_slice(attributes: Attributes, name: str) -> slice:
+    """The columns of the attribute `name`."""
+    names = list(attributes)
+    start = sum(len(attributes[other]) for other in names[: names.index(name)])
+    return slice(start, start + len(attributes[name]))
+
+
+def asked_values(flags: Flags | NDArray[np.uint8], attributes: Attributes, name: str) -> list[str | None]:
+    """The value of the attribute `name` in each row of `flags` (N, A); None where none or several are set."""
+    own = flags[:, columns_slice(attributes, name)] > 0
+    return [attributes[name][int(row.argmax())] if row.sum() == 1 else None for row in own]
+
+
+def is_met(measured: Iterable[str | None], asked: Sequence[str | None]) -> NDArray[np.float64]:
+    """1 where `measured` is what was `asked`, else 0; only where something was."""
+    pairs = [(seen, wanted) for seen, wanted in zip(measured, asked, strict=True) if wanted is not None]
+    return np.array([float(seen == wanted) for seen, wanted in pairs])
+
+
+def with_other_value(flags: Flags, attributes: Attributes, name: str, rng: np.random.Generator) -> Flags:
+    """`flags` (N, A) with another value of the attribute `name` in each row, at random; the same if it has one only."""
+    columns, count = columns_slice(attributes, name), len(attributes[name])
+    own = flags[:, columns]
+    steps = rng.integers(1, max(2, count), size=len(flags))
+    value = np.where(own.any(axis=1), (own.argmax(axis=1) + steps) % count, rng.integers(count, size=len(flags)))
+    changed = flags.copy()
+    changed[:, columns] = np.eye(count, dtype=np.float32)[value]
+    return changed
+
+
+def asked_sheets(generator: nn.Module, card: GeneratorCard, seed: int) -> dict[str, NDArray[np.uint8]]:
+    """By measured attribute, a sheet of one latent: a row for each category, a column for each value, at most MAX_COLUMNS."""
+    sheets = {}
+    categories, every = len(card.categories), columns_of(card.attributes)
+    for name in (name for name in MEASURED if name in card.attributes):
+        values = card.attributes[name][:MAX_COLUMNS]
+        row = np.array([[column == f"{name}={value}" for column in every] for value in values], np.float32)
+        labels = np.repeat(np.arange(categories), len(values))
+        latents = np.repeat(draw_latents(seed, 1, card.latent_dim), len(labels), axis=0)
+        images = generate_images(generator, latents, labels, attributes=np.tile(row, (categories, 1)))
+        sheets[name] = contact_sheet(images, len(values))
+    return sheets
+
+
+class AttributeMeter:
+    """Measures the attributes of packed pictures, real or generated, and scores them."""
+
+    def __init__(self, known: Reference, card: GeneratorCard, ground: Ground | None, params: EvaluateParams) -> None:
+        self._known, self._card, self._ground, self._params = known, card, ground, params
+        self._cut, self._pattern_of = GarmentCutter(), PatternClassifier()
+
+    def measured(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+        """A row for each of `images` (N, H, W, 3 or 4), with the columns MEASURED; None where there is no garment."""
+        rows = []
+        for image in images:
+            picture = np.ascontiguousarray(image[..., :3])
+            mask = (image[..., 3] > OPAQUE).astype(np.uint8) if has_alpha(image.shape[-1]) else self._cut(picture).pixels
+            whole = np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+            seen = garment_attributes(picture, whole, self._pattern_of)
+            rows.append([getattr(seen, name) if seen else None for name in MEASURED])
+        return pd.DataFrame(rows, columns=list(MEASURED), dtype=object)
+
+    def scores(
+        self,
+        generator: nn.Module,
+        labels: NDArray[np.int64],
+        drawn: list[NDArray[np.uint8]],
+        asked: Sequence[Flags | None],
+        real: RealImages,
+        real_flags: NDArray[np.uint8],
+    ) -> list[Score]:
+        """Shares of samples with the colour and pattern asked for (floor: the test pictures), and with the category kept."""
+        attributes, names = self._card.attributes, _measured_names(self._card)
+        if not names:
+            return []
+        rows = self._rows(len(labels), 0)
+        of_real = self._rows(len(real.test.images), 1)
+        seen_real = self.measured(real.test.images[of_real])
+        met: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+        kept = []
+        for repeat, (images, flags) in enumerate(zip(drawn, asked, strict=True)):
+            assert flags is not None
+            seen = self.measured(images[rows])
+            for name in names:
+                met[name].append(is_met(seen[name], asked_values(flags[rows], attributes, name)))
+            if "colour" in names:
+                kept.append(self._category_kept(generator, labels, images, flags, rows, self._params.seed + repeat))
+        found = [
+            Score(
+                "met",
+                AttributeMeasure(name),
+                [float(one.mean()) if len(one) else np.nan for one in met[name]],
+                Baseline(
+                    float(is_met(seen_real[name], asked_values(real_flags[of_real], attributes, name)).mean()),
+                    real.test.passport_entry(len(of_real)),
+                ),
+                bootstrap=deviation_of_mean(met[name][0]),
+            )
+            for name in names
+        ]
+        if kept:
+            judge = self._known.classifier_extractor
+            values = [float(one.mean()) for one in kept]
+            found.append(Score("category_kept", judge, values, None, bootstrap=deviation_of_mean(kept[0])))
+        return found
+
+    def _rows(self, count: int, stream: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self._params.seed, stream))
+        return np.sort(rng.permutation(count)[: self._params.attribute_samples])
+
+    def _category_kept(
+        self,
+        generator: nn.Module,
+        labels: NDArray[np.int64],
+        images: NDArray[np.uint8],
+        flags: Flags,
+        rows: NDArray[np.int64],
+        seed: int,
+    ) -> NDArray[np.float64]:
+        """1 where the classifier sees the same category with another colour asked for, the latent being the same."""
+        other = with_other_value(flags[rows], self._card.attributes, "colour", np.random.default_rng((seed, 2)))
+        latents = draw_latents(seed, len(labels), self._card.latent_dim)[rows]
+        again = generate_images(generator, latents, labels[rows], attributes=other)
+        first, second = (self._seen_categories(one) for one in (images[rows], again))
+        return (first == second).astype(np.float64)
+
+    def _seen_categories(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        measured = images if self._ground is None else on_ground(images, self._ground)
+        features = self._known.classifier_extractor.features(measured)
+        return self._known.classifier.logits(features).argmax(axis=1)
