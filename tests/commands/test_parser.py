@@ -60,7 +60,8 @@ def test_help_of_a_command_shows_its_summary_and_an_example_that_parses(
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_example_of_a_stage_names_a_rule_of_the_snakefile(stage: str) -> None:
     rule = example(stage).split()[-1]
-    assert f"rule {rule}:" in (ROOT / "Snakefile").read_text(encoding="utf-8")
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    assert f"rule {rule}:" in text or f"checkpoint {rule}:" in text
 
 
 def test_help_of_a_stage_shows_its_summary_paths_and_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,128 @@
+"""Garments, colours and patterns in English, German and Chinese, with what their grammar needs."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Language = Literal["en", "de", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+Gender = Literal["m", "f", "n", "p"]  # p: plural
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What a garment is called: synonyms in each language."""
+
+    en: tuple[str, ...]
+    en_plural: bool  # takes no article: "red shorts"
+    de: tuple[tuple[str, Gender], ...]
+    zh: tuple[tuple[str, str], ...]  # with its measure word
+
+
+def _nouns(en: str, de: str, zh: str, *, plural: bool = False) -> Nouns:
+    german = [entry.rsplit(" ", 1) for entry in de.split(", ")]
+    chinese = [entry.split(" ") for entry in zh.split(", ")]
+    return Nouns(
+        tuple(en.split(", ")),
+        plural,
+        tuple((noun, gender) for noun, gender in german),  # type: ignore[misc]  # the entries below end in a Gender
+        tuple((noun, measure) for noun, measure in chinese),
+    )
+
+
+GARMENTS = {
+    "bag": _nouns("bag, handbag", "Tasche f, Handtasche f", "包 个, 手提包 个"),
+    "blazer": _nouns("blazer", "Blazer m", "西装外套 件"),
+    "blouse": _nouns("blouse", "Bluse f", "女式衬衫 件"),
+    "boots": _nouns("boots, ankle boots", "Stiefel p, Stiefeletten p", "靴子 双, 短靴 双", plural=True),
+    "coat": _nouns("coat", "Mantel m", "大衣 件"),
+    "dress": _nouns("dress", "Kleid n", "连衣裙 条"),
+    "hat": _nouns("hat, cap", "Hut m, Mütze f", "帽子 顶"),
+    "hoodie": _nouns("hoodie, hooded sweatshirt", "Kapuzenpullover m, Hoodie m", "连帽衫 件"),
+    "jacket": _nouns("jacket", "Jacke f", "夹克 件"),
+    "jeans": _nouns("jeans", "Jeans f", "牛仔裤 条", plural=True),
+    "longsleeve": _nouns("long-sleeved top, longsleeve", "Langarmshirt n", "长袖上衣 件, 长袖衫 件"),
+    "outerwear": _nouns("jacket, coat", "Jacke f, Mantel m", "外套 件"),
+    "pants": _nouns("trousers, pants", "Hose f", "裤子 条, 长裤 条", plural=True),
+    "pullover": _nouns("pullover, sweater", "Pullover m", "毛衣 件"),
+    "sandals": _nouns("sandals", "Sandalen p", "凉鞋 双", plural=True),
+    "shirt": _nouns("shirt", "Hemd n", "衬衫 件"),
+    "shoes": _nouns("shoes", "Schuhe p", "鞋子 双, 鞋 双", plural=True),
+    "shorts": _nouns("shorts", "Shorts p, kurze Hose f", "短裤 条", plural=True),
+    "skirt": _nouns("skirt", "Rock m", "半身裙 条, 短裙 条"),
+    "sneakers": _nouns("sneakers, trainers", "Turnschuhe p, Sneaker p", "运动鞋 双", plural=True),
+    "t-shirt": _nouns("t-shirt, tee", "T-Shirt n", "T恤 件, 短袖 件"),
+    "top": _nouns("top", "Top n", "上衣 件"),
+}
+SYNONYMS = {  # what sources call these categories
+    "ankle boot": "boots",
+    "outwear": "outerwear",
+    "sandal": "sandals",
+    "sneaker": "sneakers",
+    "sweater": "pullover",
+    "t-shirt/top": "t-shirt",
+    "trouser": "pants",
+    "trousers": "pants",
+    "tshirt": "t-shirt",
+}
+
+# The eleven basic colour terms of imaging/garment_colours.py.
+GERMAN_COLOURS = {
+    "black": "schwarz",
+    "white": "weiß",
+    "grey": "grau",
+    "red": "rot",
+    "orange": "orange",
+    "yellow": "gelb",
+    "green": "grün",
+    "blue": "blau",
+    "purple": "lila",
+    "pink": "rosa",
+    "brown": "braun",
+}
+UNINFLECTED = {"orange", "lila", "rosa"}
+CHINESE_COLOURS = {
+    "black": "黑色",
+    "white": "白色",
+    "grey": "灰色",
+    "red": "红色",
+    "orange": "橙色",
+    "yellow": "黄色",
+    "green": "绿色",
+    "blue": "蓝色",
+    "purple": "紫色",
+    "pink": "粉色",
+    "brown": "棕色",
+}
+
+
+@dataclass(frozen=True)
+class PatternWords:
+    """A pattern as an adjective, and as the noun of what is on the garment."""
+
+    en: tuple[str, ...]
+    en_marks: str | None  # None: nothing is on it
+    de: tuple[str, ...]
+    de_marks: tuple[str, str] | None  # ending of the adjective before it in the dative, noun
+    zh: tuple[str, ...]
+
+
+PATTERN_WORDS = {
+    "plain": PatternWords(("plain", "solid"), None, ("einfarbig", "unifarben"), None, ("纯色",)),
+    "striped": PatternWords(("striped",), "stripes", ("gestreift",), ("en", "Streifen"), ("条纹",)),
+    "checked": PatternWords(("checked", "plaid"), "checks", ("kariert",), ("en", "Karos"), ("格子",)),
+    "dotted": PatternWords(("dotted", "polka-dot"), "dots", ("gepunktet",), ("en", "Punkten"), ("波点", "圆点")),
+    "printed": PatternWords(("printed", "patterned"), "print", ("bedruckt", "gemustert"), ("em", "Muster"), ("印花",)),
+}
+STRONG_ENDINGS: dict[Gender, str] = {"m": "er", "f": "e", "n": "es", "p": "e"}  # nominative, without article or after ein
+ARTICLES: dict[Gender, str] = {"m": "ein ", "f": "eine ", "n": "ein ", "p": ""}
+
+
+def inflected(adjective: str, ending: str) -> str:
+    """The German `adjective` with `ending`; rosa, lila and orange have none."""
+    return adjective if adjective in UNINFLECTED else adjective + ending
+
+
+def garment_nouns(category: str) -> Nouns | None:
+    """The nouns of `category` as a source writes it, or None if it is unknown."""
+    name = category.strip().lower().replace("_", " ")
+    return GARMENTS.get(SYNONYMS.get(name, name))
