@@ -69,10 +69,11 @@ def _model(checkout: Checkout) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def before_training(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout whose training is to run again, with another seed and on one CPU."""
-    checkout = _copy(finished, tmp_path_factory.mktemp("before") / "project")
-    checkout.change("train", lambda section: section.update(seed=1, threads=1))
+def before_training(cluster: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which nothing is left to do before the training, which is to run on one CPU."""
+    checkout = Checkout.make(tmp_path_factory.mktemp("before") / "project", cluster.environment)
+    checkout.change("train", lambda section: section.update(threads=1))
+    checkout.run(*SNAKEMAKE, "--", "data/train")
     return checkout
 
 
@@ -131,6 +132,11 @@ def _held_training(checkout: Checkout, cluster: Slurm) -> Iterator[HeldTraining]
         yield HeldTraining(checkout, job_id, wait)
 
 
+def _assert_went_on(training: HeldTraining, undisturbed: dict[str, bytes]) -> None:
+    assert re.search(r"resuming from image [1-9]", (training.checkout.folder / "logs/train.log").read_text())
+    assert _model(training.checkout) == undisturbed
+
+
 def test_a_cancelled_training_is_submitted_again_and_goes_on_from_its_checkpoint_to_the_same_bytes(
     before_training: Checkout, undisturbed: dict[str, bytes], cluster: Slurm, tmp_path: Path
 ) -> None:
@@ -138,5 +144,14 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on_from_its_checkpoint
         cluster.run("scancel", training.job_id)
         training.wait()
     assert cluster.job(training.job_id)["JobState"] == "CANCELLED"
-    assert re.search(r"resuming from image [1-9]", (training.checkout.folder / "logs/train.log").read_text())
-    assert _model(training.checkout) == undisturbed
+    _assert_went_on(training, undisturbed)
+
+
+def test_a_training_whose_time_is_up_is_submitted_again_and_goes_on_to_the_same_bytes(
+    before_training: Checkout, undisturbed: dict[str, bytes], cluster: Slurm, tmp_path: Path
+) -> None:
+    with _held_training(_copy(before_training, tmp_path / "project"), cluster) as training:
+        cluster.run("scontrol", "update", f"jobid={training.job_id}", "TimeLimit=1")
+        training.wait()
+    assert cluster.job(training.job_id)["JobState"] == "TIMEOUT"
+    _assert_went_on(training, undisturbed)
