@@ -127,8 +127,9 @@ def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
     return len(seen)
 
 
-def test_only_new_pictures_are_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = DataStages(tiny_params(wardrobe, inspect={"sketch": True}), tmp_path / "data").up_to("fetch")
+def test_only_new_pictures_of_a_shard_are_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = tiny_params(wardrobe, inspect={"sketch": True}, collect={"shards": 1})  # no picture moves to another shard
+    stages = DataStages(params, tmp_path / "data").up_to("fetch")
     assert _measured_anew(stages, monkeypatch) == 40
     draw_wardrobe(wardrobe, ["coat"], 2, seed=1)
     (wardrobe / "coat" / "broken.jpg").write_text("no picture")
