@@ -51,7 +51,7 @@ def test_nothing_of_params_is_expanded_by_snakemake_dvc_or_the_shell(checkout: C
     assert "Nothing to be done" in checkout.run(*COLLECT)
     assert "up to date" in checkout.run("dvc", "status", "collect")
     checkout.change("collect", lambda collect: collect["folder"].update(licence="{other}"))
-    assert "rule collect" in checkout.run(*COLLECT, "--dry-run")
+    assert "checkpoint collect" in checkout.run(*COLLECT, "--dry-run")
 
 
 def test_files_that_dvc_cannot_version_are_named_before_and_cost_only_their_rows(checkout: Checkout) -> None:
