@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import forget
 from pipeline.sources.forgotten import read_forgotten
+from pipeline.storage.content_memo import ContentMemo
 from pipeline.web.scratch import BodyStore, Journal
 from tests.support.web_fetch_run import fetch_shard, list_urls
 from tests.support.web_pictures import jpeg
@@ -41,6 +44,14 @@ def test_a_picture_from_the_web_is_gone_with_all_its_addresses(
     forgotten = read_forgotten(forget.FORGOTTEN_FILE)
     assert all(forgotten.has_url(url) for url in urls[:2])
     assert not forgotten.has_url(urls[2])
+
+
+def test_the_measures_of_a_forgotten_picture_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memo = ContentMemo(forget.MEASURES, "a" * 64, pa.schema([("sha256", pa.string())]), "00000")
+    memo.add(pd.DataFrame({"sha256": [SHA256, "0" * 64]}))
+    assert main(["forget", SHA256]) == 0
+    assert memo.known([SHA256, "0" * 64])["sha256"].tolist() == ["0" * 64]
 
 
 def test_what_was_never_here_is_noted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
