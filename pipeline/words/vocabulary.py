@@ -126,3 +126,8 @@ def garment_nouns(category: str) -> Nouns | None:
     """The nouns of `category` as a source writes it, or None if it is unknown."""
     name = category.strip().lower().replace("_", " ")
     return GARMENTS.get(SYNONYMS.get(name, name))
+
+
+def garment_names(nouns: Nouns) -> list[str]:
+    """Every name of a garment, in all languages."""
+    return [*nouns.en, *(noun for noun, _ in nouns.de), *(noun for noun, _ in nouns.zh)]
