@@ -1,8 +1,6 @@
 """Forget: a picture named once leaves the tables, the shards and what fetch keeps, whatever address it comes back under."""
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -58,13 +56,3 @@ def test_what_was_never_here_is_noted_all_the_same(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     assert main(["forget", "https://shop.example/hat.jpg"]) == 0
     assert read_forgotten(forget.FORGOTTEN_FILE).has_url("https://shop.example/hat.jpg")
-
-
-def test_what_is_neither_url_nor_sha256_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline", "forget", "hat"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "give a URL as it stands in the manifest" in done.stderr
-    assert not (tmp_path / "forgotten.csv").exists()
