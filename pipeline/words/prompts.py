@@ -1,14 +1,19 @@
-"""What a user asks for in words: checked, and its category read from it. Pure functions."""
+"""What a user asks for in words: checked, its category read from it, and its embedding for a model."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import InputError
+from pipeline.inference.onnx_generator import ExportedCard
+from pipeline.inference.texts import MAX_STRENGTH
+from pipeline.words.encoder import ENCODER_NAME, text_encoder
 from pipeline.words.vocabulary import garment_names, garment_nouns
 
 MAX_PROMPT_CHARACTERS = 240  # as a caption's
-MAX_STRENGTH = 2.0
 READ_SCRIPTS = ("LATIN", "CJK")  # of the captions' languages
 
 
@@ -38,6 +43,20 @@ def checked_strength(strength: float) -> float:
     if not 0 <= strength <= MAX_STRENGTH:  # NaN is neither
         raise InputError(f"strength {strength:g}: must be 0 to {MAX_STRENGTH:g}")
     return strength
+
+
+def prompt_row(text: str, strength: float, card: ExportedCard) -> NDArray[np.float32]:
+    """The input `text` (1, E) for the model of `card`: the embedding of `text`, a unit vector, times `strength`.
+
+    Raises InputError if the model takes no text or another encoder's, as `checked_prompt` and `checked_strength` do, and if the
+    encoder is not installed.
+    """
+    if not card.text_dim:
+        raise InputError("this model was not trained on captions and takes no text; train one with train.condition text")
+    if card.text_encoder != ENCODER_NAME:
+        raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
+    prompt, scale = checked_prompt(text), np.float32(checked_strength(strength))
+    return text_encoder().embeddings([prompt]) * scale
 
 
 def named_category(text: str, categories: Sequence[str]) -> str | None:
