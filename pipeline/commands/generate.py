@@ -130,6 +130,7 @@ def write_arrays(
     path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, categories: list[str]
 ) -> None:
     """Write `images` (N, H, W, C), `labels` and the recipe as one .npz, readable without pickle."""
+    words: dict[str, Any] = {"text": np.str_(recipe.text), "strength": np.float64(recipe.strength)} if recipe.text else {}
     with output_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -142,7 +143,7 @@ def write_arrays(
             model_sha256=np.str_(recipe.model_sha256),
             ai_generated=np.bool_(True),
             comment=np.str_(AI_COMMENT),
-            **({"text": np.str_(recipe.text), "strength": np.float64(recipe.strength)} if recipe.text else {}),
+            **words,
         )
 
 

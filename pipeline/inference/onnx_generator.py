@@ -144,10 +144,10 @@ def write_exported(folder: Path, models: dict[str, bytes], card: ExportedCard) -
     """Write the ONNX files `models`, by file name, and their card into `folder`."""
     for name, content in models.items():
         (folder / name).write_bytes(content)
-    content = asdict(card)
+    described = asdict(card)
     if not card.text_dim:
-        del content["text_encoder"], content["text_dim"]  # as in cards of older versions
-    write_json(folder / CARD_NAME, content)
+        del described["text_encoder"], described["text_dim"]  # as in cards of older versions
+    write_json(folder / CARD_NAME, described)
 
 
 def read_exported(folder: Path) -> tuple[ExportedCard, OnnxGenerator]:

@@ -85,7 +85,8 @@ def test_a_training_with_captions_resumes_to_the_bit(train: Path, name: str) -> 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_generator_and_discriminator_learn_from_the_captions(train: Path, accumulate: int) -> None:
     trainer = _trainer(train, accumulate=accumulate)
-    tables = [network.embedding.of_attributes for network in (trainer.generator, trainer.discriminator)]
+    networks = (trainer.generator, trainer.discriminator)
+    tables = [dict(network.named_parameters())["embedding.of_attributes"] for network in networks]
     before = [table.detach().clone() for table in tables]
     for _ in range(3):
         trainer.step()

@@ -87,7 +87,7 @@ def _kept(**columns: object) -> pd.DataFrame:
 def test_a_description_has_what_is_known_and_seen_and_no_names(
     columns: dict[str, object], section: dict[str, int], expected: Description
 ) -> None:
-    params = AugmentParams(**{"channels": 3, "captions": 2, **section})
+    params = AugmentParams.model_validate({"channels": 3, "captions": 2, **section})
     assert descriptions_of(_kept(**columns), params) == [expected]
 
 

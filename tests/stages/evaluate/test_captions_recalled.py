@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pipeline.storage.captions import Captions, write_captions
 from tests.stages.evaluate.test_evaluate import content, make_reference, params_with, run, write_data, write_generator
 from tests.support.captions import DIM, unit_rows
 
-CARD = {"condition": "text", "text_encoder": "drawn", "text_dim": DIM}
+CARD: dict[str, Any] = {"condition": "text", "text_encoder": "drawn", "text_dim": DIM}
 
 
 def test_samples_are_asked_for_with_captions_of_test_pictures_of_their_category() -> None:
