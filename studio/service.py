@@ -14,7 +14,8 @@ from pipeline.inference.attributes import attribute_row, columns_of
 from pipeline.inference.latents import slerp
 from pipeline.inference.onnx_generator import as_images
 from pipeline.inference.transparency import on_ground
-from pipeline.words.prompts import checked_prompt, named_category, prompt_row
+from pipeline.words.prompts import checked_prompt, prompt_row
+from pipeline.words.vocabulary import named
 from studio.category_models import category_directions, category_models
 from studio.cut_outs import garment_of
 from studio.database import StudioDatabase
@@ -88,7 +89,7 @@ class StudioService:
         if request.text is not None:
             prompt_row(request.text, request.strength, self.card)  # refuses what the model cannot read
             text, strength = checked_prompt(request.text), round(THOUSAND * request.strength)
-            category = category or named_category(text, self.card.categories)
+            category = category or named(text, self.card.categories)
         labels = [self.label_of(category)] * count if category else [n % categories for n in range(count)]
         truncation, asked = round(THOUSAND * request.truncation), self.columns_asked(request.attributes)
         sources = [SeedSource(request.seed, min(n, MAX_INDEX), truncation) for n in range(count)]

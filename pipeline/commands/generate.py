@@ -27,7 +27,8 @@ from pipeline.inference.onnx_generator import (
 )
 from pipeline.inference.transparency import GROUNDS, on_ground
 from pipeline.storage.files import output_file, refuse_output
-from pipeline.words.prompts import named_category, prompt_row
+from pipeline.words.prompts import prompt_row
+from pipeline.words.vocabulary import named
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
@@ -82,7 +83,7 @@ def recipe_metadata(recipe: Recipe) -> dict[str, Any]:
 
 def asked_category(category: str | None, text: str | None, categories: list[str]) -> str | None:
     """The `category` that was named, else the one that `text` names, if any."""
-    return category if category is not None or text is None else named_category(text, categories)
+    return category if category is not None or text is None else named(text, categories)
 
 
 def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:

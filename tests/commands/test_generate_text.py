@@ -75,6 +75,7 @@ def test_without_text_the_metadata_are_as_before() -> None:
         (["--text", ""], "the text is empty"),
         (["--text", "red dress " * 1000], "10,000 characters"),
         (["--text", "👗"], "has no letters"),
+        (["--text", "a car"], "this model knows no such thing as “a car”"),
         (["--text", "فستان أحمر"], "a script that the model has not learnt"),
         (["--text", "red dress", "--strength", "2.5"], "strength 2.5: must be 0 to 2"),
         (["--text", "red dress", "--strength", "nan"], "strength nan: must be 0 to 2"),

@@ -84,6 +84,7 @@ def test_an_address_brings_back_the_picture_and_an_edit_keeps_the_text(client: C
         ("", "the text is empty"),
         ("red dress " * 1000, "10,000 characters"),
         ("👗", "has no letters"),
+        ("a car", "this model knows no such thing as “a car”"),
         ("שמלה אדומה", "a script that the model has not learnt"),
     ],
 )
