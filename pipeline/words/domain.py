@@ -1,5 +1,6 @@
 """Whether a prompt speaks of clothing, by prompts for both sides in the encoder's space (zero-shot; Radford et al. 2021)."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from pipeline.errors import InputError
@@ -31,7 +32,10 @@ def clothing_score(embedding: Embeddings) -> float:
     return clothing - other
 
 
-def refuse_other_domain(prompt: str, embedding: Embeddings) -> None:
-    """Raise InputError if `prompt`, with `embedding` (E,), names no garment and is nearer to things of other kinds."""
-    if named(prompt, GARMENTS) is None and clothing_score(embedding) < -MARGIN:
+def refuse_other_domain(prompt: str, embedding: Embeddings, categories: Sequence[str]) -> None:
+    """Raise InputError if `prompt`, with `embedding` (E,), is nearer to things of other kinds than clothing.
+
+    One that names a garment, or one of the model's `categories`, is not.
+    """
+    if named(prompt, [*GARMENTS, *categories]) is None and clothing_score(embedding) < -MARGIN:
         raise InputError(f"this model knows no such thing as “{prompt}”; describe a garment, such as: red dress")

@@ -56,5 +56,5 @@ def prompt_row(text: str, strength: float, card: ExportedCard) -> NDArray[np.flo
         raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
     prompt, scale = checked_prompt(text), np.float32(checked_strength(strength))
     row = text_encoder().embeddings([prompt])
-    refuse_other_domain(prompt, row[0])
+    refuse_other_domain(prompt, row[0], card.categories)
     return row * scale

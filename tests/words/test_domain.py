@@ -7,8 +7,8 @@ from pipeline.words.domain import clothing_score, refuse_other_domain
 from pipeline.words.encoder import text_encoder
 
 
-def _check(prompt: str) -> None:
-    refuse_other_domain(prompt, text_encoder().embeddings([prompt])[0])
+def _check(prompt: str, *categories: str) -> None:
+    refuse_other_domain(prompt, text_encoder().embeddings([prompt])[0], categories)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,12 @@ def test_a_prompt_of_another_domain_is_refused_by_name(prompt: str) -> None:
 )
 def test_words_of_clothing_pass_and_so_does_whatever_names_a_garment(prompt: str) -> None:
     _check(prompt)
+
+
+def test_a_category_of_the_model_is_no_other_domain() -> None:
+    with pytest.raises(InputError):
+        _check("an umbrella for the car")
+    _check("an umbrella for the car", "umbrella")
 
 
 def test_the_score_tells_clothes_from_things() -> None:
