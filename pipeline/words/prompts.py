@@ -1,14 +1,18 @@
-"""What a user asks for in words: checked, and its category read from it. Pure functions."""
+"""What a user asks for in words: checked, and its embedding for a model."""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.words.vocabulary import garment_names, garment_nouns
+from pipeline.inference.onnx_generator import ExportedCard
+from pipeline.inference.texts import MAX_STRENGTH
+from pipeline.words.domain import refuse_other_domain
+from pipeline.words.encoder import ENCODER_NAME, text_encoder
 
 MAX_PROMPT_CHARACTERS = 240  # as a caption's
-MAX_STRENGTH = 2.0
 READ_SCRIPTS = ("LATIN", "CJK")  # of the captions' languages
 
 
@@ -40,21 +44,17 @@ def checked_strength(strength: float) -> float:
     return strength
 
 
-def named_category(text: str, categories: Sequence[str]) -> str | None:
-    """The one of `categories` that `text` names in English, German or Chinese; None if it names none.
+def prompt_row(text: str, strength: float, card: ExportedCard) -> NDArray[np.float32]:
+    """The input `text` (1, E) for the model of `card`: the embedding of `text`, a unit vector, times `strength`.
 
-    The longest name counts, so that a "hooded sweatshirt" is no shirt; of equal lengths the last one, because
-    the noun follows what describes it.
+    Raises InputError if the model takes no text or another encoder's, as `checked_prompt` and `checked_strength` do, if `text`
+    speaks of no clothing, and if the encoder is not installed.
     """
-    lower = text.lower()
-    found: list[tuple[int, int, str]] = []
-    for category in categories:
-        nouns = garment_nouns(category)
-        for name in garment_names(nouns) if nouns else [category]:
-            # Chinese has no spaces, and a German noun may end a compound: Sommerkleid.
-            before = "" if not name.isascii() or (nouns and name in {noun for noun, _ in nouns.de}) else r"(?<![\w-])"
-            after = "" if ord(name[0]) >= 0x2E80 else r"(?:e?s|e?n)?(?![\w-])"
-            found += [
-                (len(name), one.start(), category) for one in re.finditer(before + re.escape(name.lower()) + after, lower)
-            ]
-    return max(found)[2] if found else None
+    if not card.text_dim:
+        raise InputError("this model was not trained on captions and takes no text; train one with train.condition text")
+    if card.text_encoder != ENCODER_NAME:
+        raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
+    prompt, scale = checked_prompt(text), np.float32(checked_strength(strength))
+    row = text_encoder().embeddings([prompt])
+    refuse_other_domain(prompt, row[0], card.categories)
+    return row * scale

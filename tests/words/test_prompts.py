@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.words.prompts import checked_prompt, checked_strength, named_category
+from pipeline.words.prompts import checked_prompt, checked_strength
+from pipeline.words.vocabulary import named
 
 CATEGORIES = ["dress", "hat", "hoodie", "pants", "shirt", "shoes", "shorts", "t-shirt"]
 
@@ -62,8 +63,8 @@ def test_a_strength_outside_0_to_2_is_refused(strength: float) -> None:
     ],
 )
 def test_the_category_is_read_from_english_german_and_chinese(text: str, category: str | None) -> None:
-    assert named_category(text, CATEGORIES) == category
+    assert named(text, CATEGORIES) == category
 
 
 def test_a_category_outside_the_vocabulary_is_found_by_its_own_name() -> None:
-    assert named_category("a blue kimono", ["dress", "kimono"]) == "kimono"
+    assert named("a blue kimono", ["dress", "kimono"]) == "kimono"
