@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.imaging.garment_anchors import Kind as GarmentKind
 from pipeline.tryon.body import JOINTS
 from pipeline.tryon.fitting import Fit
-from pipeline.tryon.garment_anchors import Kind as GarmentKind
 from studio.directions import Kind
 from studio.dressing import Mode
 

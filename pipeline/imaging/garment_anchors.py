@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.imaging.garment_masks import cielab
-from pipeline.tryon.body import Line, Point
-from pipeline.tryon.outlines import (
+from pipeline.imaging.outlines import (
     RUNGS,
+    Line,
     Mask,
     Part,
+    Point,
     between_corners,
     corners_of,
     edges_at,
@@ -27,7 +28,7 @@ from pipeline.tryon.outlines import (
     symmetry_axis,
     upright,
 )
-from pipeline.tryon.upper_garments import upper_shape
+from pipeline.imaging.upper_garments import upper_shape
 
 Kind = Literal["top", "dress", "outerwear", "skirt", "trousers", "shorts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
