@@ -19,8 +19,9 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.garment_composites import photographs
 from pipeline.imaging.cut_outs import cut_out
-from pipeline.imaging.garment_anchors import Kind, find_anchors
+from pipeline.imaging.garment_anchors import find_anchors
 from pipeline.imaging.garment_cutter import GarmentCutter
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.outlines import SIDES, Line
 from pipeline.storage.files import write_text
 from pipeline.tryon.compose import TryOn, try_on

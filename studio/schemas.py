@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.imaging.garment_anchors import Kind as GarmentKind
+from pipeline.imaging.garment_kinds import Kind as GarmentKind
 from pipeline.tryon.body import JOINTS
 from pipeline.tryon.fitting import Fit
 from studio.directions import Kind

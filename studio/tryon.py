@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.imaging.garment_anchors import Kind
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.outlines import Point
 from pipeline.tryon import person_models
 from pipeline.tryon.body import ANCHORS, Body, body_of

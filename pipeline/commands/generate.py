@@ -27,6 +27,7 @@ from pipeline.inference.onnx_generator import (
 )
 from pipeline.inference.transparency import GROUNDS, on_ground
 from pipeline.storage.files import output_file, refuse_output
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
@@ -35,7 +36,7 @@ MAX_SHEET_PIXELS = 1 << 28
 VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
 TRANSPARENT = "transparent"
-NAMED_ATTRIBUTES = ("colour", "pattern")  # have an option of their own
+NAMED_ATTRIBUTES = tuple(SEEN_ATTRIBUTES)  # have an option of their own
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.ai_label import ai_marks
-from pipeline.imaging.garment_anchors import KINDS
+from pipeline.imaging.garment_kinds import KINDS
 from pipeline.imaging.outlines import Point
 from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.imaging.garment_anchors import LEGGED, UPPER, GarmentAnchors, Kind, find_anchors
+from pipeline.imaging.garment_anchors import GarmentAnchors, find_anchors
+from pipeline.imaging.garment_kinds import LEGGED, UPPER, Kind
 from pipeline.imaging.outlines import SIDES
 from pipeline.tryon.body import CROTCH, Body
 from pipeline.tryon.fitting import Fit, PlacedPart, placed_parts

@@ -10,7 +10,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pipeline.imaging.garment_anchors import LEGGED, GarmentAnchors, Part
+from pipeline.imaging.garment_anchors import GarmentAnchors, Part
+from pipeline.imaging.garment_kinds import LEGGED
 from pipeline.imaging.outlines import SIDES, Line, Point
 from pipeline.tryon.body import ARMPIT, CROTCH, Body
 from pipeline.tryon.mannequins import CHEST_DEPTH, HIP_DEPTH, half_girth_in_widths

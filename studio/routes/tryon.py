@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from PIL import Image
 
-from pipeline.imaging.garment_anchors import KINDS
+from pipeline.imaging.garment_kinds import KINDS
 from pipeline.imaging.outlines import Point
 from pipeline.tryon.body import ANCHORS
 from pipeline.tryon.fitting import FITS
