@@ -234,6 +234,7 @@ class TrendGrid(BaseModel):
 
     grid: Grid | None  # None if there is not one
     looked_at: int  # garments that they were chosen from
+    how: str  # they were found, and how sure that is, in sentences
 
 
 class DirectionResponse(BaseModel):

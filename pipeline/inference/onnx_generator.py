@@ -73,6 +73,7 @@ class ExportedCard:
     early_layers_sha256: str | None = None  # of early_layers.onnx
     alpha: bool = False  # whether the last channel is alpha
     channel_meanings: list[str] = field(default_factory=list)  # of the pictures that the graph draws; empty in older cards
+    trained_through: str | None = None  # the feature extractor whose network trained it, which must not judge it
 
 
 def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:

@@ -215,6 +215,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         early_layers_sha256=hashlib.sha256(early_layers).hexdigest(),
         alpha=alpha,
         channel_meanings=CHANNEL_MEANINGS[made.channels],
+        trained_through=made.trained_through,
     )
     files = {variant_name(precision, chosen): model for precision, model in models.items()}
     with whole_folder(export) as partial:
