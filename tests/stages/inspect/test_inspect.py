@@ -32,7 +32,7 @@ ON_DEMAND = (
     "clothing",
     "features",
     "garment",
-    *(name for name in INSPECT.names if name.startswith(("garment_colour", "garment_second", "garment_pattern"))),
+    *(name for name in INSPECT.names if name.startswith("garment_")),
     *(measure.name for measure in inspected_measures() if measure.detector),
 )
 
