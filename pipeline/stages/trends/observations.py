@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 STRAY_QUANTILE, STRAY_DAYS = 0.995, 56  # a date this much after nearly all others is a mistake
+LATEST_FROM, LONG_GAP_DAYS = 0.9, 5 * 365  # and so is one of the latest tenth after a gap this long
 EARLIEST = pd.Timestamp("1990-01-01")
 PRICE_BANDS = ("low", "middle", "high")
 OF_NO_GARMENT = ("by hand", "not clothing", "irrelevant")  # reasons of curate
@@ -54,7 +55,12 @@ def site_of(page: object, url: str, source: str) -> str:
 
 def _last_dense(days: pd.Series) -> pd.Timestamp:
     ordered = days.sort_values(ignore_index=True)
-    return pd.Timestamp(ordered.iloc[int(STRAY_QUANTILE * (len(ordered) - 1))]) + pd.Timedelta(days=STRAY_DAYS)
+    last = ordered.iloc[int(STRAY_QUANTILE * (len(ordered) - 1))]
+    latest = ordered[int(LATEST_FROM * (len(ordered) - 1)) :]
+    after_gap = latest[latest.diff() > pd.Timedelta(days=LONG_GAP_DAYS)]
+    if len(after_gap):
+        last = min(last, ordered[after_gap.index[0] - 1])
+    return pd.Timestamp(last) + pd.Timedelta(days=STRAY_DAYS)
 
 
 def stray_dates(days: pd.Series, until: str | None) -> pd.Series:

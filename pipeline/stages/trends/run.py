@@ -12,6 +12,7 @@ from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.stages.trends.forecasting.calendar import Calendar
 from pipeline.stages.trends.forecasting.errors import mase, seasonal_naive_error
 from pipeline.stages.trends.forecasting.forecast import Forecasts, forecast
+from pipeline.stages.trends.forecasting.model_parameters import PARAMETERS
 from pipeline.stages.trends.observations import Coverage, observations_of
 from pipeline.stages.trends.outlook import FALLS, RISES, Outlook, half_year, mean_factor, outlook_of, ranked
 from pipeline.stages.trends.page import TILE_SIDE_PX, Trends, page_of
@@ -57,6 +58,11 @@ def backtest_scores(series: list[ShareSeries], forecasts: Forecasts, calendar: C
         for name, ahead in test.forecasts.items():
             scores.setdefault(name, []).extend(mase(test.truth, ahead, unit))
     return {name: float(np.nanmean(found)) for name, found in scores.items() if np.isfinite(found).any()}
+
+
+def winner_of(forecasts: Forecasts) -> str:
+    """The model with the largest weight over all series."""
+    return max(forecasts.weights, key=lambda name: float(forecasts.weights[name].sum()))
 
 
 def trend_rows(
@@ -209,4 +215,6 @@ def run(
     track.metrics(
         {f"weight_{name.replace(' ', '_').replace('-', '_')}": float(own.mean()) for name, own in forecasts.weights.items()}
     )
+    winner = winner_of(forecasts)
+    track.params({"winner": {"model": winner, **PARAMETERS[winner]}})
     track.artifact(page)

@@ -36,7 +36,9 @@ class Published:
         return frame.assign(**{name: frame[name].where(frame[name].notna(), value) for name, value in fixed.items()})
 
 
-def run_trends(folder: Path, published: Published, signals: str = "date\n", **params: Any) -> None:
+def run_trends(
+    folder: Path, published: Published, signals: str = "date\n", *, track: Tracker | None = None, **params: Any
+) -> None:
     """Run the stage on `published` in `folder`."""
     frame = published.frame()
     for name, schema in (("manifest", MANIFEST), ("curated", CURATED), ("00000", INSPECT)):
@@ -53,5 +55,5 @@ def run_trends(folder: Path, published: Published, signals: str = "date\n", **pa
         trends=folder / "trends.parquet",
         summary=folder / "trends.json",
         page=folder / "trends.html",
-        track=Tracker(),
+        track=track or Tracker(),
     )

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.stages.trends.forecasting.model_parameters import PARAMETERS
 from pipeline.stages.trends.observations import day_of, observations_of, price_bands, site_of, stray_dates
 from pipeline.storage.tables import TRENDS, read_table
+from pipeline.tracking.tracker import Tracker
 from tests.stages.trends.published import Published, run_trends
 
 
@@ -28,7 +30,9 @@ def rising_red(months: int, *, seed: int = 0) -> Published:
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trends")
-    run_trends(folder, rising_red(60), by="month", min_pictures=50)
+    track = Tracker(folder / "spool.jsonl")
+    run_trends(folder, rising_red(60), track=track, by="month", min_pictures=50)
+    track.close("FINISHED")
     return folder
 
 
@@ -40,6 +44,54 @@ def test_a_planted_rise_is_found_and_the_other_colour_falls(outputs: Path) -> No
     assert direction["colour green"] != "rises"
     assert summary["coverage"]["dated"] == 7200
     assert summary["backtest_mase"]["combined"] < summary["backtest_mase"]["seasonal naive"]
+
+
+def test_the_winning_model_is_recorded_with_its_parameters_and_every_model_with_its_error(outputs: Path) -> None:
+    events = [json.loads(line) for line in (outputs / "spool.jsonl").read_text().splitlines()]
+    [winner] = [event["params"]["winner"] for event in events if event["kind"] == "params"]
+    metrics = {name: value for event in events if event["kind"] == "metrics" for name, value in event["metrics"].items()}
+    weights = {name.removeprefix("weight_"): value for name, value in metrics.items() if name.startswith("weight_")}
+    assert winner["model"].replace(" ", "_").replace("-", "_") == max(weights, key=weights.__getitem__)
+    assert winner == {"model": winner["model"]} | PARAMETERS[winner["model"]]
+    assert {name for name in metrics if name.startswith("mase_")} == {
+        f"mase_{name}" for name in ("combined", "corrected", "gaussian_process", "seasonal_naive", "stl_ets", "theta")
+    }
+
+
+def test_a_length_that_rises_is_a_series(tmp_path: Path) -> None:
+    published = Published()
+    for number, day in enumerate(pd.date_range("2021-01-01", "2023-12-31", freq="D")):
+        length = "long" if number % 3 == 0 else "short"
+        published.add(str(day.date()), garment_length=length, garment_length_confidence=0.9, garment_sleeve="none")
+    run_trends(tmp_path, published, by="month", min_pictures=50)
+    names = {one["name"] for one in json.loads((tmp_path / "trends.json").read_text())["series"]}
+    assert {"length long", "length short"} <= names
+    assert not any(name.startswith("sleeve") for name in names), "of a confidence that is unknown"
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        ["2024-01-01"] * 120,
+        [f"2024-0{1 + number % 2}-10T23:30:00-05:00" for number in range(120)],
+        ["2024-01-01", *["2099-01-01"] * 3, *["2024-03-05"] * 116],
+        [
+            ("2024-01-02", "02.01.2024", "2024/01/02", "Jan 2 2024", "20240102", "1704153600")[number % 6]
+            for number in range(240)
+        ],
+    ],
+    ids=["one day", "time zones", "dates in the future", "six formats"],
+)
+def test_dates_that_are_few_or_odd_give_a_result_or_a_sentence(tmp_path: Path, days: list[str]) -> None:
+    published = Published()
+    for number, day in enumerate(days):
+        published.add(day, garment_colour="red" if number % 2 else "blue")
+    run_trends(tmp_path, published, min_pictures=10)
+    summary = json.loads((tmp_path / "trends.json").read_text())
+    assert summary["series"] or summary["reason"]
+    assert summary["coverage"]["sites"] == 1
+    assert (summary["coverage"]["last"] or "") < "2025"
+    assert all(one["note"] for one in summary["series"]), "a series too short for a model says so"
 
 
 def test_the_table_holds_past_and_forecast_of_each_series(outputs: Path) -> None:

@@ -6,6 +6,7 @@ Error-corrector Model with inclusion of External Signals for nonstationary fashi
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,15 @@ SHRINKAGE = 0.6  # of the correction: a year of errors is a small sample
 MAX_FEATURE, MAX_TARGET = 8.0, 4.0
 RIDGE = 1000.0
 MAX_ROWS = 150_000
+BOOSTING: dict[str, Any] = {
+    "loss": "absolute_error",
+    "max_iter": 150,
+    "learning_rate": 0.05,
+    "max_leaf_nodes": 16,
+    "min_samples_leaf": 300,
+    "l2_regularization": 10.0,
+    "early_stopping": False,
+}
 
 Array = NDArray[np.float64]
 
@@ -122,16 +132,7 @@ def corrected(origins: list[Origin], values: Array, at: Origin, rng: np.random.G
         kept = np.sort(rng.choice(kept, MAX_ROWS, replace=False))
     features, errors = features[kept], errors[kept]
     asked = at.features.reshape(-1, at.features.shape[2])
-    boosting = HistGradientBoostingRegressor(
-        loss="absolute_error",
-        max_iter=150,
-        learning_rate=0.05,
-        max_leaf_nodes=16,
-        min_samples_leaf=300,
-        l2_regularization=10.0,
-        early_stopping=False,
-        random_state=int(rng.integers(2**31)),
-    )
+    boosting = HistGradientBoostingRegressor(**BOOSTING, random_state=int(rng.integers(2**31)))
     models = [Ridge(RIDGE), boosting]
     with threadpool_limits(limits=1):  # after the import, which loads OpenMP; its threads wait by spinning
         found = np.mean([model.fit(features, errors).predict(asked) for model in models], axis=0)

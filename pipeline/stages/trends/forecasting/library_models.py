@@ -6,6 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+STL_SEASONAL = 13  # seasons that STL smooths over
+THETA_METHOD = "additive"
+
 Array = NDArray[np.float64]
 
 
@@ -32,7 +35,7 @@ def _stl_ets(series: Array, horizon: int, season: int) -> Array:
     from statsmodels.tsa.holtwinters import ExponentialSmoothing
     from statsmodels.tsa.seasonal import STL
 
-    seasonal = STL(series, period=season, seasonal=13).fit().seasonal
+    seasonal = STL(series, period=season, seasonal=STL_SEASONAL).fit().seasonal
     model = ExponentialSmoothing(series - seasonal, trend="add", damped_trend=True, initialization_method="estimated")
     adjusted = np.asarray(model.fit().forecast(horizon))
     return adjusted + np.resize(seasonal[-season:], horizon)
@@ -41,7 +44,7 @@ def _stl_ets(series: Array, horizon: int, season: int) -> Array:
 def _theta(series: Array, horizon: int, season: int) -> Array:
     from statsmodels.tsa.forecasting.theta import ThetaModel
 
-    return np.asarray(ThetaModel(series, period=season, method="additive", use_test=False).fit().forecast(horizon))
+    return np.asarray(ThetaModel(series, period=season, method=THETA_METHOD, use_test=False).fit().forecast(horizon))
 
 
 def stl_ets(values: Array, horizon: int, season: int) -> Array:
