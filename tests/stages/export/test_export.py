@@ -67,14 +67,14 @@ def drawn_generator(network: str, channels: int = 1, side_px: int = 16, attribut
 def with_two_attributes(network: str) -> tuple[Generator, bytes]:
     """A generator conditioned on attributes, too, and its graph without optional inputs: tracing one takes seconds."""
     generator = drawn_generator(network, side_px=8, attributes=2)
-    return generator, generator_as_onnx(generator, 8, 3, 2)
+    return generator, generator_as_onnx(generator, 8, 3, {"attributes": 2})
 
 
 @functools.cache
 def drawn_in_onnx(network: str) -> tuple[Generator, OnnxGenerator]:
     """The same with its optional inputs; the stage exports generators without attributes in `exported` and in tests/studio."""
     generator, graph = with_two_attributes(network)
-    return generator, OnnxGenerator(with_defaults(graph, optional_inputs(generator, 8, 3, 2)), threads=1)
+    return generator, OnnxGenerator(with_defaults(graph, optional_inputs(generator, 8, 3, {"attributes": 2})), threads=1)
 
 
 def write_gan(folder: Path, network: str, channels: int = 1) -> Generator:
@@ -160,7 +160,9 @@ def test_style_layers_of_stylegan2_are_those_of_its_styles() -> None:
 @pytest.mark.parametrize("network", ARGUMENTS)
 def test_attributes_are_optional(network: str, convert: Callable[[bytes], bytes], tolerance: float) -> None:
     generator, graph = with_two_attributes(network)
-    onnx_generator = OnnxGenerator(with_defaults(convert(graph), optional_inputs(generator, 8, 3, 2)), threads=1)
+    onnx_generator = OnnxGenerator(
+        with_defaults(convert(graph), optional_inputs(generator, 8, 3, {"attributes": 2})), threads=1
+    )
     latents, labels, attributes = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
     with torch.inference_mode():
         inputs = torch.from_numpy(latents), torch.from_numpy(labels)

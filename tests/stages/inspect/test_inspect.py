@@ -3,7 +3,7 @@
 import io
 import itertools
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import inspected_measures
 from pipeline.stages.inspect.params import InspectParams
-from pipeline.stages.inspect.run import rows_of
+from pipeline.stages.inspect.run import kinds_of, rows_of, same_kind
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import RAW, read_table, read_tables
 from tests.support.data_stages import DataStages, by_file, tiny_params
@@ -31,7 +32,7 @@ ON_DEMAND = (
     "clothing",
     "features",
     "garment",
-    *(name for name in INSPECT.names if name.startswith(("garment_colour", "garment_second", "garment_pattern"))),
+    *(name for name in INSPECT.names if name.startswith("garment_")),
     *(measure.name for measure in inspected_measures() if measure.detector),
 )
 
@@ -120,8 +121,10 @@ def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run inspect and return the number of pictures that were measured."""
     seen: list[str] = []
 
-    def counted(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
-        return rows_of((seen.append(member[0]) or member for member in members), params)  # type: ignore[func-returns-value]
+    def counted(
+        members: Iterable[tuple[str, bytes]], params: InspectParams, kinds: Mapping[str, Kind | None]
+    ) -> Iterator[dict[str, object]]:
+        return rows_of((seen.append(member[0]) or member for member in members), params, kinds)  # type: ignore[func-returns-value]
 
     monkeypatch.setattr("pipeline.stages.inspect.run.rows_of", counted)
     stages.inspect()
@@ -182,6 +185,17 @@ def test_changed_parameters_measure_everything_again(
 ) -> None:
     DataStages(tiny_params(wardrobe, inspect={"sketch": False}), tmp_path / "data").up_to("inspect")
     assert _measured_anew(DataStages(tiny_params(wardrobe, inspect=change), tmp_path / "data"), monkeypatch) == 40
+
+
+def test_pictures_whose_category_means_another_kind_of_garment_are_measured_again() -> None:
+    raw = pd.DataFrame({"sha256": ["a", "b", "c", "d"], "category": ["dress", "hat", None, "skirt"]})
+    measured = pd.DataFrame({"sha256": ["a", "b", "c", "d"], "garment_kind": ["dress", None, None, "dress"]})
+    assert same_kind(measured, kinds_of(raw)).tolist() == [True, True, True, False]
+    assert same_kind(measured.assign(garment_kind=None), {}).all(), "no garment is looked for"
+
+
+def test_bytes_in_two_categories_are_measured_as_the_first() -> None:
+    assert kinds_of(pd.DataFrame({"sha256": ["a", "a"], "category": ["pants", "dress"]})) == {"a": "trousers"}
 
 
 def test_damaged_memo_is_ignored(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
