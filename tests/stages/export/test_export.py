@@ -50,9 +50,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def drawn_generator(network: str, channels: int = 1) -> Generator:
+def drawn_generator(network: str, channels: int = 1, side_px: int = 16, attributes: int = 0) -> Generator:
     torch.manual_seed(0)
-    generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, channels), len(CATEGORIES), 8)
+    shape = PictureShape(side_px, side_px, channels)
+    generator = build_generator(network, ARGUMENTS[network], shape, len(CATEGORIES), 8, attributes)
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after training, not the 0 and 1 that fresh ones have
             assert module.running_mean is not None
@@ -63,19 +64,17 @@ def drawn_generator(network: str, channels: int = 1) -> Generator:
 
 
 @functools.cache
-def drawn_in_onnx(network: str) -> tuple[Generator, OnnxGenerator]:
-    """A generator, and its graph: tracing one takes seconds."""
-    generator = drawn_generator(network)
-    graph = with_defaults(generator_as_onnx(generator, 8, 3), optional_inputs(generator, 8, 3))
-    return generator, OnnxGenerator(graph, threads=1)
+def with_two_attributes(network: str) -> tuple[Generator, bytes]:
+    """A generator conditioned on attributes, too, and its graph without optional inputs: tracing one takes seconds."""
+    generator = drawn_generator(network, side_px=8, attributes=2)
+    return generator, generator_as_onnx(generator, 8, 3, {"attributes": 2})
 
 
 @functools.cache
-def with_two_attributes(network: str) -> tuple[Generator, bytes]:
-    """A generator conditioned on attributes, too, and its graph without optional inputs."""
-    torch.manual_seed(0)
-    generator = build_generator(network, ARGUMENTS[network], PictureShape(8, 8, 1), 3, 8, 2).eval()
-    return generator, generator_as_onnx(generator, 8, 3, {"attributes": 2})
+def drawn_in_onnx(network: str) -> tuple[Generator, OnnxGenerator]:
+    """The same with its optional inputs; the stage exports generators without attributes in `exported` and in tests/studio."""
+    generator, graph = with_two_attributes(network)
+    return generator, OnnxGenerator(with_defaults(graph, optional_inputs(generator, 8, 3, {"attributes": 2})), threads=1)
 
 
 def write_gan(folder: Path, network: str, channels: int = 1) -> Generator:
