@@ -1,11 +1,12 @@
-"""Colours and patterns that `inspect` names, against labels by eye of 300 photographs; also fits the pattern classifier.
+"""Attributes that `inspect` names, against labels by eye of 300 photographs; also fits the classifiers of patterns and sleeves.
 
     python -m benchmarks.attributes ../shared/data/clothing-dataset-small --page docs/benchmarks/attributes.md
     python -m benchmarks.attributes ../shared/data/clothing-dataset-small --fit
 
 The labels, attribute_labels.csv, were written by looking at the photographs, 30 of each category drawn at random without
 look-alikes, before any answer of the code was seen. An ambiguous picture has two accepted labels, the likelier first. Every
-other photograph is for tuning: limits of colours were set and the classifier was fitted on those. The others are held out.
+other photograph is for tuning: limits were set and classifiers fitted on those. The others are held out. Sleeve, length and fit
+have labels of their own: attribute_outlines.py.
 """
 
 import argparse
@@ -17,17 +18,19 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks import attribute_outlines as outlines
 from benchmarks.photographs import photographs
-from pipeline.imaging.garment_attributes import garment_attributes
-from pipeline.imaging.garment_colours import COLOURS
+from pipeline.imaging.garment_attributes import colours_seen
 from pipeline.imaging.garment_cutter import GarmentCutter
 from pipeline.imaging.garment_masks import Pixels
-from pipeline.imaging.garment_patterns import CHANNELS, PATTERNS, PatternClassifier
+from pipeline.imaging.garment_patterns import CHANNELS, PatternClassifier
 from pipeline.imaging.resizing import garment_input
 from pipeline.storage.files import write_text
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 LABELS = Path(__file__).with_name("attribute_labels.csv")
 TABLE = Path("pipeline/imaging/pattern_numbers.py")
+COLOURS, PATTERNS = SEEN_ATTRIBUTES["colour"].values, SEEN_ATTRIBUTES["pattern"].values
 TRAINING_SIDE_PX = 59  # of the garment in a training picture of 64 px
 PENALTY = 0.03  # C of the logistic regression, by five-fold cross-validation on the photographs for tuning
 LEAST_CONFIDENCE = {"colour": 0.2, "pattern": 0.6}
@@ -48,6 +51,14 @@ def labelled(folder: Path, labels: pd.DataFrame) -> Iterator[tuple[pd.Series, Pi
         picture = garment_input(image)
         mask = cv2.resize(cut(picture).pixels, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         yield rows[path], picture, np.asarray(mask, np.uint8)
+
+
+def small_masks(folder: Path, labels: pd.DataFrame) -> Iterator[tuple[str, Pixels]]:
+    """Each labelled photograph below `folder` with its garment's mask as `inspect` keeps it."""
+    found = {f"{path.parent.name}/{path.name}": path for path in folder.rglob("*.jpg")}
+    cut = GarmentCutter()
+    for path, image in photographs([found[picture] for picture in labels["picture"]]):
+        yield f"{path.parent.name}/{path.name}", cut(garment_input(image)).pixels
 
 
 def reduced(picture: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
@@ -80,20 +91,24 @@ def answers(folder: Path, labels: pd.DataFrame) -> pd.DataFrame:
     """`labels` with what the code says, at full size and reduced to 64 px; None where it sees no garment."""
     pattern_of, rows = PatternClassifier(), []
     for _, picture, mask in labelled(folder, labels):
-        seen = garment_attributes(picture, mask, pattern_of) if mask.any() else None
-        small = garment_attributes(*reduced(picture, mask), pattern_of) if mask.any() else None
-        rows.append(
-            {
-                "colour": seen and seen.colour,
-                "colour_confidence": seen.colour_confidence if seen else 0,
-                "second_colour": seen and seen.second_colour,
-                "pattern": seen and seen.pattern,
-                "pattern_confidence": seen.pattern_confidence if seen else 0,
-                "small_colour": small and small.colour,
-                "small_pattern": small and small.pattern,
-            }
-        )
+        seen = _colours_and_pattern(picture, mask, pattern_of)
+        small = _colours_and_pattern(*reduced(picture, mask), pattern_of) if mask.any() else {}
+        rows.append(seen | {f"small_{name}": small.get(name) for name in ("colour", "pattern")})
     return pd.concat([labels.reset_index(drop=True), pd.DataFrame(rows).add_prefix("seen_")], axis=1)
+
+
+def _colours_and_pattern(picture: Pixels, mask: Pixels, pattern_of: PatternClassifier) -> dict[str, object]:
+    colours = colours_seen(picture, mask) if mask.any() else None
+    if colours is None:
+        return {"colour": None, "colour_confidence": 0, "second_colour": None, "pattern": None, "pattern_confidence": 0}
+    pattern, sure = pattern_of(picture, mask)
+    return {
+        "colour": colours.first,
+        "colour_confidence": colours.confidence,
+        "second_colour": colours.second,
+        "pattern": pattern,
+        "pattern_confidence": sure,
+    }
 
 
 def accepted(table: pd.DataFrame, column: str, seen: str) -> pd.Series:
@@ -128,7 +143,7 @@ def confusion(table: pd.DataFrame, column: str, names: tuple[str, ...]) -> Itera
         yield f"| **{name}** | " + " | ".join(str(count) if count else "" for count in row) + f" | {share} |"
 
 
-def page(table: pd.DataFrame) -> str:
+def page(table: pd.DataFrame, outline_answers: pd.DataFrame) -> str:
     """The benchmark's page."""
     held_out = table[table["use"] == "held out"]
     two = {column: int(table[column].str.contains(";").sum()) for column in ("colour", "pattern")}
@@ -137,7 +152,9 @@ def page(table: pd.DataFrame) -> str:
     invented = held_out.loc[~has_second, "seen_second_colour"].notna().mean()
     return "\n".join(
         [
-            "# Colours and patterns",
+            "# Attributes of garments",
+            "",
+            "## Colours and patterns",
             "",
             "`python -m benchmarks.attributes FOLDER`: what `inspect` names, against labels by eye of 300 photographs of "
             "clothing-dataset-small (`benchmarks/attribute_labels.csv`, written before any answer was seen). "
@@ -158,6 +175,7 @@ def page(table: pd.DataFrame) -> str:
             "",
             *confusion(held_out, "pattern", PATTERNS),
             "",
+            *outlines.outline_lines(outline_answers),
         ]
     )
 
@@ -170,11 +188,14 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help=f"fit the pattern classifier and write {TABLE}")
     arguments = parser.parse_args()
     labels = pd.read_csv(LABELS)
+    of_outlines = pd.read_csv(outlines.LABELS, keep_default_na=False)
+    masks = dict(small_masks(arguments.photographs, of_outlines))
     if arguments.fit:
         head = '"""The numbers of garment_patterns.PatternClassifier, by `python -m benchmarks.attributes FOLDER --fit`."""'
         write_text(TABLE, f'{head}\n\nNUMBERS = """\n{fitted_numbers(arguments.photographs, labels)}\n"""\n')
+        write_text(outlines.TABLE, f'{outlines.HEAD}\n\nNUMBERS = """\n{outlines.fitted_sleeves(of_outlines, masks)}\n"""\n')
         return
-    text = page(answers(arguments.photographs, labels))
+    text = page(answers(arguments.photographs, labels), outlines.outline_answers(of_outlines, masks))
     print(text)
     if arguments.page:
         write_text(arguments.page, text)

@@ -19,12 +19,13 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.garment_composites import photographs
 from pipeline.imaging.cut_outs import cut_out
+from pipeline.imaging.garment_anchors import find_anchors
 from pipeline.imaging.garment_cutter import GarmentCutter
+from pipeline.imaging.garment_kinds import Kind
+from pipeline.imaging.outlines import SIDES, Line
 from pipeline.storage.files import write_text
-from pipeline.tryon.body import SIDES, Line
 from pipeline.tryon.compose import TryOn, try_on
 from pipeline.tryon.fitting import PlacedPart, placed_parts
-from pipeline.tryon.garment_anchors import Kind, find_anchors
 from pipeline.tryon.mannequins import HEIGHT_PX, WIDTH_PX, Figure, Measures, Pose, draw_mannequin, mannequin_body
 from pipeline.tryon.person import person_of_figure
 from pipeline.tryon.warp import CELL_PX, STIFFNESSES, part_warp

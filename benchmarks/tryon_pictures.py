@@ -13,8 +13,8 @@ from skimage import data
 
 from pipeline.errors import InputError
 from pipeline.imaging.garment_cutter import GarmentCutter
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.tryon.compose import try_on
-from pipeline.tryon.garment_anchors import Kind
 from pipeline.tryon.garments import garment_of
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
 from pipeline.tryon.person import Person, person_of_figure

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.imaging.garment_kinds import Kind as GarmentKind
 from pipeline.tryon.body import JOINTS
 from pipeline.tryon.fitting import Fit
-from pipeline.tryon.garment_anchors import Kind as GarmentKind
 from studio.directions import Kind
 from studio.dressing import Mode
 
@@ -238,6 +238,7 @@ class TrendGrid(BaseModel):
 
     grid: Grid | None  # None if there is not one
     looked_at: int  # garments that they were chosen from
+    how: str  # they were found, and how sure that is, in sentences
 
 
 class DirectionResponse(BaseModel):

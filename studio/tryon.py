@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.imaging.garment_kinds import Kind
+from pipeline.imaging.outlines import Point
 from pipeline.tryon import person_models
-from pipeline.tryon.body import ANCHORS, Body, Point, body_of
+from pipeline.tryon.body import ANCHORS, Body, body_of
 from pipeline.tryon.compose import try_on
 from pipeline.tryon.fitting import Fit
-from pipeline.tryon.garment_anchors import Kind
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
 from pipeline.tryon.person import Person, person_of_figure
 from pipeline.tryon.photographs import PersonFinder, person_by_hand, refuse_without_legs

@@ -1,4 +1,4 @@
-"""A page of pictures of each colour and pattern that `inspect` saw, to be checked by eye."""
+"""A page of pictures of each colour, pattern, length, … that `inspect` saw, to be checked by eye."""
 
 import argparse
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from pipeline.pages.page import template_environment
 from pipeline.pages.pictures import data_uri
 from pipeline.pages.tiles import load_tiles, pixel_counts
 from pipeline.storage.files import output_file, refuse_output
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.storage.tables import CURATED, read_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_PAGE, DEFAULT_COUNT, MAX_COUNT = Path("reports/attributes.html"), 50, 500
-NAMES = ("colour", "second_colour", "pattern")
+CONFIDENCE = {name: f"garment_{name}_confidence" for name in SEEN_ATTRIBUTES} | {"second_colour": "garment_colour_confidence"}
 TILE_SIDE_PX = 96
 
 
@@ -35,8 +36,7 @@ def values_of(rows: pd.DataFrame, count: int) -> list[Value]:
     Half of them are the least confident, the others spread over the rest, so that both doubtful and sure ones are seen.
     """
     kept, found = rows[rows["kept"]], []
-    for name in NAMES:
-        confidence = "garment_pattern_confidence" if name == "pattern" else "garment_colour_confidence"
+    for name, confidence in CONFIDENCE.items():
         for value, having in kept.dropna(subset=[f"garment_{name}"]).groupby(f"garment_{name}"):
             ordered = having.sort_values([confidence, "key"], ignore_index=True)
             doubtful, rest = ordered[: count // 2], ordered[count // 2 :]

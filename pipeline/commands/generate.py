@@ -27,6 +27,7 @@ from pipeline.inference.onnx_generator import (
 )
 from pipeline.inference.transparency import GROUNDS, on_ground
 from pipeline.storage.files import output_file, refuse_output
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.words.prompts import prompt_row
 from pipeline.words.vocabulary import named
 
@@ -37,7 +38,7 @@ MAX_SHEET_PIXELS = 1 << 28
 VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
 TRANSPARENT = "transparent"
-NAMED_ATTRIBUTES = ("colour", "pattern")  # have an option of their own
+NAMED_ATTRIBUTES = tuple(SEEN_ATTRIBUTES)  # have an option of their own
 
 
 @dataclass(frozen=True)

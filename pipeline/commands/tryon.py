@@ -11,12 +11,13 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.ai_label import ai_marks
+from pipeline.imaging.garment_kinds import KINDS
+from pipeline.imaging.outlines import Point
 from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.storage.files import output_file, refuse_output
-from pipeline.tryon.body import JOINTS, Point
+from pipeline.tryon.body import JOINTS
 from pipeline.tryon.fitting import FITS
-from pipeline.tryon.garment_anchors import KINDS
 from pipeline.tryon.person_models import default_folder, fetch_models
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+
+COLOURS = SEEN_ATTRIBUTES["colour"].values
 SECOND_SHARE = 0.15  # of the garment's pixels, at least
 SECOND_DISTANCE = 20.0  # between the means of the two in CIELAB, at least: a fold has another term, too, but is near
 

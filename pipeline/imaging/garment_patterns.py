@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.imaging.efficientnet import pretrained_network, tapped_maps
 from pipeline.imaging.pattern_numbers import NUMBERS
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
-PATTERNS = ("plain", "striped", "checked", "dotted", "printed")
+PATTERNS = SEEN_ATTRIBUTES["pattern"].values
 SIDE_PX = 160
 TAPPED_BLOCKS = (4, 10)  # 40 channels at stride 8, 112 at stride 16
 CHANNELS = 40 + 112

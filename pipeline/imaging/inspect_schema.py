@@ -27,6 +27,12 @@ INSPECT = pa.schema(
         column(
             "garment", pa.binary(), "mask of the garment: PNG of one bit a pixel, 128 pixels on the longer side", nullable=True
         ),
+        column(
+            "garment_kind",
+            pa.string(),
+            "which outline was expected: `top`, `dress`, …, after the category's name",
+            nullable=True,
+        ),
         *GARMENT_ATTRIBUTES,
         *(KNOWN.field(name) for name in ("phash", "phash_mirrored", "thumbnail", "sketch")),
     ]

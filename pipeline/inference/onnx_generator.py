@@ -75,6 +75,7 @@ class ExportedCard:
     channel_meanings: list[str] = field(default_factory=list)  # of the pictures that the graph draws; empty in older cards
     text_encoder: str | None = None  # of the captions that it was trained on, if any
     text_dim: int = 0  # E of the input `text`
+    trained_through: str | None = None  # the feature extractor whose network trained it, which must not judge it
 
 
 def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.storage.checksums import check_parquet, write_parquet
 from pipeline.storage.files import whole_file
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 
 def column(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
@@ -77,18 +78,26 @@ DUPLICATES = pa.schema(
     ]
 )
 
-GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
-    column("garment_colour", pa.string(), "what most of the garment has, of eleven basic colour terms", nullable=True),
-    column("garment_colour_share", pa.float32(), "share of the garment's pixels in this colour", nullable=True),
-    column("garment_colour_confidence", pa.float32(), "how clearly it leads, in [0, 1]", nullable=True),
+COLOUR_DETAILS = [
+    column("garment_colour_share", pa.float32(), "share of the garment's pixels in its colour", nullable=True),
     column(
         "garment_second_colour",
         pa.string(),
         "the next one, where it covers 0.15 of the garment and is clearly another",
         nullable=True,
     ),
-    column("garment_pattern", pa.string(), "`plain`, `striped`, `checked`, `dotted` or `printed`", nullable=True),
-    column("garment_pattern_confidence", pa.float32(), "its probability, in [0, 1]", nullable=True),
+]
+
+GARMENT_ATTRIBUTES = [  # with garment in inspect.detect
+    *(
+        field
+        for name, seen in SEEN_ATTRIBUTES.items()
+        for field in (
+            column(f"garment_{name}", pa.string(), seen.meaning, nullable=True),
+            column(f"garment_{name}_confidence", pa.float32(), seen.confidence, nullable=True),
+        )
+    ),
+    *COLOUR_DETAILS,
 ]
 
 CURATED = pa.schema(
@@ -124,7 +133,7 @@ CURATED = pa.schema(
 TRENDS = pa.schema(
     [
         column("series", pa.string(), "what is followed, as on the page: `colour red`, `dress: pattern striped`"),
-        column("dimension", pa.string(), "`category`, `colour`, `pattern`, `price` or `style`"),
+        column("dimension", pa.string(), f"`category`, `{'`, `'.join(SEEN_ATTRIBUTES)}`, `price` or `style`"),
         column("value", pa.string(), "of the dimension"),
         column("category", pa.string(), "the garment category that it is a share of, if not of all pictures", nullable=True),
         column("date", pa.string(), "first day of the week or month, ISO 8601"),

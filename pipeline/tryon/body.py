@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-Point = NDArray[np.float64]  # (2,)
-Line = NDArray[np.float64]  # (N, 2)
+from pipeline.imaging.outlines import SIDES, Line, Point
 
-SIDES = ("left", "right")
 ANCHORS = tuple(f"{side}_{joint}" for joint in ("shoulder", "wrist", "hip", "ankle") for side in SIDES)
 JOINTS = (
     "head",

@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import CROTCH, SIDES, Body
+from pipeline.imaging.garment_anchors import GarmentAnchors, find_anchors
+from pipeline.imaging.garment_kinds import LEGGED, UPPER, Kind
+from pipeline.imaging.outlines import SIDES
+from pipeline.tryon.body import CROTCH, Body
 from pipeline.tryon.fitting import Fit, PlacedPart, placed_parts
-from pipeline.tryon.garment_anchors import LEGGED, UPPER, GarmentAnchors, Kind, find_anchors
 from pipeline.tryon.light import light_of, luminance, shadow_of
 from pipeline.tryon.person import Mask, Person, Pixels, soft
 from pipeline.tryon.regions import above_level, arm_mask, body_mask, distance_along, leg_mask, trunk_mask

@@ -10,8 +10,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pipeline.tryon.body import ARMPIT, CROTCH, SIDES, Body, Line, Point
-from pipeline.tryon.garment_anchors import LEGGED, GarmentAnchors, Part
+from pipeline.imaging.garment_anchors import GarmentAnchors, Part
+from pipeline.imaging.garment_kinds import LEGGED
+from pipeline.imaging.outlines import SIDES, Line, Point
+from pipeline.tryon.body import ARMPIT, CROTCH, Body
 from pipeline.tryon.mannequins import CHEST_DEPTH, HIP_DEPTH, half_girth_in_widths
 
 Fit = Literal["tight", "regular", "loose"]

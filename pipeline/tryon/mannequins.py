@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import ARMPIT, CROTCH, HIP, SIDES, Body, Point, Widths
+from pipeline.imaging.outlines import SIDES, Point
+from pipeline.tryon.body import ARMPIT, CROTCH, HIP, Body, Widths
 
 HEIGHT_PX, WIDTH_PX = 512, 384
 FIGURE_SHARE = 0.92  # of the picture's height

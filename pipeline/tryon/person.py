@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.imaging.garment_masks import cielab
-from pipeline.tryon.body import SIDES, Body
+from pipeline.imaging.outlines import SIDES
+from pipeline.tryon.body import Body
 from pipeline.tryon.mannequins import PART, Figure
 from pipeline.tryon.regions import above_level, arm_mask, trunk_mask
 

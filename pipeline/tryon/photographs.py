@@ -13,8 +13,9 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.imaging.cut_outs import alpha_of
 from pipeline.imaging.faces import faces_of
-from pipeline.tryon.body import ANCHORS, HIP, SIDES, WAIST, Body, Point, Widths, body_of
-from pipeline.tryon.garment_anchors import LEGGED, Kind
+from pipeline.imaging.garment_kinds import LEGGED, Kind
+from pipeline.imaging.outlines import SIDES, Point
+from pipeline.tryon.body import ANCHORS, HIP, WAIST, Body, Widths, body_of
 from pipeline.tryon.person import Person, Pixels, person_of_photograph
 from pipeline.tryon.person_models import POSE, SEGMENTATION, checked_model
 from pipeline.tryon.regions import body_mask, trunk_mask

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import ARMPIT, CROTCH, HIP, SIDES, Body, Line
+from pipeline.imaging.outlines import SIDES, Line
+from pipeline.tryon.body import ARMPIT, CROTCH, HIP, Body
 
 SUBPIXEL_BITS = 4
 

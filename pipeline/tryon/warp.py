@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import Line
+from pipeline.imaging.outlines import Line
 
 STIFFNESSES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # tried in turn; after the last, a similarity, which cannot fold
 CELL_PX = 4.0  # of the grid on which a spline is evaluated and checked

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import Line
+from pipeline.imaging.outlines import Line
 from pipeline.tryon.fitting import PlacedPart
 from pipeline.tryon.warp import PartWarp, part_warp
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from studio.routes.context import Context, drawn_grid, found
 from studio.schemas import TrendGrid, TrendRequest, TrendResponse, TrendsResponse
-from studio.trends import CANDIDATES, CATEGORY, garments_following, why_not_drawn
+from studio.trends import garments_following, why_not_drawn
 
 router = APIRouter()
 
@@ -34,10 +34,8 @@ async def trend_grid(context: Context, body: TrendRequest) -> TrendGrid:
     trend = found(next((one for one in context.outlook.trends if one.name == body.name), None), "there is no such trend")
 
     def grid() -> TrendGrid:
-        recipes = garments_following(trend, service.generator, body.count, body.seed)
-        return TrendGrid(
-            grid=drawn_grid(service, recipes) if recipes else None,
-            looked_at=body.count if trend.dimension == CATEGORY else CANDIDATES,
-        )
+        following = garments_following(trend, service.generator, body.count, body.seed)
+        drawn = drawn_grid(service, following.recipes) if following.recipes else None
+        return TrendGrid(grid=drawn, looked_at=following.looked_at, how=following.how)
 
     return await context.threads.slow(grid)

@@ -7,9 +7,10 @@ import numpy as np
 from fastapi import APIRouter, Response
 from PIL import Image
 
-from pipeline.tryon.body import ANCHORS, Point
+from pipeline.imaging.garment_kinds import KINDS
+from pipeline.imaging.outlines import Point
+from pipeline.tryon.body import ANCHORS
 from pipeline.tryon.fitting import FITS
-from pipeline.tryon.garment_anchors import KINDS
 from pipeline.tryon.mannequins import Measures
 from studio.recipe import parse_address
 from studio.routes.context import IMMUTABLE, PNG, Context, RandomNamePath, job_response

@@ -27,8 +27,9 @@ export function openTrends(studio, go) {
       ]);
     }));
     const found = garments.length < 16 ? ` Only ${garments.length} of ${answer.looked_at} garments show it.` : "";
+    const how = answer.how ? ` ${answer.how}` : "";
     $("trends-shown").textContent =
-      `${trend.name}: ${ARROWS[trend.direction]}, ${interval(trend)}, from ${trend.pictures.toLocaleString("en")} pictures.${found}`;
+      `${trend.name}: ${ARROWS[trend.direction]}, ${interval(trend)}, from ${trend.pictures.toLocaleString("en")} pictures.${how}${found}`;
   });
 
   const row = (trend) => {

@@ -1,16 +1,19 @@
 """Colours and patterns of drawn garments."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.imaging.garment_attributes import GarmentAttributes, garment_attributes
+from pipeline.imaging.garment_attributes import MEASURES, SeenGarment, attribute_columns
 from pipeline.imaging.garment_colours import COLOURS, colour_terms
 from pipeline.imaging.garment_masks import cielab
 from pipeline.imaging.garment_patterns import SIDE_PX, PatternClassifier, framed_garment
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+from pipeline.storage.tables import GARMENT_ATTRIBUTES
 
 Grid = NDArray[np.intp]
 MASK = np.zeros((200, 160), np.uint8)
@@ -58,22 +61,20 @@ def plain(_picture: NDArray[np.uint8], _mask: NDArray[np.uint8]) -> tuple[str, f
     return "plain", 1.0
 
 
-def seen(first: str, second: str, pattern: str) -> GarmentAttributes:
-    found = garment_attributes(drawn(first, second, pattern), MASK, plain)
-    assert found is not None
-    return found
+def columns(first: str, second: str, pattern: str) -> dict[str, Any]:
+    return attribute_columns(SeenGarment(drawn(first, second, pattern), MASK, "dress", plain))
 
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_plain_garment_has_its_colour_and_no_second(colour: str) -> None:
-    found = seen(colour, colour, "plain")
-    assert (found.colour, found.second_colour) == (colour, None)
-    assert found.colour_share > 0.9
+    found = columns(colour, colour, "plain")
+    assert (found["garment_colour"], found["garment_second_colour"]) == (colour, None)
+    assert found["garment_colour_share"] > 0.9
 
 
 def test_stripes_have_two_colours() -> None:
-    found = seen("red", "black", "across")
-    assert {found.colour, found.second_colour} == {"red", "black"}
+    found = columns("red", "black", "across")
+    assert {found["garment_colour"], found["garment_second_colour"]} == {"red", "black"}
 
 
 @pytest.mark.parametrize(
@@ -109,4 +110,10 @@ def test_a_garment_is_framed_in_the_middle_on_its_mean_colour() -> None:
 
 
 def test_a_mask_of_hardly_any_pixels_says_nothing() -> None:
-    assert garment_attributes(drawn("red", "red", "plain"), np.zeros((200, 160), np.uint8), plain) is None
+    nothing = np.zeros((200, 160), np.uint8)
+    assert attribute_columns(SeenGarment(drawn("red", "red", "plain"), nothing, "dress", plain)) == {}
+
+
+def test_every_attribute_has_its_measure_and_its_columns() -> None:
+    assert set(MEASURES) == set(SEEN_ATTRIBUTES)
+    assert set(columns("red", "black", "across")) == {field.name for field in GARMENT_ATTRIBUTES}

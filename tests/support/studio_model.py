@@ -44,20 +44,18 @@ INPUTS: dict[str, tuple[int, list[Any]]] = {
 }
 
 
-def _category_embedding() -> list[onnx.NodeProto]:
-    """Nodes that compute `embedding` from `labels` and `category_mix` with the tables `categories` and `embed.weight`."""
+def _conditioning(layers: int) -> list[onnx.NodeProto]:
+    """Nodes that compute what a generator with optional inputs begins with.
+
+    `embedding` comes from `labels` and `category_mix` by the table `embed.weight`; `latents_0`, … come from `latents` and
+    `layer_latents`.
+    """
     return [
         helper.make_node("Unsqueeze", ["labels", "one"], ["label_column"]),
         helper.make_node("Equal", ["label_column", "categories"], ["is_category"]),
         helper.make_node("Cast", ["is_category"], ["one_hot"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["one_hot", "category_mix"], ["shares"]),
         helper.make_node("MatMul", ["shares", "embed.weight"], ["embedding"]),
-    ]
-
-
-def _layer_latents(layers: int) -> list[onnx.NodeProto]:
-    """Nodes that compute `latents_0`, … from `latents` and `layer_latents`."""
-    return [
         helper.make_node("Unsqueeze", ["latents", "one"], ["latent_row"]),
         helper.make_node("Add", ["latent_row", "layer_latents"], ["latent_rows"]),
         *(helper.make_node("Gather", ["latent_rows", f"layer_{n}"], [f"latents_{n}"], axis=1) for n in range(layers)),
@@ -95,8 +93,7 @@ def _generator(
         **{f"layer_{n}": np.array(n, np.int64) for n in range(layers)},
     }
     inputs = INPUTS | {name: (TensorProto.FLOAT, ["n", *shape]) for name, shape in shapes.items()}
-    nodes = [*_category_embedding(), *_layer_latents(layers), *nodes]
-    model = _model(nodes, inputs, {"pictures": ["n", 1, SIDE, SIDE]}, constants | dict(weights))
+    model = _model([*_conditioning(layers), *nodes], inputs, {"pictures": ["n", 1, SIDE, SIDE]}, constants | dict(weights))
     return onnx.load_model_from_string(with_defaults(model.SerializeToString(), shapes))
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline.imaging.garment_anchors import find_anchors
+from pipeline.imaging.garment_kinds import KINDS, Kind
 from pipeline.tryon.fitting import placed_parts
-from pipeline.tryon.garment_anchors import KINDS, Kind, find_anchors
 from pipeline.tryon.mannequins import Measures, Pose, mannequin_body
 from pipeline.tryon.warp import jacobians, part_warp, similarity, thin_plate_spline
 from tests.support.drawn_people import drawn_garment

@@ -6,7 +6,13 @@ from pydantic import Field, create_model
 
 from pipeline.section import Count, GreyLevel, Section, Seed, Share
 from pipeline.stages.augment.changes import parameters
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.words.vocabulary import LANGUAGES, Language
+
+if TYPE_CHECKING:
+    SeenName = str
+else:
+    SeenName = Literal[tuple(SEEN_ATTRIBUTES)]  # of storage/garment_attributes.py
 
 Colour = Annotated[list[GreyLevel], Field(min_length=3, max_length=3)]
 
@@ -16,7 +22,7 @@ class PackingParams(Section):
 
     attributes: list[str] = []
     """Further columns of a list, such as season, on which the training can be conditioned."""
-    garment_attributes: list[Literal["colour", "pattern"]] = []
+    garment_attributes: list[SeenName] = []
     """What inspect sees of the garment, on which the training can be conditioned. Needs inspect.detect garment."""
     min_attribute_confidence: Share = 0.2
     """Least confidence of such an attribute; below it the picture's is unknown."""

@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import InputError
+from pipeline.imaging.garment_attributes import outline_columns
+from pipeline.imaging.garment_kinds import kind_of_category
+from pipeline.imaging.garment_masks import unpacked
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import NOT_CUT_OUT, inspected_measures, limits
 from pipeline.pages.tiles import load_tiles, pixel_counts
@@ -18,7 +21,8 @@ from pipeline.stages.curate import decisions_page as decisions
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.storage.files import write_text
-from pipeline.storage.overrides import read_overrides
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+from pipeline.storage.overrides import DECISIONS, read_overrides
 from pipeline.storage.tables import CURATED, DUPLICATES, GARMENT_ATTRIBUTES, RAW, read_table, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
@@ -29,6 +33,7 @@ MEASURES = [
     *(measure.name for measure in inspected_measures()),
     "faces",
     "garment",
+    "garment_kind",
     *(field.name for field in GARMENT_ATTRIBUTES),
 ]
 RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
@@ -104,7 +109,8 @@ def with_reasons(pictures: pd.DataFrame, params: CurateParams) -> pd.Series:
 
 def with_decisions(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
     """`pictures` with the column `decision` and with the categories from `overrides`."""
-    decisions_of = dict(zip(overrides["sha256"], overrides["decision"], strict=True))
+    whole = overrides[overrides["decision"].isin(DECISIONS)]
+    decisions_of = dict(zip(whole["sha256"], whole["decision"], strict=True))
     renamed = overrides[overrides["decision"] == "category"]
     category_of = dict(zip(renamed["sha256"], renamed["category"], strict=True))
     rows = list(zip(pictures["sha256"], pictures["category"], strict=True))
@@ -112,6 +118,26 @@ def with_decisions(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFr
         decision=pd.Series([decisions_of.get(sha256) for sha256, _ in rows], index=pictures.index, dtype=object),
         category=pd.Series([category_of.get(sha256, own) for sha256, own in rows], index=pictures.index, dtype=object),
     )
+
+
+def with_attributes(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+    """`pictures` with the attributes of their garments from `overrides`, unknown where one has no value there.
+
+    Where people gave a picture a category of another kind of garment, what follows from the outline is measured anew.
+    """
+    columns = {field.name: pictures[field.name].astype(object) for field in GARMENT_ATTRIBUTES}
+    known = zip(pictures.index, pictures["category"], pictures["garment_kind"], pictures["garment"], strict=True)
+    for row, category, inspected_kind, mask in known:
+        kind = kind_of_category(category)
+        if isinstance(mask, bytes) and kind != inspected_kind:
+            for name, value in outline_columns(unpacked(mask), kind).items():
+                columns[name][row] = value
+    rows = {sha256: own.index for sha256, own in pictures.groupby("sha256")}
+    for sha256, name, value in overrides[["sha256", "decision", "category"]].itertuples(index=False):
+        if name in SEEN_ATTRIBUTES and sha256 in rows:
+            columns[f"garment_{name}"][rows[sha256]] = value or None
+            columns[f"garment_{name}_confidence"][rows[sha256]] = 1.0 if value else None
+    return pictures.assign(**columns)
 
 
 def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
@@ -228,6 +254,7 @@ def run(
         .merge(groups, on="key", how="left", validate="one_to_one")
         .sort_values("key", ignore_index=True)
         .pipe(with_decisions, by_hand)
+        .pipe(with_attributes, by_hand)
     )
     pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
     unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))

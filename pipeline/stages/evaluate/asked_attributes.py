@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,10 +13,12 @@ from torch import nn
 from pipeline.gan.checkpoints import GeneratorCard
 from pipeline.gan.sampling import generate_images
 from pipeline.imaging.contact_sheets import contact_sheet
-from pipeline.imaging.garment_attributes import garment_attributes
+from pipeline.imaging.garment_attributes import SeenGarment, measured
 from pipeline.imaging.garment_cutter import GarmentCutter
+from pipeline.imaging.garment_kinds import kind_of_category
 from pipeline.imaging.garment_patterns import PatternClassifier
-from pipeline.imaging.pattern_numbers import NUMBERS
+from pipeline.imaging.outline_numbers import NUMBERS as SLEEVE_NUMBERS
+from pipeline.imaging.pattern_numbers import NUMBERS as PATTERN_NUMBERS
 from pipeline.inference.attributes import Attributes, columns_of
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.transparency import Ground, on_ground
@@ -27,10 +28,19 @@ from pipeline.stages.evaluate.entries import Baseline, Score
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.storage.arrays import colour_channels, has_alpha, read_attributes
 from pipeline.storage.captions import Captions, read_captions
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
-MEASURED = ("colour", "pattern")  # attributes that a picture shows; columns of a list cannot be measured
-BY_NETWORK = {"pattern": "efflite0"}  # the extractor whose network measures it
+MEASURED = tuple(SEEN_ATTRIBUTES)  # attributes that a picture shows; columns of a list cannot be measured
+BY_NETWORK = {name: seen.network for name, seen in SEEN_ATTRIBUTES.items() if seen.network}
+HOW_MEASURED = {  # in words, and the numbers that were fitted
+    "colour": ("the eleven basic terms by limits in CIELAB", None),
+    "pattern": ("a linear map of EfficientNet-Lite0's features", PATTERN_NUMBERS),
+    "length": ("length relative to the width, by limits between anchors of the outline", None),
+    "sleeve": ("a linear map of the outline's profile", SLEEVE_NUMBERS),
+    "fit": ("width of the hem or the legs relative to the waist or chest, by limits between anchors of the outline", None),
+}
 OPAQUE = 127
+NEEDS_COLOUR = ("colour", "pattern")
 MAX_COLUMNS = 12  # of a sheet
 
 Flags = NDArray[np.float32]
@@ -45,14 +55,14 @@ class AttributeMeasure:
     @property
     def passport_entry(self) -> dict[str, str]:
         """The passport's `extractor`."""
-        if self.name == "pattern":
-            numbers = hashlib.sha256(NUMBERS.encode()).hexdigest()
-            return {"name": self.name, "measure": "a linear map of EfficientNet-Lite0's features", "numbers_sha256": numbers}
-        return {"name": self.name, "measure": "the eleven basic terms by limits in CIELAB"}
+        measure, numbers = HOW_MEASURED[self.name]
+        entry = {"name": self.name, "measure": measure}
+        return entry | ({"numbers_sha256": hashlib.sha256(numbers.encode()).hexdigest()} if numbers else {})
 
 
 def _measured_names(card: GeneratorCard) -> list[str]:
-    names = [name for name in MEASURED if name in card.attributes and colour_channels(card.channels) == 3]
+    grey = NEEDS_COLOUR if colour_channels(card.channels) == 1 else ()
+    names = [name for name in MEASURED if name in card.attributes and name not in grey]
     return [name for name in names if card.trained_through != BY_NETWORK.get(name, "")]
 
 
@@ -60,7 +70,7 @@ def unmeasured_entries(card: GeneratorCard) -> dict[str, dict[str, str]]:
     """Entries for the attributes that cannot be measured, with the reason."""
     reasons = {name: "nothing measures this attribute in a picture" for name in card.attributes if name not in MEASURED}
     if colour_channels(card.channels) == 1:
-        reasons |= {name: "the pictures are grey" for name in MEASURED if name in card.attributes}
+        reasons |= {name: "the pictures are grey" for name in NEEDS_COLOUR if name in card.attributes}
     for name, extractor in BY_NETWORK.items():
         if name in card.attributes and card.trained_through == extractor:
             reasons[name] = f"{extractor} measures it, and the generator was trained through {extractor} (train.projected)"
@@ -151,17 +161,19 @@ class AttributeMeter:
     def __init__(self, known: Reference, card: GeneratorCard, ground: Ground | None, params: EvaluateParams) -> None:
         self._known, self._card, self._ground, self._params = known, card, ground, params
         self._cut, self._pattern_of = GarmentCutter(), PatternClassifier()
+        self._names = _measured_names(card)
+        self._kinds = [kind_of_category(category) for category in card.categories]
 
-    def measured(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """A row for each of `images` (N, H, W, 3 or 4), with the columns MEASURED; None where there is no garment."""
+    def measured(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> pd.DataFrame:
+        """A row for each of `images` (N, H, W, C) of the categories `labels`: what is measured, None where unknown."""
         rows = []
-        for image in images:
-            picture = np.ascontiguousarray(image[..., :3])
-            mask = (image[..., 3] > OPAQUE).astype(np.uint8) if has_alpha(image.shape[-1]) else self._cut(picture).pixels
-            whole = np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-            seen = garment_attributes(picture, whole, self._pattern_of)
-            rows.append([getattr(seen, name) if seen else None for name in MEASURED])
-        return pd.DataFrame(rows, columns=list(MEASURED), dtype=object)
+        for image, label in zip(images, labels, strict=True):
+            colours = image[..., : colour_channels(image.shape[-1])]
+            picture = np.ascontiguousarray(np.broadcast_to(colours, (*image.shape[:2], 3)))
+            mask = (image[..., -1] > OPAQUE).astype(np.uint8) if has_alpha(image.shape[-1]) else self._cut(picture).pixels
+            seen = measured(SeenGarment(picture, mask, self._kinds[label], self._pattern_of), self._names)
+            rows.append([seen[name].value if name in seen else None for name in self._names])
+        return pd.DataFrame(rows, columns=self._names, dtype=object)
 
     def scores(
         self,
@@ -172,18 +184,18 @@ class AttributeMeter:
         real: RealImages,
         real_flags: NDArray[np.uint8],
     ) -> list[Score]:
-        """Shares of samples with the colour and pattern asked for (floor: the test pictures), and with the category kept."""
-        attributes, names = self._card.attributes, _measured_names(self._card)
+        """Shares of samples with the attributes asked for (floor: the test pictures), and with the category kept."""
+        attributes, names = self._card.attributes, self._names
         if not names:
             return []
         rows = self._rows(len(labels), 0)
         of_real = self._rows(len(real.test.images), 1)
-        seen_real = self.measured(real.test.images[of_real])
+        seen_real = self.measured(real.test.images[of_real], real.test.labels[of_real])
         met: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
         kept = []
         for repeat, (images, flags) in enumerate(zip(drawn, asked, strict=True)):
             assert flags is not None
-            seen = self.measured(images[rows])
+            seen = self.measured(images[rows], labels[rows])
             for name in names:
                 met[name].append(is_met(seen[name], asked_values(flags[rows], attributes, name)))
             if "colour" in names:

@@ -241,6 +241,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         channel_meanings=CHANNEL_MEANINGS[made.channels],
         text_encoder=made.text_encoder,
         text_dim=made.text_dim,
+        trained_through=made.trained_through,
     )
     files = {variant_name(precision, chosen): model for precision, model in models.items()}
     with whole_folder(export) as partial:

@@ -3,11 +3,11 @@
 import itertools
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from PIL import Image
 from pipeline.code_inputs import import_closure
 from pipeline.imaging.colour import CONVERTED, IGNORED, NONE, SRGB
 from pipeline.imaging.decoding import UndecodableError, decode
+from pipeline.imaging.garment_kinds import Kind, kind_of_category
 from pipeline.imaging.hashing import phash_pixels, phashes
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.measures import MEASURES, MeasuredPicture
@@ -25,7 +26,8 @@ from pipeline.imaging.resizing import garment_input, network_input, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
-from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
+from pipeline.storage.content_memo import ContentMemo
+from pipeline.storage.memo_tables import memo_key
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import RAW, read_table, write_table
@@ -33,6 +35,7 @@ from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 BATCH = 1024
+NO_KINDS: Mapping[str, Kind | None] = MappingProxyType({})
 MEASURED = pa.schema([field for field in INSPECT if field.name != "key"])  # independent of the row of the manifest
 
 log = logging.getLogger(__name__)
@@ -94,9 +97,9 @@ def _with_features(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, obje
         yield row
 
 
-def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
-    """`rows` with the garment's mask and its numbers in place of `to_cut_out`."""
-    from pipeline.imaging.garment_attributes import garment_attributes
+def _with_masks(rows: Iterator[dict[str, object]], kinds: Mapping[str, Kind | None]) -> Iterator[dict[str, object]]:
+    """`rows` with the garment's mask and its numbers in place of `to_cut_out`; `kinds` of garments by SHA-256."""
+    from pipeline.imaging.garment_attributes import SeenGarment, attribute_columns
     from pipeline.imaging.garment_cutter import GarmentCutter  # imports torch
     from pipeline.imaging.garment_masks import packed
     from pipeline.imaging.garment_patterns import PatternClassifier
@@ -106,7 +109,8 @@ def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]
         if "to_cut_out" in row:
             picture: NDArray[np.uint8] = row.pop("to_cut_out")  # type: ignore[assignment]
             mask = cut(picture)
-            attributes = garment_attributes(picture, mask.pixels, pattern_of)
+            kind = kinds.get(str(row["sha256"]))
+            garment = SeenGarment(picture, mask.pixels, kind, pattern_of)
             row |= {
                 "garment": packed(mask.pixels) if mask.pixels.any() else None,
                 "garment_confidence": mask.confidence,
@@ -114,7 +118,8 @@ def _with_masks(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]
                 "garment_border": mask.border_share,
                 "garment_pieces": mask.pieces,
                 "garment_raggedness": mask.raggedness,
-                **({f"garment_{name}": value for name, value in asdict(attributes).items()} if attributes else {}),
+                "garment_kind": kind,
+                **attribute_columns(garment),
             }
         yield row
 
@@ -138,15 +143,29 @@ def _sandboxed_rows(members: Iterable[tuple[str, bytes]], params: InspectParams)
             yield {"sha256": Path(name).stem} | measured
 
 
-def rows_of(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
-    """A row of INSPECT without `key` for each (name, content), in order."""
+def rows_of(
+    members: Iterable[tuple[str, bytes]], params: InspectParams, kinds: Mapping[str, Kind | None] = NO_KINDS
+) -> Iterator[dict[str, object]]:
+    """A row of INSPECT without `key` for each (name, content), in order; `kinds` of their garments by SHA-256."""
     rows = _sandboxed_rows(members, params)
     if "clothing" in params.detect:
         rows = _with_features(rows)
     if "garment" in params.detect:
-        rows = _with_masks(rows)
+        rows = _with_masks(rows, kinds)
     while batch := list(itertools.islice(rows, BATCH)):
         yield from with_hashes(batch)
+
+
+def kinds_of(raw: pd.DataFrame) -> dict[str, Kind | None]:
+    """The kind of garment of each picture by its SHA-256: that of the first row's category, where several have its bytes."""
+    first = raw.drop_duplicates("sha256")
+    return {sha256: kind_of_category(category) for sha256, category in zip(first["sha256"], first["category"], strict=True)}
+
+
+def same_kind(measured: pd.DataFrame, kinds: Mapping[str, Kind | None]) -> pd.Series:
+    """Which of the rows `measured` earlier had the kind of garment that they have now."""
+    now = [kinds.get(sha256) or "" for sha256 in measured["sha256"]]
+    return measured["garment_kind"].fillna("") == pd.Series(now, index=measured.index, dtype=object)
 
 
 def measuring_key(params: InspectParams) -> str:
@@ -162,25 +181,38 @@ def measuring_key(params: InspectParams) -> str:
     return memo_key(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
 
 
+def measured_and_cached(rows: Iterator[dict[str, object]], memo: ContentMemo) -> pd.DataFrame:
+    """The frame of `rows`, of which `memo` gets those of decodable pictures as they come, so that a killed job goes on.
+
+    Undecodable pictures are tried again: the cause may have been temporary, such as a busy machine.
+    """
+    # dtype=object: with a missing hash, pandas would convert the others to floats, which hold only 53 of their 64 bits.
+    frames = [pd.DataFrame(columns=MEASURED.names, dtype=object)]
+    while batch := list(itertools.islice(rows, BATCH)):
+        frames.append(pd.DataFrame(batch, columns=MEASURED.names, dtype=object))
+        memo.add(frames[-1][frames[-1]["decoded"].astype(bool)])
+    return pd.concat(frames, ignore_index=True)
+
+
 def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
     """Write a row for every fetched picture, in the order of `raw_table`.
 
-    `scratch` caches the measures, so that the next run measures only new pictures.
+    `scratch` caches the measures of all shards' pictures, so that only new ones are measured, whichever shard they are in.
     """
-    raw = read_table(raw_table, RAW, ["key", "sha256"]).dropna()
-    memory, terms = scratch / f"{shard.stem}.parquet", measuring_key(params)
-    before = read_memo(memory, terms, MEASURED)
-    before = before[before["sha256"].isin(raw["sha256"])]
-    known, distinct = set(before["sha256"]), raw["sha256"].nunique()
+    raw = read_table(raw_table, RAW, ["key", "sha256", "category"]).dropna(subset="sha256")
+    kinds = kinds_of(raw) if "garment" in params.detect else {}
+    contents = raw["sha256"].unique()
+    memo = ContentMemo(scratch, measuring_key(params), MEASURED, shard.stem)
+    before = memo.known(contents)
+    before = before[same_kind(before, kinds)]
+    known = set(before["sha256"])
     members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
-    shown = progress(members, distinct, what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
-    # dtype=object: with a missing hash, pandas would convert the others to floats, which hold only 53 of their 64 bits.
-    new = pd.DataFrame(rows_of(shown, params), columns=MEASURED.names, dtype=object)
+    shown = progress(members, len(contents), what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
+    new = measured_and_cached(rows_of(shown, params, kinds), memo)
+    memo.keep(contents)
     measured = pd.concat([before.astype(object), new], ignore_index=True)
-    rows = raw.merge(measured, on="sha256", how="left", validate="many_to_one")
+    rows = raw[["key", "sha256"]].merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
-    # Undecodable pictures are tried again: the cause may have been temporary, such as a busy machine.
-    write_memo(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
     log.info("%d pictures, %d undecodable, %d newly measured", len(rows), len(bad), len(new))
     for line in reason_lines(bad["reason"], bad["sha256"]):

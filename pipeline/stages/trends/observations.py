@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+
 STRAY_QUANTILE, STRAY_DAYS = 0.995, 56  # a date this much after nearly all others is a mistake
 EARLIEST = pd.Timestamp("1990-01-01")
 PRICE_BANDS = ("low", "middle", "high")
 OF_NO_GARMENT = ("by hand", "not clothing", "irrelevant")  # reasons of curate
-LEAST_CONFIDENCE = 0.2  # of a colour or pattern
-DIMENSIONS = ("category", "colour", "pattern", "price", "style")
+LEAST_CONFIDENCE = 0.2  # of an attribute
+DIMENSIONS = ("category", *SEEN_ATTRIBUTES, "price", "style")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ def observations_of(pictures: pd.DataFrame, *, until: str | None, styles: int, s
             "site": pd.Series(site, dtype=object),
             "sha256": dated["sha256"],
             "category": dated["category"],
-            "colour": _confident(dated["garment_colour"], dated["garment_colour_confidence"]),
-            "pattern": _confident(dated["garment_pattern"], dated["garment_pattern_confidence"]),
+            **{name: _confident(dated[f"garment_{name}"], dated[f"garment_{name}_confidence"]) for name in SEEN_ATTRIBUTES},
             "price": price_bands(dated["price"], dated["currency"].fillna("") + "/" + dated["category"].fillna("")),
             "style": _styles(dated["features"], styles, seed),
         }

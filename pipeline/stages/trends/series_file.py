@@ -1,6 +1,7 @@
 """CSV files of series, a column a series, and of their forecasts."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.stages.trends.forecasting.calendar import Calendar, calendar_of
-from pipeline.stages.trends.forecasting.forecast import Forecasts, forecast
+from pipeline.stages.trends.forecasting.forecast import MAX_LIBRARY_SERIES, Forecasts, forecast
 from pipeline.storage.encodings import decoded_text
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.web.values import iso_date
 
 MAX_HORIZON_SEASONS = 3
+BATCH_SERIES = 1000  # forecast together; more would make no model better, and memory would grow with them
 MISSING = ("", "NA", "NaN", "nan")
 
 
@@ -130,19 +132,28 @@ def read_signals(path: Path, dates: pd.DatetimeIndex, calendar: Calendar, names:
     return found
 
 
-def forecast_rows(table: SeriesTable, found: Forecasts) -> pd.DataFrame:
+def forecast_rows(names: list[str], dates: pd.DatetimeIndex, found: Forecasts) -> pd.DataFrame:
     """A row for each series and step: date, series, forecast, the bounds of its intervals, and a note where there is one."""
-    horizon = found.median.shape[1]
     columns: dict[str, object] = {
-        "date": np.tile(table.dates_after(horizon).strftime("%Y-%m-%d"), len(table.names)),
-        "series": np.repeat(np.array(table.names, dtype=object), horizon),
+        "date": np.tile(dates.strftime("%Y-%m-%d"), len(names)),
+        "series": np.repeat(np.array(names, dtype=object), len(dates)),
         "forecast": found.median.reshape(-1),
     }
     for coverage, (low, high) in found.intervals.items():
         columns[f"low_{coverage * 100:.0f}"] = low.reshape(-1)
         columns[f"high_{coverage * 100:.0f}"] = high.reshape(-1)
-    columns["note"] = np.repeat(np.array(found.notes, dtype=object), horizon)
+    columns["note"] = np.repeat(np.array(found.notes, dtype=object), len(dates))
     return pd.DataFrame(columns)
+
+
+def forecast_batches(table: SeriesTable, signals: NDArray[np.float64] | None, horizon: int) -> Iterator[pd.DataFrame]:
+    """The rows of `forecast_rows`, BATCH_SERIES series at a time, each batch a competition of its own."""
+    library = len(table.names) <= MAX_LIBRARY_SERIES
+    for start in range(0, len(table.names), BATCH_SERIES):
+        batch = slice(start, start + BATCH_SERIES)
+        own = None if signals is None else signals[batch]
+        found = forecast(table.values[batch], horizon, table.calendar, signals=own, library=library)
+        yield forecast_rows(table.names[batch], table.dates_after(horizon), found)
 
 
 def forecast_file(series: Path, signals: Path | None, horizon: int, out: Path) -> None:
@@ -153,7 +164,6 @@ def forecast_file(series: Path, signals: Path | None, horizon: int, out: Path) -
     if not 1 <= horizon <= limit:
         raise InputError(f"--horizon {horizon}: must be 1 to {limit} {table.calendar.unit}s")
     known = None if signals is None else read_signals(signals, table.dates, table.calendar, table.names)
-    found = forecast(table.values, horizon, table.calendar, signals=known)
-    rows = forecast_rows(table, found)
-    with output_file(out) as partial:
-        rows.to_csv(partial, index=False, float_format="%.8g")
+    with output_file(out) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        for number, rows in enumerate(forecast_batches(table, known, horizon)):
+            rows.to_csv(file, index=False, header=number == 0, float_format="%.8g")

@@ -5,12 +5,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.imaging.garment_masks import packed
 from pipeline.imaging.measures import limits
 from pipeline.section import Quantile
 from pipeline.stages.curate.params import CurateParams
@@ -20,11 +22,12 @@ from pipeline.stages.curate.run import (
     curated_of,
     reasons_by_fault,
     splits_of,
+    with_attributes,
     with_decisions,
     with_reasons,
 )
 from pipeline.storage.overrides import read_overrides
-from pipeline.storage.tables import CURATED, DUPLICATES, MANIFEST, read_table
+from pipeline.storage.tables import CURATED, DUPLICATES, GARMENT_ATTRIBUTES, MANIFEST, read_table
 from tests.support.data_stages import DataStages, by_file, tiny_params
 from tests.support.garments import draw_wardrobe
 
@@ -378,6 +381,7 @@ def test_override_keeps_a_second_member_of_a_group() -> None:
         (f"{'a' * 64},maybe,,", "line 2: decision is 'maybe'"),
         (f"{'a' * 64},category,,", "a category belongs to"),
         (f"{'a' * 64},keep,hat,", "a category belongs to"),
+        (f"{'a' * 64},sleeve,puffed,", "sleeve is 'puffed', not one of none, short, long"),
         (f"{'a' * 64},keep,,\n{'a' * 64},drop,,", "line 3: aaaaaaaaaaaa… appears twice"),
     ],
 )
@@ -385,6 +389,40 @@ def test_invalid_override_is_an_input_error_with_its_line(tmp_path: Path, line: 
     path = tmp_path / "overrides.csv"
     path.write_text(f"sha256,decision,category,reason\n{line}\n")
     with pytest.raises(InputError, match=message):
+        read_overrides(path)
+
+
+def _worn(**changes: Any) -> pd.DataFrame:
+    """A picture of a skirt, whose mask is a trapezium."""
+    mask = np.zeros((128, 128), np.uint8)
+    cv2.fillConvexPoly(mask, np.array([[50, 10], [78, 10], [100, 60], [28, 60]]), 1)
+    unknown = dict.fromkeys(field.name for field in GARMENT_ATTRIBUTES)
+    plain = {"sha256": "a" * 64, "category": "skirt", "garment": packed(mask), "garment_kind": "skirt"}
+    return pd.DataFrame([unknown | plain | {"garment_length": "long", "garment_length_confidence": 0.5} | changes])
+
+
+def test_an_attribute_by_hand_is_certain_and_one_without_a_value_is_unknown() -> None:
+    by_hand = _overrides(("a" * 64, "length", "medium"), ("a" * 64, "colour", ""), ("b" * 64, "length", "short"))
+    [row] = with_attributes(_worn(garment_colour="red", garment_colour_confidence=0.9), by_hand).to_dict("records")
+    assert (row["garment_length"], row["garment_length_confidence"]) == ("medium", 1.0)
+    assert (row["garment_colour"], row["garment_colour_confidence"]) == (None, None)
+
+
+def test_a_category_by_hand_of_another_kind_measures_the_outline_anew() -> None:
+    nothing = _overrides()
+    assert with_attributes(_worn(), nothing)["garment_length"].tolist() == ["long"], "what inspect said stays"
+    assert with_attributes(_worn(garment_kind="dress"), nothing)["garment_length"].tolist() == ["medium"]
+    assert with_attributes(_worn(category="hat"), nothing)["garment_length"].tolist() == [None]
+
+
+def test_a_picture_may_have_a_decision_and_attributes_but_each_once(tmp_path: Path) -> None:
+    path, sha256 = tmp_path / "overrides.csv", "a" * 64
+    lines = ["sha256,decision,category,reason", f"{sha256},keep,,", f"{sha256},Sleeve,LONG,", f"{sha256},colour,,too dark"]
+    path.write_text("\n".join(lines))
+    found = read_overrides(path)
+    assert found[["decision", "category"]].to_numpy().tolist() == [["keep", ""], ["sleeve", "long"], ["colour", ""]]
+    path.write_text("\n".join([*lines, f"{sha256},sleeve,short,"]))
+    with pytest.raises(InputError, match="line 5: aaaaaaaaaaaa… appears twice"):
         read_overrides(path)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,8 @@ from pipeline.gan.sampling import generate_images
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics.reference_set import RealImages, Reference, Split
 from pipeline.stages.evaluate.asked_attributes import (
+    HOW_MEASURED,
+    AttributeMeasure,
     AttributeMeter,
     asked_sheets,
     asked_values,
@@ -24,6 +27,7 @@ from pipeline.stages.evaluate.asked_attributes import (
     with_other_value,
 )
 from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 SIDE = 32
 RGB = {"blue": (30, 60, 150), "red": (190, 20, 35), "yellow": (245, 215, 40)}
@@ -124,3 +128,17 @@ def test_what_cannot_be_measured_is_absent_with_the_reason() -> None:
     assert "nothing measures" in entries["met_season"]["absent"]
     assert unmeasured_entries(replace(CARD, attributes={"colour": ["red"]})) == {}
     assert "grey" in unmeasured_entries(replace(CARD, attributes={"colour": ["red"]}, channels=2))["met_colour"]["absent"]
+
+
+def test_every_attribute_says_how_it_is_measured() -> None:
+    assert set(HOW_MEASURED) == set(SEEN_ATTRIBUTES)
+    assert all(AttributeMeasure(name).passport_entry["name"] == name for name in SEEN_ATTRIBUTES)
+
+
+def test_the_outline_of_a_picture_with_alpha_is_measured_as_its_category_says() -> None:
+    card = replace(CARD, categories=["skirt", "hat"], attributes={"length": ["long", "short"], "season": ["summer"]})
+    pictures = np.zeros((2, 64, 64, 4), np.uint8)
+    cv2.fillConvexPoly(pictures[0], np.array([[26, 3], [38, 3], [46, 60], [18, 60]]), (90, 20, 20, 255))
+    pictures[1] = pictures[0]
+    meter = AttributeMeter(cast(Reference, None), card, None, PARAMS)
+    assert meter.measured(pictures, np.array([0, 1])).to_dict("list") == {"length": ["long", None]}

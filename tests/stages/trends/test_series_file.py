@@ -31,6 +31,31 @@ def test_the_command_writes_a_row_for_each_series_and_step(tmp_path: Path) -> No
     assert (found["low_80"] <= found["forecast"]).all()
 
 
+def test_many_series_are_forecast_in_batches_each_as_if_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_monthly(tmp_path / "all.csv", count=4, months=40)
+    monkeypatch.setattr("pipeline.stages.trends.series_file.BATCH_SERIES", 2)
+    forecast_file(tmp_path / "all.csv", None, 12, tmp_path / "batched.csv")
+    pd.read_csv(tmp_path / "all.csv")[["date", "s2", "s3"]].to_csv(tmp_path / "last.csv", index=False)
+    forecast_file(tmp_path / "last.csv", None, 12, tmp_path / "alone.csv")
+    batched, alone = pd.read_csv(tmp_path / "batched.csv"), pd.read_csv(tmp_path / "alone.csv")
+    assert batched["series"].drop_duplicates().tolist() == ["s0", "s1", "s2", "s3"]
+    pd.testing.assert_frame_equal(batched[24:].reset_index(drop=True), alone)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [["3"] * 30, ["0"] * 30, ["0"] * 29 + ["7"], ["5", *[""] * 29]],
+    ids=["constant", "zero", "zero but once", "one value"],
+)
+def test_series_that_hardly_say_anything_have_finite_forecasts(tmp_path: Path, column: list[str]) -> None:
+    dates = pd.date_range("2021-01-01", periods=30, freq="MS").strftime("%Y-%m-%d")
+    pd.DataFrame({"date": dates, "a": column}).to_csv(tmp_path / "series.csv", index=False)
+    forecast_file(tmp_path / "series.csv", None, 12, tmp_path / "forecast.csv")
+    found = pd.read_csv(tmp_path / "forecast.csv")
+    assert np.isfinite(found[["forecast", "low_80", "high_80", "low_95", "high_95"]]).all(axis=None)
+    assert (found["low_95"] >= 0).all()
+
+
 def test_rows_in_any_order_times_with_zones_and_missing_weeks_are_placed(tmp_path: Path) -> None:
     path = tmp_path / "series.csv"
     path.write_text("date;a\n2024-01-29T00:00:00+02:00;4\n2024-01-01;1\n2024-01-08;2\n2024-01-22;\n2024-02-05;5\n")

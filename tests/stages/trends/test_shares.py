@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.stages.trends.forecasting.calendar import MONTHS, WEEKS
+from pipeline.stages.trends.observations import DIMENSIONS
 from pipeline.stages.trends.shares import adjusted_share, chosen_calendar, share_series, whole_steps, wilson_interval
 
 
@@ -36,8 +37,8 @@ def test_one_site_gives_its_plain_shares_and_weeks_without_pictures_are_missing(
 
 
 def observed(days: pd.DatetimeIndex, colours: list[str]) -> pd.DataFrame:
-    plain = {"site": "a", "category": "dress", "pattern": None, "price": None, "style": None}
-    return pd.DataFrame({"day": days, "colour": colours, "sha256": "x"}).assign(**plain).astype({"pattern": object})
+    unknown = dict.fromkeys(name for name in DIMENSIONS if name not in ("category", "colour"))
+    return pd.DataFrame({"day": days, "colour": colours, "sha256": "x", "site": "a", "category": "dress"}).assign(**unknown)
 
 
 def test_series_count_each_step_and_are_named_by_what_they_follow() -> None:

@@ -77,13 +77,15 @@ def _of_library(origin: Origin, calendar: Calendar) -> dict[str, Array]:
     return found
 
 
-def _candidates(origin: Origin, origins: list[Origin], values: Array, calendar: Calendar, seed: int) -> dict[str, Array]:
+def _candidates(
+    origin: Origin, origins: list[Origin], values: Array, calendar: Calendar, *, seed: int, library: bool
+) -> dict[str, Array]:
     """The forecasts at `origin` of every model, on the logarithmic scale; reads `values` before it only."""
     naive = library_models.seasonal_naive(origin.values, origin.given.mean.shape[1], calendar.season)
     found = {"seasonal naive": naive, "gaussian process": origin.given.mean}
     if any(one.step < origin.step for one in origins):
         found["corrected"] = corrected(origins, values, origin, np.random.default_rng([seed, origin.step]))
-    if len(origin.rows) <= MAX_LIBRARY_SERIES:
+    if library:
         found |= _of_library(origin, calendar)
     return found
 
@@ -95,13 +97,13 @@ def _truth(values: Array, origin: Origin) -> Array:
     return found
 
 
-def backtests_of(values: Array, origins: list[Origin], calendar: Calendar, seed: int) -> list[Backtest]:
+def backtests_of(values: Array, origins: list[Origin], calendar: Calendar, *, seed: int, library: bool) -> list[Backtest]:
     """The forecasts that would have been made at the test origins, in their order."""
     steps = test_steps(values.shape[1], calendar)
     found: list[Backtest] = []
     for origin in origins:
         if origin.step in steps:
-            logs = _candidates(origin, origins, values, calendar, seed)
+            logs = _candidates(origin, origins, values, calendar, seed=seed, library=library)
             weights = chosen_weights(found, list(logs), len(values), origin.step)[origin.rows]
             truth = _truth(values, origin)
             found.append(Backtest(origin.step, origin.rows, origin.scale, logs, origin.given.deviation, truth, weights))
@@ -119,11 +121,21 @@ def _factors(backtests: list[Backtest], horizon: int) -> dict[float, Array]:
 
 
 @threadpool_limits.wrap(limits=1)  # matrices of 200 rows: more threads wait for each other, and round differently
-def forecast(values: Array, horizon: int, calendar: Calendar, *, signals: Array | None = None, seed: int = 0) -> Forecasts:
+def forecast(
+    values: Array,
+    horizon: int,
+    calendar: Calendar,
+    *,
+    signals: Array | None = None,
+    seed: int = 0,
+    library: bool | None = None,
+) -> Forecasts:
     """Forecasts of the `horizon` steps after `values` (N, T): not negative, NaN where unknown.
 
-    `signals` (N, T, S), standardised and without gaps, are what else is known of each series; only their past is read.
+    `signals` (N, T, S), standardised and without gaps, are what else is known of each series; only their past is read. The
+    models of statsmodels compete if `library`, or by default up to MAX_LIBRARY_SERIES.
     """
+    library = len(values) <= MAX_LIBRARY_SERIES if library is None else library
     count, length = values.shape
     short = naive_forecasts(values, horizon, calendar)
     origins = origins_of(values, starts_of(values, calendar), horizon, calendar, signals)
@@ -131,8 +143,8 @@ def forecast(values: Array, horizon: int, calendar: Calendar, *, signals: Array 
         unknown = np.full_like(short.median, np.nan)
         return Forecasts(short.median, short.intervals, unknown, {"naive": np.ones(count)}, short.notes, [])
     last = origins.pop()
-    backtests = backtests_of(values, origins, calendar, seed)
-    logs = _candidates(last, origins, values, calendar, seed)
+    backtests = backtests_of(values, origins, calendar, seed=seed, library=library)
+    logs = _candidates(last, origins, values, calendar, seed=seed, library=library)
     weights = chosen_weights(backtests, list(logs), count, length)[last.rows]
     centre = combination(logs, weights)
     short.median[last.rows] = last.scale.back(centre)

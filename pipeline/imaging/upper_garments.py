@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.tryon.body import SIDES, Line, Point
-from pipeline.tryon.outlines import RUNGS, Mask, Part, largest_piece, resampled, run_at
+from pipeline.imaging.outlines import RUNGS, SIDES, Line, Mask, Part, Point, largest_piece, resampled, run_at
 
 MIN_SLEEVE = 0.34  # length of a sleeve from the armhole's middle, relative to the trunk's half-width
 CUFF = 0.07  # of the sleeve's length: what is so near its end is the cuff

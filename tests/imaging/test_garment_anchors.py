@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.tryon.garment_anchors import find_anchors
-from pipeline.tryon.outlines import largest_piece, symmetry_axis
+from pipeline.imaging.garment_anchors import find_anchors
+from pipeline.imaging.outlines import largest_piece, symmetry_axis
 from tests.support.drawn_people import drawn_garment
 
 

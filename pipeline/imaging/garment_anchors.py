@@ -5,19 +5,20 @@ A garment lies flat or hangs, about upright, seen from the front. Points are (x,
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.imaging.garment_kinds import LEGGED, UPPER, Kind
 from pipeline.imaging.garment_masks import cielab
-from pipeline.tryon.body import Line, Point
-from pipeline.tryon.outlines import (
+from pipeline.imaging.outlines import (
     RUNGS,
+    Line,
     Mask,
     Part,
+    Point,
     between_corners,
     corners_of,
     edges_at,
@@ -27,12 +28,7 @@ from pipeline.tryon.outlines import (
     symmetry_axis,
     upright,
 )
-from pipeline.tryon.upper_garments import upper_shape
-
-Kind = Literal["top", "dress", "outerwear", "skirt", "trousers", "shorts"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-UPPER: tuple[Kind, ...] = ("top", "dress", "outerwear")
-LEGGED: tuple[Kind, ...] = ("trousers", "shorts")
+from pipeline.imaging.upper_garments import upper_shape
 
 MIN_AREA = 0.01  # of the picture
 HIGH_COLLAR = 1.1  # height above the shoulders, relative to half the opening, from which a neck is closed
@@ -50,16 +46,32 @@ class GarmentAnchors:
     neckline: float  # depth of the front's neckline below the neck's sides, relative to half the opening
 
 
-def find_anchors(garment: NDArray[np.uint8], kind: Kind) -> GarmentAnchors:
-    """The anchors of a garment (H, W, 4), RGB and straight alpha. Raises InputError if there is no garment to see."""
-    mask = largest_piece(garment[..., 3] > 127)
+@dataclass(frozen=True)
+class StraightMask:
+    """The largest piece of a mask, turned so that its axis of symmetry is the middle column."""
+
+    mask: Mask
+    turn: NDArray[np.float64]  # (2, 3), from the picture's pixels
+
+
+def straightened(mask: Mask) -> StraightMask:
+    """The garment under `mask` (H, W), upright. Raises InputError if there is none."""
+    mask = largest_piece(mask)
     if mask.sum() < MIN_AREA * mask.size:
         raise InputError("the garment's mask is empty or too small; choose a picture of one garment on a plain ground")
-    tilt, middle = symmetry_axis(mask)
-    turned, turn = upright(mask, tilt, middle)
-    found = _legged(turned, kind) if kind in LEGGED else _skirt(turned) if kind == "skirt" else _upper(turned, kind)
-    back = _turned_back(found, turn)
+    return StraightMask(*upright(mask, *symmetry_axis(mask)))
+
+
+def find_anchors(garment: NDArray[np.uint8], kind: Kind) -> GarmentAnchors:
+    """The anchors of a garment (H, W, 4), RGB and straight alpha. Raises InputError if there is no garment to see."""
+    straight = straightened(garment[..., 3] > 127)
+    back = _turned_back(anchors_of(straight.mask, kind), straight.turn)
     return replace(back, neckline=neckline_depth(garment, back)) if kind in UPPER else back
+
+
+def anchors_of(mask: Mask, kind: Kind) -> GarmentAnchors:
+    """The anchors of an upright mask, its neckline 0. Raises InputError if trousers' legs cannot be told apart."""
+    return _legged(mask, kind) if kind in LEGGED else _skirt(mask) if kind == "skirt" else _upper(mask, kind)
 
 
 def neckline_depth(garment: NDArray[np.uint8], anchors: GarmentAnchors) -> float:

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tryon.body import Line, Point
-
 COARSE_PX, FINE_PX = 64, 160  # heights at which the axis is searched
 RUNGS = 9  # lines across a part, first and last included
+SIDES = ("left", "right")  # the viewer's
+
+Point = NDArray[np.float64]  # (2,), x and y in pixels
+Line = NDArray[np.float64]  # (N, 2)
 Mask = NDArray[np.bool_]
 
 
