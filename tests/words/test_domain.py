@@ -3,8 +3,31 @@
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.words.domain import clothing_score, refuse_other_domain
+from pipeline.words.domain import MARGIN, clothing_score, refuse_other_domain
 from pipeline.words.encoder import text_encoder
+
+# On which neither the texts of domain.py nor its margin were set.
+UNSEEN_CLOTHING = (
+    *("floral summer style", "something blue", "checked flannel", "a warm scarf", "office wear", "silk", "gold sequins"),
+    *("baggy and grey", "party outfit", "ruffled sleeves", "etwas Schwarzes", "festliche Mode", "weit geschnitten", "Wolle"),
+    *("gepunktet", "冬装", "粉色", "格子", "丝绸", "休闲装"),
+)
+UNSEEN_OTHER = (
+    *("a railway", "a banana", "a horse", "a laptop", "a mountain", "the moon", "a chair", "a cup of coffee", "the government"),
+    *(
+        "a violin",
+        "a garden",
+        "a red bicycle",
+        "ein Fahrrad",
+        "ein Baum",
+        "eine Katze",
+        "Frankreich",
+        "香蕉",
+        "飞机",
+        "一只狗",
+        "电脑",
+    ),
+)
 
 
 def _check(prompt: str, *categories: str) -> None:
@@ -43,6 +66,14 @@ def test_a_category_of_the_model_is_no_other_domain() -> None:
     with pytest.raises(InputError):
         _check("an umbrella for the car")
     _check("an umbrella for the car", "umbrella")
+
+
+def test_of_unseen_texts_none_on_clothing_and_most_on_other_things_are_refused() -> None:
+    clothing, other = (
+        [clothing_score(row) < -MARGIN for row in text_encoder().embeddings(texts)] for texts in (UNSEEN_CLOTHING, UNSEEN_OTHER)
+    )
+    assert (sum(clothing), sum(other)) == (0, 14)  # docs/words.md says so
+    assert len(clothing) == len(other) == 20
 
 
 def test_the_score_tells_clothes_from_things() -> None:
