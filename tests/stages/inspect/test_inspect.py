@@ -169,8 +169,10 @@ def test_a_killed_job_keeps_the_batches_that_it_has_measured(
     monkeypatch.setattr("pipeline.stages.inspect.run.BATCH", 8)
     with monkeypatch.context() as killed:
 
-        def stopped(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
-            yield from itertools.islice(rows_of(members, params), 20)
+        def stopped(
+            members: Iterable[tuple[str, bytes]], params: InspectParams, kinds: Mapping[str, Kind | None]
+        ) -> Iterator[dict[str, object]]:
+            yield from itertools.islice(rows_of(members, params, kinds), 20)
             raise KeyboardInterrupt
 
         killed.setattr("pipeline.stages.inspect.run.rows_of", stopped)
