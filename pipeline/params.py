@@ -84,6 +84,12 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_captions(self) -> Self:
+        if self.train.condition == "text" and not self.augment.captions:
+            raise FieldError("augment.captions", "must be 1 or more, such as 8, when train.condition is text")
+        return self
+
+    @model_validator(mode="after")
     def _check_sketches(self) -> Self:
         if self.dedup.edited is not None and not self.inspect.sketch:
             raise FieldError("inspect.sketch", "must be true when dedup.edited is set")

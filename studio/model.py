@@ -24,7 +24,8 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from pipeline.storage.arrays import has_alpha
-from studio.recipe import Recipe, recipe_attributes, recipe_latents, recipe_mixes
+from pipeline.words.prompts import prompt_row
+from studio.recipe import THOUSAND, Recipe, recipe_attributes, recipe_latents, recipe_mixes
 
 log = logging.getLogger(__name__)
 
@@ -57,20 +58,25 @@ class Generator:
         return max(self.card.style_layers, 1)
 
     def draw(
-        self, latents: NDArray[np.float32], mixes: NDArray[np.float32], attributes: NDArray[np.float32] | None = None
+        self,
+        latents: NDArray[np.float32],
+        mixes: NDArray[np.float32],
+        attributes: NDArray[np.float32] | None = None,
+        text: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Pictures, NCHW in [-1, 1], of latents (N, D), or (N, L, D) with one per style layer, category shares (N, C) and
-        attributes (N, A).
+        """Pictures, NCHW in [-1, 1], of latents (N, D), or (N, L, D) with one per style layer, category shares (N, C), and
+        attributes (N, A) or texts (N, E).
 
         A graph that cannot mix draws the category with the largest share.
         """
+        asked = {"attributes": attributes, "text": text}
         if not self.mixes_categories:
-            return self.network.pictures(latents, mixes.argmax(axis=1), attributes=attributes)
+            return self.network.pictures(latents, mixes.argmax(axis=1), **asked)
         labels = np.full(len(mixes), -1)  # no category besides `category_mix`
         if latents.ndim == 2:
-            return self.network.pictures(latents, labels, category_mix=mixes, attributes=attributes)
+            return self.network.pictures(latents, labels, category_mix=mixes, **asked)
         origin = np.zeros_like(latents[:, 0])
-        return self.network.pictures(origin, labels, category_mix=mixes, layer_latents=latents, attributes=attributes)
+        return self.network.pictures(origin, labels, category_mix=mixes, layer_latents=latents, **asked)
 
     def draw_category(self, latents: NDArray[np.float32], label: int) -> NDArray[np.float32]:
         """Pictures, NCHW in [-1, 1], of latents (N, D) or (N, L, D), all of one category."""
@@ -88,9 +94,21 @@ class Generator:
         return recipe_latents(recipes, self.card.latent_dim, self.style_layers), mixes
 
     def pictures(self, recipes: list[Recipe]) -> NDArray[np.uint8]:
-        """Pictures (N, H, W, C) of `recipes`, with alpha straight. Raises InputError if one is of another model."""
+        """Pictures (N, H, W, C) of `recipes`, with alpha straight.
+
+        Raises InputError if one is of another model, or has a text that the model cannot read.
+        """
         attributes = recipe_attributes(recipes, len(columns_of(self.card.attributes)))
-        return as_images(self.draw(*self.inputs_of(recipes), attributes))
+        return as_images(self.draw(*self.inputs_of(recipes), attributes, self.texts_of(recipes)))
+
+    def texts_of(self, recipes: list[Recipe]) -> NDArray[np.float32] | None:
+        """Texts (N, E) of `recipes`, zeros without one; None if none has any. Raises InputError as prompt_row does."""
+        if not any(recipe.text for recipe in recipes):
+            return None
+        asked = {(recipe.text, recipe.strength) for recipe in recipes if recipe.text}
+        rows = {one: prompt_row(one[0], one[1] / THOUSAND, self.card)[0] for one in asked}
+        nothing = np.zeros(self.card.text_dim, np.float32)
+        return np.stack([rows.get((recipe.text, recipe.strength), nothing) for recipe in recipes])
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:

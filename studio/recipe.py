@@ -1,7 +1,8 @@
 """Recipes of pictures, and addresses, which are recipes as text. The same address and model give the same picture.
 
 An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; the categories and their thousandths, `3` or
-`3.600_7.400`, and after a `~` the columns of the attributes asked for, if any, `3~2.14`; and the latent. From a seed it is
+`3.600_7.400`, and after a `~` the columns of the attributes asked for, if any, `3~2.14`, or the text, `3~tSTRENGTH.TEXT`, in
+thousandths and as base64 of UTF-8 with `._` for `+/`; and the latent. From a seed it is
 `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`; as values, `z` and base64url of float32: one latent, or one for each style layer after
 style mixing.
 """
@@ -20,8 +21,10 @@ from pipeline.inference.latents import draw_latents
 THOUSAND = 1000
 MAX_INDEX = 255
 MAX_LATENT = 50.0  # largest magnitude of a component
+MAX_STRENGTH = 2 * THOUSAND  # of a text
 _ADDRESS = re.compile(
-    r"([0-9a-f]{12})-([0-9._]{1,200})(?:~([0-9.]{1,1000}))?-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))",
+    r"([0-9a-f]{12})-([0-9._]{1,200})(?:~([0-9.]{1,1000}|t\d{1,4}\.[A-Za-z0-9._]{1,1300}))?"
+    r"-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))",
     re.ASCII,
 )
 _SHARE = re.compile(r"(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
@@ -54,6 +57,8 @@ class Recipe:
     mix: CategoryMix
     source: SeedSource | LatentSource
     attributes: tuple[int, ...] = ()  # the columns that are set, ascending
+    text: str = ""  # what it was asked to be in words
+    strength: int = THOUSAND  # of the text, in thousandths
 
     @property
     def label(self) -> int:
@@ -88,6 +93,9 @@ def format_address(recipe: Recipe) -> str:
         case LatentSource(content):
             source = "z" + base64.urlsafe_b64encode(content).decode().rstrip("=")
     asked = "~" + ".".join(str(column) for column in recipe.attributes) if recipe.attributes else ""
+    if recipe.text:
+        text = base64.b64encode(recipe.text.encode(), altchars=b"._").decode().rstrip("=")
+        asked = f"~t{recipe.strength}.{text}"
     return f"{recipe.model}-{mix}{asked}-{source}"
 
 
@@ -108,17 +116,30 @@ def _parse_attributes(text: str | None) -> tuple[int, ...]:
     return columns
 
 
+def _parse_text(asked: str) -> tuple[str, int]:
+    """The text and its strength in thousandths in `tSTRENGTH.TEXT`."""
+    strength, _, encoded = asked[1:].partition(".")
+    try:
+        text = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"._", validate=True).decode()
+    except ValueError:
+        raise InputError("the text in this address is incomplete") from None
+    if int(strength) > MAX_STRENGTH:
+        raise InputError("the strength of the text in this address is out of range")
+    return text, int(strength)
+
+
 def parse_address(address: str) -> Recipe:
     """The recipe in `address`. Raises InputError."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise InputError("this is not the address of a picture; copy all of it")
     model, mix, asked, _, seed, index, truncation, latent = match.groups()
-    attributes = _parse_attributes(asked)
+    text, strength = _parse_text(asked) if asked and asked.startswith("t") else ("", THOUSAND)
+    attributes = () if text else _parse_attributes(asked)
     if latent is None:
         if int(seed) >= 2**32 or int(index) > MAX_INDEX or int(truncation) > THOUSAND:
             raise InputError("this address has a seed, an index or a truncation out of range")
-        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)), attributes)
+        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)), attributes, text, strength)
     try:
         content = base64.b64decode(latent + "=" * (-len(latent) % 4), altchars=b"-_", validate=True)
         values = np.frombuffer(content, "<f4")
@@ -126,7 +147,7 @@ def parse_address(address: str) -> Recipe:
         raise InputError("the latent in this address is incomplete") from None
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > MAX_LATENT:
         raise InputError("the latent in this address is out of range")
-    return Recipe(model, _parse_mix(mix), LatentSource(content), attributes)
+    return Recipe(model, _parse_mix(mix), LatentSource(content), attributes, text, strength)
 
 
 def recipe_latents(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:

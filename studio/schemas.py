@@ -25,6 +25,8 @@ Pixel = Annotated[float, Field(ge=-2048, le=4096)]
 Place = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
 JointName = Literal[JOINTS]  # type: ignore[valid-type]
 Category = Annotated[str, Field(max_length=80)]
+Text = Annotated[str, Field(max_length=20_000)]  # a longer one than is read, so that the answer says how long it may be
+Strength = Annotated[float, Field(ge=0, le=2)]
 AskedAttributes = Annotated[
     dict[Annotated[str, Field(max_length=80)], Annotated[str, Field(max_length=200)]], Field(max_length=64)
 ]
@@ -42,6 +44,8 @@ class GridRequest(Request):
 
     category: Category | None = None
     attributes: AskedAttributes = {}
+    text: Text | None = None  # in words; names the category where `category` is null
+    strength: Strength = 1.0  # of the text
     count: Annotated[int, Field(ge=1, le=MAX_GRID)] = 16
     seed: Seed
     truncation: Truncation = 1.0
@@ -264,6 +268,7 @@ class StudioResponse(BaseModel):
     style_layers: int  # 1 if styles cannot be mixed
     intended_use: str
     attributes: dict[str, list[str]]  # values of each that the model takes
+    takes_text: bool
     measures: dict[str, str]
     patterns: list[str]
     networks: dict[str, list[str]]  # style layers by network

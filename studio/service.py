@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Generator as Steps
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pipeline.inference.attributes import attribute_row, columns_of
 from pipeline.inference.latents import slerp
 from pipeline.inference.onnx_generator import as_images
 from pipeline.inference.transparency import on_ground
+from pipeline.words.prompts import checked_prompt, prompt_row
+from pipeline.words.vocabulary import named
 from studio.category_models import category_directions, category_models
 from studio.cut_outs import garment_of
 from studio.database import StudioDatabase
@@ -81,14 +84,18 @@ class StudioService:
 
     def new_garments(self, request: GridRequest) -> list[Recipe]:
         """New garments, of one category or of all in turn. Raises InputError."""
-        count, categories = request.count, len(self.card.categories)
-        labels = [self.label_of(request.category)] * count if request.category else [n % categories for n in range(count)]
+        count, categories, category = request.count, len(self.card.categories), request.category
+        text, strength = "", THOUSAND
+        if request.text is not None:
+            prompt_row(request.text, request.strength, self.card)  # refuses what the model cannot read
+            text, strength = checked_prompt(request.text), round(THOUSAND * request.strength)
+            category = category or named(text, self.card.categories)
+        labels = [self.label_of(category)] * count if category else [n % categories for n in range(count)]
         truncation, asked = round(THOUSAND * request.truncation), self.columns_asked(request.attributes)
+        sources = [SeedSource(request.seed, min(n, MAX_INDEX), truncation) for n in range(count)]
         return [
-            Recipe(
-                self.generator.version, single_category(label), SeedSource(request.seed, min(n, MAX_INDEX), truncation), asked
-            )
-            for n, label in enumerate(labels)
+            Recipe(self.generator.version, single_category(label), source, asked, text, strength)
+            for label, source in zip(labels, sources, strict=True)
         ]
 
     def columns_asked(self, attributes: Mapping[str, str]) -> tuple[int, ...]:
@@ -109,7 +116,7 @@ class StudioService:
             latent = latent + sum(moves, np.float32(0))
         source = latent_source(latent) if request.amounts else recipe.source
         asked = recipe.attributes if request.attributes is None else self.columns_asked(request.attributes)
-        return Recipe(self.generator.version, self._mixed(recipe, request.mix), source, asked)
+        return replace(recipe, mix=self._mixed(recipe, request.mix), source=source, attributes=asked)
 
     def _mixed(self, recipe: Recipe, mix: dict[str, float] | None) -> CategoryMix:
         if not mix:
@@ -124,7 +131,7 @@ class StudioService:
     def interpolated(self, request: InterpolationRequest) -> list[Recipe]:
         """Garments from the first to the second one, both included; latents by slerp, mixes linearly.
 
-        Attributes are those of the nearer end. Raises InputError.
+        Attributes and text are those of the nearer end. Raises InputError.
         """
         ends = [parse_address(request.first), parse_address(request.second)]
         (first, second), (first_mix, second_mix) = self.generator.inputs_of(ends)
@@ -132,14 +139,14 @@ class StudioService:
         for share in np.linspace(0, 1, request.count, dtype=np.float32)[1:-1]:
             shares = (1 - share) * first_mix + share * second_mix
             mix = normalised_mix({int(label): float(shares[label]) for label in np.flatnonzero(shares)})
-            asked = ends[int(share > 0.5)].attributes
-            between.append(Recipe(self.generator.version, mix, latent_source(slerp(first, second, share)), asked))
+            nearer = ends[int(share > 0.5)]
+            between.append(replace(nearer, mix=mix, source=latent_source(slerp(first, second, share))))
         return [ends[0], *between, ends[1]]
 
     def style_mixed(self, request: StyleMixRequest) -> list[Recipe]:
         """Garments with the first 1, 2, … style layers of `request.coarse` and the other layers of `request.fine`.
 
-        Category and attributes are those of the coarse garment. Raises InputError if the network has only one style layer.
+        All else is as in the coarse garment. Raises InputError if the network has only one style layer.
         """
         layers = self.generator.style_layers
         if layers < 2:
@@ -148,7 +155,7 @@ class StudioService:
         latents, _ = self.generator.inputs_of(ends)
         coarse, fine = (np.broadcast_to(latent, (layers, self.card.latent_dim)) for latent in latents)
         mixed = [np.concatenate([coarse[:cut], fine[cut:]]) for cut in range(1, layers)]
-        return [Recipe(self.generator.version, ends[0].mix, latent_source(latent), ends[0].attributes) for latent in mixed]
+        return [replace(ends[0], source=latent_source(latent)) for latent in mixed]
 
     def has_directions(self, address: str) -> bool:
         """Whether the directions for the garment at `address` are cached. Raises InputError."""
@@ -266,6 +273,8 @@ class StudioService:
         if recipe.attributes:
             columns = columns_of(self.card.attributes)
             metadata["attributes"] = [columns[column] for column in recipe.attributes]
+        if recipe.text:
+            metadata |= {"text": recipe.text, "strength": recipe.strength / THOUSAND}
         if isinstance(recipe.source, SeedSource):
             metadata |= {"seed": recipe.source.seed, "index": recipe.source.index}
             metadata |= {"truncation": recipe.source.truncation_thousandths / THOUSAND}

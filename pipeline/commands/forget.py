@@ -10,12 +10,14 @@ import pandas as pd
 from pipeline.errors import InputError
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 from pipeline.storage import tables
+from pipeline.storage.content_memo import drop_contents
 from pipeline.storage.known_pictures import drop_known
 from pipeline.web.scratch import BodyStore, remove_records
 from pipeline.workflow.source_files import FORGOTTEN_FILE, KNOWN_FOLDER
 
 RAW = Path("data/raw")
 SCRATCH = Path(".scratch/web")
+MEASURES = Path(".scratch/inspect")
 KEY_DIGITS = 16
 TARGET = re.compile(r"[0-9a-fA-F]{64}|[A-Za-z][A-Za-z0-9+.-]*:.+")
 NEXT = """\
@@ -55,6 +57,7 @@ def run(options: argparse.Namespace) -> None:
     write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).union(found))
     clear_scratch(found, SCRATCH)
     drop_known(KNOWN_FOLDER, set(found.contents))
+    drop_contents(MEASURES, found.contents)
     here = int((raw["url"].eq(options.target) | raw["sha256"].eq(options.target.lower())).sum())
     summary = f"{len(found.urls)} addresses and {len(found.contents)} contents" if here else "not among the pictures here"
     sys.stdout.write(f"Forgotten: {summary}; recorded in {FORGOTTEN_FILE}.\n{NEXT}")

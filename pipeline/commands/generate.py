@@ -28,6 +28,8 @@ from pipeline.inference.onnx_generator import (
 from pipeline.inference.transparency import GROUNDS, on_ground
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+from pipeline.words.prompts import prompt_row
+from pipeline.words.vocabulary import named
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
@@ -48,6 +50,8 @@ class Recipe:
     count: int
     seed: int
     attributes: tuple[str, ...] = ()  # name=value each, for every picture
+    text: str | None = None  # describes every picture
+    strength: float = 1.0  # of the text
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_COUNT:
@@ -72,19 +76,28 @@ def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArr
 
 
 def recipe_metadata(recipe: Recipe) -> dict[str, Any]:
-    """The recipe in a picture's metadata; without `attributes` if there are none."""
-    return {name: value for name, value in asdict(recipe).items() if name != "attributes" or value}
+    """The recipe in a picture's metadata; without `attributes` and `text` if there are none."""
+    left_out = [] if recipe.attributes else ["attributes"]
+    left_out += [] if recipe.text else ["text", "strength"]
+    return {name: value for name, value in asdict(recipe).items() if name not in left_out}
+
+
+def asked_category(category: str | None, text: str | None, categories: list[str]) -> str | None:
+    """The `category` that was named, else the one that `text` names, if any."""
+    return category if category is not None or text is None else named(text, categories)
 
 
 def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:
     """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
     latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
     labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
+    text = None if recipe.text is None else np.tile(prompt_row(recipe.text, recipe.strength, card), (recipe.count, 1))
     drawn = np.empty((recipe.count, card.height, card.width, card.channels), np.uint8)
     for start in range(0, recipe.count, BATCH):  # all pictures as floats would take four times the memory
         rows = slice(start, start + BATCH)
-        part = None if attributes is None else attributes[rows]
-        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], attributes=part))
+        condition = {"attributes": attributes, "text": text}
+        parts = {name: None if one is None else one[rows] for name, one in condition.items()}
+        drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], **parts))
     return drawn
 
 
@@ -119,6 +132,7 @@ def write_arrays(
     path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, categories: list[str]
 ) -> None:
     """Write `images` (N, H, W, C), `labels` and the recipe as one .npz, readable without pickle."""
+    words: dict[str, Any] = {"text": np.str_(recipe.text), "strength": np.float64(recipe.strength)} if recipe.text else {}
     with output_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -131,12 +145,15 @@ def write_arrays(
             model_sha256=np.str_(recipe.model_sha256),
             ai_generated=np.bool_(True),
             comment=np.str_(AI_COMMENT),
+            **words,
         )
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    command.add_argument("--category", help="draw only this category (default: all, equally often)")
+    command.add_argument(
+        "--category", help="draw only this category (default: the one that --text names, else all, equally often)"
+    )
     command.add_argument(
         "--attribute", action="append", default=[], metavar="NAME=VALUE", help="such as season=winter; several may be given"
     )
@@ -148,6 +165,10 @@ def configure(command: argparse.ArgumentParser) -> None:
             type=partial("{}={}".format, name),
             help=f"short for --attribute {name}=…",
         )
+    command.add_argument("--text", help='what to draw, in English, German or Chinese, such as "long red dress"')
+    command.add_argument(
+        "--strength", type=float, default=1.0, help="of the text, 0 to 2: 0 ignores it, 2 exaggerates (default: 1)"
+    )
     command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
     command.add_argument(
         "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
@@ -171,9 +192,13 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
     refuse_output(target)
     card = read_card(options.model)
-    recipe = Recipe(card.onnx_sha256, options.category, options.count, options.seed, tuple(options.attribute))
+    category = asked_category(options.category, options.text, card.categories)
+    asked = tuple(options.attribute)
+    recipe = Recipe(card.onnx_sha256, category, options.count, options.seed, asked, options.text, options.strength)
     labels = recipe_labels(recipe, card.categories)
     recipe_attributes(recipe, card.attributes)
+    if recipe.text is not None:
+        prompt_row(recipe.text, recipe.strength, card)  # refuses what cannot be drawn before the model is loaded
     if as_sheet and recipe.count * max(card.height * card.width, VISIBLE_SIDE_PX**2) > MAX_SHEET_PIXELS:
         raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
     generator = read_generator(options.model, card)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.devices import to_device
 from pipeline.gan.networks.parts import RandomInputs
 from pipeline.gan.processes import Processes
@@ -59,21 +60,27 @@ class MicroBatch:
     images: Tensor  # NCHW float32 in [-1, 1]
     labels: Tensor  # (N,)
     latents: Tensor  # (N, D)
-    attributes: Tensor | None  # (N, A) of zeros and ones, when the networks take attributes
+    attributes: Tensor | None  # (N, A) of zeros and ones, or embeddings of captions (N, E), when the networks take them
     random_inputs: RandomInputs | None  # the generator's other random inputs
     rng: torch.Generator  # for augmentation, penalties and path lengths
     maps_seed: int = 0  # of the augmentation of generated images before the projected heads: the same in both steps
+    mismatched: Tensor | None = None  # (N, E), embeddings of captions of other pictures
 
     @property
     def condition(self) -> tuple[Tensor, Tensor | None]:
         return self.labels, self.attributes
 
+    @property
+    def mismatched_condition(self) -> tuple[Tensor, Tensor] | None:
+        """The same labels with captions of other pictures."""
+        return None if self.mismatched is None else (self.labels, self.mismatched)
+
 
 class BatchLoader:
     """Reproducible batches: images by the epoch order, latents and noise from `rng`.
 
-    Every process draws latents, noise and attribute dropout for the whole batch. So they do not depend on the number of
-    micro-batches or processes, and the random state stays the same in all processes.
+    Every process draws latents, noise, captions and attribute dropout for the whole batch. So they do not depend on the number
+    of micro-batches or processes, and the random state stays the same in all processes.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class BatchLoader:
         images: NDArray[np.uint8],
         labels: NDArray[np.int64],
         attributes: NDArray[np.uint8] | None,
+        captions: CaptionDraw | None = None,
         *,
         group: int,
         device: torch.device,
@@ -90,6 +98,7 @@ class BatchLoader:
     ) -> None:
         """`group` is the number of neighbouring rows that share a label."""
         self._params, self._images, self._labels, self._attributes = params, images, labels, attributes
+        self._captions = captions
         self._device, self._processes, self._rng = device, processes, rng
         self._memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
         self._sampler = EpochSampler(labels, params.batch_size, group, params.seed)
@@ -104,6 +113,10 @@ class BatchLoader:
         rows = self._sampler.rows(images_seen // size)
         latents = torch.randn(size, self._params.network.latent_dim, generator=self._rng)
         attributes = None if self._attributes is None else self._drop_attributes(torch.from_numpy(self._attributes[rows]))
+        mismatched = None
+        if self._captions is not None:
+            drawn, mismatched = self._captions.own_and_mismatched(rows, self._rng)
+            attributes = self._drop_attributes(drawn)
         random_inputs = draw_random_inputs(size, self._rng)
         slices = [slice(start, start + size // parts) for start in range(0, size, size // parts)]
         # Without projected heads nothing is drawn, so that trainings without them keep their random numbers.
@@ -117,6 +130,7 @@ class BatchLoader:
                 None if random_inputs is None else random_inputs.select(here),
                 rng,
                 seed,
+                None if mismatched is None else to_device(mismatched[here], self._device),
             )
             for here, rng, seed in zip(slices[own], self._part_rngs(images_seen, parts)[own], seeds[own], strict=True)
         ]

@@ -17,6 +17,7 @@ from pipeline.gan.networks.parts import Generator
 from pipeline.storage.files import sha256_of_file, write_json
 
 WEIGHTS, CARD = "generator.safetensors", "generator.json"
+CAPTION_SAMPLE = "caption_sample.npy"  # embeddings of some training captions, if any, on which export measures
 CHECKPOINT = "checkpoint.pt"  # beside them: the state of the whole training
 PROJECTED_EXTRACTOR = "efflite0"  # whose network train.projected uses
 
@@ -39,6 +40,8 @@ class GeneratorCard:
 
     resumed_across: list[str] = field(default_factory=list)  # what changed in mid-training, if it was resumed anyway
     started_through: str | None = None  # trained_through of the model that the training started from
+    text_encoder: str | None = None  # of the captions, if it was trained on them
+    text_dim: int = 0  # of their embeddings
 
     @property
     def trained_through(self) -> str | None:
@@ -49,6 +52,13 @@ class GeneratorCard:
     def conditional_categories(self) -> int:
         """Number of categories that the network distinguishes."""
         return 1 if self.condition == "none" else len(self.categories)
+
+    @property
+    def optional_condition(self) -> dict[str, int]:
+        """Name and width of what the network takes besides the label: `attributes`, `text`, or nothing."""
+        if self.text_dim:
+            return {"text": self.text_dim}
+        return {"attributes": count_of(self.attributes)} if self.attributes else {}
 
 
 def count_of(attributes: Mapping[str, Sequence[str]]) -> int:
@@ -61,7 +71,7 @@ def save_generator(folder: Path, generator: nn.Module, card: GeneratorCard) -> N
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(weights))  # save_file would write it with mode 0600
     content = asdict(card)
-    for name in ("resumed_across", "started_through"):
+    for name in ("resumed_across", "started_through", "text_encoder", "text_dim"):
         if not content[name]:
             del content[name]  # left out when empty, as in cards of older versions
     write_json(folder / CARD, content)
@@ -84,9 +94,8 @@ def load_generator(folder: Path, device: torch.device) -> tuple[Generator, Gener
     """The generator in `folder`, in `eval` mode without gradients, and its card. Raises InputError."""
     card = read_generator_card(folder)
     shape = PictureShape(card.height, card.width, card.channels)
-    generator = build_generator(
-        card.network, card.arguments, shape, card.conditional_categories, card.latent_dim, count_of(card.attributes)
-    )
+    width = sum(card.optional_condition.values())
+    generator = build_generator(card.network, card.arguments, shape, card.conditional_categories, card.latent_dim, width)
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -21,8 +21,8 @@ def update_ema(average: nn.Module, current: nn.Module, decay: float) -> None:
 
 
 @torch.no_grad()
-def recalibrate_batch_norm(generator: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Recompute the running statistics of every batch norm over `batches` of latents and labels, weighted equally.
+def recalibrate_batch_norm(generator: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    """Recompute the running statistics of every batch norm over `batches` of the generator's inputs, weighted equally.
 
     The statistics collected during training belong to the raw weights, not to the averaged ones.
     """
@@ -34,8 +34,8 @@ def recalibrate_batch_norm(generator: nn.Module, batches: Iterable[tuple[Tensor,
         norm.reset_running_stats()
         norm.momentum = None  # cumulative mean over the batches
     generator.train()
-    for latents, labels in batches:
-        generator(latents, labels)
+    for inputs in batches:
+        generator(*inputs)
     generator.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -35,6 +35,16 @@ def _minimax_discriminator(real: "Tensor", fake: "Tensor") -> "Tensor":
     return softplus(-real).mean() + softplus(fake).mean()
 
 
+def discriminator_loss(loss: AdversarialLoss, real: "Tensor", fake: "Tensor", mismatched: "Tensor | None") -> "Tensor":
+    """The discriminator's `loss` on scores (N,); `mismatched` are those of the real pictures with captions of others.
+
+    Such a pair is as wrong as a generated picture: Reed et al. 2016, algorithm 1, where each has half of the weight.
+    """
+    if mismatched is None:
+        return loss.discriminator(real, fake)
+    return (loss.discriminator(real, fake) + loss.discriminator(real, mismatched)) / 2
+
+
 LAZY_R1 = "`r1_gamma`, every `interval` steps"
 
 LOSSES = {

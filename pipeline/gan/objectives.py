@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.gan.batches import MicroBatch
 from pipeline.gan.devices import device_generator, to_device
-from pipeline.gan.losses import LOSSES
+from pipeline.gan.losses import LOSSES, discriminator_loss
 from pipeline.gan.models import Models
 from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.penalties import (
@@ -28,6 +28,14 @@ class Drawn(NamedTuple):
 
     images: Tensor
     maps: list[Tensor] | None = None
+
+
+class Scores(NamedTuple):
+    """Scores (N,) of real and generated images, and of the real ones with captions of others, if there are captions."""
+
+    real: Tensor
+    fake: Tensor
+    mismatched: Tensor | None
 
 
 class DiscriminatorTerms(NamedTuple):
@@ -75,6 +83,7 @@ def discriminator_terms(
                 real_maps,
                 drawn.maps,
                 batch.condition,
+                batch.mismatched_condition,
                 penalised=penalised and projected.params.r1_gamma > 0,
                 loss_scale=loss_scale,
             )
@@ -83,29 +92,32 @@ def discriminator_terms(
         heads_loss, heads_penalty = heads.loss, heads.penalty
     fake = drawn.images.detach()
     if penalised and params.penalties.any:
-        real_scores, fake_scores, penalty, square_norm = _penalised_scores(params, models, batch, fake, ada_p, loss_scale)
+        scores, penalty, square_norm = _penalised_scores(params, models, batch, fake, ada_p, loss_scale)
     else:
-        real_scores, fake_scores = _scores_of_both(models, batch, fake, ada_p)
+        scores = _scores_at_once(models, batch, fake, ada_p)
         penalty = square_norm = zero
-    loss = LOSSES[params.loss].discriminator(real_scores, fake_scores)
-    return DiscriminatorTerms(loss, real_scores, fake_scores, penalty, square_norm, heads_loss, heads_penalty)
+    loss = discriminator_loss(LOSSES[params.loss], *scores)
+    return DiscriminatorTerms(loss, scores.real, scores.fake, penalty, square_norm, heads_loss, heads_penalty)
 
 
-def _scores_of_both(models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> tuple[Tensor, Tensor]:
-    """Scores of real and generated images, in one pass unless batch norm would mix their statistics."""
+def _scores_at_once(models: Models, batch: MicroBatch, fake: Tensor, ada_p: float) -> Scores:
+    """Scores in one pass unless batch norm would mix the statistics of real and generated images."""
+    pairs = [(batch.images, batch.attributes), (fake, batch.attributes)]
+    if batch.mismatched is not None:
+        pairs.append((batch.images, batch.mismatched))
     if models.has_discriminator_batch_norm:
-        real_scores = models.scores(batch.images, batch.condition, ada_p, batch.rng)
-        return real_scores, models.scores(fake, batch.condition, ada_p, batch.rng)
-    attributes = None if batch.attributes is None else batch.attributes.repeat(2, 1)
-    both = models.scores(torch.cat([batch.images, fake]), (batch.labels.repeat(2), attributes), ada_p, batch.rng)
-    real_scores, fake_scores = both.chunk(2)
-    return real_scores, fake_scores
+        parts = [models.scores(images, (batch.labels, attributes), ada_p, batch.rng) for images, attributes in pairs]
+    else:
+        images = torch.cat([images for images, _ in pairs])
+        attributes = torch.cat([one for _, one in pairs if one is not None]) if batch.attributes is not None else None
+        parts = list(models.scores(images, (batch.labels.repeat(len(pairs)), attributes), ada_p, batch.rng).chunk(len(pairs)))
+    return Scores(parts[0], parts[1], parts[2] if len(parts) > 2 else None)
 
 
 def _penalised_scores(
     params: Recipe, models: Models, batch: MicroBatch, fake: Tensor, ada_p: float, loss_scale: Tensor | float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Scores of real and generated images, the gradient penalty, and the mean squared gradient norm at real images."""
+) -> tuple[Scores, Tensor, Tensor]:
+    """The scores, the gradient penalty, and the mean squared gradient norm at real images."""
     penalties = params.penalties
 
     def scores(images: Tensor) -> Tensor:
@@ -123,7 +135,9 @@ def _penalised_scores(
         middle = interpolate(real.detach(), fake.detach(), shares).requires_grad_()
         square = gradient_square_norms(scores(middle), middle, loss_scale)
         penalty = penalty + one_centred_penalty(square, penalties.gradient_penalty)
-    return real_scores, fake_scores, penalty, square_norms.detach().mean()
+    wrong = batch.mismatched_condition
+    mismatched = None if wrong is None else models.scores(batch.images, wrong, ada_p, batch.rng, differentiable_twice=True)
+    return Scores(real_scores, fake_scores, mismatched), penalty, square_norms.detach().mean()
 
 
 def generator_terms(params: Recipe, models: Models, batch: MicroBatch, drawn: Drawn, ada_p: float) -> tuple[Tensor, Tensor]:

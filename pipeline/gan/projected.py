@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.gan.losses import LOSSES
+from pipeline.gan.losses import LOSSES, discriminator_loss
 from pipeline.gan.networks import PictureShape
 from pipeline.gan.networks.projected import Head, Heads, MixedMaps
 from pipeline.gan.penalties import gradient_square_norms, zero_centred_penalty
@@ -49,12 +49,24 @@ class ProjectedDiscriminator:
         return images_seen >= self.params.warm_up_kimg * 1000
 
     def discriminator_terms(
-        self, real: list[Tensor], fake: list[Tensor], condition: Condition, *, penalised: bool, loss_scale: Tensor | float
+        self,
+        real: list[Tensor],
+        fake: list[Tensor],
+        condition: Condition,
+        mismatched: Condition | None,
+        *,
+        penalised: bool,
+        loss_scale: Tensor | float,
     ) -> HeadsTerms:
-        """The heads' terms on maps of `real` and `fake` pictures; the penalty, if any, is R1 with respect to the maps."""
+        """The heads' terms on maps of `real` and `fake` pictures; the penalty, if any, is R1 with respect to the maps.
+
+        `mismatched` is the condition of the real pictures with captions of others, if the networks take captions.
+        """
         real = [maps.detach().requires_grad_(penalised) for maps in real]
         real_scores, fake_scores = self.heads(real, *condition), self.heads([maps.detach() for maps in fake], *condition)
-        losses = [self.loss.discriminator(*scores) for scores in zip(real_scores, fake_scores, strict=True)]
+        wrong = [None] * len(real) if mismatched is None else self.heads([maps.detach() for maps in real], *mismatched)
+        scored = zip(real_scores, fake_scores, wrong, strict=True)
+        losses = [discriminator_loss(self.loss, *scores) for scores in scored]
         penalty = real_scores[0].new_zeros(())
         if penalised:
             for scores, maps in zip(real_scores, real, strict=True):

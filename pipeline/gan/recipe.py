@@ -168,8 +168,9 @@ class Recipe(Section):
 
     start_from: StartParams | None = None
     """Start from the weights of a finished training; null: from random ones."""
-    condition: Literal["none", "category", "attributes"] = "category"
-    """What the networks are conditioned on; attributes: the category and the columns in augment.attributes."""
+    condition: Literal["none", "category", "attributes", "text"] = "category"
+    """What the networks are conditioned on; attributes: the category and the columns in augment.attributes; text: the category
+    and a caption."""
     network: Annotated[
         ResnetParams | DcganParams | Stylegan2Params, Field(discriminator="name"), BeforeValidator(with_network_name)
     ] = ResnetParams()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import TrainingError
 from pipeline.gan.ada import AdaController
 from pipeline.gan.batches import BatchLoader, MicroBatch
+from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.history import History
 from pipeline.gan.losses import LOSSES
@@ -55,8 +56,11 @@ class Trainer:
         device: torch.device,
         attributes: NDArray[np.uint8] | None = None,
         processes: Processes | None = None,
+        captions: CaptionDraw | None = None,
     ) -> None:
-        """`images` (N, H, W, C), `labels` (N,); `attributes` (N, A) of zeros and ones if `params.condition` is attributes."""
+        """`images` (N, H, W, C), `labels` (N,); `attributes` (N, A) of zeros and ones if `params.condition` is attributes,
+        `captions` if it is text.
+        """
         self.params, self.images, self.labels, self.device = params, images, labels, device
         self.processes = processes or Processes()
         conditions = labels
@@ -64,18 +68,27 @@ class Trainer:
             conditions, categories = np.zeros_like(labels), 1
         if params.condition != "attributes":
             attributes = None
+        self._captions = captions if params.condition == "text" else None
         self.loss = LOSSES[params.loss]
         self.rng = torch.Generator().manual_seed(params.seed)
         # The minibatch deviation must not see that categories differ, and mode seeking compares neighbours of one category.
         group = max(getattr(params.network, "stddev_group", 0), 2 if params.mode_seeking else 0)
         self._batches = BatchLoader(
-            params, images, conditions, attributes, group=group, device=device, processes=self.processes, rng=self.rng
+            params,
+            images,
+            conditions,
+            attributes,
+            self._captions,
+            group=group,
+            device=device,
+            processes=self.processes,
+            rng=self.rng,
         )
         self.models = Models(
             params,
             PictureShape(*images.shape[1:]),
             categories,
-            0 if attributes is None else attributes.shape[1],
+            self._captions.dim if self._captions else 0 if attributes is None else attributes.shape[1],
             device,
             # A graph needs one call per network between backward passes; with several processes graphs are untested.
             graphs=params.accumulate * self.processes.count == 1 and not self.loss.pairs,
@@ -224,8 +237,11 @@ class Trainer:
         # Batch norm is recalibrated in training mode, where generators do not truncate.
         latents = torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, network.latent_dim)).to(self.device)
         latents = latents * network.truncation
-        labels = torch.from_numpy(np.random.default_rng(seed).choice(self.labels, batches * NORM_BATCH)).to(self.device)
-        recalibrate_batch_norm(self.average, zip(latents.split(NORM_BATCH), labels.split(NORM_BATCH), strict=True))
+        rows = np.random.default_rng(seed).choice(len(self.labels), batches * NORM_BATCH)
+        inputs = [latents, torch.from_numpy(self.labels[rows]).to(self.device)]
+        if self._captions is not None:
+            inputs.append(self._captions.own(rows, torch.Generator().manual_seed(seed)).to(self.device))
+        recalibrate_batch_norm(self.average, zip(*(rows.split(NORM_BATCH) for rows in inputs), strict=True))
         return self.average
 
     def state(self) -> dict[str, Tensor]:

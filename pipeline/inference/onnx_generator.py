@@ -73,6 +73,8 @@ class ExportedCard:
     early_layers_sha256: str | None = None  # of early_layers.onnx
     alpha: bool = False  # whether the last channel is alpha
     channel_meanings: list[str] = field(default_factory=list)  # of the pictures that the graph draws; empty in older cards
+    text_encoder: str | None = None  # of the captions that it was trained on, if any
+    text_dim: int = 0  # E of the input `text`
     trained_through: str | None = None  # the feature extractor whose network trained it, which must not judge it
 
 
@@ -97,7 +99,8 @@ class OnnxGenerator:
     ) -> NDArray[np.float32]:
         """NCHW float32 in [-1, 1] of latents (N, D), labels (N,) and `optional` inputs of the graph by name.
 
-        The optional inputs are `layer_latents` (N, L, D), `category_mix` (N, C), and `attributes` (N, A) if it has any.
+        The optional inputs are `layer_latents` (N, L, D), `category_mix` (N, C), and `attributes` (N, A) or `text` (N, E) if it
+        has one of them.
         """
         inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
         inputs |= {name: rows for name, rows in optional.items() if rows is not None}
@@ -142,7 +145,10 @@ def write_exported(folder: Path, models: dict[str, bytes], card: ExportedCard) -
     """Write the ONNX files `models`, by file name, and their card into `folder`."""
     for name, content in models.items():
         (folder / name).write_bytes(content)
-    write_json(folder / CARD_NAME, asdict(card))
+    described = asdict(card)
+    if not card.text_dim:
+        del described["text_encoder"], described["text_dim"]  # as in cards of older versions
+    write_json(folder / CARD_NAME, described)
 
 
 def read_exported(folder: Path) -> tuple[ExportedCard, OnnxGenerator]:

@@ -37,6 +37,13 @@ KINDS = {
         ("attribute_samples",),
         noise_is_worst=False,
     ),
+    "caption_recall": ScoreKind(
+        "Captions recalled",
+        HIGHER,
+        "How often a caption finds its own picture among the ten most similar of as many as there are test pictures. "
+        "Higher is better.",
+        noise_is_worst=False,
+    ),
     "fid": ScoreKind(
         "Fréchet Inception distance", LOWER, "The distance that papers quote, by clean-fid's Inception only. Lower is better."
     ),

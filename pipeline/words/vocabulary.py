@@ -1,5 +1,7 @@
 """Garments, colours and patterns in English, German and Chinese, with what their grammar needs."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -126,3 +128,29 @@ def garment_nouns(category: str) -> Nouns | None:
     """The nouns of `category` as a source writes it, or None if it is unknown."""
     name = category.strip().lower().replace("_", " ")
     return GARMENTS.get(SYNONYMS.get(name, name))
+
+
+def garment_names(nouns: Nouns) -> list[str]:
+    """Every name of a garment, in all languages."""
+    return [*nouns.en, *(noun for noun, _ in nouns.de), *(noun for noun, _ in nouns.zh)]
+
+
+def named(text: str, categories: Iterable[str]) -> str | None:
+    """The one of `categories` that `text` names in English, German or Chinese; None if it names none.
+
+    The longest name counts, so that a "hooded sweatshirt" is no shirt; of equal lengths the last one, because the noun follows
+    what describes it.
+    """
+    lower = text.lower()
+    found: list[tuple[int, int, str]] = []
+    for category in categories:
+        nouns = garment_nouns(category)
+        compounds = {noun for noun, _ in (*nouns.de, *nouns.zh)} if nouns else set()
+        for name in garment_names(nouns) if nouns else [category]:
+            # A German noun may end a compound, as in Sommerkleid, and Chinese has no spaces.
+            before = "" if name in compounds else r"(?<![\w-])"
+            after = "" if ord(name[0]) >= 0x2E80 else r"(?:e?s|e?n)?(?![\w-])"
+            found += [
+                (len(name), one.start(), category) for one in re.finditer(before + re.escape(name.lower()) + after, lower)
+            ]
+    return max(found)[2] if found else None

@@ -47,6 +47,7 @@ async def studio(context: Context) -> StudioResponse:
         style_layers=service.generator.style_layers,
         intended_use=card.intended_use,
         attributes=card.attributes,
+        takes_text=card.text_dim > 0,
         measures=measures | {likeness_name(label): likeness_title(name) for label, name in enumerate(card.categories)},
         patterns=list(PATTERNS),
         networks={name: list(STYLE_LAYERS[name]) for name in available_networks(service.style_weights)},

@@ -46,6 +46,8 @@ export function openGenerate(studio, go) {
     const fresh = missing === 0 ? [] : unpack(await request("POST", "api/grid", {
       category: $("generate-category").value || null,
       attributes: askedAttributes($("generate-attributes")),
+      text: $("generate-text").value || null,
+      strength: Number($("generate-strength").value),
       count: missing,
       seed: Number($("generate-seed").value),
       truncation: Number($("generate-truncation").value),
@@ -67,7 +69,11 @@ export function openGenerate(studio, go) {
     if (garments.length) $("generate-seed").value = (Number($("generate-seed").value) + 1) % 4294967296;
     redo();
   });
-  for (const id of ["generate-category", "generate-count", "generate-seed"]) $(id).addEventListener("change", redo);
+  $("generate-text-controls").hidden = !studio.takes_text;
+  $("generate-strength").addEventListener("input", () => {
+    $("generate-strength-shown").value = Number($("generate-strength").value).toFixed(1);
+  });
+  for (const id of ["generate-category", "generate-count", "generate-seed", "generate-text", "generate-strength"]) $(id).addEventListener("change", redo);
   $("generate-truncation").addEventListener("input", () => {
     $("generate-truncation-shown").value = Number($("generate-truncation").value).toFixed(2);
   });

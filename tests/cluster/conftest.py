@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.fetched import fetched_checkout
 from tests.cluster.slurm import Slurm, slurm
 from tests.support.checkout import Checkout
 
+CLUSTER = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 # The package of Debian that brings each program; `make test-cluster` installs them.
 PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge"}
 
@@ -32,3 +34,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 def checkout(tmp_path: Path) -> Checkout:
     """A checkout on the tiny preset in which nothing has run."""
     return Checkout.make(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout with the results of collect and fetch, committed; tests change nothing of it but the remote."""
+    return fetched_checkout(tmp_path_factory.mktemp("fetched") / "project")

@@ -1,15 +1,16 @@
 """Forget: a picture named once leaves the tables, the shards and what fetch keeps, whatever address it comes back under."""
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
 from pipeline.commands import forget
 from pipeline.sources.forgotten import read_forgotten
+from pipeline.storage.content_memo import ContentMemo
 from pipeline.web.scratch import BodyStore, Journal
 from tests.support.web_fetch_run import fetch_shard, list_urls
 from tests.support.web_pictures import jpeg
@@ -43,17 +44,15 @@ def test_a_picture_from_the_web_is_gone_with_all_its_addresses(
     assert not forgotten.has_url(urls[2])
 
 
+def test_the_measures_of_a_forgotten_picture_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memo = ContentMemo(forget.MEASURES, "a" * 64, pa.schema([("sha256", pa.string())]), "00000")
+    memo.add(pd.DataFrame({"sha256": [SHA256, "0" * 64]}))
+    assert main(["forget", SHA256]) == 0
+    assert memo.known([SHA256, "0" * 64])["sha256"].tolist() == ["0" * 64]
+
+
 def test_what_was_never_here_is_noted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["forget", "https://shop.example/hat.jpg"]) == 0
     assert read_forgotten(forget.FORGOTTEN_FILE).has_url("https://shop.example/hat.jpg")
-
-
-def test_what_is_neither_url_nor_sha256_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline", "forget", "hat"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "give a URL as it stands in the manifest" in done.stderr
-    assert not (tmp_path / "forgotten.csv").exists()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path, database: Path, port: int) -> Iterator[str]:
-    """Run MLflow's server on `database`, with artifacts and log in `folder`, and yield its URL."""
+def mlflow_server(
+    folder: Path,
+    database: Path,
+    port: int,
+    *,
+    options: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    end: signal.Signals = signal.SIGTERM,
+) -> Iterator[str]:
+    """Run MLflow's server on `database`, with artifacts and log in `folder`, and yield its URL.
+
+    `options` and `variables` of its environment are further ones; the block ends with `end` to the server and its workers.
+    """
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
-    environment, log_file = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, folder / "server.log"
+    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts"), *options]
+    # Its job runner is seven further processes, each of which imports all of MLflow.
+    quick = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment, log_file = os.environ | quick | dict(variables or {}), folder / "server.log"
     with log_file.open("ab") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -41,5 +54,5 @@ def mlflow_server(folder: Path, database: Path, port: int) -> Iterator[str]:
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)  # including its workers
+        os.killpg(server.pid, end)  # including its workers
         server.wait()

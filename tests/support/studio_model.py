@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pipeline.inference.onnx_generator import EARLY_LAYERS_NAME, JUDGE_NAME, MODEL_NAME, ExportedCard, write_exported
 from pipeline.stages.export.onnx_graphs import with_defaults
 from pipeline.storage.arrays import has_alpha
+from pipeline.words.encoder import EMBEDDING_DIM, ENCODER_NAME, text_encoder
 
 SIDE, DIM, EMBEDDING = 32, 8, 4
 CATEGORIES = ["top", "dress", "bag"]
@@ -43,20 +44,18 @@ INPUTS: dict[str, tuple[int, list[Any]]] = {
 }
 
 
-def _category_embedding() -> list[onnx.NodeProto]:
-    """Nodes that compute `embedding` from `labels` and `category_mix` with the tables `categories` and `embed.weight`."""
+def _conditioning(layers: int) -> list[onnx.NodeProto]:
+    """Nodes that compute what a generator with optional inputs begins with.
+
+    `embedding` comes from `labels` and `category_mix` by the table `embed.weight`; `latents_0`, … come from `latents` and
+    `layer_latents`.
+    """
     return [
         helper.make_node("Unsqueeze", ["labels", "one"], ["label_column"]),
         helper.make_node("Equal", ["label_column", "categories"], ["is_category"]),
         helper.make_node("Cast", ["is_category"], ["one_hot"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["one_hot", "category_mix"], ["shares"]),
         helper.make_node("MatMul", ["shares", "embed.weight"], ["embedding"]),
-    ]
-
-
-def _layer_latents(layers: int) -> list[onnx.NodeProto]:
-    """Nodes that compute `latents_0`, … from `latents` and `layer_latents`."""
-    return [
         helper.make_node("Unsqueeze", ["latents", "one"], ["latent_row"]),
         helper.make_node("Add", ["latent_row", "layer_latents"], ["latent_rows"]),
         *(helper.make_node("Gather", ["latent_rows", f"layer_{n}"], [f"latents_{n}"], axis=1) for n in range(layers)),
@@ -80,10 +79,13 @@ def _model(
 
 
 def _generator(
-    nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[np.generic]], layers: int, attributes: int = 0
+    nodes: list[onnx.NodeProto],
+    weights: Mapping[str, NDArray[np.generic]],
+    layers: int,
+    condition: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
     shapes: dict[str, tuple[int, ...]] = {"layer_latents": (layers, DIM), "category_mix": (len(CATEGORIES),)}
-    shapes |= {"attributes": (attributes,)} if attributes else {}
+    shapes |= {name: (width,) for name, width in (condition or {}).items()}
     constants: dict[str, NDArray[np.generic]] = {
         "one": np.array([1], np.int64),
         "categories": np.arange(len(CATEGORIES)),
@@ -91,8 +93,7 @@ def _generator(
         **{f"layer_{n}": np.array(n, np.int64) for n in range(layers)},
     }
     inputs = INPUTS | {name: (TensorProto.FLOAT, ["n", *shape]) for name, shape in shapes.items()}
-    nodes = [*_category_embedding(), *_layer_latents(layers), *nodes]
-    model = _model(nodes, inputs, {"pictures": ["n", 1, SIDE, SIDE]}, constants | dict(weights))
+    model = _model([*_conditioning(layers), *nodes], inputs, {"pictures": ["n", 1, SIDE, SIDE]}, constants | dict(weights))
     return onnx.load_model_from_string(with_defaults(model.SerializeToString(), shapes))
 
 
@@ -101,10 +102,10 @@ def _first_layer() -> NDArray[np.float32]:
     return np.concatenate([np.eye(DIM + EMBEDDING), -np.eye(DIM + EMBEDDING)], axis=1).astype(np.float32)
 
 
-def generator_graph(shades: NDArray[np.float32] | None = None) -> onnx.ModelProto:
+def generator_graph(shades: NDArray[np.float32] | None = None, condition: str = "attributes") -> onnx.ModelProto:
     """The generator as ONNX: an embedding, a linear layer, ReLU, a linear layer and tanh.
 
-    With `shades` (A, 1) it takes attributes, each of which adds its shade everywhere.
+    With `shades` (A, 1) it takes the input `condition` (N, A), each column of which adds its shade everywhere.
     """
     shapes = _shapes()
     weights = {
@@ -120,14 +121,14 @@ def generator_graph(shades: NDArray[np.float32] | None = None) -> onnx.ModelProt
         helper.make_node("Gemm", ["active", "second.weight", "second.bias"], ["flat"]),
     ]
     if shades is not None:
-        weights["attributes.weight"] = shades
-        nodes.append(helper.make_node("MatMul", ["attributes", "attributes.weight"], ["shade"]))
+        weights["shade.weight"] = shades
+        nodes.append(helper.make_node("MatMul", [condition, "shade.weight"], ["shade"]))
         nodes.append(helper.make_node("Add", ["flat", "shade"], ["asked"]))
     nodes += [
         helper.make_node("Reshape", ["flat" if shades is None else "asked", "shape"], ["picture"]),
         helper.make_node("Tanh", ["picture"], ["pictures"]),
     ]
-    return _generator(nodes, weights, layers=1, attributes=0 if shades is None else len(shades))
+    return _generator(nodes, weights, layers=1, condition={} if shades is None else {condition: len(shades)})
 
 
 def alpha_graph() -> onnx.ModelProto:
@@ -160,6 +161,11 @@ def alpha_graph() -> onnx.ModelProto:
 def asking_graph() -> onnx.ModelProto:
     """`generator_graph` with ATTRIBUTES: light pictures are brighter everywhere, dark ones darker, winter a little darker."""
     return generator_graph(SHADES)
+
+
+def reading_graph(bright: str = "white dress") -> onnx.ModelProto:
+    """`generator_graph` that takes text: a picture is the brighter the more its text is like `bright`."""
+    return generator_graph(text_encoder().embeddings([bright]).T.copy(), "text")
 
 
 def early_layers_graph() -> onnx.ModelProto:
@@ -243,6 +249,8 @@ def write_stand_in(folder: Path, graph: onnx.ModelProto | None = None) -> Path:
         card = replace(card, style_layers=layers, early_layers_sha256=early_sha256)
     if "attributes" in optional:
         card = replace(card, attributes=ATTRIBUTES)
+    if "text" in optional:
+        card = replace(card, text_encoder=ENCODER_NAME, text_dim=EMBEDDING_DIM)
     write_exported(folder, {MODEL_NAME: content, JUDGE_NAME: judge, EARLY_LAYERS_NAME: early}, card)
     return folder
 

@@ -22,7 +22,7 @@ from pipeline.params import STAGES, parse_params
 from tests.support.garments import draw_wardrobe
 from tests.support.project import ROOT
 from tests.support.small_project import run_stage, write_project
-from tests.support.studio_model import write_stand_in
+from tests.support.studio_model import reading_graph, write_stand_in
 
 READMES = [ROOT / "data/README.md", ROOT / "reports/README.md", *ROOT.glob("data/*/README.md")]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *READMES])
@@ -167,7 +167,7 @@ def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw_wardrobe(Path("data/pictures"), ["dress", "hat"], 12, seed=0, side_px=32)
         write_project()
         assert [stage for stage in STAGES[: STAGES.index("augment")] if run_stage(stage) != 0] == []
-        write_stand_in(Path("models/export"))
+        write_stand_in(Path("models/export"), reading_graph())
         Path("docs").mkdir()
     return folder
 

@@ -7,6 +7,7 @@ from pydantic import Field, create_model
 from pipeline.section import Count, GreyLevel, Section, Seed, Share
 from pipeline.stages.augment.changes import parameters
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+from pipeline.words.vocabulary import LANGUAGES, Language
 
 if TYPE_CHECKING:
     SeenName = str
@@ -25,6 +26,11 @@ class PackingParams(Section):
     """What inspect sees of the garment, on which the training can be conditioned. Needs inspect.detect garment."""
     min_attribute_confidence: Share = 0.2
     """Least confidence of such an attribute; below it the picture's is unknown."""
+    captions: Annotated[int, Field(ge=0, le=64)] = 0
+    """Captions of each picture, from its title, category, colours and pattern, for train.condition text; 0: none. Needs the
+    extra words."""
+    caption_languages: Annotated[list[Language], Field(min_length=1)] = [*LANGUAGES]
+    """Languages of the captions that are made from attributes."""
     height: Annotated[int, Field(ge=16, le=512)] = 32
     """Height of the training pictures in pixels."""
     width: Annotated[int, Field(ge=16, le=512)] = 32

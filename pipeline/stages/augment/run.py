@@ -18,6 +18,7 @@ from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.imaging.decoding import UNKNOWN_PIXELS, limits_of_inspected
 from pipeline.imaging.sandbox import BATCH, SandboxFailure, sandboxed_map_by_key
 from pipeline.stages.augment.attributes import attributes_of
+from pipeline.stages.augment.captions import pack_captions
 from pipeline.stages.augment.changes import Change, changed_copies, changes_pixels, draw_change
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.shrunk import Box, Request, Shrunk, shrunk
@@ -211,6 +212,8 @@ def run(params: AugmentParams, *, curated: Path, shards: list[Path], train: Path
         if values:
             write_attributes(folder, flags["train"].repeat(params.copies, axis=0))
             write_attributes(folder, flags["test"], "reference_test")
+        if params.captions:
+            log.info("%d distinct captions", pack_captions(folder, kept, params))
         write_card(folder, DatasetCard(categories, *shape, params.resize_filter, counts, hashes, values))
         write_sums(folder)
     for split, count in counts.items():

@@ -27,6 +27,7 @@ from pipeline.storage.tables import CURATED, DUPLICATES, GARMENT_ATTRIBUTES, RAW
 from pipeline.tracking.tracker import Tracker
 
 PICTURE = ["key", "decoded", "width", "height"]
+CAPTIONED = ("page", "title", "alt")  # of which augment makes captions
 MEASURES = [
     *PICTURE,
     *(measure.name for measure in inspected_measures()),
@@ -194,6 +195,7 @@ def curated_of(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
         reason=reasons,
         split=splits.where(kept, None),
         garment=pictures["garment"].where(kept, None),
+        **{name: pictures[name].where(kept, None) for name in CAPTIONED},
     )
 
 

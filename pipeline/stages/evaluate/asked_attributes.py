@@ -27,6 +27,7 @@ from pipeline.metrics.sampling_error import deviation_of_mean
 from pipeline.stages.evaluate.entries import Baseline, Score
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.storage.arrays import colour_channels, has_alpha, read_attributes
+from pipeline.storage.captions import Captions, read_captions
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 MEASURED = tuple(SEEN_ATTRIBUTES)  # attributes that a picture shows; columns of a list cannot be measured
@@ -77,7 +78,7 @@ def unmeasured_entries(card: GeneratorCard) -> dict[str, dict[str, str]]:
 
 
 def drawn_like_real(
-    labels: NDArray[np.int64], real_labels: NDArray[np.int64], real_flags: NDArray[np.uint8], seed: int
+    labels: NDArray[np.int64], real_labels: NDArray[np.int64], real_flags: NDArray[np.uint8] | Flags, seed: int
 ) -> Flags:
     """Attributes (N, A) for `labels` (N,): each those of a real picture of its category, drawn at random; none without one."""
     rng = np.random.default_rng(seed)
@@ -89,10 +90,21 @@ def drawn_like_real(
     return rows
 
 
+def captions_like_real(
+    labels: NDArray[np.int64], real_labels: NDArray[np.int64], captions: Captions, seed: int
+) -> NDArray[np.float32]:
+    """Embeddings (N, E) for `labels` (N,): each of a caption of a real picture of its category, drawn at random."""
+    columns = np.random.default_rng((seed, 3)).integers(captions.rows.shape[1], size=len(captions.rows))
+    return drawn_like_real(labels, real_labels, captions.embeddings_of(columns), seed)
+
+
 def asked_like_real(
     card: GeneratorCard, train: Path, labels: NDArray[np.int64], real: RealImages, params: EvaluateParams
 ) -> list[Flags] | list[None]:
-    """For each repeat the attributes to ask for, as the test pictures have them; None if the generator takes none."""
+    """For each repeat the attributes or captions to ask for, those of test pictures; None if the generator takes none."""
+    if card.text_dim:
+        captions = read_captions(train, "reference_test")
+        return [captions_like_real(labels, real.test.labels, captions, params.seed + n) for n in range(params.repeats)]
     if not card.attributes:
         return [None] * params.repeats
     flags = read_attributes(train, "reference_test")

@@ -18,6 +18,7 @@ from pipeline.gan.sampling import generate_images
 from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.inference.latents import draw_latents, labels_in_shares, spherical_walk
+from pipeline.metrics.contrast import EXTRACTOR
 from pipeline.metrics.memorisation import Closest
 from pipeline.metrics.reference_set import (
     RealImages,
@@ -28,6 +29,7 @@ from pipeline.metrics.reference_set import (
     reference_ground,
 )
 from pipeline.stages.evaluate.asked_attributes import AttributeMeter, asked_like_real, asked_sheets, unmeasured_entries
+from pipeline.stages.evaluate.captions_recalled import refused_recall, score_recall
 from pipeline.stages.evaluate.classification import confusion_table, scores_by_category
 from pipeline.stages.evaluate.entries import Score, real_accuracy_entry, refused_entries, sampled_shares, score_entry
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -41,6 +43,7 @@ from pipeline.stages.evaluate.scoring import (
     score_with_extractor,
 )
 from pipeline.storage.arrays import DatasetCard, check_dataset, read_attributes, read_card
+from pipeline.storage.captions import has_captions, read_captions
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder, write_json
 from pipeline.tracking.progress import progress
@@ -53,10 +56,14 @@ MIN_PER_CATEGORY = 2  # samples, however rare the category is: a diversity takes
 WALK_CORNERS = 3
 
 
-def check_same_data(card: GeneratorCard, data: DatasetCard, samples: int) -> None:
+def check_same_data(card: GeneratorCard, data: DatasetCard, train: Path, samples: int) -> None:
     """Raise InputError if the generator was trained on other data, ParamsError if `samples` are too few for the categories."""
     if card.attributes and card.attributes != data.attributes:
         raise InputError("the generator was trained with other attributes than the data have; run train again")
+    if card.text_encoder and not has_captions(train):
+        raise InputError(
+            "the generator was trained on captions, which the data lack; set augment.captions and run augment again"
+        )
     ours, theirs = ((x.height, x.width, x.channels, x.categories) for x in (data, card))
     if ours != theirs:
         raise InputError(
@@ -133,7 +140,7 @@ def metrics_entries(
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     if card.trained_through:
         entries |= refused_entries(card.trained_through)
-    entries |= unmeasured_entries(card)
+    entries |= unmeasured_entries(card) | refused_recall(card)
     if card.condition == "none":
         absent = {"absent": "the generator is unconditional; its scores by category mean nothing either"}
         entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}
@@ -176,7 +183,7 @@ def run(
     check_folder(gan, "train")
     data, device = read_card(train), choose_device(params.device, "evaluate")
     generator, card = load_generator(gan, device)
-    check_same_data(card, data, params.samples)
+    check_same_data(card, data, train, params.samples)
     track.tags({"device": device_name(device)})
     track.dataset(
         "reference_test", data.sha256["reference_test"], train, context="evaluation", profile=data.profile("reference_test")
@@ -205,6 +212,10 @@ def run(
             features = [extractor.features(images) for images in samples]
             by_extractor.append(score_with_extractor(extractor, features, known, real, params))
             other_scores.append(diversity_score(extractor, features, labels, known, real))
+            if extractor.name == EXTRACTOR and card.text_dim:
+                captions, real_features = read_captions(train, "reference_test"), known.features(extractor, "test")
+                texts = [rows for rows in asked if rows is not None]
+                other_scores.append(score_recall(reference, features, texts, real_features, captions, real, params))
             log.info("measured with %s", extractor.name)
         results = score_with_classifier(known, samples, labels, real, params)
         by_extractor.append(results.by_features)

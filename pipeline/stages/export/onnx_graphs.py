@@ -3,8 +3,8 @@
 A generator's graph maps `latents` (N, D) float32 and `labels` (N,) int64 to `pictures`, NCHW float32 in [-1, 1], for any N.
 Three further inputs are optional and zero by default: `layer_latents` (N, L, D), added to the latents of each of the L style
 layers; `category_mix` (N, C), added to the one-hot labels, so that label -1 with shares of categories mixes them; and, if the
-generator was trained with them, `attributes` (N, A). Each may have one row for all pictures. Pictures with alpha are
-premultiplied: inference/transparency.py.
+generator was trained with them, `attributes` (N, A) or `text` (N, E), a unit vector times a strength in [0, 2]. Each may have
+one row for all pictures. Pictures with alpha are premultiplied: inference/transparency.py.
 """
 
 from collections.abc import Mapping
@@ -36,28 +36,32 @@ class _InputsAdded(nn.Module):
         self.categories: Tensor
 
     def forward(
-        self, latents: Tensor, labels: Tensor, layer_latents: Tensor, category_mix: Tensor, attributes: Tensor | None = None
+        self, latents: Tensor, labels: Tensor, layer_latents: Tensor, category_mix: Tensor, condition: Tensor | None = None
     ) -> Tensor:
         shares = (labels[:, None] == self.categories).to(latents.dtype) + category_mix
-        pictures: Tensor = self.generator(latents[:, None] + layer_latents, shares, attributes)
+        pictures: Tensor = self.generator(latents[:, None] + layer_latents, shares, condition)
         return pictures
 
 
-def optional_inputs(generator: Generator, latent_dim: int, categories: int, attributes: int = 0) -> dict[str, tuple[int, ...]]:
-    """Shapes, without N, of the optional inputs by name."""
+def optional_inputs(
+    generator: Generator, latent_dim: int, categories: int, condition: Mapping[str, int] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Shapes, without N, of the optional inputs by name; `condition` has the width of `attributes` or `text`, if any."""
     shapes: dict[str, tuple[int, ...]] = {
         "layer_latents": (generator.style_layers, latent_dim),
         "category_mix": (categories,),
     }
-    return shapes | ({"attributes": (attributes,)} if attributes else {})
+    return shapes | {name: (width,) for name, width in (condition or {}).items()}
 
 
-def generator_as_onnx(generator: Generator, latent_dim: int, categories: int, attributes: int = 0) -> bytes:
+def generator_as_onnx(
+    generator: Generator, latent_dim: int, categories: int, condition: Mapping[str, int] | None = None
+) -> bytes:
     """`generator` as ONNX, its optional inputs still required: the converters to fewer bits know no optional ones.
 
     Equal weights give equal bytes; all weights are in the file.
     """
-    shapes = optional_inputs(generator, latent_dim, categories, attributes)
+    shapes = optional_inputs(generator, latent_dim, categories, condition)
     return _exported(
         _InputsAdded(generator, categories),
         (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64), *(torch.zeros(2, *shape) for shape in shapes.values())),

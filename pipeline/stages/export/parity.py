@@ -1,6 +1,7 @@
 """Differences between the pictures of an exported generator and torch's, in pixels and in classifier features."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.inference.attributes import Attributes, drawn_attributes
 from pipeline.inference.latents import draw_latents, labels_in_shares
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
 from pipeline.inference.transparency import Ground, on_ground
@@ -37,6 +37,10 @@ def sampled_labels(count: int, shares: NDArray[np.floating[Any]]) -> NDArray[np.
     return np.concatenate([np.arange(len(shares)), in_shares])
 
 
+# From a seed and N, what the generator takes besides latents and labels: rows (N, …) by the name of the input.
+DrawCondition = Callable[[int, int], dict[str, NDArray[np.float32]]]
+
+
 class Parities:
     """Compares exported graphs with `generator`, on one thread: how threads split sums changes the last bits."""
 
@@ -49,7 +53,7 @@ class Parities:
         latent_dim: int,
         shares: NDArray[np.floating[Any]],
         check_latents: int,
-        attributes: Attributes,
+        condition: DrawCondition,
         ground: Ground | None = None,
     ) -> None:
         """`test_features` (N, 128) are the classifier's features of the real test pictures, on `ground` if they have alpha.
@@ -59,7 +63,7 @@ class Parities:
         count = max(check_latents, FD_SAMPLES)
         self._latents = draw_latents(SEED, count, latent_dim)
         self._labels = sampled_labels(count, shares)
-        self._attributes = drawn_attributes(SEED, count, attributes) if attributes else None
+        self._condition = condition(SEED, count)
         self._checked = check_latents
         self._classifier, self._ground = classifier, ground
         self._test_features = test_features
@@ -70,14 +74,13 @@ class Parities:
         with torch.inference_mode(), cpu_threads(1):
             parts = [slice(start, start + TORCH_BATCH) for start in range(0, self._checked, TORCH_BATCH)]
             inputs: list[NDArray[Any]] = [latents, labels]
-            if self._attributes is not None:
-                inputs.append(self._attributes[: self._checked])
+            inputs += [rows[: self._checked] for rows in self._condition.values()]
             drawn = [generator(*(torch.from_numpy(rows[part]) for rows in inputs)).numpy() for part in parts]
         return np.concatenate(drawn)
 
     def of(self, model: bytes) -> Parity:
         """The parity of the graph `model`; NaN if its pictures are not finite."""
-        pictures = OnnxGenerator(model, threads=1).pictures(self._latents, self._labels, attributes=self._attributes)
+        pictures = OnnxGenerator(model, threads=1).pictures(self._latents, self._labels, **self._condition)
         difference = np.abs(pictures[: self._checked] - self._expected)
         if not np.isfinite(pictures).all():
             return Parity(math.nan, math.nan, math.nan)

@@ -15,7 +15,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from pipeline.inference.attributes import Attributes, drawn_attributes
 from pipeline.inference.latents import draw_latents
 from pipeline.storage.onnx_files import traceless_bytes
 
@@ -49,12 +48,13 @@ def in_int8(
     latent_dim: int,
     categories: int,
     further_inputs: Mapping[str, tuple[int, ...]],
-    attributes: Attributes | None = None,
+    condition: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> bytes:
-    """`model`, without optional inputs, with weights and activations in 8 bits, calibrated on drawn latents and `attributes`.
+    """`model`, without optional inputs, with weights and activations in 8 bits, calibrated on drawn latents and on `condition`.
 
     Static quantisation in QDQ form with a scale per channel (Jacob et al. 2018); the ranges of activations are the smallest and
-    largest values seen. `further_inputs` are shapes, without N, of inputs that are zero in the calibration.
+    largest values seen. `further_inputs` are shapes, without N, of inputs that are zero in the calibration, unless `condition`
+    has CALIBRATION_LATENTS rows for them by name.
     """
     graph = onnx.load_model_from_string(model)
     *_, last = (node.name for node in graph.graph.node if node.op_type in QUANTIZED)
@@ -65,7 +65,7 @@ def in_int8(
         quantize_static(
             prepared,
             quantized,
-            _CalibrationInputs(latent_dim, categories, further_inputs, attributes or {}),
+            _CalibrationInputs(latent_dim, categories, further_inputs, condition or {}),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTIZED,
             # Low-pass filters are not learnt, and the last layer in 8 bits would make the difference four times as large.
@@ -86,7 +86,7 @@ class _CalibrationInputs(CalibrationDataReader):
         latent_dim: int,
         categories: int,
         further_inputs: Mapping[str, tuple[int, ...]],
-        attributes: Attributes,
+        condition: Mapping[str, NDArray[np.float32]],
     ) -> None:
         latents = draw_latents(CALIBRATION_SEED, CALIBRATION_LATENTS, latent_dim)
         labels = np.arange(CALIBRATION_LATENTS, dtype=np.int64) % categories
@@ -94,8 +94,7 @@ class _CalibrationInputs(CalibrationDataReader):
         parts = [slice(start, start + CALIBRATION_BATCH) for start in starts]
         inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
         inputs |= {name: np.zeros((CALIBRATION_LATENTS, *shape), np.float32) for name, shape in further_inputs.items()}
-        if attributes:
-            inputs["attributes"] = drawn_attributes(CALIBRATION_SEED, CALIBRATION_LATENTS, attributes)
+        inputs |= condition
         self._batches = iter([{name: rows[part] for name, rows in inputs.items()} for part in parts])
 
     def get_next(self) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import ExportError, InputError
-from pipeline.gan.checkpoints import GeneratorCard, count_of, generator_sha256, load_generator
+from pipeline.gan.checkpoints import CAPTION_SAMPLE, GeneratorCard, generator_sha256, load_generator
 from pipeline.gan.networks.parts import Generator
-from pipeline.inference.attributes import columns_of
+from pipeline.inference.attributes import columns_of, drawn_attributes
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import (
     CARD_NAME,
@@ -23,6 +23,7 @@ from pipeline.inference.onnx_generator import (
     variant_name,
     write_exported,
 )
+from pipeline.inference.texts import MAX_STRENGTH, drawn_texts
 from pipeline.inference.transparency import Ground
 from pipeline.metrics.classifier import Classifier, load_classifier
 from pipeline.metrics.reference_set import category_shares, load_classifier_test_features, reference_ground
@@ -35,9 +36,9 @@ from pipeline.stages.export.onnx_graphs import (
     with_defaults,
 )
 from pipeline.stages.export.params import ExportParams
-from pipeline.stages.export.parity import Parities, Parity, judge_difference
+from pipeline.stages.export.parity import DrawCondition, Parities, Parity, judge_difference
 from pipeline.stages.export.precision_choice import EXACT, chosen_precision, variants_of
-from pipeline.stages.export.precisions import in_fp16, in_int8
+from pipeline.stages.export.precisions import CALIBRATION_LATENTS, CALIBRATION_SEED, in_fp16, in_int8
 from pipeline.stages.export.speed import onnx_draw, providers, speeds_of
 from pipeline.storage.arrays import colour_channels, has_alpha
 from pipeline.storage.checksums import check_folder, write_sums
@@ -93,15 +94,34 @@ def checked_judge(classifier: Classifier, ground: Ground | None) -> bytes:
     return judge
 
 
-def export_precisions(generator: Generator, made: GeneratorCard, precisions: list[str]) -> dict[str, bytes]:
-    """The generator's graph in fp32 and each other one of `precisions`, fp32 first."""
-    categories, attributes = len(made.categories), count_of(made.attributes)
-    shapes = optional_inputs(generator, made.latent_dim, categories, attributes)
-    required = generator_as_onnx(generator, made.latent_dim, categories, attributes)
+def condition_draw(gan: Path, made: GeneratorCard, max_strength: float = 1.0) -> DrawCondition:
+    """Draws attributes or texts as in training, texts at strengths up to `max_strength`; nothing if the generator takes none.
+
+    Raises InputError if the sample of captions in `gan` is missing.
+    """
+    if made.text_dim:
+        try:
+            sample: NDArray[np.float32] = np.load(gan / CAPTION_SAMPLE)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{gan / CAPTION_SAMPLE}: cannot be read ({error}); run train again") from error
+        return lambda seed, count: {"text": drawn_texts(seed, count, sample, max_strength)}
+    if made.attributes:
+        return lambda seed, count: {"attributes": drawn_attributes(seed, count, made.attributes)}
+    return lambda _seed, _count: {}
+
+
+def export_precisions(
+    generator: Generator, made: GeneratorCard, precisions: list[str], condition: DrawCondition
+) -> dict[str, bytes]:
+    """The generator's graph in fp32 and each other one of `precisions`, fp32 first; int8 is calibrated on `condition`."""
+    categories, width = len(made.categories), made.optional_condition
+    shapes = optional_inputs(generator, made.latent_dim, categories, width)
+    required = generator_as_onnx(generator, made.latent_dim, categories, width)
+    calibration = condition(CALIBRATION_SEED, CALIBRATION_LATENTS)
     converters: dict[str, Callable[[], bytes]] = {
         EXACT: lambda: required,
         "fp16": lambda: in_fp16(required),
-        "int8": lambda: in_int8(required, made.latent_dim, categories, shapes, made.attributes),
+        "int8": lambda: in_int8(required, made.latent_dim, categories, shapes, calibration),
     }
     return {name: with_defaults(convert(), shapes) for name, convert in converters.items() if name in precisions}
 
@@ -142,6 +162,10 @@ def model_description(card: ExportedCard) -> str:
     channels = f", the channels {', '.join(card.channel_meanings)}" if card.alpha else ""
     columns = ", ".join(columns_of(card.attributes))
     attributes = f"; optionally `attributes` (N, A) of zeros and ones: {columns}" if columns else ""
+    if card.text_dim:
+        attributes = (
+            f"; optionally `text` (N, {card.text_dim}), a unit vector by {card.text_encoder}, times 0 to {MAX_STRENGTH:g}"
+        )
     return (
         f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} pictures, repeats included.\n\n"
         f"Input: `latents` (N, {card.latent_dim}), standard normal, and `labels` (N,){attributes}. "
@@ -184,10 +208,10 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         latent_dim=made.latent_dim,
         shares=category_shares(reference),
         check_latents=params.check_latents,
-        attributes=made.attributes,
+        condition=condition_draw(gan, made),
         ground=ground,
     )
-    models = export_precisions(generator, made, list(params.precisions))
+    models = export_precisions(generator, made, list(params.precisions), condition_draw(gan, made, MAX_STRENGTH))
     parities = checked_parities(models, measured, params, track)
     log_speed(models, made, track)
     chosen = chosen_precision(parities, params)
@@ -215,6 +239,8 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
         early_layers_sha256=hashlib.sha256(early_layers).hexdigest(),
         alpha=alpha,
         channel_meanings=CHANNEL_MEANINGS[made.channels],
+        text_encoder=made.text_encoder,
+        text_dim=made.text_dim,
         trained_through=made.trained_through,
     )
     files = {variant_name(precision, chosen): model for precision, model in models.items()}

@@ -26,7 +26,8 @@ from pipeline.imaging.resizing import garment_input, network_input, thumbnail
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map_by_key
 from pipeline.imaging.sketches import sketch
 from pipeline.stages.inspect.params import InspectParams
-from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
+from pipeline.storage.content_memo import ContentMemo
+from pipeline.storage.memo_tables import memo_key
 from pipeline.storage.reasons import reason_lines
 from pipeline.storage.shards import read_shard
 from pipeline.storage.tables import RAW, read_table, write_table
@@ -180,26 +181,38 @@ def measuring_key(params: InspectParams) -> str:
     return memo_key(params.model_dump_json(), code, ("numpy", "pillow", "scipy", *used))
 
 
+def measured_and_cached(rows: Iterator[dict[str, object]], memo: ContentMemo) -> pd.DataFrame:
+    """The frame of `rows`, of which `memo` gets those of decodable pictures as they come, so that a killed job goes on.
+
+    Undecodable pictures are tried again: the cause may have been temporary, such as a busy machine.
+    """
+    # dtype=object: with a missing hash, pandas would convert the others to floats, which hold only 53 of their 64 bits.
+    frames = [pd.DataFrame(columns=MEASURED.names, dtype=object)]
+    while batch := list(itertools.islice(rows, BATCH)):
+        frames.append(pd.DataFrame(batch, columns=MEASURED.names, dtype=object))
+        memo.add(frames[-1][frames[-1]["decoded"].astype(bool)])
+    return pd.concat(frames, ignore_index=True)
+
+
 def run(params: InspectParams, *, shard: Path, raw_table: Path, table: Path, scratch: Path, track: Tracker) -> None:
     """Write a row for every fetched picture, in the order of `raw_table`.
 
-    `scratch` caches the measures, so that the next run measures only new pictures.
+    `scratch` caches the measures of all shards' pictures, so that only new ones are measured, whichever shard they are in.
     """
     raw = read_table(raw_table, RAW, ["key", "sha256", "category"]).dropna(subset="sha256")
     kinds = kinds_of(raw) if "garment" in params.detect else {}
-    memory, terms = scratch / f"{shard.stem}.parquet", measuring_key(params)
-    before = read_memo(memory, terms, MEASURED)
-    before = before[before["sha256"].isin(raw["sha256"]) & same_kind(before, kinds)]
-    known, distinct = set(before["sha256"]), raw["sha256"].nunique()
+    contents = raw["sha256"].unique()
+    memo = ContentMemo(scratch, measuring_key(params), MEASURED, shard.stem)
+    before = memo.known(contents)
+    before = before[same_kind(before, kinds)]
+    known = set(before["sha256"])
     members = (member for member in read_shard(shard) if Path(member[0]).stem not in known)
-    shown = progress(members, distinct, what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
-    # dtype=object: with a missing hash, pandas would convert the others to floats, which hold only 53 of their 64 bits.
-    new = pd.DataFrame(rows_of(shown, params, kinds), columns=MEASURED.names, dtype=object)
+    shown = progress(members, len(contents), what=f"inspect {shard.stem}", unit="pictures", initial=len(known))
+    new = measured_and_cached(rows_of(shown, params, kinds), memo)
+    memo.keep(contents)
     measured = pd.concat([before.astype(object), new], ignore_index=True)
     rows = raw[["key", "sha256"]].merge(measured, on="sha256", how="left", validate="many_to_one")
     write_table(table, rows, INSPECT)
-    # Undecodable pictures are tried again: the cause may have been temporary, such as a busy machine.
-    write_memo(memory, terms, measured[measured["decoded"].astype(bool)].sort_values("sha256"), MEASURED)
     bad, profiles = rows[~rows["decoded"].astype(bool)], rows["profile"].dropna()
     log.info("%d pictures, %d undecodable, %d newly measured", len(rows), len(bad), len(new))
     for line in reason_lines(bad["reason"], bad["sha256"]):

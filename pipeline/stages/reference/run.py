@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.gan.devices import choose_device, choose_precision, device_name, prepare_device
 from pipeline.metrics.classifier import Classifier, accuracy, classifier_sha256, save_classifier, softmax, train_classifier
+from pipeline.metrics.contrast import EXTRACTOR, save_head, train_head
 from pipeline.metrics.extractors import INCEPTION_FILE, Extractor, ExtractorOptions, classifier_extractor, inception_weights
 from pipeline.metrics.memorisation import fingerprint
 from pipeline.metrics.reference_set import (
@@ -25,6 +26,7 @@ from pipeline.metrics.reference_set import (
 )
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.storage.arrays import check_dataset, read_card
+from pipeline.storage.captions import Captions, has_captions, read_captions
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.files import whole_folder
 from pipeline.tracking.tracker import Tracker
@@ -67,8 +69,9 @@ def run(params: ReferenceParams, *, train: Path, reference: Path, scratch: Path,
     prepare_device(device, params.threads)
     with tempfile.TemporaryDirectory() as folder:
         splits = (real.train, real.test)
+        captions = read_captions(train, "reference_train") if has_captions(train) else None
         images = [as_measured(split.images, split.ground, Path(folder) / f"{split.name}.npy") for split in splits]
-        share = _measured(params, real, (images[0], images[1]), len(data.categories), reference, weights, device)
+        share = _measured(params, real, (images[0], images[1]), len(data.categories), reference, weights, device, captions)
     log.info("the classifier recognises %.4f of the real test images", share)
     track.metrics({"class_accuracy_real": share})
 
@@ -81,10 +84,11 @@ def _measured(
     reference: Path,
     weights: Path | str,
     device: torch.device,
+    captions: Captions | None,
 ) -> float:
     """The classifier's accuracy on the test images, after writing `reference`.
 
-    `images` are those of training and test, without alpha.
+    `images` are those of training and test, without alpha; `captions` those of the training images, if they have any.
     """
     train_images, test_images = images
     floor_count = min(params.floor_pictures, len(train_images))
@@ -102,6 +106,8 @@ def _measured(
         pretrained = pretrained_extractors(ExtractorOptions(folder, params.efflite0_px, params.threads, device), modules)
         for extractor in pretrained:
             _save_features(folder, extractor, {"test": test_images, "floor": train_images[floor_rows], "noise": noise})
+            if extractor.name == EXTRACTOR and captions is not None:
+                save_head(folder, train_head(extractor.features(train_images), captions, params.seed, params.threads))
         np.save(folder / FLOOR_ROWS, floor_rows)
         np.save(fingerprints_path(folder, "test"), fingerprint(test_images))
         np.save(fingerprints_path(folder, "train"), fingerprint(train_images))

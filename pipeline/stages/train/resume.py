@@ -18,6 +18,7 @@ from pipeline.errors import TrainingError
 from pipeline.gan.training import images_per_step, rate_scale, total_images
 from pipeline.stages.train.params import TrainParams
 from pipeline.storage.arrays import ATTRIBUTES, split_sha256
+from pipeline.storage.captions import EMBEDDINGS, rows_file
 from pipeline.storage.checkpoints import newest_images_seen
 from pipeline.storage.files import remove, sha256_of_file, write_json
 
@@ -66,6 +67,9 @@ def run_identity(params: TrainParams, train: Path, device: torch.device) -> RunI
     data = {"train": split_sha256(train, "train"), "labels": sha256_of_file(train / "train_labels.npy")}
     if params.condition == "attributes":
         data["attributes"] = sha256_of_file(train / ATTRIBUTES)
+    if params.condition == "text":
+        data["captions"] = sha256_of_file(train / rows_file("train"))
+        data["caption embeddings"] = sha256_of_file(train / EMBEDDINGS)
     sources = [*import_closure("pipeline.gan.training"), *import_closure("pipeline.gan.watchdog")]
     return RunIdentity(
         recipe=dict(_flat(params.model_dump(mode="json"))),

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
@@ -18,12 +20,14 @@ from pipeline.stages.train.start import start_from_folder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
 from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
+from pipeline.storage.captions import read_captions
 from pipeline.storage.checkpoints import delete_checkpoints, newest_checkpoint
 from pipeline.storage.files import remove
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
+CAPTION_SAMPLES = 256  # embeddings of training captions that are kept beside the generator
 DRY_RUN_CATEGORIES, DRY_RUN_IMAGES = 10, 1000  # of noise, when there is no dataset yet
 
 
@@ -57,6 +61,11 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     return f"{'on':<15}{where}\n{'pictures':<15}{description}\n{format_estimate(estimate, params.keep_checkpoints)}"
 
 
+def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of `count` rows, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker, resume_anyway: bool = False) -> None:
     """Write the trained GAN into `gan`. An interrupted training resumes from `scratch`, bit-identically.
 
@@ -87,12 +96,14 @@ def _run(
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     prepare_device(device, params.threads)
     attributes = read_attributes(train) if params.condition == "attributes" else None
-    trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes)
+    captions = read_captions(train) if params.condition == "text" else None
+    drawn = CaptionDraw(captions) if captions else None
+    trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes, drawn)
     point = processes.from_first(
         lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)
     )
     folder = RunFolder(point.folder, params.samples_per_category, track)
-    loop = TrainingLoop(trainer, params, data, folder, request, track, point.resumed_across)
+    loop = TrainingLoop(trainer, params, data, folder, request, track, point.resumed_across, captions)
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
         if params.start_from is not None:
@@ -120,7 +131,8 @@ def _run(
     loop.sample(FINAL_NORM_BATCHES)
     seconds, cpu_seconds = time.perf_counter() - clock, time.process_time() - cpu_clock
     track.metrics({"train_seconds": seconds, "train_cpu_seconds": cpu_seconds}, step=trainer.images_seen)
-    folder.publish(gan, trainer.average, loop.card(), loop.state(), trainer.history.rows)
+    sample = captions.embeddings[evenly_spaced(len(captions.embeddings), CAPTION_SAMPLES)] if captions else None
+    folder.publish(gan, trainer.average, loop.card(), loop.state(), trainer.history.rows, sample)
     remove(folder.folder / "best")
     delete_checkpoints(scratch)
     log.info("trained in %.0f s, %.0f CPU-seconds", seconds, cpu_seconds)

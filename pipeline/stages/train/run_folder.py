@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.gan.checkpoints import CHECKPOINT, GeneratorCard, save_generator
+from pipeline.gan.checkpoints import CAPTION_SAMPLE, CHECKPOINT, GeneratorCard, save_generator
 from pipeline.gan.history import history_csv
 from pipeline.gan.watchdog import Event
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
@@ -87,13 +87,16 @@ class RunFolder:
         card: GeneratorCard,
         state: Mapping[str, Tensor],
         history: list[list[float]],
+        captions: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write the finished training into `gan`, whole or not at all."""
+        """Write the finished training into `gan`, whole or not at all; `captions` (M, E) are embeddings for export."""
         with whole_folder(gan) as partial:
             save_generator(partial, generator, card)
             # The full training state: train.start_from reads it, no other stage does.
             (partial / CHECKPOINT).write_bytes(checkpoint_bytes(state))
             write_text(partial / "history.csv", history_csv(history))
+            if captions is not None:
+                np.save(partial / CAPTION_SAMPLE, captions)
             shutil.copytree(self.folder / "samples", partial / "samples")
             if (self.folder / "events.csv").exists():
                 shutil.copy(self.folder / "events.csv", partial)

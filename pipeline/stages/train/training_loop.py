@@ -22,6 +22,7 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run_folder import RunFolder
 from pipeline.stages.train.stop_request import StopRequest
 from pipeline.storage.arrays import DatasetCard
+from pipeline.storage.captions import Captions
 from pipeline.storage.checkpoints import drop_newest_checkpoint, newest_checkpoint, newest_images_seen, save_checkpoint
 from pipeline.tracking.progress import Progress
 from pipeline.tracking.tracker import Tracker
@@ -81,13 +82,14 @@ class TrainingLoop:
         request: StopRequest,
         track: Tracker,
         resumed_across: Sequence[str] = (),
+        captions: Captions | None = None,
     ) -> None:
-        """`resumed_across` lists the changes across which the training has been resumed, for the generator's card."""
+        """`resumed_across`, the changes across which the training has been resumed, and `captions` are for the card."""
         self.trainer, self.data, self.folder, self.request, self.track = trainer, data, folder, request, track
         self.params, self.processes = params, trainer.processes
         real = real_diversity(trainer.images, trainer.labels, len(data.categories))
         self.watchdog = Watchdog(self.params.watchdog, data.categories, real, trainer.loss_at_chance)
-        self._resumed_across = list(resumed_across)
+        self._resumed_across, self._captions = list(resumed_across), captions
         start = params.start_from
         self._started_through = read_generator_card(Path(start.folder)).trained_through if start else None
         self._rolled_back_to: int | None = None
@@ -158,6 +160,8 @@ class TrainingLoop:
             attributes=data.attributes if conditional else {},
             resumed_across=self._resumed_across,
             started_through=self._started_through,
+            text_encoder=self._captions.encoder if self._captions else None,
+            text_dim=self._captions.embeddings.shape[1] if self._captions else 0,
         )
 
     def _log(self, images_per_s: float) -> None:

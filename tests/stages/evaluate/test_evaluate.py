@@ -98,10 +98,10 @@ def write_data(folder: Path, channels: int = 1, test_count: int = 24) -> Path:
 def write_generator(folder: Path, channels: int = 1, categories: list[str] = CATEGORIES, **card: Any) -> Path:
     folder.mkdir(parents=True)
     arguments = {"width": 4, "max_width": 8}
-    attributes = count_of(card.get("attributes", {}))
+    width = card.get("text_dim", 0) or count_of(card.get("attributes", {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8, attributes)
+        generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8, width)
     save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000, **card))
     return folder
 

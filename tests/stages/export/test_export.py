@@ -66,7 +66,7 @@ def drawn_generator(network: str, channels: int = 1) -> Generator:
 def drawn_in_onnx(network: str) -> tuple[Generator, OnnxGenerator]:
     """A generator, and its graph: tracing one takes seconds."""
     generator = drawn_generator(network)
-    graph = with_defaults(generator_as_onnx(generator, 8, 3, 0), optional_inputs(generator, 8, 3, 0))
+    graph = with_defaults(generator_as_onnx(generator, 8, 3), optional_inputs(generator, 8, 3))
     return generator, OnnxGenerator(graph, threads=1)
 
 
@@ -75,7 +75,7 @@ def with_two_attributes(network: str) -> tuple[Generator, bytes]:
     """A generator conditioned on attributes, too, and its graph without optional inputs."""
     torch.manual_seed(0)
     generator = build_generator(network, ARGUMENTS[network], PictureShape(8, 8, 1), 3, 8, 2).eval()
-    return generator, generator_as_onnx(generator, 8, 3, 2)
+    return generator, generator_as_onnx(generator, 8, 3, {"attributes": 2})
 
 
 def write_gan(folder: Path, network: str, channels: int = 1) -> Generator:
@@ -161,7 +161,9 @@ def test_style_layers_of_stylegan2_are_those_of_its_styles() -> None:
 @pytest.mark.parametrize("network", ARGUMENTS)
 def test_attributes_are_optional(network: str, convert: Callable[[bytes], bytes], tolerance: float) -> None:
     generator, graph = with_two_attributes(network)
-    onnx_generator = OnnxGenerator(with_defaults(convert(graph), optional_inputs(generator, 8, 3, 2)), threads=1)
+    onnx_generator = OnnxGenerator(
+        with_defaults(convert(graph), optional_inputs(generator, 8, 3, {"attributes": 2})), threads=1
+    )
     latents, labels, attributes = draw_latents(5, 3, 8), labels_in_equal_shares(3, 3), np.eye(3, 2, dtype=np.float32)
     with torch.inference_mode():
         inputs = torch.from_numpy(latents), torch.from_numpy(labels)

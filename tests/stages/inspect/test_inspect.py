@@ -1,6 +1,7 @@
 """Inspect: a row of measures for every fetched picture, and a reason for every undecodable one."""
 
 import io
+import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ ON_DEMAND = (
     "clothing",
     "features",
     "garment",
-    *(name for name in INSPECT.names if name.startswith(("garment_colour", "garment_second", "garment_pattern"))),
+    *(name for name in INSPECT.names if name.startswith("garment_")),
     *(measure.name for measure in inspected_measures() if measure.detector),
 )
 
@@ -130,20 +131,52 @@ def _measured_anew(stages: DataStages, monkeypatch: pytest.MonkeyPatch) -> int:
     return len(seen)
 
 
-def test_only_new_pictures_of_a_shard_are_measured(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = tiny_params(wardrobe, inspect={"sketch": True}, collect={"shards": 1})  # no picture moves to another shard
+def test_only_new_pictures_are_measured_whichever_shards_the_others_are_in(
+    wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = tiny_params(wardrobe, inspect={"sketch": True}, collect={"shards": 4, "rows_per_turn": 5})
     stages = DataStages(params, tmp_path / "data").up_to("fetch")
     assert _measured_anew(stages, monkeypatch) == 40
-    draw_wardrobe(wardrobe, ["coat"], 2, seed=1)
-    (wardrobe / "coat" / "broken.jpg").write_text("no picture")
+    draw_wardrobe(wardrobe, ["ascot"], 2, seed=1)  # listed first, so that the turns of all others move
+    (wardrobe / "ascot" / "broken.jpg").write_text("no picture")
     (wardrobe / "hat" / "000.png").unlink()
+    before = [set(read_table(table, RAW, ["key"])["key"]) for table in stages.raw_tables]
     stages.up_to("fetch")
+    after = [set(read_table(table, RAW, ["key"])["key"]) for table in stages.raw_tables]
+    assert all(now - then for now, then in zip(after, before, strict=True))
     assert _measured_anew(stages, monkeypatch) == 3
     assert _measured_anew(stages, monkeypatch) == 1, "undecodable pictures are tried again"
-    after = [path.read_bytes() for path in stages.inspect_tables]
+    tables = [path.read_bytes() for path in stages.inspect_tables]
     shutil.rmtree(stages.scratch / "inspect")
     assert _measured_anew(stages, monkeypatch) == 42
-    assert [path.read_bytes() for path in stages.inspect_tables] == after
+    assert [path.read_bytes() for path in stages.inspect_tables] == tables
+
+
+@pytest.mark.parametrize("sharding", [{"shards": 7}, {"rows_per_turn": 3}])
+def test_another_sharding_measures_no_picture_again(
+    wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharding: dict[str, int]
+) -> None:
+    collect = {"shards": 4, "rows_per_turn": 5}
+    DataStages(tiny_params(wardrobe, collect=collect), tmp_path / "data").up_to("inspect")
+    stages = DataStages(tiny_params(wardrobe, collect=collect | sharding), tmp_path / "data").up_to("fetch")
+    assert _measured_anew(stages, monkeypatch) == 0
+
+
+def test_a_killed_job_keeps_the_batches_that_it_has_measured(
+    wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data").up_to("fetch")
+    monkeypatch.setattr("pipeline.stages.inspect.run.BATCH", 8)
+    with monkeypatch.context() as killed:
+
+        def stopped(members: Iterable[tuple[str, bytes]], params: InspectParams) -> Iterator[dict[str, object]]:
+            yield from itertools.islice(rows_of(members, params), 20)
+            raise KeyboardInterrupt
+
+        killed.setattr("pipeline.stages.inspect.run.rows_of", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            stages.inspect()
+    assert _measured_anew(stages, monkeypatch) == 40 - 16
 
 
 @pytest.mark.parametrize("change", [{"background_tolerance": 7}, {"sketch": True}])
@@ -167,8 +200,8 @@ def test_bytes_in_two_categories_are_measured_as_the_first() -> None:
 
 def test_damaged_memo_is_ignored(wardrobe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = DataStages(tiny_params(wardrobe, collect={"shards": 1}), tmp_path / "data").up_to("inspect")
-    [memory] = (stages.scratch / "inspect").iterdir()
-    memory.write_bytes(memory.read_bytes()[:-100])
+    [memory] = (stages.scratch / "inspect").glob("*.sqlite")
+    memory.write_bytes(memory.read_bytes()[:-5000])
     assert _measured_anew(stages, monkeypatch) == 40
     assert _measured_anew(stages, monkeypatch) == 0
 

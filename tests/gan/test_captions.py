@@ -1,0 +1,113 @@
+"""Captions in training: which are drawn, which are refused, and that a stopped training draws the same."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.gan.captions import CaptionDraw
+from pipeline.gan.losses import LOSSES, discriminator_loss
+from pipeline.gan.training import Trainer
+from pipeline.storage.captions import NO_CAPTION, Captions, read_captions
+from tests.support.captions import unit_rows, write_two_captions
+from tests.support.training import TINY, tiny_params, whole_and_resumed, write_data
+
+COUNT = 20  # pictures, the last with one caption only
+ROWS = np.arange(2 * COUNT, dtype=np.int32).reshape(COUNT, 2)
+ROWS[-1, 1] = NO_CAPTION
+EMBEDDINGS = unit_rows(2 * COUNT)
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "resnet": {},
+    "dcgan": {"network": {"name": "dcgan", "latent_dim": 8, "generator_width": 4, "discriminator_width": 4, "max_width": 8}},
+    "stylegan2": {
+        "network": {**TINY["network"], "name": "stylegan2", "style_dim": 8, "path_length": 2.0, "path_length_interval": 2}
+    },
+    "projected": {"projected": {"channels": 8, "warm_up_kimg": 0.03}},
+}
+
+
+def _draw() -> CaptionDraw:
+    return CaptionDraw(Captions("drawn", [str(place) for place in range(2 * COUNT)], EMBEDDINGS, ROWS))
+
+
+def _place(row: torch.Tensor) -> int:
+    """The caption of an embedding, NO_CAPTION for zeros."""
+    found = [place for place, embedding in enumerate(EMBEDDINGS) if np.array_equal(embedding, row.numpy())]
+    assert found or not row.any()
+    return found[0] if found else NO_CAPTION
+
+
+def test_a_picture_gets_each_of_its_captions_or_none_and_the_mismatched_one_is_never_its_own() -> None:
+    pictures = np.tile(np.arange(COUNT), 30)
+    own, mismatched = _draw().own_and_mismatched(pictures, torch.Generator().manual_seed(0))
+    seen: dict[int, set[int]] = {picture: set() for picture in range(COUNT)}
+    for picture, row, wrong in zip(pictures, own, mismatched, strict=True):
+        seen[int(picture)].add(_place(row))
+        assert _place(wrong) not in {NO_CAPTION, *ROWS[picture].tolist()}
+    assert seen == {picture: set(ROWS[picture].tolist()) for picture in range(COUNT)}
+
+
+def test_the_same_random_state_draws_the_same_captions() -> None:
+    first, second = (_draw().own_and_mismatched(np.arange(3), torch.Generator().manual_seed(4)) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_half_of_the_weight_of_a_generated_picture_goes_to_a_mismatched_caption() -> None:
+    loss = LOSSES["hinge"]
+    real, fake, wrong = torch.tensor([0.5]), torch.tensor([-0.5]), torch.tensor([0.25])
+    assert discriminator_loss(loss, real, fake, None).item() == 0.5 + 0.5
+    assert discriminator_loss(loss, real, fake, wrong).item() == 0.5 + (0.5 + 1.25) / 2
+
+
+def _trainer(train: Path, **changes: Any) -> Trainer:
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    params = tiny_params(condition="text", **changes)
+    return Trainer(params, images, labels, 3, torch.device("cpu"), captions=CaptionDraw(read_captions(train)))
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_data(tmp_path_factory.mktemp("data") / "train")
+    write_two_captions(folder, 60)
+    return folder
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_training_with_captions_resumes_to_the_bit(train: Path, name: str) -> None:
+    whole, resumed = whole_and_resumed(lambda: _trainer(train, **NETWORKS[name]))
+    for key, tensor in whole.state().items():
+        assert torch.equal(tensor, resumed.state()[key]), key
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_generator_and_discriminator_learn_from_the_captions(train: Path, accumulate: int) -> None:
+    trainer = _trainer(train, accumulate=accumulate)
+    networks = (trainer.generator, trainer.discriminator)
+    tables = [dict(network.named_parameters())["embedding.of_attributes"] for network in networks]
+    before = [table.detach().clone() for table in tables]
+    for _ in range(3):
+        trainer.step()
+    assert all((table.detach() - start).abs().max() > 1e-4 for table, start in zip(tables, before, strict=True))
+
+
+def test_the_discriminator_refuses_a_mismatched_caption(tmp_path: Path) -> None:
+    """Pictures of one category whose caption says how bright they are; generated ones do not matter here."""
+    folder = write_data(tmp_path / "train")
+    bright = np.arange(60) % 2
+    images = np.broadcast_to((60 + 130 * bright)[:, None, None, None], (60, 16, 16, 1)).astype(np.uint8)
+    write_two_captions(folder, 60)
+    captions = read_captions(folder)
+    params = tiny_params(condition="text", total_kimg=2.0, discriminator_rate=0.005)
+    trainer = Trainer(params, images, np.zeros(60, np.int64), 1, torch.device("cpu"), captions=CaptionDraw(captions))
+    for _ in range(80):
+        trainer.step()
+    real = torch.from_numpy(images[:10].transpose(0, 3, 1, 2)).float() / 127.5 - 1
+    labels = torch.zeros(10, dtype=torch.int64)
+    right = torch.from_numpy(captions.embeddings[bright[:10]])
+    wrong = torch.from_numpy(captions.embeddings[1 - bright[:10]])
+    with torch.no_grad():
+        gap = trainer.discriminator(real, labels, right) - trainer.discriminator(real, labels, wrong)
+    assert float(gap.mean()) > 0.5
