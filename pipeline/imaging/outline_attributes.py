@@ -116,8 +116,8 @@ def sleeve(outline: Outline, numbers: str = NUMBERS) -> Answer | None:
     scores = table[:, :-1] @ features + table[:, -1]
     probabilities = np.exp(scores - scores.max())
     probabilities /= probabilities.sum()
-    best = int(probabilities.argmax())
-    return Answer(SLEEVES[best], float(probabilities[best]))
+    second, best = np.argsort(probabilities)[-2:]
+    return Answer(SLEEVES[best], float(probabilities[best] - probabilities[second]))
 
 
 def length(outline: Outline) -> Answer | None:

@@ -36,7 +36,9 @@ SEEN_ATTRIBUTES = {
         CLEARNESS,
     ),
     "sleeve": SeenAttribute(
-        ("none", "short", "long"), "of a top, a dress or outerwear: `none`, `short` or `long`", "its probability, in [0, 1]"
+        ("none", "short", "long"),
+        "of a top, a dress or outerwear: `none`, `short` or `long`",
+        "how far its probability leads, in [0, 1]",
     ),
     "fit": SeenAttribute(
         ("narrow", "regular", "wide"),
