@@ -34,7 +34,7 @@ PATH = re.compile(r"(?:pipeline|studio|tests|presets|profiles|benchmarks)/[\w./-
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 # First words of commands that are checked wherever they appear, and of those that may appear in a block of commands.
 CHECKED = ("python", "snakemake", "dvc", "make")
-UNCHECKED = ("conda", "cp", "mlflow", "sha256sum", "source")
+UNCHECKED = ("apptainer", "conda", "cp", "mlflow", "podman", "sha256sum", "source", "sudo")
 RUN = (
     "forget",
     "generate",

@@ -126,15 +126,16 @@ def with_attributes(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
     Where people gave a picture a category of another kind of garment, what follows from the outline is measured anew.
     """
     columns = {field.name: pictures[field.name].astype(object) for field in GARMENT_ATTRIBUTES}
-    known = zip(pictures.index, pictures["category"], pictures["garment_kind"], pictures["garment"], strict=True)
-    for row, category, inspected_kind, mask in known:
-        kind = kind_of_category(category)
-        if isinstance(mask, bytes) and kind != inspected_kind:
-            for name, value in outline_columns(unpacked(mask), kind).items():
-                columns[name][row] = value
-    rows = {sha256: own.index for sha256, own in pictures.groupby("sha256")}
-    for sha256, name, value in overrides[["sha256", "decision", "category"]].itertuples(index=False):
-        if name in SEEN_ATTRIBUTES and sha256 in rows:
+    kind_of = {category: kind_of_category(category) for category in pictures["category"].unique()}
+    inspected = pictures["garment_kind"].fillna("")
+    other = pictures["category"].map(lambda category: kind_of[category] or "").ne(inspected) & pictures["garment"].notna()
+    for row, category, mask in pictures.loc[other, ["category", "garment"]].itertuples():
+        for name, value in outline_columns(unpacked(mask), kind_of[category]).items():
+            columns[name][row] = value
+    named = overrides[overrides["decision"].isin(list(SEEN_ATTRIBUTES))]
+    rows = pictures[pictures["sha256"].isin(named["sha256"])].groupby("sha256").groups
+    for sha256, name, value in named[["sha256", "decision", "category"]].itertuples(index=False):
+        if sha256 in rows:
             columns[f"garment_{name}"][rows[sha256]] = value or None
             columns[f"garment_{name}_confidence"][rows[sha256]] = 1.0 if value else None
     return pictures.assign(**columns)
