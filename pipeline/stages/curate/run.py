@@ -128,9 +128,9 @@ def with_attributes(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
     columns = {field.name: pictures[field.name].astype(object) for field in GARMENT_ATTRIBUTES}
     kind_of = {category: kind_of_category(category) for category in pictures["category"].unique()}
     inspected = pictures["garment_kind"].fillna("")
-    other = pictures["category"].map(lambda category: kind_of[category] or "").ne(inspected) & pictures["garment"].notna()
+    other = pictures["category"].map(lambda category: kind_of.get(category) or "").ne(inspected) & pictures["garment"].notna()
     for row, category, mask in pictures.loc[other, ["category", "garment"]].itertuples():
-        for name, value in outline_columns(unpacked(mask), kind_of[category]).items():
+        for name, value in outline_columns(unpacked(mask), kind_of.get(category)).items():
             columns[name][row] = value
     named = overrides[overrides["decision"].isin(list(SEEN_ATTRIBUTES))]
     rows = pictures[pictures["sha256"].isin(named["sha256"])].groupby("sha256").groups
