@@ -126,9 +126,13 @@ def _right(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _confusion(rows: pd.DataFrame, name: str) -> Iterator[str]:
-    values = SEEN_ATTRIBUTES[name].values
     true = [seen if seen in labels else labels[0] for seen, labels in zip(rows["value"], rows["labels"], strict=True)]
-    counts = pd.crosstab(pd.Series(true, index=rows.index), rows["value"]).reindex(index=values, columns=values, fill_value=0)
+    yield from confusion_lines(name, pd.Series(true, index=rows.index), rows["value"], SEEN_ATTRIBUTES[name].values)
+
+
+def confusion_lines(name: str, true: pd.Series, seen: pd.Series, values: tuple[str, ...]) -> Iterator[str]:
+    """A table of the attribute `name` with a row for each of `values` that is true, and a column for each that was seen."""
+    counts = pd.crosstab(true, seen).reindex(index=values, columns=values, fill_value=0)
     yield f"| {name} | " + " | ".join(values) + " | right |"
     yield "|---" * (len(values) + 2) + "|"
     for value in values:

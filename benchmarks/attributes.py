@@ -134,13 +134,7 @@ def confusion(table: pd.DataFrame, column: str, names: tuple[str, ...]) -> Itera
     """A table with a row for each label (the accepted one, else the first) and a column for each answer."""
     first = table[column].str.split(";").str[0]
     true = first.where(~accepted(table, column, column), table[f"seen_{column}"])
-    counts = pd.crosstab(true, table[f"seen_{column}"].fillna("none")).reindex(index=names, columns=names, fill_value=0)
-    yield f"| {column} | " + " | ".join(names) + " | right |"
-    yield "|---" * (len(names) + 2) + "|"
-    for name in names:
-        row = counts.loc[name]
-        share = f"{row[name] / row.sum():.2f}" if row.sum() else "–"
-        yield f"| **{name}** | " + " | ".join(str(count) if count else "" for count in row) + f" | {share} |"
+    yield from outlines.confusion_lines(column, true, table[f"seen_{column}"].fillna("none"), names)
 
 
 def page(table: pd.DataFrame, outline_answers: pd.DataFrame) -> str:

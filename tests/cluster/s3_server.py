@@ -1,7 +1,5 @@
 """An S3 server on the loopback interface: moto's, in a process of its own."""
 
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +9,8 @@ import boto3
 
 from tests.cluster.processes import started
 from tests.support.checkout import BIN
-from tests.support.mlflow_server import free_port
+from tests.support.mlflow_server import free_port, wait_for_answer
 
-START_S = 120
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}  # moto takes any
 
 
@@ -51,13 +48,5 @@ def s3_server(folder: Path) -> Iterator[Bucket]:
     port, log = free_port(), folder / "s3.log"
     url = f"http://127.0.0.1:{port}"
     with started([str(BIN / "moto_server"), "--host", "127.0.0.1", "--port", str(port)], log) as server:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"{url}/moto-api/", timeout=5):
-                    break
-            except OSError as error:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(log.read_text(errors="replace")) from error
-                time.sleep(0.2)
+        wait_for_answer(f"{url}/moto-api/", server, log)
         yield Bucket(url, log)

@@ -21,6 +21,19 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def wait_for_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until `url` answers. Raises RuntimeError with what is in `log` if `server` has ended or START_S have passed."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text(errors="replace")) from error
+            time.sleep(0.2)
+
+
 @contextmanager
 def mlflow_server(
     folder: Path,
@@ -43,15 +56,7 @@ def mlflow_server(
     with log_file.open("ab") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                    break
-            except OSError as error:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(log_file.read_text(errors="replace")) from error
-                time.sleep(0.5)
+        wait_for_answer(f"http://127.0.0.1:{port}/health", server, log_file)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, end)  # including its workers
