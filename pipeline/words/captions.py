@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.words.vocabulary import (
     ARTICLES,
     CHINESE_COLOURS,
+    CUT_WORDS,
     GERMAN_COLOURS,
     PATTERN_WORDS,
     STRONG_ENDINGS,
@@ -43,6 +44,14 @@ TEMPLATES: dict[Language, tuple[str, ...]] = {
         "{a}{colour} {noun} with {second} {marks}",
         "{pattern} {noun} in {colour} and {second}",
         "{colour} and {second} {noun}",
+        "{cut} {noun}",
+        "{a}{cut} {colour} {noun}",
+        "{cut} {colour} {noun}",
+        "{colour} {noun}, {cut}",
+        "{cut} {colour} {noun} with {marks}",
+        "{a}{cut} {colour} {noun} with {second} {marks}",
+        "{cut} {pattern} {noun}",
+        "{colour} {noun} {sleeves}",
     ),
     "de": (
         "{noun}",
@@ -56,6 +65,12 @@ TEMPLATES: dict[Language, tuple[str, ...]] = {
         "{noun}, {colour_bare}, {pattern_bare}",
         "{a}{colour} {noun} mit {second} {marks}",
         "{noun} in {colour_noun} und {second_noun}",
+        "{cut} {noun}",
+        "{a}{cut} {colour} {noun}",
+        "{cut} {colour} {noun}",
+        "{a}{cut} {colour} {noun} mit {second} {marks}",
+        "{cut} {pattern} {noun}",
+        "{colour} {noun} {sleeves}",
     ),
     "zh": (
         "{noun}",
@@ -68,19 +83,41 @@ TEMPLATES: dict[Language, tuple[str, ...]] = {
         "{noun}，{colour}，{pattern}",
         "带{second}{pattern}的{colour}{noun}",
         "{colour}和{second}的{noun}",
+        "{cut}{noun}",
+        "{colour}{cut}{noun}",
+        "一{measure}{cut}{colour}{noun}",
+        "{colour}{noun}，{cut}",
+        "{cut}{pattern}{noun}",
+        "带{second}{pattern}的{colour}{cut}{noun}",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a garment; colours and pattern as in imaging/garment_attributes.py, None if unknown or unsure."""
+    """What is known of a garment; attributes as in storage/garment_attributes.py, None if unknown or unsure."""
 
     category: str
     colour: str | None = None
     second_colour: str | None = None
     pattern: str | None = None
+    length: str | None = None
+    sleeve: str | None = None
+    fit: str | None = None
     words: tuple[str, ...] = ()  # its cleaned title and alternative text
+
+
+def _cuts(about: Description, language: Language, noun: str) -> list[tuple[str | None, str | None]]:
+    """Adjectives of the cut that the `noun` does not say itself, with the phrase of its sleeves; (None, None) if none."""
+    words = [CUT_WORDS.get(one) for one in (("length", about.length), ("sleeve", about.sleeve), ("fit", about.fit))]
+    spoken: list[tuple[str | None, str | None]] = [
+        (adjective, one.sleeves.get(language))
+        for one in words
+        if one
+        for adjective in one.adjectives[language]
+        if adjective not in noun.lower()
+    ]
+    return spoken or [(None, None)]
 
 
 def _filled(templates: Sequence[str], fields: dict[str, str | None]) -> Iterator[str]:
@@ -95,7 +132,7 @@ def _english(about: Description) -> Iterator[str]:
     names, plural = (nouns.en, nouns.en_plural) if nouns else ((about.category,), about.category.endswith("s"))
     pattern = PATTERN_WORDS.get(about.pattern or "")
     for noun, adjective in itertools.product(names, pattern.en if pattern else (None,)):
-        fields = {
+        fields: dict[str, str | None] = {
             "noun": noun,
             "a": "" if plural else "a ",
             "be": "are" if plural else "is",
@@ -103,8 +140,9 @@ def _english(about: Description) -> Iterator[str]:
             "second": about.second_colour,
         }
         fields |= {"pattern": adjective, "marks": pattern.en_marks if pattern else None}
-        for sentence in _filled(TEMPLATES["en"], fields):
-            yield re.sub(r"\ba (?=[aeiou])", "an ", sentence)
+        for cut, sleeves in _cuts(about, "en", noun):
+            for sentence in _filled(TEMPLATES["en"], fields | {"cut": cut, "sleeves": sleeves}):
+                yield re.sub(r"\ba (?=[aeiou])", "an ", sentence)
 
 
 def _german(about: Description) -> Iterator[str]:
@@ -116,7 +154,7 @@ def _german(about: Description) -> Iterator[str]:
     marks = pattern.de_marks if pattern else None
     for (noun, gender), adjective in itertools.product(nouns.de, pattern.de if pattern else (None,)):
         ending = STRONG_ENDINGS[gender]
-        fields = {
+        fields: dict[str, str | None] = {
             "noun": noun,
             "a": ARTICLES[gender],
             "colour": inflected(colour, ending) if colour else None,
@@ -128,7 +166,8 @@ def _german(about: Description) -> Iterator[str]:
             "second_noun": second.capitalize() if second else None,
             "marks": marks[1] if marks else None,
         }
-        yield from _filled(TEMPLATES["de"], fields)
+        for cut, sleeves in _cuts(about, "de", noun):
+            yield from _filled(TEMPLATES["de"], fields | {"cut": cut + ending if cut else None, "sleeves": sleeves})
 
 
 def _chinese(about: Description) -> Iterator[str]:
@@ -139,7 +178,9 @@ def _chinese(about: Description) -> Iterator[str]:
     for (noun, measure), name in itertools.product(nouns.zh, pattern.zh if pattern else (None,)):
         colour, second = (CHINESE_COLOURS.get(one or "") for one in (about.colour, about.second_colour))
         fields = {"noun": noun, "measure": measure, "colour": colour, "pattern": name}
-        yield from _filled(TEMPLATES["zh"], fields | {"second": second if about.pattern != "plain" else None})
+        fields["second"] = second if about.pattern != "plain" else None
+        for cut, _ in _cuts(about, "zh", noun):
+            yield from _filled(TEMPLATES["zh"], fields | {"cut": cut})
 
 
 SENTENCES = {"en": _english, "de": _german, "zh": _chinese}

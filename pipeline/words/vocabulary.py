@@ -1,4 +1,4 @@
-"""Garments, colours and patterns in English, German and Chinese, with what their grammar needs."""
+"""Garments, colours, patterns and cuts in English, German and Chinese, with what their grammar needs."""
 
 import re
 from collections.abc import Iterable
@@ -114,6 +114,31 @@ PATTERN_WORDS = {
     "checked": PatternWords(("checked", "plaid"), "checks", ("kariert",), ("en", "Karos"), ("格子",)),
     "dotted": PatternWords(("dotted", "polka-dot"), "dots", ("gepunktet",), ("en", "Punkten"), ("波点", "圆点")),
     "printed": PatternWords(("printed", "patterned"), "print", ("bedruckt", "gemustert"), ("em", "Muster"), ("印花",)),
+}
+
+
+@dataclass(frozen=True)
+class CutWords:
+    """A length, a sleeve or a fit as adjectives, and, of sleeves, as what the garment has."""
+
+    adjectives: dict[Language, tuple[str, ...]]
+    sleeves: dict[Language, str]
+
+
+def _cut(en: str, de: str, zh: str, sleeves: dict[Language, str] | None = None) -> CutWords:
+    return CutWords({"en": tuple(en.split(", ")), "de": tuple(de.split(", ")), "zh": (zh,)}, sleeves or {})
+
+
+# By attribute and value of storage/garment_attributes.py. A regular fit is not said: nobody says it.
+CUT_WORDS: dict[tuple[str, str | None], CutWords] = {
+    ("length", "short"): _cut("short", "kurz", "短款"),
+    ("length", "medium"): _cut("mid-length", "halblang", "中长款"),
+    ("length", "long"): _cut("long", "lang", "长款"),
+    ("sleeve", "none"): _cut("sleeveless", "ärmellos", "无袖", {"en": "without sleeves", "de": "ohne Ärmel"}),
+    ("sleeve", "short"): _cut("short-sleeved", "kurzärmelig", "短袖", {"en": "with short sleeves", "de": "mit kurzen Ärmeln"}),
+    ("sleeve", "long"): _cut("long-sleeved", "langärmelig", "长袖", {"en": "with long sleeves", "de": "mit langen Ärmeln"}),
+    ("fit", "narrow"): _cut("narrow, slim", "eng, schmal", "修身"),
+    ("fit", "wide"): _cut("wide, loose", "weit", "宽松"),
 }
 STRONG_ENDINGS: dict[Gender, str] = {"m": "er", "f": "e", "n": "es", "p": "e"}  # nominative, without article or after ein
 ARTICLES: dict[Gender, str] = {"m": "ein ", "f": "eine ", "n": "ein ", "p": ""}

