@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
 
-from studio.directions import Direction, draw_samples, find_directions
+from studio.directions import Direction, draw_samples, find_directions, spreads_of
 from studio.model import Generator
 from studio.preferences import GarmentFeatures, fit_features
 from studio.projection import Encoder, Framing, fit_encoder, fit_framing
@@ -15,11 +15,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CategoryModels:
-    """What projection and preferences need to know of a category; fitted in a fraction of a second."""
+    """What projection, preferences and changes in words need to know of a category; fitted in a fraction of a second."""
 
     encoder: Encoder
     framing: Framing
     features: GarmentFeatures
+    spreads: dict[str, float]  # standard deviation of each measure, beside which effects are stated
 
 
 class PerCategory(Generic[T]):
@@ -46,7 +47,7 @@ def category_models(generator: Generator) -> PerCategory[CategoryModels]:
 
     def make(label: int) -> CategoryModels:
         samples = draw_samples(generator, label)
-        return CategoryModels(fit_encoder(samples), fit_framing(samples), fit_features(samples))
+        return CategoryModels(fit_encoder(samples), fit_framing(samples), fit_features(samples), spreads_of(samples))
 
     return PerCategory(make, len(generator.card.categories))
 

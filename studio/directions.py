@@ -6,7 +6,7 @@ regression on latents, within a category, of measured attributes and of the judg
 are unit vectors; amounts are in standard deviations of the latents.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,9 +133,29 @@ def _early_layers(
 def measure_effects(
     generator: Generator, label: int, vector: NDArray[np.float32], spreads: dict[str, float]
 ) -> tuple[dict[str, float], float]:
-    """Change of each measure from -2 to +2 along `vector`, relative to `spreads`, and the mean absolute change of a pixel."""
-    latents = draw_latents(EFFECT_SEED, EFFECT_SAMPLES, generator.card.latent_dim)
+    """`effects_between` the two ends of `vector` (D,), at -2 and +2."""
+    latents = effect_latents(generator)
     ends = [as_images(generator.draw_category(latents + side * EFFECT_AMOUNT * vector, label)) for side in (-1, 1)]
+    return effects_between(generator, label, ends, spreads)
+
+
+def effect_latents(generator: Generator) -> NDArray[np.float32]:
+    """The latents (N, D) of the garments on which effects are measured."""
+    return draw_latents(EFFECT_SEED, EFFECT_SAMPLES, generator.card.latent_dim)
+
+
+def spreads_of(samples: Samples) -> dict[str, float]:
+    """The standard deviation of each measure and likeness over `samples`."""
+    return {name: float(values.std()) for name, values in (samples.measures | samples.likenesses).items()}
+
+
+def effects_between(
+    generator: Generator, label: int, ends: Sequence[NDArray[np.uint8]], spreads: dict[str, float]
+) -> tuple[dict[str, float], float]:
+    """Change of each measure between two `ends` (N, H, W, C), relative to `spreads`, and the mean absolute change of a pixel.
+
+    The ends are the same garments of category `label`, moved one way and the other.
+    """
     before, after = (measure(end) | likenesses(generator, end, label) for end in ends)
     changes = {name: float((after[name] - before[name]).mean() / max(spread, 1e-6)) for name, spread in spreads.items()}
     seen = [on_ground(end, SEEN_ON) for end in ends]
@@ -200,8 +220,8 @@ def _unsupervised(generator: Generator, label: int, samples: Samples) -> Iterato
 def find_directions(generator: Generator, label: int, samples: Samples) -> list[Direction]:
     """Directions for garments of category `label`: measured, classified, activation, closed-form; in each kind best first."""
     classified = _classified(generator, samples)
-    spreads = {name: float(values.std()) for name, values in samples.measures.items()}
-    spreads |= {one.name: float(samples.likenesses[one.name].std()) for one in classified}
+    known = spreads_of(samples)
+    spreads = {name: known[name] for name in (*samples.measures, *(one.name for one in classified))}
     directions = []
     for one in [*_measured(samples), *classified, *_unsupervised(generator, label, samples)]:
         vector = one.vector.astype(np.float32)

@@ -24,8 +24,9 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from pipeline.storage.arrays import has_alpha
+from pipeline.words.edits import PromptPair, change_direction, within_strength
 from pipeline.words.prompts import prompt_row
-from studio.recipe import THOUSAND, Recipe, recipe_attributes, recipe_latents, recipe_mixes
+from studio.recipe import THOUSAND, Recipe, WordChange, recipe_attributes, recipe_latents, recipe_mixes
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +104,19 @@ class Generator:
 
     def texts_of(self, recipes: list[Recipe]) -> NDArray[np.float32] | None:
         """Texts (N, E) of `recipes`, zeros without one; None if none has any. Raises InputError as prompt_row does."""
-        if not any(recipe.text for recipe in recipes):
+        said = [(recipe.text, recipe.strength, recipe.changes) for recipe in recipes]
+        if not any(text or changes for text, _, changes in said):
             return None
-        asked = {(recipe.text, recipe.strength) for recipe in recipes if recipe.text}
-        rows = {one: prompt_row(one[0], one[1] / THOUSAND, self.card)[0] for one in asked}
-        nothing = np.zeros(self.card.text_dim, np.float32)
-        return np.stack([rows.get((recipe.text, recipe.strength), nothing) for recipe in recipes])
+        rows = {one: self._text_row(*one) for one in set(said)}
+        return np.stack([rows[one] for one in said])
+
+    def _text_row(self, text: str, strength: int, changes: tuple[WordChange, ...]) -> NDArray[np.float32]:
+        """The input `text` (E,) of a text with changes in words, no longer than MAX_STRENGTH."""
+        row = prompt_row(text, strength / THOUSAND, self.card)[0] if text else np.zeros(self.card.text_dim, np.float32)
+        for one in changes:
+            direction = change_direction(PromptPair(one.before, one.after), self.card)
+            row = row + np.float32(one.thousandths / THOUSAND) * direction
+        return within_strength(row) if changes else row
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:

@@ -2,9 +2,9 @@
 
 An address is `MODEL-MIX-SOURCE`: the first 12 hex digits of the model's SHA-256; the categories and their thousandths, `3` or
 `3.600_7.400`, and after a `~` the columns of the attributes asked for, if any, `3~2.14`, or the text, `3~tSTRENGTH.TEXT`, in
-thousandths and as base64 of UTF-8 with `._` for `+/`; and the latent. From a seed it is
-`sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`; as values, `z` and base64url of float32: one latent, or one for each style layer after
-style mixing.
+thousandths and as base64 of UTF-8 with `._` for `+/`; then each change in words, `~eAMOUNT.PROMPTS`, in the same way, with the
+prompts without and with it on two lines; and the latent. From a seed it is `sSEED.INDEX.THOUSANDTHS-OF-TRUNCATION`; as values,
+`z` and base64url of float32: one latent, or one for each style layer after style mixing.
 """
 
 import base64
@@ -21,9 +21,12 @@ from pipeline.inference.latents import draw_latents
 THOUSAND = 1000
 MAX_INDEX = 255
 MAX_LATENT = 50.0  # largest magnitude of a component
-MAX_STRENGTH = 2 * THOUSAND  # of a text
+MAX_STRENGTH = 2 * THOUSAND  # of a text, and of a change in words
+PROMPTS_END = "\n"  # between the two of a change, none of which has control characters
+MAX_CHANGES = 6  # in words, of one garment
 _ADDRESS = re.compile(
     r"([0-9a-f]{12})-([0-9._]{1,200})(?:~([0-9.]{1,1000}|t\d{1,4}\.[A-Za-z0-9._]{1,1300}))?"
+    rf"((?:~e\d{{1,4}}\.[A-Za-z0-9._]{{1,2600}}){{0,{MAX_CHANGES}}})"
     r"-(s(\d{1,10})\.(\d{1,3})\.(\d{1,4})|z([A-Za-z0-9_-]{1,60000}))",
     re.ASCII,
 )
@@ -46,6 +49,15 @@ class LatentSource:
     content: bytes
 
 
+@dataclass(frozen=True)
+class WordChange:
+    """A change in words: by how much the text goes along the direction from one prompt to another."""
+
+    before: str
+    after: str
+    thousandths: int  # of the length of a text's embedding, 0 to MAX_STRENGTH
+
+
 CategoryMix = tuple[tuple[int, int], ...]  # (label, thousandths), ascending labels, thousandths that sum to 1000
 
 
@@ -59,6 +71,7 @@ class Recipe:
     attributes: tuple[int, ...] = ()  # the columns that are set, ascending
     text: str = ""  # what it was asked to be in words
     strength: int = THOUSAND  # of the text, in thousandths
+    changes: tuple[WordChange, ...] = ()  # in words, in the order in which they were made
 
     @property
     def label(self) -> int:
@@ -79,6 +92,13 @@ def normalised_mix(shares: Mapping[int, float]) -> CategoryMix:
     return tuple((label, part) for label, part in sorted(parts.items()) if part > 0)
 
 
+def word_change(before: str, after: str, amount: float) -> WordChange:
+    """The change by `amount` from the prompt `before` to `after`; a negative amount goes the other way."""
+    if amount < 0:
+        before, after = after, before
+    return WordChange(before, after, min(round(THOUSAND * abs(amount)), MAX_STRENGTH))
+
+
 def latent_source(latent: NDArray[np.float32]) -> LatentSource:
     """The source of `latent` (D,), or (L, D) with one row for each style layer, clipped to MAX_LATENT."""
     return LatentSource(np.clip(latent, -MAX_LATENT, MAX_LATENT).astype("<f4").tobytes())
@@ -94,9 +114,13 @@ def format_address(recipe: Recipe) -> str:
             source = "z" + base64.urlsafe_b64encode(content).decode().rstrip("=")
     asked = "~" + ".".join(str(column) for column in recipe.attributes) if recipe.attributes else ""
     if recipe.text:
-        text = base64.b64encode(recipe.text.encode(), altchars=b"._").decode().rstrip("=")
-        asked = f"~t{recipe.strength}.{text}"
-    return f"{recipe.model}-{mix}{asked}-{source}"
+        asked = f"~t{recipe.strength}.{_encoded(recipe.text)}"
+    changes = (f"~e{one.thousandths}.{_encoded(one.before + PROMPTS_END + one.after)}" for one in recipe.changes)
+    return f"{recipe.model}-{mix}{asked}{''.join(changes)}-{source}"
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode(), altchars=b"._").decode().rstrip("=")
 
 
 def _parse_mix(text: str) -> CategoryMix:
@@ -117,7 +141,7 @@ def _parse_attributes(text: str | None) -> tuple[int, ...]:
 
 
 def _parse_text(asked: str) -> tuple[str, int]:
-    """The text and its strength in thousandths in `tSTRENGTH.TEXT`."""
+    """The text and its strength in thousandths in `tSTRENGTH.TEXT` or `eSTRENGTH.TEXT`."""
     strength, _, encoded = asked[1:].partition(".")
     try:
         text = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"._", validate=True).decode()
@@ -128,18 +152,31 @@ def _parse_text(asked: str) -> tuple[str, int]:
     return text, int(strength)
 
 
+def _parse_changes(asked: str) -> tuple[WordChange, ...]:
+    """The changes in `~eAMOUNT.PROMPTS~eAMOUNT.PROMPTS…`."""
+    changes = []
+    for part in asked.split("~")[1:]:
+        prompts, amount = _parse_text(part)
+        before, _, after = prompts.partition(PROMPTS_END)
+        if not before or not after or PROMPTS_END in after:
+            raise InputError("a change in words in this address has not two prompts")
+        changes.append(WordChange(before, after, amount))
+    return tuple(changes)
+
+
 def parse_address(address: str) -> Recipe:
     """The recipe in `address`. Raises InputError."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise InputError("this is not the address of a picture; copy all of it")
-    model, mix, asked, _, seed, index, truncation, latent = match.groups()
+    model, mix, asked, changed, _, seed, index, truncation, latent = match.groups()
     text, strength = _parse_text(asked) if asked and asked.startswith("t") else ("", THOUSAND)
     attributes = () if text else _parse_attributes(asked)
+    said = (attributes, text, strength, _parse_changes(changed))
     if latent is None:
         if int(seed) >= 2**32 or int(index) > MAX_INDEX or int(truncation) > THOUSAND:
             raise InputError("this address has a seed, an index or a truncation out of range")
-        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)), attributes, text, strength)
+        return Recipe(model, _parse_mix(mix), SeedSource(int(seed), int(index), int(truncation)), *said)
     try:
         content = base64.b64decode(latent + "=" * (-len(latent) % 4), altchars=b"-_", validate=True)
         values = np.frombuffer(content, "<f4")
@@ -147,7 +184,7 @@ def parse_address(address: str) -> Recipe:
         raise InputError("the latent in this address is incomplete") from None
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > MAX_LATENT:
         raise InputError("the latent in this address is out of range")
-    return Recipe(model, _parse_mix(mix), LatentSource(content), attributes, text, strength)
+    return Recipe(model, _parse_mix(mix), LatentSource(content), *said)
 
 
 def recipe_latents(recipes: list[Recipe], dim: int, layers: int = 1) -> NDArray[np.float32]:

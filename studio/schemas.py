@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline.imaging.garment_kinds import Kind as GarmentKind
 from pipeline.tryon.body import JOINTS
 from pipeline.tryon.fitting import Fit
+from pipeline.words.prompts import MAX_PROMPT_CHARACTERS
 from studio.directions import Kind
 from studio.dressing import Mode
+from studio.recipe import MAX_CHANGES
 
 MAX_GRID = 64
 MAX_ADDRESSES = 64
@@ -26,6 +28,7 @@ Place = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
 JointName = Literal[JOINTS]  # type: ignore[valid-type]
 Category = Annotated[str, Field(max_length=80)]
 Text = Annotated[str, Field(max_length=20_000)]  # a longer one than is read, so that the answer says how long it may be
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Strength = Annotated[float, Field(ge=0, le=2)]
 AskedAttributes = Annotated[
     dict[Annotated[str, Field(max_length=80)], Annotated[str, Field(max_length=200)]], Field(max_length=64)
@@ -63,10 +66,26 @@ class SheetRequest(PicturesRequest):
     columns: Annotated[int, Field(ge=1, le=16)] = 4
 
 
-class MoveRequest(Request):
-    """A garment moved along directions of its category, mixed with other categories, or with other attributes."""
+class WordsRequest(Request):
+    """A change of a garment in words."""
 
     address: Address
+    words: Text
+
+
+class WordsMoved(Request):
+    """How far a garment goes from the prompt without a change in words to the one with it."""
+
+    before: Prompt
+    after: Prompt
+    amount: Annotated[float, Field(ge=-2, le=2)]
+
+
+class MoveRequest(Request):
+    """A garment moved along directions of its category or in words, mixed with other categories, or with other attributes."""
+
+    address: Address
+    words: Annotated[list[WordsMoved], Field(max_length=MAX_CHANGES)] = []  # further ones, beside those that it has
     attributes: AskedAttributes | None = None  # None: as they are
     amounts: Annotated[dict[Annotated[str, Field(max_length=40)], Amount], Field(max_length=64)] = {}
     mix: Annotated[dict[Category, Share], Field(max_length=4)] | None = None
@@ -249,6 +268,18 @@ class DirectionResponse(BaseModel):
     title: str
     named: bool
     explained: float
+    reach: float  # the slider goes from -reach to reach
+    effects: dict[str, float]
+    strength: float
+
+
+class WordsResponse(BaseModel):
+    """A slider for a change in words, from the prompt `before` to `after`; `effects` and `strength` as in DirectionResponse."""
+
+    words: str
+    before: str
+    after: str
+    step: float  # the amount by which the one prompt becomes the other
     reach: float  # the slider goes from -reach to reach
     effects: dict[str, float]
     strength: float

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.imaging.garment_attributes import MEASURES, PatternOf, SeenGarment
 from pipeline.imaging.garment_kinds import kind_of_category
 from pipeline.inference.transparency import on_ground
+from pipeline.storage.arrays import colour_channels
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from studio.measures import SEEN_ON, garment_masks
 
@@ -28,6 +29,14 @@ def attribute_shown(pictures: NDArray[np.uint8], categories: Sequence[str], dime
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             found = process.submit(values_seen, seen, masks, categories, dimension).result()
     return np.array([one == value for one in found], bool)
+
+
+def colour_shown(picture: NDArray[np.uint8], category: str) -> str | None:
+    """The colour of the garment in `picture` (H, W, C), one of eleven terms; None if it is grey or the garment too small."""
+    if colour_channels(picture.shape[-1]) != 3:
+        return None
+    mask = garment_masks(picture[None]).astype(np.uint8)
+    return values_seen(on_ground(picture[None], SEEN_ON), mask, [category], "colour")[0]
 
 
 def values_seen(

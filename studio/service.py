@@ -14,6 +14,7 @@ from pipeline.inference.attributes import attribute_row, columns_of
 from pipeline.inference.latents import slerp
 from pipeline.inference.onnx_generator import as_images
 from pipeline.inference.transparency import on_ground
+from pipeline.words.edits import checked_change
 from pipeline.words.prompts import checked_prompt, prompt_row
 from pipeline.words.vocabulary import named
 from studio.category_models import category_directions, category_models
@@ -28,6 +29,7 @@ from studio.patterns import PATTERNS, pattern
 from studio.preferences import candidate_latents, comparisons, thompson_sample
 from studio.projection import Framing, framed_cut_out, photograph_mask, project, reframed
 from studio.recipe import (
+    MAX_CHANGES,
     MAX_INDEX,
     THOUSAND,
     CategoryMix,
@@ -38,6 +40,7 @@ from studio.recipe import (
     normalised_mix,
     parse_address,
     single_category,
+    word_change,
 )
 from studio.schemas import (
     GridRequest,
@@ -50,6 +53,7 @@ from studio.schemas import (
 from studio.sheets import plain_png
 from studio.style_networks import PaintingOptions
 from studio.uploads import Recent
+from studio.word_edits import WordEdit, word_edit
 
 PATTERN_PX = 256
 COMFORTABLE_STRENGTH = 30.0  # mean change of a pixel from -2 to +2; the slider of a fainter direction reaches further
@@ -116,7 +120,17 @@ class StudioService:
             latent = latent + sum(moves, np.float32(0))
         source = latent_source(latent) if request.amounts else recipe.source
         asked = recipe.attributes if request.attributes is None else self.columns_asked(request.attributes)
-        return replace(recipe, mix=self._mixed(recipe, request.mix), source=source, attributes=asked)
+        changes = (*recipe.changes, *(word_change(one.before, one.after, one.amount) for one in request.words if one.amount))
+        if len(changes) > MAX_CHANGES:
+            raise InputError(f"a garment takes at most {MAX_CHANGES} changes in words; undo one, or ask for several at once")
+        return replace(recipe, mix=self._mixed(recipe, request.mix), source=source, attributes=asked, changes=changes)
+
+    def word_edit(self, address: str, words: str) -> WordEdit:
+        """The change `words` of the garment at `address`, with its effects. Raises InputError."""
+        recipe = parse_address(address)
+        self.generator.inputs_of([recipe])
+        checked_change(words, self.card)  # before the models of the category are fitted
+        return word_edit(self.generator, recipe, words, self._models[recipe.label].spreads)
 
     def _mixed(self, recipe: Recipe, mix: dict[str, float] | None) -> CategoryMix:
         if not mix:
@@ -131,7 +145,7 @@ class StudioService:
     def interpolated(self, request: InterpolationRequest) -> list[Recipe]:
         """Garments from the first to the second one, both included; latents by slerp, mixes linearly.
 
-        Attributes and text are those of the nearer end. Raises InputError.
+        Attributes, text and changes in words are those of the nearer end. Raises InputError.
         """
         ends = [parse_address(request.first), parse_address(request.second)]
         (first, second), (first_mix, second_mix) = self.generator.inputs_of(ends)
@@ -275,6 +289,10 @@ class StudioService:
             metadata["attributes"] = [columns[column] for column in recipe.attributes]
         if recipe.text:
             metadata |= {"text": recipe.text, "strength": recipe.strength / THOUSAND}
+        if recipe.changes:
+            metadata["changes"] = [
+                {"before": one.before, "after": one.after, "amount": one.thousandths / THOUSAND} for one in recipe.changes
+            ]
         if isinstance(recipe.source, SeedSource):
             metadata |= {"seed": recipe.source.seed, "index": recipe.source.index}
             metadata |= {"truncation": recipe.source.truncation_thousandths / THOUSAND}

@@ -44,16 +44,21 @@ def checked_strength(strength: float) -> float:
     return strength
 
 
+def refuse_without_text(card: ExportedCard) -> None:
+    """Raise InputError if the model of `card` takes no text, or another encoder's."""
+    if not card.text_dim:
+        raise InputError("this model was not trained on captions and takes no text; train one with train.condition text")
+    if card.text_encoder != ENCODER_NAME:
+        raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
+
+
 def prompt_row(text: str, strength: float, card: ExportedCard) -> NDArray[np.float32]:
     """The input `text` (1, E) for the model of `card`: the embedding of `text`, a unit vector, times `strength`.
 
     Raises InputError if the model takes no text or another encoder's, as `checked_prompt` and `checked_strength` do, if `text`
     speaks of no clothing, and if the encoder is not installed.
     """
-    if not card.text_dim:
-        raise InputError("this model was not trained on captions and takes no text; train one with train.condition text")
-    if card.text_encoder != ENCODER_NAME:
-        raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
+    refuse_without_text(card)
     prompt, scale = checked_prompt(text), np.float32(checked_strength(strength))
     row = text_encoder().embeddings([prompt])
     refuse_other_domain(prompt, row[0], card.categories)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 import pipeline
+from pipeline.inference.texts import MAX_STRENGTH
 from pipeline.storage.arrays import colour_channels
 from studio.directions import likeness_name, likeness_title
 from studio.measures import COLOUR_MEASURES, MEASURES
@@ -21,6 +22,8 @@ from studio.schemas import (
     StudioResponse,
     StyleMixRequest,
     SuggestionRequest,
+    WordsRequest,
+    WordsResponse,
 )
 from studio.sheets import Piece, contact_sheet_png, enlarged_to, marked_png
 from studio.style_networks import STYLE_LAYERS, available_networks
@@ -72,11 +75,26 @@ async def pictures(context: Context, body: PicturesRequest) -> Grid:
 
 @router.post("/api/move")
 async def move(context: Context, body: MoveRequest) -> Grid:
-    """A garment moved along directions and mixed with other categories."""
+    """A garment moved along directions or in words, and mixed with other categories."""
     service = context.service
     if body.amounts and not service.has_directions(body.address):
         await context.threads.slow(service.find_directions, body.address)  # takes seconds, during which others draw
     return await context.threads.draw(lambda: drawn_grid(service, [service.moved(body)]))
+
+
+@router.post("/api/word-edits")
+async def word_edit(context: Context, body: WordsRequest) -> WordsResponse:
+    """The slider of a change in words; takes seconds, because its effects are measured."""
+    found = await context.threads.slow(context.service.word_edit, body.address, body.words)
+    return WordsResponse(
+        words=found.words,
+        before=found.pair.before,
+        after=found.pair.after,
+        step=round(found.step, 3),
+        reach=MAX_STRENGTH,
+        effects={name: round(effect, 2) for name, effect in found.effects.items()},
+        strength=round(found.strength, 1),
+    )
 
 
 @router.post("/api/interpolation")

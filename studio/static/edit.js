@@ -5,11 +5,11 @@ import { askedAttributes, fillAttributes, showAttributes } from "./attributes.js
 import { askName, keep } from "./dialogs.js";
 import { canvasOf, download, paint, pictureUrl, unpack } from "./pictures.js";
 import { fillCategories } from "./generate.js";
+import { effectsOf, resetSliders, sliderRow } from "./sliders.js";
+import { openWords } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const MOST_EFFECTS = 3;
 const MAX_PENDING = 2;
-const LEAST_EFFECT = 0.4; // standard deviations; less is not visible
 
 export function openEdit(studio, go) {
   let base = null; // what the sliders start from
@@ -28,6 +28,8 @@ export function openEdit(studio, go) {
   fillAttributes(asked, studio.attributes, () => move());
   fillCategories($("mix-category"), studio.categories, "nothing");
   if (!studio.mixes_categories) $("mix-share").step = "100";
+
+  const words = openWords(studio, () => base, () => move());
 
   const show = (picture) => {
     shown = picture;
@@ -48,7 +50,7 @@ export function openEdit(studio, go) {
     pending += 1;
     const number = ++sent;
     const answer = await attempt(() => request("POST", "api/move", {
-      address: base.address, amounts: { ...amounts }, attributes: askedAttributes(asked), mix: mix(),
+      address: base.address, amounts: { ...amounts }, attributes: askedAttributes(asked), mix: mix(), words: words.moved(),
     }));
     pending -= 1;
     if (answer && number > newest) {
@@ -61,37 +63,7 @@ export function openEdit(studio, go) {
     }
   };
 
-  const effectsOf = (direction) => {
-    const own = direction.id.replace("measured-", "");
-    const others = Object.entries(direction.effects)
-      .filter(([name, effect]) => name !== own && Math.abs(effect) >= LEAST_EFFECT)
-      .sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, MOST_EFFECTS)
-      .map(([name, effect]) => `${studio.measures[name].toLowerCase()} ${effect > 0 ? "+" : "−"}${Math.abs(effect).toFixed(1)}`);
-    const main = own in direction.effects ? `its own ${direction.effects[own] > 0 ? "+" : "−"}${Math.abs(direction.effects[own]).toFixed(1)} sd` : "";
-    const rest = others.length ? `${main ? "also " : "changes "}${others.join(", ")}` : main ? "little else" : "changes little that is measured";
-    return [main, rest].filter(Boolean).join("; ");
-  };
-
   const slider = (direction) => {
-    const row = document.createElement("div");
-    row.className = "slider";
-    const top = document.createElement("div");
-    top.className = "top";
-    const label = document.createElement("label");
-    label.htmlFor = `slider-${direction.id}`;
-    const title = document.createElement("span");
-    title.textContent = direction.title;
-    const value = document.createElement("output");
-    value.textContent = "0.0";
-    label.append(title, value);
-    const input = document.createElement("input");
-    Object.assign(input, { type: "range", id: label.htmlFor, min: -direction.reach, max: direction.reach, step: 0.1, value: 0 });
-    input.addEventListener("input", () => {
-      value.textContent = Number(input.value).toFixed(1);
-      if (Number(input.value) === 0) delete amounts[direction.id];
-      else amounts[direction.id] = Number(input.value);
-      move();
-    });
     const rename = document.createElement("button");
     rename.type = "button";
     rename.textContent = "Name";
@@ -104,12 +76,11 @@ export function openEdit(studio, go) {
       directionsOf = null;
       await fillSliders(category);
     }));
-    top.append(label, rename);
-    const effects = document.createElement("p");
-    effects.className = "effects";
-    effects.textContent = effectsOf(direction);
-    row.append(top, input, effects);
-    return row;
+    return sliderRow(direction, rename, effectsOf(direction, studio.measures), (amount) => {
+      if (amount === 0) delete amounts[direction.id];
+      else amounts[direction.id] = amount;
+      move();
+    });
   };
 
   const fillSliders = async (category) => {
@@ -129,10 +100,8 @@ export function openEdit(studio, go) {
     $("mix-category").value = "";
     $("mix-share").value = 0;
     $("mix-shown").value = "0 %";
-    for (const input of document.querySelectorAll("#section-edit .slider input")) {
-      input.value = 0;
-      input.previousElementSibling.querySelector("output").textContent = "0.0";
-    }
+    words.clear();
+    resetSliders($("section-edit"));
   };
 
   const start = (picture) => {
@@ -141,6 +110,7 @@ export function openEdit(studio, go) {
     again = false;
     atRest();
     show(picture);
+    paint($("edit-before"), picture);
     $("edit-empty").hidden = true;
     $("edit-bench").hidden = false;
     way();

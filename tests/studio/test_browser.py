@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.prefix_proxy import proxied
 from tests.support.studio_browser import AXE, TIMEOUT_MS, Visit, chromium, needs_chromium, studio_for_browsers, visit
-from tests.support.studio_server import Client
+from tests.support.studio_model import reading_graph
+from tests.support.studio_server import Client, served_studio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), needs_chromium]
 
@@ -125,6 +126,48 @@ def test_sliders_move_a_garment_and_two_are_interpolated(visitor: Visit) -> None
     other = visitor.pixels("#edit-canvas")
     page.get_by_role("button", name="Step 5 of 9").click()
     page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=other, timeout=TIMEOUT_MS)
+
+
+def test_a_kept_garment_is_changed_in_words_by_keyboard_beside_the_original(browser: Browser, tmp_path: Path) -> None:
+    with served_studio(tmp_path, reading_graph("white dress")) as client, visit(browser, client) as visitor:
+        address = client.request("POST", "/api/grid", {"count": 1, "seed": 3, "category": "dress"}).json["addresses"][0]
+        collection = client.request("POST", "/api/collections", {"name": "Summer"}).json["id"]
+        client.request("POST", f"/api/collections/{collection}/pieces", {"address": address, "name": "One"})
+        page = visitor.page
+        visitor.show("collections")
+        page.get_by_role("button", name="Edit One").click()
+        expect(page.locator("#edit-bench")).to_be_visible()
+        expect(page.locator("#edit-original")).to_be_hidden()
+        page.locator("#words-text").focus()
+        page.keyboard.type("darker")
+        page.keyboard.press("Enter")
+        row = page.locator("#sliders-words .slider")
+        expect(row.locator(".effects")).to_contain_text("From “white dress” to “black dress”; changes ")
+        expect(page.locator("#edit-original")).to_be_visible()
+        page.wait_for_function(
+            "() => document.querySelector('#edit-canvas').toDataURL() !== document.querySelector('#edit-before').toDataURL()"
+        )
+        before, moved = visitor.pixels("#edit-before"), visitor.pixels("#edit-canvas")
+        expect(row.locator("input")).to_be_focused()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("old => document.querySelector('#edit-canvas').toDataURL() !== old", arg=moved)
+        assert visitor.pixels("#edit-before") == before
+        visitor.picture("words")
+        page.locator("#edit-keep").click()
+        page.locator("#keep-form").get_by_role("button", name="Keep", exact=True).click()
+        expect(page.locator("#keep-dialog")).to_be_hidden()
+        kept = client.request("GET", f"/api/collections/{collection}/pieces").json
+        assert {"~e" in one["address"] for one in kept} == {False, True}
+        page.locator("#words-text").fill("a car")
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_have_text(re.compile("this model knows no such thing as “a car”"))
+        row.get_by_role("button", name="Remove the change darker").click()
+        expect(page.locator("#edit-original")).to_be_hidden()
+        assert len(visitor.complaints) == 1  # the browser reports the refusal, 422
+        if AXE:
+            page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+            found = page.evaluate("axe.run()")["violations"]
+            assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
 
 
 def test_a_photograph_is_projected_to_the_nearest_garment(visitor: Visit, tmp_path: Path) -> None:
