@@ -28,10 +28,10 @@ from pipeline.imaging.measures import aspect, size_ratio
 from pipeline.imaging.resizing import border_pixels
 from pipeline.params import load_params
 from pipeline.stages.curate.run import with_relevance
-from pipeline.stages.dedup.run import duplicates_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.duplicates import duplicates_among
 from tests.support.edits import jpeg
 from tests.support.off_topic import KINDS, draw_off_topic
 
@@ -265,7 +265,7 @@ def duplicates_table(files: list[Path], rival: Path, folder: Path) -> list[str]:
         hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
         pictures = measured(paths, []).assign(key=[path.name for path in paths], sha256=hashes, split=None, licence=None)
         pictures["size_bytes"] = [path.stat().st_size for path in paths]
-        links = duplicates_of(pictures, load_params(PARAMS).dedup).set_index("key")["link"]
+        links = duplicates_among(pictures, load_params(PARAMS).dedup).set_index("key")["link"]
         flagged, theirs = links != "alone", rival_scores(rival, here, [issue])[issue]
         if flagged.all() or not flagged.any():
             raise RuntimeError("either all pictures or none are flagged")

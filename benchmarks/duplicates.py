@@ -29,10 +29,11 @@ from PIL import Image
 from benchmarks.photographs import photographs
 from pipeline.params import load_params
 from pipeline.stages.dedup.params import DedupParams
-from pipeline.stages.dedup.run import Memory, duplicates_of
+from pipeline.stages.dedup.run import Memory
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
 from pipeline.storage.files import write_text
+from tests.support.duplicates import duplicates_among
 from tests.support.edits import EDITS, SAVED_QUALITY, jpeg
 
 ORIGINAL = "original"
@@ -103,7 +104,7 @@ class Ours:
 
     def pairs(self, params: DedupParams) -> Pairs:
         """Every pair of pictures in one group."""
-        groups = duplicates_of(self._pictures, params, memory=self._memory).groupby("group")["key"]
+        groups = duplicates_among(self._pictures, params, memory=self._memory).groupby("group")["key"]
         return _pairs_within(list(members) for _, members in groups)
 
 

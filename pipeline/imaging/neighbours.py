@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 HASH_BITS = 64
 FLAT_QUERIES = 1024
 MIN_DEVIATION = 1.0  # grey levels; a flatter thumbnail is only noise
+BLOCK = 16_384  # thumbnails
 MAX_AGREEING = 3  # bands
 SAMPLE = 100_000  # hashes, for estimating the cost
 COST_OF_SORTING = 20  # of one hash, in comparisons of candidates
@@ -119,8 +120,11 @@ class Thumbnails:
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._pixels = pixels.reshape(len(pixels), -1)
         self._mean = self._pixels.mean(axis=1, dtype=np.float64)
-        self._deviation = np.maximum(self._pixels.std(axis=1, dtype=np.float64), MIN_DEVIATION)
-        self._variance = self._pixels.var(axis=1, dtype=np.float64) / self._deviation**2
+        # In blocks, because NumPy holds every deviation as float64: 2 GB for a million thumbnails.
+        starts = range(0, max(1, len(pixels)), BLOCK)
+        variance = np.concatenate([self._pixels[start : start + BLOCK].var(axis=1, dtype=np.float64) for start in starts])
+        self._deviation = np.maximum(np.sqrt(variance), MIN_DEVIATION)
+        self._variance = variance / self._deviation**2
 
     def differences(self, one: Indices, other: Indices) -> NDArray[np.float32]:
         """√(2 - 2 correlation) of each pair: the RMS difference after normalising both to mean 0 and deviation 1."""

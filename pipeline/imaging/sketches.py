@@ -5,6 +5,7 @@ coefficients, so the descriptors of all eight orientations cost next to nothing.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ MAX_FRAME = 0.25  # of the side; a deeper one is a background, not a frame
 FREQUENCIES = 10
 VIEW_SHARES = (1.0, 0.9)  # of the side: a cropped picture matches the middle of the original
 
+BLOCK = 4096  # sketches at a time: a million as float32 would take 16 GB
+
 # The eight flips and rotations of centred points: a view shows at x what the picture shows at ORIENTATIONS[view] @ x.
 ORIENTATIONS: NDArray[np.float32] = np.array(
     [
@@ -26,6 +29,20 @@ ORIENTATIONS: NDArray[np.float32] = np.array(
     dtype=np.float32,
 )
 IS_MIRROR: NDArray[np.bool_] = np.linalg.det(ORIENTATIONS) < 0
+
+
+class SketchRows(Protocol):
+    """Sketches (N, 64, 64) uint8: an array, or rows of a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: slice | NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
+def blocks(sketches: SketchRows) -> Iterator[NDArray[np.uint8]]:
+    """All of `sketches`, at least one array of them, each (M, 64, 64)."""
+    for start in range(0, max(1, len(sketches)), BLOCK):
+        yield sketches[start : start + BLOCK]
 
 
 def _frame_depth(lines: NDArray[np.uint8]) -> int:
@@ -63,12 +80,12 @@ def sketch(grey: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(grey.resize(side, Image.Resampling.BOX, box=box, reducing_gap=8.0))
 
 
-def _spectra(sketches: NDArray[np.uint8], share: float) -> NDArray[np.float32]:
-    """Low cosine coefficients (N, 10, 10) of the middle of `sketches` (N, S, S), `share` of each side."""
-    at = ((np.arange(sketches.shape[1]) + 0.5) / sketches.shape[1] - (1 - share) / 2) / share
+def _spectra(sketches: SketchRows, share: float) -> NDArray[np.float32]:
+    """Low cosine coefficients (N, 10, 10) of the middle of `sketches`, `share` of each side."""
+    at = ((np.arange(SKETCH_SIDE_PX) + 0.5) / SKETCH_SIDE_PX - (1 - share) / 2) / share
     waves = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * at) * ((at > 0) & (at < 1))
     waves = (waves / share).astype(np.float32)
-    return waves @ sketches.astype(np.float32) @ waves.T
+    return np.concatenate([waves @ some.astype(np.float32) @ waves.T for some in blocks(sketches)])
 
 
 def _descriptors(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,12 +97,12 @@ def _descriptors(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
     return weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-6)
 
 
-def descriptors(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit vectors (N, D) of whole `sketches` (N, S, S); the dot product is the similarity."""
+def descriptors(sketches: SketchRows) -> NDArray[np.float32]:
+    """Unit vectors (N, D) of whole `sketches`; the dot product is the similarity."""
     return _descriptors(_spectra(sketches, 1.0))
 
 
-def views(sketches: NDArray[np.uint8], mirrored: bool) -> Iterator[tuple[int, float, NDArray[np.float32]]]:
+def views(sketches: SketchRows, mirrored: bool) -> Iterator[tuple[int, float, NDArray[np.float32]]]:
     """(orientation, share of the side, descriptors) of every view of `sketches`; mirror images only if `mirrored`."""
     signs = (-1.0) ** np.arange(FREQUENCIES, dtype=np.float32)
     for share in VIEW_SHARES:

@@ -202,12 +202,30 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     wanted = columns or schema.names
     with _readable(path):
         check_parquet(path)
-        stored = set(pq.read_schema(path).names)
-        table = pq.read_table(path, columns=[name for name in wanted if name in stored or not schema.field(name).nullable])
-        for name in wanted:
-            if name not in stored:
-                table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
-        return table.to_pandas(types_mapper=EXACT.get)[wanted]
+        return _frame_of(pq.read_table(path, columns=_stored(path, schema, wanted)), schema, wanted)
+
+
+def read_batches(path: Path, schema: pa.Schema, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """What `read_table` returns, some thousands of rows at a time, for columns that would fill the memory together."""
+    with _readable(path):
+        check_parquet(path)
+        stored = _stored(path, schema, columns)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=stored):
+                yield _frame_of(pa.Table.from_batches([batch]), schema, columns)
+
+
+def _stored(path: Path, schema: pa.Schema, wanted: list[str]) -> list[str]:
+    """The columns `wanted` without those that may be null and that the table at `path` does not have."""
+    stored = set(pq.read_schema(path).names)
+    return [name for name in wanted if name in stored or not schema.field(name).nullable]
+
+
+def _frame_of(table: pa.Table, schema: pa.Schema, wanted: list[str]) -> pd.DataFrame:
+    for name in wanted:
+        if name not in table.column_names:
+            table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
+    return table.to_pandas(types_mapper=EXACT.get)[wanted]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from pipeline.imaging.neighbours import Watch
-from pipeline.imaging.sketches import IS_MIRROR, ORIENTATIONS, descriptors, views
+from pipeline.imaging.sketches import IS_MIRROR, ORIENTATIONS, SketchRows, descriptors, views
 from pipeline.stages.dedup.registration import Indices, Maps, composed, inverse
 from pipeline.stages.dedup.registration_cache import RegistrationCache
 
@@ -57,7 +57,7 @@ def _index(found: NDArray[np.float32]) -> faiss.Index:
 _INVERSE_ORIENTATION = np.array([np.abs(ORIENTATIONS - linear.T).sum(axis=(1, 2)).argmin() for linear in ORIENTATIONS])
 
 
-def candidates(pixels: NDArray[np.uint8], limits: EditLimits) -> pd.DataFrame:
+def candidates(pixels: SketchRows, limits: EditLimits) -> pd.DataFrame:
     """first, second, orientation, share, similarity: up to GUESSES per pair at how the second shows the first, best first."""
     whole = descriptors(pixels)
     index = _index(whole)
@@ -185,7 +185,7 @@ def links_of(orientations: NDArray[np.int64]) -> NDArray[np.str_]:
     return names[orientations]
 
 
-def edited_pairs(pixels: NDArray[np.uint8], limits: EditLimits, cache: RegistrationCache, watch: Watch = iter) -> pd.DataFrame:
+def edited_pairs(pixels: SketchRows, limits: EditLimits, cache: RegistrationCache, watch: Watch = iter) -> pd.DataFrame:
     """Pairs of edited copies among the sketches `pixels` (N, 64, 64), best picture first; columns PAIRS.
 
     Not every pair, but enough to form groups around their best pictures. The most similar candidates are registered first, and

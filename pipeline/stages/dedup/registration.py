@@ -12,7 +12,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from pipeline.imaging.sketches import SKETCH_SIDE_PX
+from pipeline.imaging.sketches import SKETCH_SIDE_PX, SketchRows
 
 Maps = NDArray[np.float32]
 Rows = NDArray[np.float32]
@@ -172,7 +172,7 @@ def _texture(still: Rows, moving: Rows, maps: Maps) -> Rows:
 class Sketches:
     """Sketches (N, 64, 64) uint8, resized on demand."""
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, pixels: SketchRows) -> None:
         self._pixels = pixels
 
     def __len__(self) -> int:

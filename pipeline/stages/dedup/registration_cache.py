@@ -1,11 +1,12 @@
 """Cache pair registrations across runs."""
 
 import hashlib
+from itertools import chain
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pipeline.imaging.sketches import SketchRows, blocks
 from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, register
 
 DIGEST_BYTES = 16
@@ -17,9 +18,10 @@ COLUMNS = ["pair", "map", "agreement", "texture"]
 class RegistrationCache:
     """`registration.register` on `pixels` (N, 64, 64), with the results in `before` (columns COLUMNS) reused."""
 
-    def __init__(self, pixels: NDArray[np.uint8], before: pd.DataFrame | None = None) -> None:
+    def __init__(self, pixels: SketchRows, before: pd.DataFrame | None = None) -> None:
         self._sketches = Sketches(pixels)
-        self._digests = [hashlib.blake2b(sketch.tobytes(), digest_size=DIGEST_BYTES).digest() for sketch in pixels]
+        each = chain.from_iterable(blocks(pixels))
+        self._digests = [hashlib.blake2b(sketch.tobytes(), digest_size=DIGEST_BYTES).digest() for sketch in each]
         self._before = pd.DataFrame(columns=COLUMNS) if before is None else before
         self._place = {pair: place for place, pair in enumerate(self._before["pair"])}
         self._used = np.zeros(len(self._before), dtype=bool)

@@ -1,6 +1,7 @@
 """Group near-duplicates and choose a representative of each group."""
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -17,20 +18,19 @@ from pipeline.code_inputs import import_closure
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.neighbours import LookAlikeLimits, Watch, look_alikes
-from pipeline.imaging.resizing import THUMBNAIL_SIDE_PX
-from pipeline.imaging.sketches import SKETCH_SIDE_PX
 from pipeline.stages.dedup import edited_copies as edited
 from pipeline.stages.dedup.params import DedupParams
+from pipeline.stages.dedup.pixel_files import PIXELS, PixelFiles
 from pipeline.stages.dedup.registration_cache import COLUMNS, DIGEST_BYTES, MAP_BYTES, RegistrationCache
-from pipeline.storage.known_pictures import read_known
+from pipeline.storage.known_pictures import known_tables
 from pipeline.storage.memo_tables import memo_key, read_memo, write_memo
-from pipeline.storage.tables import DUPLICATES, RAW, read_tables, write_table
+from pipeline.storage.tables import DUPLICATES, KNOWN, RAW, read_batches, read_tables, write_table
 from pipeline.tracking.progress import progress
 from pipeline.tracking.tracker import Tracker
 
 # Train and none come after these: a look-alike of a test picture must leave training, not the test split.
 SPLIT_RANK = {"test": 0, "validation": 1}
-MEASURES = ["key", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", "thumbnail", "sketch"]
+MEASURES = ["key", "sha256", "decoded", "width", "height", "sharpness", "phash", "phash_mirrored", *PIXELS]
 PAIRS = ["first", "second", "difference", "link"]  # first < second: indices; link: as in tables.DUPLICATES
 
 FITS = pa.schema(
@@ -73,20 +73,6 @@ def best_first(pictures: pd.DataFrame, preferred_licences: list[str]) -> pd.Data
     return pictures.loc[ranks.sort_values(list(ranks.columns)).index].reset_index(drop=True)
 
 
-def likenesses_of(pictures: pd.DataFrame) -> NDArray[np.int64]:
-    """A number (N,) shared by pictures with identical hashes and thumbnails or sketches, in order of appearance.
-
-    Such pictures share their group, so thousands of blank ones cost no more than one.
-    """
-    hashes = pictures[["phash", "phash_mirrored"]].fillna(0).astype(np.uint64).to_numpy()
-    seen = pictures["sketch"].where(pictures["sketch"].notna(), pictures["thumbnail"])
-    likenesses = [
-        first.tobytes() + pixels if decoded else sha256.encode()
-        for decoded, first, pixels, sha256 in zip(pictures["decoded"], hashes, seen, pictures["sha256"], strict=True)
-    ]
-    return pd.factorize(pd.Series(likenesses, dtype=object))[0]
-
-
 def groups_of(count: int, pairs: pd.DataFrame, max_group: int) -> pd.DataFrame:
     """The `representative` of each of `count` items, best first, and `difference` and `link` to it.
 
@@ -122,24 +108,21 @@ def families_of(count: int, pairs: pd.DataFrame) -> NDArray[np.int64]:
     return best[part]
 
 
-def _pixels(column: "pd.Series[bytes]", side_px: int) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(column), dtype=np.uint8).reshape(-1, side_px, side_px)
-
-
-def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: Memory) -> pd.DataFrame:
+def pairs_of(pictures: pd.DataFrame, pixels: PixelFiles, params: DedupParams, watch: Watch, memory: Memory) -> pd.DataFrame:
     """Pairs of look-alikes among the decoded `pictures`, best first; sorted, columns PAIRS."""
+    places = pictures["place"].to_numpy()
     hashes, mirrored_hashes = (pictures[name].to_numpy(dtype=np.uint64) for name in ("phash", "phash_mirrored"))
     alike = look_alikes(
         hashes,
         mirrored_hashes if params.mirrored else None,
-        _pixels(pictures["thumbnail"], THUMBNAIL_SIDE_PX),
+        pixels.thumbnails(places),
         LookAlikeLimits(params.max_distance_bits, params.max_thumbnail_difference),
         watch=watch,
     )
     pairs = alike.assign(link=np.where(alike["mirrored"], "mirror", "phash"))[PAIRS]
     if params.edited is not None:
         limits = edited.EditLimits(**params.edited.model_dump(), mirrored=params.mirrored)
-        sketches = _pixels(pictures["sketch"], SKETCH_SIDE_PX)
+        sketches = pixels.sketches(places)
         cache = RegistrationCache(sketches, memory.registrations)
         found = edited.edited_pairs(sketches, limits, cache, watch)
         memory.registrations = cache.table()
@@ -150,18 +133,19 @@ def pairs_of(pictures: pd.DataFrame, params: DedupParams, watch: Watch, memory: 
 
 
 def duplicates_of(
-    pictures: pd.DataFrame, params: DedupParams, watch: Watch = iter, memory: Memory | None = None
+    pictures: pd.DataFrame, pixels: PixelFiles, params: DedupParams, watch: Watch = iter, memory: Memory | None = None
 ) -> pd.DataFrame:
-    """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and MEASURES.
+    """A row of tables.DUPLICATES for each of `pictures`, which have the columns of tables.RAW and of what `pixels` took.
 
     Uses the results of earlier runs in `memory` and replaces them with those of this run.
     """
     pictures = best_first(pictures, params.preferred_licences)
-    likeness = likenesses_of(pictures)
+    # Pictures with the same likeness share their group, so thousands of blank ones cost no more than one.
+    likeness = pd.factorize(pictures["likeness"])[0]
     decoded = pictures["decoded"].to_numpy(dtype=bool)
     _, leads = np.unique(likeness, return_index=True)  # row of the best picture of each likeness
     seen = leads[decoded[leads]]
-    pairs = pairs_of(pictures.iloc[seen], params, watch, memory or Memory())
+    pairs = pairs_of(pictures.iloc[seen], pixels, params, watch, memory or Memory())
     pairs["first"], pairs["second"] = likeness[seen[pairs["first"]]], likeness[seen[pairs["second"]]]
     groups = groups_of(len(leads), pairs, params.max_group).iloc[likeness].reset_index(drop=True)
     head = pictures.iloc[leads[groups["representative"]]].reset_index(drop=True)
@@ -185,6 +169,22 @@ def duplicates_of(
             "difference": groups["difference"].astype(object).where(~representative, None),
         }
     )
+
+
+def fetched_pictures(raw_tables: list[Path], inspect_tables: list[Path], pixels: PixelFiles) -> pd.DataFrame:
+    """The fetched pictures with their measures; `pixels` takes theirs. Raises InputError where there are none."""
+    raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
+    inspected = read_pictures(inspect_tables, INSPECT, MEASURES, pixels).drop(columns="sha256")
+    pictures = raw.drop(columns="shard").merge(inspected, on="key", validate="one_to_one")
+    if pictures.empty:
+        raise InputError("data/raw: no picture was fetched; see the column reason of its tables")
+    return pictures
+
+
+def read_pictures(paths: list[Path], schema: pa.Schema, columns: list[str], pixels: PixelFiles) -> pd.DataFrame:
+    """The `columns` of the tables at `paths`, but what `pixels` returns for the pixels."""
+    parts = [pixels.take(rows) for path in sorted(paths) for rows in read_batches(path, schema, columns)]
+    return pd.concat(parts or [pixels.take(pd.DataFrame(columns=columns))], ignore_index=True)
 
 
 def with_known(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -216,19 +216,17 @@ def run(
 
     `scratch` caches pair registrations, so that the next run registers only new pairs.
     """
-    raw = read_tables(raw_tables, RAW, ["key", "sha256", "split", "licence", "size_bytes"]).dropna(subset="sha256")
-    pictures = raw.merge(read_tables(inspect_tables, INSPECT, MEASURES), on="key", validate="one_to_one")
-    if pictures.empty:
-        raise InputError("data/raw: no picture was fetched; see the column reason of its tables")
-    earlier = read_known(known)
-    if params.edited is not None and earlier["sketch"].isna().any():
-        raise InputError(
-            f"{known}: has pictures without sketches; set dedup.edited to null, or run `remember` again with inspect.sketch"
-        )
     watch = partial(progress, what="dedup", unit="blocks of comparisons")
     terms = memo_key("", import_closure("pipeline.stages.dedup.registration_cache"), ("numpy", "scipy"))
     memory = Memory(read_memo(scratch / FITS_FILE, terms, FITS))
-    rows = duplicates_of(with_known(pictures, earlier), params, watch, memory)
+    with closing(PixelFiles(scratch, sketches=params.edited is not None)) as pixels:
+        pictures = fetched_pictures(raw_tables, inspect_tables, pixels)
+        earlier = read_pictures(known_tables(known), KNOWN, KNOWN.names, pixels).drop_duplicates("sha256", ignore_index=True)
+        if params.edited is not None and not earlier["sketched"].all():
+            raise InputError(
+                f"{known}: has pictures without sketches; set dedup.edited to null, or run `remember` again with inspect.sketch"
+            )
+        rows = duplicates_of(with_known(pictures, earlier), pixels, params, watch, memory)
     if memory.registrations is not None and params.edited is not None:
         write_memo(scratch / FITS_FILE, terms, memory.registrations, FITS)
     rows = rows.assign(earlier_split=earlier_splits(rows, earlier))

@@ -13,13 +13,16 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
+from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.stages.dedup.params import DedupParams, EditedParams
 from pipeline.stages.dedup.registration import Fit, Indices, Maps, Sketches, register
-from pipeline.stages.dedup.run import PAIRS, Memory, best_first, duplicates_of, families_of, groups_of
+from pipeline.stages.dedup.run import PAIRS, Memory, best_first, families_of, groups_of
 from pipeline.stages.inspect.params import InspectParams
 from pipeline.stages.inspect.run import rows_of
+from pipeline.storage.known_pictures import add_known
 from pipeline.storage.tables import DUPLICATES, read_table
 from tests.support.data_stages import DataStages, tiny_params
+from tests.support.duplicates import duplicates_among
 from tests.support.edits import EDITS, jpeg
 from tests.support.garments import draw_garment
 
@@ -63,7 +66,7 @@ def _row(rows: pd.DataFrame, key: str) -> dict[str, object]:
 
 
 def test_equal_bytes_are_one_group_even_if_undecodable() -> None:
-    rows = duplicates_of(
+    rows = duplicates_among(
         _pictures({"b": b"broken", "a": b"broken", "c": b"other", "e": _png(_garment(0)), "d": _png(_garment(0))}), PARAMS
     )
     assert _groups(rows) == {"a": ["a", "b"], "c": ["c"], "d": ["d", "e"]}
@@ -87,15 +90,15 @@ def test_near_duplicates_share_a_group_and_others_do_not() -> None:
         "brighter": _png(Image.eval(original, lambda level: min(255, round(level * 1.15)))),
         **{f"stranger{seed}": _png(_garment(seed)) for seed in range(1, 20)},
     }
-    groups = _groups(duplicates_of(_pictures(contents), PARAMS))
+    groups = _groups(duplicates_among(_pictures(contents), PARAMS))
     assert len(groups) == 20
     assert max(groups.values(), key=len) == ["brighter", "half", "jpeg", "original"]
 
 
 def test_mirror_image_is_a_duplicate_only_with_mirrored() -> None:
     pictures = _pictures({"a": _png(_garment(0)), "b": _png(ImageOps.mirror(_garment(0)))})
-    assert len(_groups(duplicates_of(pictures, PARAMS))) == 2
-    rows = duplicates_of(pictures, PARAMS.model_copy(update={"mirrored": True}))
+    assert len(_groups(duplicates_among(pictures, PARAMS))) == 2
+    rows = duplicates_among(pictures, PARAMS.model_copy(update={"mirrored": True}))
     assert _groups(rows) == {"a": ["a", "b"]}
     assert _row(rows, "b")["link"] == "mirror"
 
@@ -113,7 +116,7 @@ def test_mirror_image_is_a_duplicate_only_with_mirrored() -> None:
 def test_best_picture_is_the_representative(contents: dict[str, bytes], splits: dict[str, str], best: str) -> None:
     pictures = _pictures(contents, splits)
     for order in ([0, 1], [1, 0]):
-        assert set(duplicates_of(pictures.iloc[order], PARAMS)["group"]) == {best}
+        assert set(duplicates_among(pictures.iloc[order], PARAMS)["group"]) == {best}
 
 
 def test_ties_are_broken_by_bytes_and_then_by_licence() -> None:
@@ -149,7 +152,7 @@ def test_family_is_the_connected_component() -> None:
 def test_members_beyond_max_group_stay_in_the_family() -> None:
     versions = {f"v{side}": _png(_garment(0, 96).resize((side, side))) for side in range(160, 196, 4)}
     contents = versions | {f"stranger{seed}": _png(_garment(seed)) for seed in range(1, 12)}
-    rows = duplicates_of(_pictures(contents), PARAMS.model_copy(update={"max_group": 3}))
+    rows = duplicates_among(_pictures(contents), PARAMS.model_copy(update={"max_group": 3}))
     assert rows["group"].value_counts().max() == 3
     assert rows.loc[rows["key"].isin(versions), "family"].nunique() == 1
     assert rows["family"].nunique() == 12
@@ -202,12 +205,22 @@ def test_nothing_fetched_is_an_input_error(tmp_path: Path) -> None:
         stages.dedup()
 
 
+def test_known_pictures_without_sketches_and_edited_is_an_input_error(wardrobe: Path, tmp_path: Path) -> None:
+    stages = DataStages(tiny_params(wardrobe, inspect={"sketch": True}, dedup={"edited": {}}), tmp_path / "data").up_to(
+        "inspect"
+    )
+    measures = read_table(stages.inspect_tables[0], INSPECT)
+    add_known(stages.known, measures.assign(split="train", licence=None, size_bytes=1, sketch=None))
+    with pytest.raises(InputError, match="has pictures without sketches"):
+        stages.dedup()
+
+
 def test_photographs_have_one_duplicate_pair_and_no_false_one(photographs: list[Path]) -> None:
     files = {path.stem: path.read_bytes() for path in photographs}
     half = io.BytesIO()
     name = next(iter(files))
     Image.open(photographs[0]).reduce(2).save(half, "JPEG", quality=30)
-    rows = duplicates_of(_pictures(files | {"half": half.getvalue()}), PARAMS)
+    rows = duplicates_among(_pictures(files | {"half": half.getvalue()}), PARAMS)
     assert [members for members in _groups(rows).values() if len(members) > 1] == [sorted([name, "half"])]
 
 
@@ -216,7 +229,7 @@ def test_edited_copies_of_a_photograph_join_its_group(photographs: list[Path]) -
     first = Image.open(files[0]).convert("RGB")
     edits = {name.replace(" ", "_"): jpeg(edit(first), 90) for name, edit in EDITS.items()}
     contents = {path.stem: path.read_bytes() for path in files} | edits
-    rows = duplicates_of(_pictures(contents), EDITED)
+    rows = duplicates_among(_pictures(contents), EDITED)
     [together] = [members for members in _groups(rows).values() if len(members) > 1]
     assert together[0] == files[0].stem
     assert set(edits) <= set(together)
@@ -227,7 +240,7 @@ def test_edits_are_found_in_any_order(photographs: list[Path]) -> None:
     files = photographs[:4]
     edits = {f"{path.stem}-cut": jpeg(EDITS["crop 12 %"](Image.open(path).convert("RGB")), 90) for path in files}
     pictures = _pictures({path.stem: path.read_bytes() for path in files} | edits)
-    rows = [duplicates_of(pictures.iloc[order], EDITED) for order in (np.arange(8), np.arange(8)[::-1])]
+    rows = [duplicates_among(pictures.iloc[order], EDITED) for order in (np.arange(8), np.arange(8)[::-1])]
     assert _groups(rows[0]) == _groups(rows[1])
     assert sorted(map(len, _groups(rows[0]).values())) == [2, 2, 2, 2]
 
@@ -246,13 +259,13 @@ def test_cached_registrations_are_reused_and_do_not_change_the_result(
 
     monkeypatch.setattr("pipeline.stages.dedup.registration_cache.register", counted)
     memory = Memory()
-    duplicates_of(pictures.iloc[:-2], EDITED, memory=memory)
+    duplicates_among(pictures.iloc[:-2], EDITED, memory=memory)
     fitted.clear()
-    more = duplicates_of(pictures, EDITED, memory=memory)
+    more = duplicates_among(pictures, EDITED, memory=memory)
     known = memory.registrations
     assert known is not None
     assert 0 < sum(fitted) < len(known), "only new pairs are compared"
     fitted.clear()
-    assert duplicates_of(pictures, EDITED, memory=memory).equals(more)
+    assert duplicates_among(pictures, EDITED, memory=memory).equals(more)
     assert sum(fitted) == 0
-    assert duplicates_of(pictures, EDITED).equals(more)
+    assert duplicates_among(pictures, EDITED).equals(more)
