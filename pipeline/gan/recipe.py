@@ -32,7 +32,7 @@ class NetworkParams(Section):
     """Factor by which latents are pulled towards their mean after training; 1: no truncation."""
 
     @property
-    def generator_arguments(self) -> dict[str, int | float]:
+    def generator_arguments(self) -> dict[str, Any]:
         return {"width": self.generator_width, "max_width": self.max_width, "truncation": self.truncation}
 
     @property
@@ -45,6 +45,13 @@ class ResnetParams(NetworkParams):
     """Family of the networks."""
     stddev_group: Annotated[int, Field(ge=0, le=64)] = 4
     """Pictures that the minibatch standard deviation compares; 0: off."""
+    upsampling: Literal["transposed", "bilinear"] = "transposed"
+    """How the generator doubles the side: by a transposed convolution, or by one at the smaller side and bilinear resizing."""
+
+    @property
+    def generator_arguments(self) -> dict[str, Any]:
+        chosen = {} if self.upsampling == "transposed" else {"upsampling": self.upsampling}  # as before there was a choice
+        return {**super().generator_arguments, **chosen}
 
     @property
     def discriminator_arguments(self) -> dict[str, int]:
@@ -70,7 +77,7 @@ class Stylegan2Params(NetworkParams):
     """Generator steps from one regularised step to the next; the weight is multiplied by it."""
 
     @property
-    def generator_arguments(self) -> dict[str, int | float]:
+    def generator_arguments(self) -> dict[str, Any]:
         own = {"style_dim": self.style_dim, "mapping_layers": self.mapping_layers, "style_mixing": self.style_mixing}
         return {**super().generator_arguments, **own}
 

@@ -1,6 +1,6 @@
 """Networks: shapes for every size, all families; StyleGAN2's equations; conditions reach picture and score."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from pipeline.gan.networks import GENERATORS, PictureShape, build_discriminator,
 from pipeline.gan.networks.convolution import _Convolution, no_weight_gradients
 from pipeline.gan.networks.parts import channels_by_level, minibatch_deviation
 from pipeline.gan.networks.resampling import Resampled, doubling
+from pipeline.gan.networks.resnet import Upsampling, doubling_layer
 from pipeline.gan.networks.stylegan2 import (
     ModulatedConv,
     ScaledConv,
@@ -44,6 +45,23 @@ SIZES = [
     (256, 256, 3),
     (256, 192, 3),
 ]
+
+
+def test_bilinear_doubling_draws_no_checkerboard_on_a_plain_map() -> None:
+    plain = torch.ones(1, 3, 8, 6)
+    inner = {
+        kind: doubling_layer(kind, 3, 2, (8, 6), last=False)(plain).detach()[:, :, 3:-3, 3:-3] for kind in get_args(Upsampling)
+    }
+    spread = {kind: float((maps.amax((2, 3)) - maps.amin((2, 3))).max()) for kind, maps in inner.items()}
+    assert spread["bilinear"] < 1e-6
+    assert spread["transposed"] > 0.01
+
+
+@pytest.mark.parametrize("size", [(28, 28, 1), (64, 48, 4)], ids=str)
+def test_a_generator_with_bilinear_doubling_fits_the_pictures(size: tuple[int, int, int]) -> None:
+    shape = PictureShape(*size)
+    generator = build_generator("resnet", ARGUMENTS | {"upsampling": "bilinear"}, shape, 3, 8)
+    assert generator.eval()(torch.randn(2, 8), torch.tensor([0, 2])).shape == (2, shape.channels, shape.height, shape.width)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -1,7 +1,8 @@
-"""A residual GAN: conditional batch norm, strided and transposed convolutions, and a projection discriminator."""
+"""A residual GAN: conditional batch norm, strided convolutions, doubled sides, and a projection discriminator."""
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from pipeline.gan.networks.parts import (
     channels_by_level,
     minibatch_deviation,
 )
+from pipeline.gan.networks.resampling import Resampled, doubling
 
 EMBEDDING_DIM = 64
 HIDDEN_DIM = 256
@@ -42,15 +44,35 @@ class ConditionalBatchNorm(nn.Module):
         return torch.addcmul(bias, self.norm(x), 1 + gain)
 
 
-class UpBlock(nn.Module):
-    """y = x + W ∗ relu(norm(x)) with 3×3 W, then a transposed 4×4 convolution of relu(norm(y)) that doubles the side."""
+Upsampling = Literal["transposed", "bilinear"]
+Side = tuple[int, int]  # height and width of a feature map
 
-    def __init__(self, channels: int, narrower: int, condition_dim: int) -> None:
+
+def doubling_layer(upsampling: Upsampling, channels: int, narrower: int, side: Side, *, last: bool) -> nn.Module:
+    """Doubles the `side` of maps and narrows them from `channels`.
+
+    A transposed 4×4 convolution has a filter for each of its four phases, which can differ: checkerboards, Odena et al. 2016,
+    "Deconvolution and checkerboard artifacts". A 3×3 convolution before bilinear doubling has no phases. After the `last` one
+    nothing would follow that draws details finer than two pixels, so that there another convolution does.
+    """
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(channels, narrower, 4, stride=2, padding=1)
+    between = max(narrower, channels // 2) if last else narrower
+    layers = [nn.Conv2d(channels, between, 3, padding=1), Resampled(doubling(side[0]), doubling(side[1]))]
+    if last:
+        layers += [nn.LeakyReLU(SLOPE), nn.Conv2d(between, narrower, 3, padding=1)]
+    return nn.Sequential(*layers)
+
+
+class UpBlock(nn.Module):
+    """y = x + W ∗ relu(norm(x)) with 3×3 W, then `up`, a doubling layer, of relu(norm(y))."""
+
+    def __init__(self, channels: int, up: nn.Module, condition_dim: int) -> None:
         super().__init__()
         self.first_norm = ConditionalBatchNorm(channels, condition_dim)
         self.residual = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second_norm = ConditionalBatchNorm(channels, condition_dim)
-        self.up = nn.ConvTranspose2d(channels, narrower, 4, stride=2, padding=1)
+        self.up = up
 
     def forward(self, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Conditions (N, E) of the two norms."""
@@ -71,6 +93,7 @@ class ResnetGenerator(Generator):
         width: int,
         max_width: int,
         truncation: float = 1.0,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         height, grid_width, doublings = coarsest_grid(shape.height, shape.width)
         super().__init__(truncation, style_layers=1 + 2 * doublings)  # the start, and two norms in each block
@@ -79,9 +102,12 @@ class ResnetGenerator(Generator):
         self.grid = (height, grid_width, channels[0])
         self.embedding = ConditionEmbedding(categories, EMBEDDING_DIM, attributes)
         self.start = nn.Linear(condition_dim, math.prod(self.grid))
-        self.blocks = nn.ModuleList(
-            UpBlock(wide, narrow, condition_dim) for wide, narrow in pairwise([*channels, shape.channels])
-        )
+        widths = list(pairwise([*channels, shape.channels]))
+        self.blocks = nn.ModuleList()
+        for level, (wide, narrow) in enumerate(widths):
+            side = (height << level, grid_width << level)
+            up = doubling_layer(upsampling, wide, narrow, side, last=level == len(widths) - 1)
+            self.blocks.append(UpBlock(wide, up, condition_dim))
         _initialise_orthogonal(self)
         for module in self.modules():
             if isinstance(module, ConditionalBatchNorm):

@@ -44,7 +44,7 @@ PARAMS = ExportParams(
 CATEGORIES = ["bag", "dress", "shirt"]
 TEST_COUNTS = [100, 40, 20]  # test pictures of each
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "resnet": {"width": 8, "max_width": 16},
+    "resnet": {"width": 8, "max_width": 16, "upsampling": "bilinear"},  # dcgan has transposed convolutions
     "dcgan": {"width": 8, "max_width": 16},
     "stylegan2": {"width": 8, "max_width": 16, "style_dim": 16, "mapping_layers": 3, "truncation": 0.7},
 }
