@@ -5,18 +5,22 @@
 PROJECT is a folder in which a pipeline has run. The stages that work on tables only (collect, dedup without
 `edited`, curate) run on tables of the given sizes, each in a process of its own, whose CPU time and peak memory the kernel
 reports. Their rows repeat those of PROJECT with other keys, hashes and thumbnails; one in ten is a copy of another with 1 to 4
-bits of its hash flipped. What the stages that decode pictures take is in proportion to the pictures, so it comes from the CPU
-times that Snakemake noted in PROJECT.
+bits of its hash flipped. A hundred million are on the line through the smallest and the largest size. What the stages that
+decode pictures take is in proportion to the pictures, so it comes from the CPU times that Snakemake noted in PROJECT.
+
+With --scratch FOLDER, tables and costs stay there, and what is there already is not done again.
 """
 
 import argparse
 import hashlib
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +31,7 @@ from benchmarks.neighbours import COPIED, planted
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.imaging.resizing import THUMBNAIL_SIDE_PX
 from pipeline.params import Params, load_params
-from pipeline.storage.files import write_text
+from pipeline.storage.files import write_json, write_text
 from pipeline.storage.tables import RAW, read_tables, write_table
 from pipeline.tracking.tracker import Tracker
 
@@ -154,27 +158,42 @@ def in_its_own_process(project: Path, what: str, folder: Path, count: int) -> tu
     return cpu_s, peak_mb
 
 
-def costs_of(project: Path, count: int) -> dict[str, Cost]:
-    """What each of TABLE_STAGES takes for `count` pictures."""
-    costs = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / "known").mkdir()
+def costs_of(project: Path, count: int, folder: Path) -> dict[str, Cost]:
+    """What each of TABLE_STAGES takes for `count` pictures; `folder` has or gets their tables and the costs."""
+    (folder / "known").mkdir(parents=True, exist_ok=True)
+    if not (folder / "written").exists():
         in_its_own_process(project, TABLES, folder, count)
-        for stage in TABLE_STAGES:
-            written = [folder / name for name in OUTPUTS[stage]]
-            costs[stage] = Cost(
-                *in_its_own_process(project, stage, folder, count), sum(path.stat().st_size for path in written)
-            )
-            print(f"{stage} {count:,}: {costs[stage]}", file=sys.stderr, flush=True)
+        (folder / "written").touch()
+    costs = {}
+    for stage in TABLE_STAGES:
+        kept = folder / f"{stage}.json"
+        if not kept.exists():
+            cpu_s, peak_mb = in_its_own_process(project, stage, folder, count)
+            written = sum((folder / name).stat().st_size for name in OUTPUTS[stage])
+            write_json(kept, asdict(Cost(cpu_s, peak_mb, written)))
+        costs[stage] = Cost(**json.loads(kept.read_text()))
+        print(f"{stage} {count:,}: {costs[stage]}", file=sys.stderr, flush=True)
     return costs
 
 
-def noted(project: Path, stage: str) -> Cost:
-    """What `stage` took in `project` by the files that Snakemake wrote, and the bytes that it left there."""
+def on_line(costs: dict[int, Cost], count: int) -> Cost:
+    """What `count` pictures take, on the line through the smallest and the largest of `costs`."""
+    small, large = min(costs), max(costs)
+    share = (count - small) / (large - small)
+
+    def at(figure: Callable[[Cost], float]) -> float:
+        return figure(costs[small]) + share * (figure(costs[large]) - figure(costs[small]))
+
+    return Cost(at(lambda cost: cost.cpu_s), at(lambda cost: cost.peak_mb), int(at(lambda cost: cost.written_bytes)))
+
+
+def noted(project: Path, stage: str) -> Cost | None:
+    """What `stage` took in `project` by the files that Snakemake wrote, and the bytes that it left there, if it has run."""
     notes = sorted((project / "logs" / "benchmarks").glob(f"{stage}.tsv")) or sorted(
         (project / "logs" / "benchmarks" / stage).glob("*.tsv")
     )
+    if not notes:
+        return None
     rows = pd.concat([pd.read_csv(path, sep="\t") for path in notes])
     folder = {"fetch": "raw", "inspect": "inspect", "augment": "train"}[stage]
     written = sum(path.stat().st_size for path in (project / "data" / folder).iterdir())
@@ -191,48 +210,50 @@ BYTES = ((1e12, "TB"), (GB, "GB"), (MB, "MB"))
 TIMES = ((3600.0, "core-hours"), (1.0, "core-seconds"))
 
 
+def _cell(cost: Cost) -> str:
+    memory, written = amount(cost.peak_mb * MB, BYTES), amount(cost.written_bytes, BYTES)
+    return f"{amount(cost.cpu_s, TIMES)}, {memory}, writes {written}"
+
+
 def page(options: argparse.Namespace, costs: dict[int, dict[str, Cost]]) -> str:
     """The page: what was measured, and what follows for MANY pictures."""
     counts = sorted(options.counts)
-    largest = counts[-1]
-    command = " ".join(map(str, options.counts))
+    small, large = counts[0], counts[-1]
     lines = [
         "# Ten thousand, a million, a hundred million pictures",
         "",
-        f"`python -m benchmarks.scale PROJECT {command}`: stages that read tables, measured; CPU time and peak memory.",
+        f"`python -m benchmarks.scale PROJECT {' '.join(map(str, options.counts))}`: stages that read tables: CPU time, "
+        "peak memory, bytes written, measured.",
         "",
-        "| stage | " + " | ".join(f"{count:,} pictures" for count in counts) + f" | {MANY:,}, in proportion to {largest:,} |",
+        "| stage | " + " | ".join(f"{count:,} pictures" for count in counts) + f" | {MANY:,}, on the line through these |",
         "|---|" + "---|" * (len(counts) + 1),
     ]
     for stage in TABLE_STAGES:
-        cells = [
-            f"{amount(cost.cpu_s, TIMES)}, {cost.peak_mb:,.0f} MB, writes {amount(cost.written_bytes, BYTES)}"
-            for cost in (costs[count][stage] for count in counts)
-        ]
-        last, factor = costs[largest][stage], MANY / largest
-        many = (
-            f"{amount(last.cpu_s * factor, TIMES)}, memory {amount(last.peak_mb * MB * factor, BYTES)}, "
-            f"writes {amount(last.written_bytes * factor, BYTES)}"
-        )
-        lines.append(f"| {stage} | " + " | ".join([*cells, many]) + " |")
+        by_count = {count: costs[count][stage] for count in counts}
+        cells = [_cell(cost) for cost in by_count.values()]
+        lines.append(f"| {stage} | " + " | ".join([*cells, _cell(on_line(by_count, MANY))]) + " |")
     pictures = len(read_tables(sorted((options.project / "data" / "raw").glob("*.parquet")), RAW, ["key"]))
     lines += [
         "",
+        f"The line: cost(N) = cost({small:,}) + (N - {small:,}) · (cost({large:,}) - cost({small:,})) / {large - small:,}.",
+        "",
         f"Stages that decode pictures, in proportion to the {pictures:,} pictures in PROJECT, by what Snakemake noted there:",
         "",
-        "| stage | CPU ms a picture | KB written a picture | peak MB of a job | "
+        "| stage | CPU ms a picture | KB written a picture | memory of a job | "
         + " | ".join(f"{count:,} pictures" for count in [*counts, MANY])
         + " |",
         "|---|---|---|---|" + "---|" * (len(counts) + 1),
     ]
     for stage in PIXEL_STAGES:
         cost = noted(options.project, stage)
+        if cost is None:
+            continue
         cells = [
             f"{amount(cost.cpu_s * count / pictures, TIMES)}, {amount(cost.written_bytes * count / pictures, BYTES)}"
             for count in [*counts, MANY]
         ]
-        each = [f"{1000 * cost.cpu_s / pictures:.1f}", f"{cost.written_bytes / pictures / 1000:.1f}", f"{cost.peak_mb:,.0f}"]
-        lines.append(f"| {stage} | " + " | ".join([*each, *cells]) + " |")
+        each = [f"{1000 * cost.cpu_s / pictures:.1f}", f"{cost.written_bytes / pictures / 1000:.1f}"]
+        lines.append(f"| {stage} | " + " | ".join([*each, amount(cost.peak_mb * MB, BYTES), *cells]) + " |")
     return "\n".join([*lines, ""])
 
 
@@ -241,6 +262,7 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("counts", type=int, nargs="*", default=[10_000, 1_000_000])
     parser.add_argument("--page", type=Path, help="where to write the tables")
+    parser.add_argument("--scratch", type=Path, help="where tables and costs stay")
     parser.add_argument("--only", nargs=2, metavar=("WHAT", "FOLDER"), help="internal: one step, in this process")
     options = parser.parse_args()
     if options.only:
@@ -252,7 +274,11 @@ def main() -> None:
             run_stage(what, load_params(options.project / "params.yaml"), Path(folder))
         print(time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
-    costs = {count: costs_of(options.project, count) for count in options.counts}
+    if len(set(options.counts)) < 2:
+        parser.error("needs two sizes at least, for the line through them")
+    with tempfile.TemporaryDirectory() as passing:
+        scratch = options.scratch or Path(passing)
+        costs = {count: costs_of(options.project, count, scratch / str(count)) for count in options.counts}
     text = page(options, costs)
     print(text)
     if options.page:

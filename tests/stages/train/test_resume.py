@@ -68,6 +68,7 @@ def test_changes_that_do_not_decide_the_result_resume(parameters: dict[str, Any]
     ("parameters", "expected"),
     [
         ({"batch_size": 16}, ["train.batch_size 8 → 16"]),
+        ({"processes": 2, "accumulate": 1}, ["train.processes 1 → 2"]),
         ({"network": {**TINY["network"], "latent_dim": 4}}, ["train.network.latent_dim 8 → 4"]),
         ({"seed": 1, "loss": "hinge"}, ['train.loss "non-saturating" → "hinge"', "train.seed 0 → 1"]),
     ],

@@ -132,6 +132,22 @@ def test_two_processes_take_the_steps_of_one(name: str, train: Path, stepped: Pa
     assert float(differences.quantile(0.95)) < 1e-4
 
 
+def test_what_two_processes_began_one_goes_on_with(train: Path, stepped: Path) -> None:
+    """With `accumulate` twice as large; `--resume-anyway` allows it (test_resume.py)."""
+    params = tiny_params(**CASES["dcgan"], accumulate=2)
+    images, labels = np.load(train / "train_images.npy"), np.load(train / "train_labels.npy")
+    resumed, whole = (Trainer(params, images, labels, 3, torch.device("cpu")) for _ in range(2))
+    resumed.restore(torch.load(stepped / "dcgan-0.pt", weights_only=True))
+    for trainer, steps in ((whole, 6 + 2), (resumed, 2)):
+        for _ in range(steps):
+            trainer.step()
+    assert resumed.images_seen == whole.images_seen
+    expected = whole.state()
+    generator = {key: value for key, value in resumed.state().items() if key.startswith("generator.") and "running_" not in key}
+    differences = torch.cat([(value.float() - expected[key].float()).abs().flatten() for key, value in generator.items()])
+    assert float(differences.quantile(0.95)) < 1e-4
+
+
 def test_only_the_first_process_writes_files_and_records_events(train: Path, tmp_path: Path) -> None:
     params = tiny_params(**TRAINING, processes=2)
     with _at_work(*_arguments(params, train, tmp_path), folder=tmp_path, **{INVOCATION_VARIABLE: "together"}) as process:
