@@ -16,7 +16,7 @@ import pipeline
 from pipeline.errors import InputError
 from studio.database import FullError
 from studio.jobs import BusyError
-from studio.routes import collections, directions, garments, jobs, trends, tryon
+from studio.routes import collections, directions, garments, jobs, profile, trends, tryon
 from studio.routes.context import StudioContext, found, unless_cached
 from studio.schemas import ErrorResponse
 from studio.service import StudioService
@@ -54,7 +54,7 @@ def create_app(service: StudioService, person_models: Path | None = None, outloo
     )
     app.state.context = context
     _add_exception_handlers(app)
-    for module in (garments, directions, jobs, collections, trends, tryon):
+    for module in (garments, directions, jobs, collections, trends, tryon, profile):
         app.include_router(module.router)
     _add_pages(app)
     return app

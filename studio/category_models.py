@@ -7,19 +7,21 @@ from typing import Generic, TypeVar
 
 from studio.directions import Direction, draw_samples, find_directions, spreads_of
 from studio.model import Generator
-from studio.preferences import GarmentFeatures, fit_features
 from studio.projection import Encoder, Framing, fit_encoder, fit_framing
+from studio.suggestions import KnownGarments
+from studio.taste_features import TasteFeatures, fit_features
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CategoryModels:
-    """What projection, preferences and changes in words need to know of a category; fitted in a fraction of a second."""
+    """What projection, suggestions and changes in words need to know of a category; fitted in a fraction of a second."""
 
     encoder: Encoder
     framing: Framing
-    features: GarmentFeatures
+    features: TasteFeatures
+    known: KnownGarments
     spreads: dict[str, float]  # standard deviation of each measure, beside which effects are stated
 
 
@@ -47,7 +49,9 @@ def category_models(generator: Generator) -> PerCategory[CategoryModels]:
 
     def make(label: int) -> CategoryModels:
         samples = draw_samples(generator, label)
-        return CategoryModels(fit_encoder(samples), fit_framing(samples), fit_features(samples), spreads_of(samples))
+        features = fit_features(samples)
+        known = KnownGarments(samples.latents, features.of(samples.latents, samples.pictures))
+        return CategoryModels(fit_encoder(samples), fit_framing(samples), features, known, spreads_of(samples))
 
     return PerCategory(make, len(generator.card.categories))
 

@@ -1,4 +1,4 @@
-"""Collections, direction names and votes, in one SQLite file that survives kill -9."""
+"""Collections, direction names, votes and the profile, in one SQLite file that survives kill -9."""
 
 import os
 import sqlite3
@@ -10,7 +10,6 @@ from threading import Lock
 
 from pipeline.errors import InputError
 
-SCHEMA_VERSION = 1
 MAX_COLLECTIONS = 200
 MAX_PIECES = 500
 MAX_VOTES = 400  # per model and category; older ones are deleted
@@ -36,6 +35,10 @@ CREATE TABLE vote (
 );
 CREATE INDEX vote_category ON vote (model, category, id);
 """
+UPGRADES = (  # from each version to the next
+    "CREATE TABLE profile (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);  -- JSON",
+)
+SCHEMA_VERSION = 1 + len(UPGRADES)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,17 @@ class Vote:
     vote: int
 
 
+@dataclass(frozen=True)
+class StoredVote:
+    """A vote with the model and the category that it belongs to."""
+
+    model: str
+    category: str
+    grid: int
+    address: str
+    vote: int
+
+
 class FullError(Exception):
     """A collection or the database has reached its limit."""
 
@@ -82,9 +96,11 @@ class StudioDatabase:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            if 0 <= version < SCHEMA_VERSION:
+                steps = "\n".join((SCHEMA, *UPGRADES)[version:])
+                self._connection.executescript(f"BEGIN;\n{steps}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
             elif version != SCHEMA_VERSION:
                 raise InputError(
                     f"{path}: written by another version of the studio ({version}); name another file with --state"
@@ -203,7 +219,32 @@ class StudioDatabase:
                        (SELECT id FROM vote WHERE model = ? AND category = ? ORDER BY id DESC LIMIT ?)"""
             db.execute(query, (model, category, model, category, MAX_VOTES))
 
+    def all_votes(self) -> list[StoredVote]:
+        """Votes on garments of all models and categories, oldest first."""
+        return [StoredVote(*row) for row in self._rows("SELECT model, category, wall, address, vote FROM vote ORDER BY id")]
+
     def delete_votes(self, model: str, category: str) -> None:
         """Delete all votes on a category."""
         with self._transaction() as db:
             db.execute("DELETE FROM vote WHERE model = ? AND category = ?", (model, category))
+
+    def profile(self) -> str | None:
+        """The profile as JSON; None if there is none."""
+        rows = self._rows("SELECT content FROM profile")
+        return rows[0][0] if rows else None
+
+    def store_profile(self, content: str) -> None:
+        """Store the profile in place of the one before."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO profile VALUES (1, ?)", (content,))
+
+    def delete_profile(self) -> None:
+        """Delete the profile and all votes, also from the file's free pages and its log."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM profile")
+            db.execute("DELETE FROM vote")
+        with self._lock:
+            # Frames of the write-ahead log would hold what was deleted until other writes cover them.
+            unfinished, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if unfinished:
+            raise sqlite3.OperationalError("another program reads it, so that traces remain; delete the profile again")

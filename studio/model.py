@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, known_names
 from pipeline.inference.attributes import columns_of
 from pipeline.inference.onnx_generator import (
     EARLY_LAYERS_NAME,
@@ -57,6 +57,12 @@ class Generator:
     def style_layers(self) -> int:
         """Number of layers that take a latent each; 1 if styles cannot be mixed."""
         return max(self.card.style_layers, 1)
+
+    def label_of(self, category: str) -> int:
+        """The label of `category`. Raises InputError."""
+        if category not in self.card.categories:
+            raise InputError(f"there is no category {category!r}; {known_names(category, self.card.categories)}")
+        return self.card.categories.index(category)
 
     def draw(
         self,

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError, known_names
+from pipeline.errors import InputError
 from pipeline.inference.attributes import attribute_row, columns_of
 from pipeline.inference.latents import slerp
-from pipeline.inference.onnx_generator import as_images
 from pipeline.inference.transparency import on_ground
 from pipeline.words.edits import checked_change
 from pipeline.words.prompts import checked_prompt, prompt_row
@@ -26,7 +25,6 @@ from studio.jobs import Progress
 from studio.measures import SEEN_ON
 from studio.model import Generator
 from studio.patterns import PATTERNS, pattern
-from studio.preferences import candidate_latents, comparisons, thompson_sample
 from studio.projection import Framing, framed_cut_out, photograph_mask, project, reframed
 from studio.recipe import (
     MAX_CHANGES,
@@ -48,10 +46,10 @@ from studio.schemas import (
     MoveRequest,
     StyleMixRequest,
     StyleTransferRequest,
-    SuggestionRequest,
 )
 from studio.sheets import plain_png
 from studio.style_networks import PaintingOptions
+from studio.taste import TasteService
 from studio.uploads import Recent
 from studio.word_edits import WordEdit, word_edit
 
@@ -72,12 +70,11 @@ class StudioService:
         self.uploads: Recent[NDArray[np.uint8]] = Recent()
         self._models = category_models(generator)
         self._directions = category_directions(generator)
+        self.taste = TasteService(generator, database, self._models)
 
     def label_of(self, category: str) -> int:
         """The label of `category`. Raises InputError."""
-        if category not in self.card.categories:
-            raise InputError(f"there is no category {category!r}; {known_names(category, self.card.categories)}")
-        return self.card.categories.index(category)
+        return self.generator.label_of(category)
 
     def upload(self, name: str) -> NDArray[np.uint8]:
         """The upload called `name`. Raises InputError."""
@@ -188,28 +185,6 @@ class StudioService:
         """Directions of a category, each with the largest amount of its slider."""
         directions = self._directions[label]
         return [(one, min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)) for one in directions]
-
-    def suggested(self, request: SuggestionRequest) -> list[Recipe]:
-        """The next garments of a category, sampled from the preference model of all votes, those of `request` included."""
-        label = self.label_of(request.category)
-        version, database = self.generator.version, self.database
-        new_votes = [(vote.address, vote.vote) for vote in request.votes]
-        self.generator.inputs_of([parse_address(address) for address, _ in new_votes])
-        if any(vote for _, vote in new_votes):
-            database.add_votes(version, request.category, new_votes)
-        stored = database.votes(version, request.category)
-        rng = np.random.default_rng(request.seed)
-        latents, _ = self.generator.inputs_of([parse_address(vote.address) for vote in stored])
-        if latents.ndim == 3:  # the page sends no style mixes, but a client may
-            latents = latents.mean(axis=1)
-        votes = np.array([vote.vote for vote in stored], np.int64)
-        candidates = candidate_latents(latents[votes > 0], self.card.latent_dim, request.truncation, rng)
-        features = self._models[label].features
-        candidate_features = features.of(as_images(self.generator.draw_category(candidates, label)))
-        seen = features.of(as_images(self.generator.draw_category(latents, label))) if stored else candidate_features[:0]
-        compared = comparisons(np.array([vote.grid for vote in stored], np.int64), votes)
-        best = thompson_sample(seen, compared, candidate_features, request.count, rng)
-        return [Recipe(version, single_category(label), latent_source(candidates[place])) for place in best]
 
     def projected(self, photograph: NDArray[np.uint8], label: int | None, negative: bool | None) -> Steps[Progress, None, None]:
         """Ever nearer garments to `photograph` (H, W, 3), with the photograph as the model sees it in the result."""

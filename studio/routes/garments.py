@@ -115,7 +115,7 @@ async def style_mix(context: Context, body: StyleMixRequest) -> Grid:
 async def suggestions(context: Context, body: SuggestionRequest) -> Grid:
     """The next garments, chosen by the votes so far and those in the body."""
     service = context.service
-    return await context.threads.slow(lambda: drawn_grid(service, service.suggested(body)))
+    return await context.threads.slow(lambda: drawn_grid(service, service.taste.suggested(body)))
 
 
 @router.delete("/api/suggestions", status_code=204)

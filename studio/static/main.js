@@ -8,6 +8,7 @@ import { openGenerate } from "./generate.js";
 import { openGround } from "./ground.js";
 import { openPhotograph } from "./photograph.js";
 import { isSmooth, setSmooth } from "./pictures.js";
+import { openProfile } from "./profile.js";
 import { openSuggestions } from "./suggestions.js";
 import { openTrends } from "./trends.js";
 import { openTryOn } from "./tryon.js";
@@ -23,6 +24,7 @@ if (studio) {
     fabric: openFabric(studio, go),
     tryon: openTryOn(studio, go),
     suggestions: openSuggestions(studio, go),
+    profile: openProfile(studio, go),
     trends: openTrends(studio, go),
     collections: openCollections(studio, go),
   };

@@ -11,6 +11,7 @@ export function openSuggestions(studio, go) {
   const grid = $("suggestions-grid");
   let garments = [];
   let round = 0;
+  let basis = ""; // what the shown garments follow
   fillCategories($("suggestions-category"), studio.categories);
   walkByArrows(grid);
 
@@ -35,7 +36,7 @@ export function openSuggestions(studio, go) {
       const figure = card(canvasOf(garment), `Like ${label}, shown large`, "", vote(1), tools);
       return figure;
     }));
-    $("suggestions-round").textContent = round > 1 ? `Round ${round}, based on your votes.` : "The first round is random.";
+    $("suggestions-round").textContent = `Round ${round}${basis ? `, by your ${basis}.` : ": what there is. Vote, or fill in your profile."}`;
   };
 
   const next = (votes) => attempt(async () => {
@@ -44,6 +45,8 @@ export function openSuggestions(studio, go) {
       votes,
       seed: Math.floor(Math.random() * 4294967296),
     });
+    const effects = await request("GET", `api/profile/effects?category=${encodeURIComponent($("suggestions-category").value)}`);
+    basis = [effects.counts && "profile", effects.votes && "votes"].filter(Boolean).join(" and ");
     garments = unpack(answer).map((garment) => ({ ...garment, vote: 0 }));
     round += 1;
     draw();

@@ -21,6 +21,7 @@ export function openTryOn(studio) {
   let garment = null;
   let worn = []; // garments below the chosen one
   let job = null;
+  let measuresBefore = null; // those of the profile
 
   const picture = $("tryon-picture");
   const show = (url) => { picture.src = url; };
@@ -176,7 +177,13 @@ export function openTryOn(studio) {
         $("tryon-hint").textContent = "The networks that find people are not installed (python -m pipeline tryon --fetch-models); you will set eight anchors by hand.";
       }
     }
-    if (!person) await mannequin();
+    const { mannequin: measures } = await request("GET", "api/profile");
+    const isMannequin = $("tryon-forget").hidden;
+    if (!person || (isMannequin && JSON.stringify(measures) !== JSON.stringify(measuresBefore))) {
+      for (const [name, value] of Object.entries(measures ?? {})) $("tryon-measures").elements[name].value = value;
+      await mannequin();
+    }
+    measuresBefore = measures;
     if (address) {
       const grid = await request("POST", "api/pictures", { addresses: [address] });
       $("tryon-kind").value = kindOf(grid.categories[0]);

@@ -18,9 +18,9 @@ from studio.cut_outs import garment_of
 from studio.directions import draw_samples, find_directions
 from studio.measures import garment_masks, measure
 from studio.model import Generator, open_generator
-from studio.preferences import fit_features
 from studio.projection import fit_encoder, fit_framing, framed_cut_out, project
 from studio.sheets import enlarged_to
+from studio.taste_features import fit_features
 from tests.support.studio_model import DIM, SIDE, alpha_graph, write_stand_in
 from tests.support.studio_server import Client, served_studio
 
@@ -54,7 +54,7 @@ def test_masks_are_the_models_alpha_and_colours_are_seen_on_white(generator: Gen
     directions = find_directions(generator, 1, samples)
     assert {"measured", "classified"} <= {one.kind for one in directions}
     assert all(0 < one.strength < 255 for one in directions)
-    assert np.isfinite(fit_features(samples).of(samples.pictures)).all()
+    assert np.isfinite(fit_features(samples).of(samples.latents, samples.pictures)).all()
 
 
 def test_a_drawn_garment_is_found_again_by_premultiplied_colour_and_alpha(generator: Generator) -> None:

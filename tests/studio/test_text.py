@@ -95,6 +95,28 @@ def test_what_describes_no_garment_is_refused_in_one_sentence(client: Client, te
     assert "\n" not in answer.json["detail"]
 
 
+def test_a_word_of_the_profile_counts_by_what_the_model_draws_and_is_in_no_address(client: Client) -> None:
+    client.request("PUT", "/api/profile", {"styles": ["white", "a car"], "colours_liked": ["white"]})
+    effects = client.request("GET", "/api/profile/effects?category=dress").json
+    assert "white: counts by what the model draws for it (" in effects["sentences"][1]
+    assert "more brightness" in effects["sentences"][1]
+    assert effects["sentences"][2].startswith("a car: does not count: this model knows no such thing")
+    grid = client.request("POST", "/api/suggestions", {"category": "dress", "seed": 1}).json
+    assert all(parse_address(address).text == "" for address in grid["addresses"])
+
+
+def test_without_the_encoder_words_count_by_what_they_name_and_the_page_says_why(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "find_spec", lambda _: None)
+    encoder.text_encoder.cache_clear()
+    client.request("PUT", "/api/profile", {"styles": ["dark", "boho"]})
+    dark, boho = client.request("GET", "/api/profile/effects?category=dress").json["sentences"]
+    assert dark == "dark: counts as less brightness"
+    assert boho.startswith("boho: does not count, because it names no colour")
+    assert "pip install 'atelier[words]'" in boho
+
+
 def test_without_the_encoder_the_answer_says_how_to_install_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "find_spec", lambda _: None)
     encoder.text_encoder.cache_clear()
