@@ -1,108 +1,114 @@
-"""The next garments for a person, chosen by a stated profile, likes and dislikes.
+"""Which tastes are likely by a stated profile, likes and dislikes, and which grid of garments pleases most of them.
 
-The preference model is a Gaussian process over the features of garments (taste_features.py): a sum of a linear kernel, which is
-Bayesian linear regression on latents and attributes together, and of a squared exponential of the pictures' principal
-components. Its prior mean is what the profile says. Within each grid, what was liked beats what got no vote, and that beats
-what was disliked: probit comparisons (Chu & Ghahramani 2005) with a Laplace approximation. Each garment of the next grid is the
-best candidate under one sample of the process (Thompson sampling) that is not too near to those already chosen.
+A taste is one of two sorts. Somebody has a garment in mind, and likes others by their nearness in the components of pictures;
+or leans, and likes by a weighted sum of measured attributes and colours, whose expected weights are what the profile states.
+Tastes are drawn from this prior and weighted by the votes (importance sampling): within each grid, what was liked beats what
+got no vote, and that beats what was disliked, by probit comparisons (Chu & Ghahramani 2005), some of which are slips (a lapse
+rate: Wichmann & Hill 2001). The next grid is the set of which most tastes find one garment among the best: chosen greedily, it
+is a good recommendation and a good question in one (Viappiani & Boutilier 2010).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
+from scipy.special import expit, ndtr
 
 from pipeline.inference.latents import slerp
-from studio.taste_features import (
-    COLOUR_COLUMNS,
-    COMPONENT_COLUMNS,
-    LENGTH_COLUMN,
-    MEASURE_COLUMNS,
-    Features,
-)
+from studio.taste_features import COLOUR_COLUMNS, COMPONENT_COLUMNS, MEASURE_COLUMNS, Features
 
-LENGTH_SCALE = 0.7  # relative to the typical distance between two garments
-# Standard deviations of what each part adds to a garment's utility, relative to PRIOR of an average garment.
-SMOOTH_DEVIATION = 1.0
-COMPONENT_DEVIATION = 2.0
-LENGTH_DEVIATION = 1.0
-MEASURE_DEVIATION = 0.6
-COLOUR_DEVIATION = 2.0
-LATENT_DEVIATION = 0.05
-NOISE = 0.5
-EXPLORATION = 0.5  # factor on the posterior deviation of a sample; at 1 every grid shows oddities
-SHORTLIST = 192
-PARENTS = 16
-GENERATIONS, OFFSPRING = 2, 160
-FRESH = 192
+DRAWN_TASTES = 12_000  # of each sort
+KEPT_TASTES = 400
+TYPICAL = 96  # garments that tell how much a taste varies
+IN_MIND_SHARE = 0.5  # of tastes before votes
+IN_MIND_SHARE_OF_STATED = 0.2  # where a profile says how somebody leans
+MEASURE_DEVIATION = 1.0  # of the weight of a measure's standard deviation
+COLOUR_DEVIATION = 1.0  # of the weight of a colour's share
+NOISE = 0.1  # of a comparison, in standard deviations of a taste
+SLIP = 0.08  # share of comparisons that say nothing
+INDEPENDENT_SHARE = 0.6  # exponent of the likelihood: comparisons of the same garment are not independent
+BEST_SHARE = 0.01  # of the known garments, which a taste is pleased by
+EDGE = 0.15  # softness of that limit, in standard deviations of a taste
+NEAR = 0.3  # garments nearer than this, relative to the typical distance, do not share a grid
 MUTATION = 0.4  # share of fresh noise in an offspring's latent
-NEAR = 0.35  # garments nearer than this, relative to the typical distance, do not share a grid
-NEWTON_STEPS = 15
 
-
-def comparisons(grids: NDArray[np.int64], votes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Rows (K, M) with +1 at the better and -1 at the worse of two garments of the same grid; votes (M,) are 1, 0 and -1."""
-    better, worse = np.nonzero((grids[:, None] == grids[None]) & (votes[:, None] > votes[None]))
-    rows = np.zeros((len(better), len(votes)))
-    rows[np.arange(len(better)), better] = 1
-    rows[np.arange(len(worse)), worse] = -1
-    return rows
-
-
-def column_deviations(columns: int) -> Features:
-    """The prior standard deviations (K,) of the weights of the features."""
-    deviations = np.full(columns, LATENT_DEVIATION)
-    deviations[COMPONENT_COLUMNS] = COMPONENT_DEVIATION
-    deviations[LENGTH_COLUMN] = LENGTH_DEVIATION
-    deviations[MEASURE_COLUMNS] = MEASURE_DEVIATION
-    deviations[COLOUR_COLUMNS] = COLOUR_DEVIATION
-    return deviations
-
-
-def kernel(first: Features, second: Features) -> Features:
-    """The prior covariance (N, M) of the utilities of garments with features (N, K) and (M, K)."""
-    weights = column_deviations(first.shape[1]) ** 2
-    a, b = first[:, COMPONENT_COLUMNS], second[:, COMPONENT_COLUMNS]
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    smooth = SMOOTH_DEVIATION**2 * np.exp(-np.maximum(squared, 0) / (2 * LENGTH_SCALE**2))
-    return smooth + (first * weights) @ second.T
+Tastings = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Taste:
-    """The posterior of utilities given a stated profile and comparisons."""
+class Tastes:
+    """Equally likely tastes."""
 
-    stated: Features  # (K,) prior mean of the features' weights
-    seen: Features  # (M, K)
-    slope: NDArray[np.float64]  # (M,)
-    shrinkage: NDArray[np.float64]  # (M, M)
+    wanted: Features  # (A, C) components of garments in mind
+    leanings: Features  # (B, K) weights of the features
 
-    def mean(self, candidates: Features) -> NDArray[np.float64]:
-        """Expected utilities (N,) of `candidates` (N, K)."""
-        return candidates @ self.stated + kernel(candidates, self.seen) @ self.slope
-
-    def covariance(self, candidates: Features) -> NDArray[np.float64]:
-        """Posterior covariance (N, N) of the utilities of `candidates` (N, K)."""
-        across = kernel(self.seen, candidates)
-        return kernel(candidates, candidates) - across.T @ self.shrinkage @ across
+    def utilities(self, garments: Features) -> Tastings:
+        """How much each taste likes each of `garments` (N, K): (A + B, N)."""
+        components = garments[:, COMPONENT_COLUMNS]
+        squared = (self.wanted**2).sum(axis=1)[:, None] + (components**2).sum(axis=1) - 2 * self.wanted @ components.T
+        return np.concatenate([-np.sqrt(np.maximum(squared, 0)), self.leanings @ garments.T])
 
 
-def fit_taste(stated: Features, seen: Features, compared: NDArray[np.float64]) -> Taste:
-    """The taste by what is `stated` (K,), the prior mean of weights, and comparisons (K, M) of the garments `seen` (M, K)."""
-    if not len(compared):
-        return Taste(stated, seen, np.zeros(len(seen)), np.zeros((len(seen), len(seen))))
-    among = kernel(seen, seen) + 1e-6 * np.eye(len(seen))
-    sides, prior = compared / NOISE, seen @ stated
-    utility = np.zeros(len(seen))  # less its prior mean
-    for _ in range(NEWTON_STEPS):
-        margin = sides @ (utility + prior)
-        ratio = np.exp(-(margin**2) / 2 - log_ndtr(margin)) / np.sqrt(2 * np.pi)
-        slope = sides.T @ ratio
-        curvature = sides.T @ ((ratio**2 + margin * ratio)[:, None] * sides)
-        inner = np.eye(len(seen)) + curvature @ among
-        utility = among @ np.linalg.solve(inner, curvature @ utility + slope)
-    return Taste(stated, seen, slope, np.linalg.solve(inner, curvature))
+def comparisons(grids: NDArray[np.int64], votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs (P, 2) of the better and the worse of two garments of the same grid; votes (M,) are 1, 0 and -1."""
+    return np.argwhere((grids[:, None] == grids[None]) & (votes[:, None] > votes[None]))
+
+
+def prior_tastes(known: Features, stated: Features, count: int, rng: np.random.Generator) -> Tastes:
+    """`count` tastes of each sort for garments like `known` (N, K), where a profile has `stated` weights (K,)."""
+    components = known[:, COMPONENT_COLUMNS]
+    wanted = components.mean(axis=0) + components.std(axis=0) * rng.standard_normal((count, components.shape[1]))
+    deviations = np.zeros(known.shape[1])
+    deviations[MEASURE_COLUMNS], deviations[COLOUR_COLUMNS] = MEASURE_DEVIATION, COLOUR_DEVIATION
+    used = np.flatnonzero(deviations)
+    leanings = np.zeros((count, known.shape[1]))
+    leanings[:, used] = stated[used] + deviations[used] * rng.standard_normal((count, len(used)))
+    return Tastes(wanted, leanings)
+
+
+def likely_tastes(
+    known: Features, stated: Features, seen: Features, pairs: NDArray[np.int64], rng: np.random.Generator
+) -> Tastes:
+    """KEPT_TASTES by what is `stated` (K,) and by the comparisons `pairs` (P, 2) of the garments `seen` (M, K)."""
+    tastes = prior_tastes(known, stated, DRAWN_TASTES, rng)
+    in_mind = IN_MIND_SHARE_OF_STATED if stated.any() else IN_MIND_SHARE
+    logs = np.repeat(np.log([in_mind, 1 - in_mind]), DRAWN_TASTES)
+    if len(pairs):
+        spread = tastes.utilities(known[rng.permutation(len(known))[:TYPICAL]]).std(axis=1, keepdims=True)
+        utilities = tastes.utilities(seen) / np.maximum(spread, 1e-9)
+        margins = (utilities[:, pairs[:, 0]] - utilities[:, pairs[:, 1]]) / NOISE
+        logs += INDEPENDENT_SHARE * np.log(SLIP + (1 - 2 * SLIP) * ndtr(margins)).sum(axis=1)
+    shares = np.exp(logs - logs.max())
+    kept = rng.choice(len(shares), KEPT_TASTES, p=shares / shares.sum())
+    return Tastes(tastes.wanted[kept[kept < DRAWN_TASTES]], tastes.leanings[kept[kept >= DRAWN_TASTES] - DRAWN_TASTES])
+
+
+def pleased(tastes: Tastes, known: Features, candidates: Features) -> Tastings:
+    """How sure each taste finds each of `candidates` (N, K) among its best BEST_SHARE of those `known`: (S, N) in [0, 1]."""
+    of_known = tastes.utilities(known)
+    limits = np.quantile(of_known, 1 - BEST_SHARE, axis=1)[:, None]
+    softness = EDGE * np.maximum(of_known.std(axis=1), 1e-9)[:, None]
+    return np.asarray(expit((tastes.utilities(candidates) - limits) / softness), np.float64)
+
+
+def pleasing_grid(pleasure: Tastings, candidates: Features, count: int) -> list[int]:
+    """Indices of `count` of `candidates` (N, K), of which one pleases most tastes, by their `pleasure` (S, N); greedily.
+
+    None is NEAR another while there are others.
+    """
+    components = candidates[:, COMPONENT_COLUMNS]
+    displeased = np.ones(len(pleasure))
+    near = np.zeros(len(candidates), bool)
+    picked: list[int] = []
+    for _ in range(count):
+        gains = displeased @ pleasure
+        if not near.all():
+            gains[near] = -1
+        gains[picked] = -2
+        picked.append(int(np.argmax(gains)))
+        displeased *= 1 - pleasure[:, picked[-1]]
+        near |= np.linalg.norm(components - components[picked[-1]], axis=1) < NEAR
+    return picked
 
 
 def offspring(
@@ -130,23 +136,3 @@ def spread_out(features: Features, count: int, rng: np.random.Generator) -> list
         picked.append(best)
         nearest = np.minimum(nearest, distances[best])
     return [int(places[one]) for one in picked]
-
-
-def thompson_sample(taste: Taste, candidates: Features, count: int, rng: np.random.Generator) -> list[int]:
-    """Indices of `count` of `candidates` (N, K), each the best under one sample of `taste` and not NEAR another."""
-    shortlist = np.argsort(-taste.mean(candidates))[:SHORTLIST]
-    features = candidates[shortlist]
-    mean, covariance = taste.mean(features), taste.covariance(features)
-    values, vectors = np.linalg.eigh(covariance)
-    root = EXPLORATION * vectors * np.sqrt(np.maximum(values, 0))
-    components = features[:, COMPONENT_COLUMNS]
-    picked: list[int] = []
-    near = np.zeros(len(mean), bool)
-    for _ in range(count):
-        utility = mean + root @ rng.standard_normal(len(mean))
-        utility[picked] = -np.inf
-        if not near.all():
-            utility[near] = -np.inf
-        picked.append(int(np.argmax(utility)))
-        near |= np.linalg.norm(components - components[picked[-1]], axis=1) < NEAR
-    return [int(shortlist[one]) for one in picked]

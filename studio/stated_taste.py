@@ -125,7 +125,7 @@ def _by_name(word: str, samples: Features, category: str | None, why_not: str) -
             weights[measure_column(name)] += sign * MEASURE_WEIGHT
             hows.append(f"{'more' if sign > 0 else 'less'} {MEASURES[name].lower()}")
     if category:
-        hows.append(f"the category {category}")
+        hows.append(f"the category {category}, with which Suggestions open")
     if hows:
         return weights, f"counts as {' and '.join(hows)}"
     return weights, f"does not count, because it names no colour, measure or category, and {why_not}"

@@ -57,7 +57,7 @@ class TasteService:
 
     def _look(self, label: int, latents: NDArray[np.float32]) -> Features:
         pictures = as_images(self._generator.draw_category(latents, label))
-        return self._models[label].features.of(latents, pictures)
+        return self._models[label].features.of(pictures)
 
     def stated(self, label: int) -> StatedTaste:
         """What the stored profile says of a category; a model that was trained on captions draws garments for its words."""
@@ -84,7 +84,7 @@ class TasteService:
         def effect(word: str) -> Features:
             text = np.repeat(prompt_row(word, 1.0, self._generator.card), len(latents), axis=0)
             asked = as_images(self._generator.draw(latents, np.repeat(mix[None], len(latents), axis=0), text=text))
-            return self._models[label].features.of(latents, asked).mean(axis=0) - known.features[: len(latents)].mean(axis=0)
+            return self._models[label].features.of(asked).mean(axis=0) - known.features[: len(latents)].mean(axis=0)
 
         return effect, ""
 

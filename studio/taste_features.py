@@ -1,4 +1,4 @@
-"""What the taste model knows of a garment: components of its picture, its measured attributes, its colours and its latent."""
+"""What the taste model knows of a garment: components of its picture, its measured attributes and its colours."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from studio.directions import Samples
 from studio.measures import MEASURES, SEEN_ON, garment_masks, measure
 
 FEATURE_SIDE_PX = 8
-COMPONENTS = 12
+COMPONENTS = 24
 COLOUR_SIDE_PX = 32  # of the grid of pixels whose colours are counted
 MAX_DEVIATIONS = 4.0  # of a measured attribute, beyond which it counts no further
 
@@ -24,7 +24,7 @@ class TasteFeatures:
     """The map from garments of one category to rows of features, fitted to drawn samples.
 
     The columns are COMPONENTS principal components of the reduced picture, relative to the typical distance of two garments;
-    the squared length of these; MEASURES in standard deviations; the share of each of COLOURS, in [0, 1]; and the latent.
+    MEASURES in standard deviations; and the share of each of COLOURS, in [0, 1].
     """
 
     mean: NDArray[np.float32]
@@ -33,20 +33,18 @@ class TasteFeatures:
     centres: NDArray[np.float64]  # (M,) of the measures
     deviations: NDArray[np.float64]  # (M,)
 
-    def of(self, latents: NDArray[np.float32], pictures: NDArray[np.uint8]) -> Features:
-        """Features (N, K) of the garments at `latents` (N, D), drawn as `pictures` (N, H, W, C)."""
+    def of(self, pictures: NDArray[np.uint8]) -> Features:
+        """Features (N, K) of `pictures` (N, H, W, C)."""
         components = ((_reduced(pictures) - self.mean) @ self.axes.T / self.scale).astype(np.float64)
-        lengths = (components**2).sum(axis=1, keepdims=True)
         measured = (_measured(measure(pictures), len(pictures)) - self.centres) / self.deviations
         limited = np.clip(measured, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-        return np.concatenate([components, lengths, limited, colour_shares(pictures), latents], axis=1)
+        return np.concatenate([components, limited, colour_shares(pictures)], axis=1)
 
 
 COMPONENT_COLUMNS = slice(0, COMPONENTS)
-LENGTH_COLUMN = COMPONENTS
-MEASURE_COLUMNS = slice(COMPONENTS + 1, COMPONENTS + 1 + len(MEASURES))
+MEASURE_COLUMNS = slice(COMPONENTS, COMPONENTS + len(MEASURES))
 COLOUR_COLUMNS = slice(MEASURE_COLUMNS.stop, MEASURE_COLUMNS.stop + len(COLOURS))
-LATENT_COLUMNS = slice(COLOUR_COLUMNS.stop, None)
+COLUMNS = COLOUR_COLUMNS.stop
 
 
 def measure_column(name: str) -> int:

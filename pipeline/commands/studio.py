@@ -1,10 +1,9 @@
 """The designers' studio: a local web app on an exported generator.
 
-The modules of `studio/`: a `recipe` determines a picture and is its address; `model` draws recipes. `directions`,
-`projection` and `suggestions` find latents, the last by `profile` and votes; `patterns`, `fabric` and `style_transfer` dress
-a garment in a style; `trends` draws what is in fashion next; `sheets` makes downloads. `database` stores collections, `jobs`
-runs long work, `service` combines all this, `routes` and `app` are its HTTP API, `http_limits` protects it, and `serve`
-starts the server.
+The modules of `studio/`: a `recipe` determines a picture and is its address; `model` draws recipes. `directions`, `projection`
+and `suggestions` find latents, the last by `profile` and votes; `patterns`, `fabric` and `style_transfer` dress a garment in a
+style; `trends` draws what is in fashion next; `sheets` makes downloads. `database` stores collections, `jobs` runs long work,
+`service` combines all this, `routes` and `app` are its HTTP API, `http_limits` protects it, and `serve` starts the server.
 """
 
 import argparse

@@ -39,13 +39,14 @@ export function openSuggestions(studio, go) {
     $("suggestions-round").textContent = `Round ${round}${basis ? `, by your ${basis}.` : ": what there is. Vote, or fill in your profile."}`;
   };
 
+  const effectsHere = () => request("GET", `api/profile/effects?category=${encodeURIComponent($("suggestions-category").value)}`);
   const next = (votes) => attempt(async () => {
     const answer = await request("POST", "api/suggestions", {
       category: $("suggestions-category").value,
       votes,
       seed: Math.floor(Math.random() * 4294967296),
     });
-    const effects = await request("GET", `api/profile/effects?category=${encodeURIComponent($("suggestions-category").value)}`);
+    const effects = await effectsHere();
     basis = [effects.counts && "profile", effects.votes && "votes"].filter(Boolean).join(" and ");
     garments = unpack(answer).map((garment) => ({ ...garment, vote: 0 }));
     round += 1;
@@ -62,5 +63,10 @@ export function openSuggestions(studio, go) {
     round = 0;
     await next([]);
   }));
-  return async () => { if (!garments.length) await next([]); };
+  return async () => {
+    if (garments.length) return;
+    const { categories } = await effectsHere();
+    if (categories.length) [$("suggestions-category").value] = categories; // that the profile names
+    await next([]);
+  };
 }

@@ -242,6 +242,30 @@ def test_suggestions_follow_votes(visitor: Visit) -> None:
     expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
 
 
+def test_a_profile_is_stored_by_keys_says_what_counts_and_is_deleted(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("profile")
+    page.get_by_label("Black", exact=True).select_option("liked")
+    page.get_by_label("Styles, with commas between").fill("dark, boho")
+    page.get_by_label("Height, cm").fill("182")
+    page.get_by_label("Height, cm").press("Enter")
+    expect(page.locator("#profile-state")).to_have_text("A profile is stored.")
+    expect(page.locator("#profile-effects")).to_contain_text("dark: counts as less brightness")
+    visitor.picture("profile")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export").click()
+    assert json.loads(download.value.path().read_bytes())["profile"]["styles"] == ["dark", "boho"]
+    page.get_by_role("link", name="Try on").click()
+    expect(page.locator("#tryon-measures input[name=height_cm]")).to_have_value("182")
+    page.get_by_role("link", name="Profile").click()
+    page.get_by_role("button", name="Delete the profile and all likes").click()
+    expect(page.locator("#profile-state")).to_have_text("No profile is stored.")
+    page.set_input_files("#profile-file", download.value.path())
+    expect(page.locator("#profile-state")).to_have_text("A profile is stored.")
+    page.get_by_role("button", name="Delete the profile and all likes").click()
+    expect(page.locator("#profile-state")).to_have_text("No profile is stored.")
+
+
 def test_a_collection_is_stored_compared_and_downloaded(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("generate")
@@ -308,7 +332,7 @@ def test_all_sections_work_behind_a_path_prefix(browser: Browser, studio: Client
 
 @pytest.mark.skipif(AXE is None, reason="AXE_CORE names no axe.min.js (npm pack axe-core brings one)")
 @pytest.mark.parametrize(
-    "section", ["generate", "edit", "photograph", "fabric", "tryon", "suggestions", "trends", "collections"]
+    "section", ["generate", "edit", "photograph", "fabric", "tryon", "suggestions", "profile", "trends", "collections"]
 )
 def test_axe_finds_no_serious_fault(visitor: Visit, section: str) -> None:
     page = visitor.page

@@ -1,4 +1,4 @@
-"""The preference model before and after votes and with a stated taste, and the grids that follow from it."""
+"""Likely tastes before and after votes and with a stated profile, and the grids that please them."""
 
 from pathlib import Path
 
@@ -6,81 +6,118 @@ import numpy as np
 import pytest
 
 from studio.model import open_generator
-from studio.preferences import NEAR, comparisons, fit_taste, kernel, offspring, spread_out, thompson_sample
-from studio.taste_features import COLOUR_COLUMNS, COMPONENT_COLUMNS, Features, colour_column
+from studio.preferences import (
+    IN_MIND_SHARE,
+    IN_MIND_SHARE_OF_STATED,
+    KEPT_TASTES,
+    NEAR,
+    Tastes,
+    comparisons,
+    likely_tastes,
+    offspring,
+    pleased,
+    pleasing_grid,
+    spread_out,
+)
+from studio.taste_features import COLOUR_COLUMNS, COLUMNS, COMPONENT_COLUMNS, Features, colour_column, measure_column
 from tests.support.simulated_designers import KINDS, Kind, Search, found_by_search, open_wardrobe
 from tests.support.studio_model import alpha_graph, write_stand_in
 
-COLUMNS = COLOUR_COLUMNS.stop + 8
+NO_PAIRS = np.empty((0, 2), np.int64)
+RED, BLUE, BRIGHT = colour_column("red"), colour_column("blue"), measure_column("brightness")
 
 
-def random_features(count: int) -> Features:
-    rows = np.random.default_rng(0).standard_normal((count, COLUMNS))
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def known(rng: np.random.Generator) -> Features:
+    """Garments that are red or blue, of any components and measures."""
+    rows = rng.standard_normal((200, COLUMNS))
     rows[:, COMPONENT_COLUMNS] *= 0.2
+    rows[:, COLOUR_COLUMNS] = 0
+    rows[::2, RED], rows[1::2, BLUE] = 1, 1
     return rows
 
 
-def nothing_seen() -> tuple[Features, Features]:
-    return np.empty((0, COLUMNS)), np.empty((0, 0))
-
-
 def test_votes_are_compared_within_a_grid_only() -> None:
-    rows = comparisons(np.array([1, 1, 1, 2, 2]), np.array([1, 0, -1, 1, 1]))
-    assert sorted(map(tuple, rows.tolist())) == [(0, 1, -1, 0, 0), (1, -1, 0, 0, 0), (1, 0, -1, 0, 0)]
+    pairs = comparisons(np.array([1, 1, 1, 2, 2]), np.array([1, 0, -1, 1, 1]))
+    assert pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
-def test_without_votes_the_posterior_is_what_was_stated_with_the_prior_covariance() -> None:
-    candidates, stated = random_features(5), np.zeros(COLUMNS)
-    stated[colour_column("red")] = 3
-    taste = fit_taste(stated, *nothing_seen())
-    assert np.allclose(taste.mean(candidates), 3 * candidates[:, colour_column("red")])
-    assert np.allclose(taste.covariance(candidates), kernel(candidates, candidates))
+def test_a_taste_with_a_garment_in_mind_likes_by_distance_and_a_leaning_by_weights(known: Features) -> None:
+    leaning = np.zeros((1, COLUMNS))
+    leaning[0, BRIGHT] = 2
+    by_distance, by_weights = Tastes(known[:1, COMPONENT_COLUMNS], leaning).utilities(known)
+    assert by_distance[0] == pytest.approx(0, abs=1e-6)
+    assert by_distance[1] == pytest.approx(-np.linalg.norm(known[1, COMPONENT_COLUMNS] - known[0, COMPONENT_COLUMNS]))
+    assert by_weights == pytest.approx(2 * known[:, BRIGHT])
 
 
-def test_candidates_like_the_liked_one_have_a_higher_mean_and_less_variance() -> None:
-    seen = random_features(2)
-    taste = fit_taste(np.zeros(COLUMNS), seen, comparisons(np.array([1, 1]), np.array([1, -1])))
-    candidates = np.concatenate([seen * 1.01, random_features(3)[2:]])
-    mean, covariance = taste.mean(candidates), taste.covariance(candidates)
-    assert mean[0] > 0 > mean[1]
-    assert np.all(np.diag(covariance)[:2] < np.diag(kernel(candidates, candidates))[:2])
-    assert np.linalg.eigvalsh(covariance).min() > -1e-8
-
-
-def test_votes_overrule_what_was_stated() -> None:
+def test_before_votes_tastes_are_of_both_sorts_and_lean_as_stated(known: Features, rng: np.random.Generator) -> None:
+    open_minded = likely_tastes(known, np.zeros(COLUMNS), known[:0], NO_PAIRS, rng)
+    assert len(open_minded.wanted) / KEPT_TASTES == pytest.approx(IN_MIND_SHARE, abs=0.08)
     stated = np.zeros(COLUMNS)
-    stated[colour_column("red")] = 3
-    garments = np.zeros((8, COLUMNS))
-    garments[:4, colour_column("red")] = 1
-    garments[4:, colour_column("blue")] = 1
-    before = fit_taste(stated, *nothing_seen()).mean(garments)
-    after = fit_taste(stated, garments, comparisons(np.ones(8, int), np.array([-1] * 4 + [1] * 4))).mean(garments)
-    assert before[0] > before[4]
-    assert after[0] < after[4]
+    stated[RED] = 3
+    tastes = likely_tastes(known, stated, known[:0], NO_PAIRS, rng)
+    assert len(tastes.wanted) / KEPT_TASTES == pytest.approx(IN_MIND_SHARE_OF_STATED, abs=0.08)
+    assert tastes.leanings[:, RED].mean() == pytest.approx(3, abs=0.2)
+    assert tastes.leanings[:, BLUE].mean() == pytest.approx(0, abs=0.2)
 
 
-def test_thompson_sampling_never_repeats_a_candidate_nor_shows_near_ones_while_there_are_others() -> None:
-    rng = np.random.default_rng(0)
-    candidates = random_features(60)
-    candidates[:50] = candidates[0]  # fifty times the same garment
-    taste = fit_taste(np.zeros(COLUMNS), candidates[:4], comparisons(np.ones(4, int), np.array([1, 0, -1, -1])))
-    picked = thompson_sample(taste, candidates, 8, rng)
+def test_votes_overrule_what_was_stated(known: Features, rng: np.random.Generator) -> None:
+    stated = np.zeros(COLUMNS)
+    stated[RED] = 1.5
+    seen = np.zeros((8, COLUMNS))
+    seen[:4, RED], seen[4:, BLUE] = 1, 1
+    pairs = comparisons(np.ones(8, np.int64), np.array([-1] * 4 + [1] * 4))
+    leanings = likely_tastes(known, stated, seen, pairs, rng).leanings
+    assert (leanings[:, BLUE] > leanings[:, RED]).mean() > 0.95
+
+
+def test_votes_by_nearness_speak_for_a_garment_in_mind(known: Features, rng: np.random.Generator) -> None:
+    distances = np.linalg.norm(known[:24, COMPONENT_COLUMNS] - known[100, COMPONENT_COLUMNS], axis=1)
+    votes = np.zeros(24, np.int64)
+    for grid in range(3):
+        order = 8 * grid + np.argsort(distances[8 * grid : 8 * grid + 8])
+        votes[order[:2]], votes[order[-3:]] = 1, -1
+    pairs = comparisons(np.repeat([1, 2, 3], 8), votes)
+    tastes = likely_tastes(known, np.zeros(COLUMNS), known[:24], pairs, rng)
+    assert len(tastes.wanted) / KEPT_TASTES > 0.9
+    before = np.linalg.norm(known[:, COMPONENT_COLUMNS] - known[100, COMPONENT_COLUMNS], axis=1).mean()
+    assert np.linalg.norm(tastes.wanted.mean(axis=0) - known[100, COMPONENT_COLUMNS]) < 0.8 * before
+
+
+def test_a_taste_is_pleased_by_the_best_of_what_is_known(known: Features) -> None:
+    leaning = np.zeros((1, COLUMNS))
+    leaning[0, BRIGHT] = 1
+    pleasure = pleased(Tastes(np.empty((0, COMPONENT_COLUMNS.stop)), leaning), known, known)[0]
+    assert np.argmax(pleasure) == np.argmax(known[:, BRIGHT])
+    assert pleasure.max() > 0.5 > np.quantile(pleasure, 0.98)
+
+
+def test_a_grid_pleases_different_tastes_and_repeats_no_garment(known: Features) -> None:
+    pleasure = np.zeros((30, len(known)))
+    pleasure[:20, :3], pleasure[20:27, 3], pleasure[27:, 4] = 1, 1, 1
+    components = known.copy()
+    components[:3, COMPONENT_COLUMNS] = components[0, COMPONENT_COLUMNS]
+    picked = pleasing_grid(pleasure, components, 8)
+    assert picked[:3] == [0, 3, 4]
     assert len(set(picked)) == 8
-    assert sum(place < 50 for place in picked) <= 1
-    components = candidates[picked][:, COMPONENT_COLUMNS]
-    distances = np.linalg.norm(components[:, None] - components[None], axis=-1)[~np.eye(8, dtype=bool)]
-    assert distances.min() >= NEAR
-    assert len(set(thompson_sample(taste, candidates[:50], 8, rng))) == 8  # nothing but near ones
+    places = components[picked][:, COMPONENT_COLUMNS]
+    assert np.linalg.norm(places[:, None] - places[None], axis=-1)[~np.eye(8, dtype=bool)].min() >= NEAR
+    assert len(set(pleasing_grid(pleasure[:, :8], np.repeat(known[:1], 8, axis=0), 8))) == 8  # nothing but near ones
 
 
-def test_the_first_grid_shows_every_sort_of_garment() -> None:
+def test_the_first_grid_shows_every_sort_of_garment(rng: np.random.Generator) -> None:
     features = np.zeros((80, COLUMNS))
     features[:, 0] = np.repeat(np.arange(8), 10)
-    assert sorted(features[spread_out(features, 8, np.random.default_rng(0)), 0]) == list(range(8))
+    assert sorted(features[spread_out(features, 8, rng), 0]) == list(range(8))
 
 
-def test_offspring_are_as_long_as_their_parents() -> None:
-    rng = np.random.default_rng(0)
+def test_offspring_are_as_long_as_their_parents(rng: np.random.Generator) -> None:
     parents = rng.standard_normal((4, 64), dtype=np.float32)
     assert np.linalg.norm(offspring(parents, 200, rng), axis=1).mean() == pytest.approx(8, rel=0.1)
     short = offspring(np.float32(0.5) * parents, 200, rng, truncation=0.5)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import InputError
 from studio.profile import Profile
 from studio.stated_taste import StatedTaste, stated_taste
-from studio.taste_features import COLOUR_COLUMNS, MEASURE_COLUMNS, Features, colour_column, measure_column
+from studio.taste_features import COLOUR_COLUMNS, COLUMNS, MEASURE_COLUMNS, Features, colour_column, measure_column
 from tests.support.studio_server import served_studio
 
 CATEGORIES = ["dress", "top"]
@@ -17,7 +17,7 @@ CATEGORIES = ["dress", "top"]
 @pytest.fixture
 def samples() -> Features:
     """Features of garments that are blue, red or black, and vary in all measures but warmth."""
-    rows = np.random.default_rng(0).standard_normal((90, COLOUR_COLUMNS.stop + 4))
+    rows = np.random.default_rng(0).standard_normal((90, COLUMNS))
     rows[:, COLOUR_COLUMNS] = 0
     for place, colour in enumerate(("blue", "red", "black")):
         rows[place::3, colour_column(colour)] = 1
@@ -69,7 +69,7 @@ def test_without_text_a_word_counts_by_what_it_names(samples: Features, word: st
 def test_a_word_may_name_a_category(samples: Features) -> None:
     stated = stated_taste(Profile(occasions=["Sommerkleid"]), samples, CATEGORIES)
     assert stated.categories == ("dress",)
-    assert stated.sentences == ("Sommerkleid: counts as the category dress",)
+    assert stated.sentences == ("Sommerkleid: counts as the category dress, with which Suggestions open",)
 
 
 def test_with_text_a_word_counts_by_what_the_model_draws_for_it(samples: Features) -> None:
@@ -104,7 +104,7 @@ def test_a_model_without_text_says_so_and_colours_count(tmp_path: Path) -> None:
             "red: does not count, because the model hardly draws it here",
             "dark: counts as less brightness",
             "boho: does not count, because it names no colour, measure or category, and this model was not trained on text",
-            "dress: counts as the category dress",
+            "dress: counts as the category dress, with which Suggestions open",
         ]
         assert (effects["counts"], effects["categories"], effects["votes"]) == (True, ["dress"], 0)
         assert client.request("GET", "/api/profile/effects?category=hat").status == 422

@@ -99,7 +99,7 @@ def test_a_word_of_the_profile_counts_by_what_the_model_draws_and_is_in_no_addre
     client.request("PUT", "/api/profile", {"styles": ["white", "a car"], "colours_liked": ["white"]})
     effects = client.request("GET", "/api/profile/effects?category=dress").json
     assert "white: counts by what the model draws for it (" in effects["sentences"][1]
-    assert "more brightness" in effects["sentences"][1]
+    assert "more size in the frame" in effects["sentences"][1]  # what is brighter stands out from the ground
     assert effects["sentences"][2].startswith("a car: does not count: this model knows no such thing")
     grid = client.request("POST", "/api/suggestions", {"category": "dress", "seed": 1}).json
     assert all(parse_address(address).text == "" for address in grid["addresses"])

@@ -28,7 +28,7 @@ from studio.taste_features import COMPONENT_COLUMNS, Features, TasteFeatures, co
 
 Kind = Literal["garment in mind", "leaning", "profile"]
 KINDS: tuple[Kind, ...] = ("garment in mind", "leaning", "profile")
-ROUNDS, GRID = 6, 8
+ROUNDS, GRID = 4, 8
 SATISFIED_SHARE = 0.01
 ERRING = 0.05
 RANDOM_GARMENTS, RANDOM_SEED = 2048, 99  # by which designers judge what is rare
@@ -160,7 +160,7 @@ def open_wardrobe(generator: Generator, label: int) -> Wardrobe:
     """The wardrobe of category `label`."""
     samples = draw_samples(generator, label)
     features = fit_features(samples)
-    known = KnownGarments(samples.latents, features.of(samples.latents, samples.pictures))
+    known = KnownGarments(samples.latents, features.of(samples.pictures))
     return Wardrobe(label, draw_crowd(generator, label), features, known)
 
 
@@ -184,7 +184,7 @@ def rounds_needed(
         return as_images(generator.draw_category(latents, wardrobe.label))
 
     def look(latents: NDArray[np.float32]) -> Features:
-        return wardrobe.features.of(latents, pictures_at(latents))
+        return wardrobe.features.of(pictures_at(latents))
 
     known = wardrobe.known
     dim, variety = known.latents.shape[1], []
@@ -198,7 +198,7 @@ def rounds_needed(
         else:
             grid = suggested_latents(known, look, stated, votes, GRID, rng)
         pictures = pictures_at(grid)
-        components = wardrobe.features.of(grid, pictures)[:, COMPONENT_COLUMNS]
+        components = wardrobe.features.of(pictures)[:, COMPONENT_COLUMNS]
         variety.append(float(pdist(components).mean()))
         if designer.pleasure(pictures).max() >= designer.demand:
             return Found(round_number, float(np.mean(variety)))
