@@ -22,6 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 TILE_SIDE_PX = 96
 CLOSE_CALLS = 24  # per limit
 MAX_PICTURES = 3000  # on the page; groups with the least similar members come first, further ones are only counted
+MEMBER_COLUMNS = ["sha256", "representative", "kept", "reason", "link", "difference", "category"]
 LINKS = {"bytes": "same file", "phash": "look-alike", "mirror": "mirrored", "turned": "turned", "edited": "edited"}
 
 
@@ -80,9 +81,10 @@ def groups(rows: pd.DataFrame) -> list[ShownGroup]:
     """Every group with more than one decodable picture, the group with the least similar member first."""
     together = rows[rows["decoded"].eq(True) & rows["group"].notna() & rows.duplicated("group", keep=False)]
     ordered = together.sort_values(["representative", "difference", "key"], ascending=[False, True, True])
-    shown = [
-        ShownGroup(str(key), [_member(row) for row in members.to_dict("records")]) for key, members in ordered.groupby("group")
-    ]
+    members: dict[str, list[Shown]] = {}
+    for row in ordered[["group", *MEMBER_COLUMNS]].to_dict("records"):
+        members.setdefault(str(row["group"]), []).append(_member(row))
+    shown = [ShownGroup(key, pictures) for key, pictures in members.items()]
     return sorted(shown, key=lambda group: (-group.order, group.key))
 
 
