@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +21,11 @@ TEXT_DIM, SIDE_PX = EMBEDDING_DIM, 32
 
 def _brightness_graph() -> onnx.ModelProto:
     """Two features: the mean level less 128, and 40."""
-    weights = {"axes": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64), "half": np.array([128.0], np.float32)}
+    weights: dict[str, NDArray[Any]] = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "last": np.array([1], np.int64),
+        "half": np.array([128.0], np.float32),
+    }
     nodes = [
         helper.make_node("ReduceMean", ["pictures", "axes"], ["mean"], keepdims=0),
         helper.make_node("Sub", ["mean", "half"], ["level"]),

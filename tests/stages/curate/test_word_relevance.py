@@ -92,14 +92,15 @@ def test_pictures_beyond_the_margin_are_dropped_unless_people_keep_them(monkeypa
     monkeypatch.setattr(run, "imagenet_classes", lambda: None)
     monkeypatch.setattr(run, "word_space", lambda _: _space())
     monkeypatch.setattr(run, "limits", lambda: [])
-    params = CurateParams(irrelevant_words=["food", "an animal"])
+    params = CurateParams(**{"irrelevant_words": ["food", "an animal"]})
     pictures = with_word_relevance(_pictures(), params)
     assert pictures["nearest_words"].tolist()[:3:2] == ["an animal", "food"]
     assert reasons_by_fault(pictures, params)[BY_WORDS].tolist() == [True, False, False, False]
     lenient = params.model_copy(update={"words_margin": 2.0})
     assert not reasons_by_fault(pictures, lenient)[BY_WORDS].any()
     [limit] = resolved_limits(pictures, params)
-    rows = pictures.assign(reason=[BY_WORDS, None, None, None], sha256=list("abcd"), key=list("abcd"))
+    reasons: list[Any] = [BY_WORDS, None, None, None]
+    rows = pictures.assign(reason=reasons, sha256=list("abcd"), key=list("abcd"))
     [call] = decisions_page.close_calls(rows, limit.reason, limit.values, limit.limit, limit.notes)
     assert call.caption.startswith("irrelevant by words (an animal): 0.")
 
@@ -107,7 +108,7 @@ def test_pictures_beyond_the_margin_are_dropped_unless_people_keep_them(monkeypa
 def test_no_picture_with_features_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "imagenet_classes", lambda: None)
     monkeypatch.setattr(run, "word_space", lambda _: _space())
-    pictures = with_word_relevance(_pictures(features=None), CurateParams(irrelevant_words=["food"]))
+    pictures = with_word_relevance(_pictures(features=None), CurateParams(**{"irrelevant_words": ["food"]}))
     assert pictures["by_words"].isna().all()
 
 
