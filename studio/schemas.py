@@ -274,7 +274,7 @@ class DirectionResponse(BaseModel):
 
 
 class WordsResponse(BaseModel):
-    """A slider for a change in words, from the prompt `before` to `after`; `effects` and `strength` as in DirectionResponse."""
+    """A slider for a change in words, from the prompt `before` to `after`; `effects` and `strength` are from -1 to +1."""
 
     words: str
     before: str

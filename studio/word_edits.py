@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.inference.texts import MAX_STRENGTH
 from pipeline.words.edits import PromptPair, change_step, checked_change, prompt_pair
-from studio.directions import EFFECT_AMOUNT, effect_latents, effects_between
+from studio.directions import effect_latents, effects_between
 from studio.model import Generator
 from studio.recipe import Recipe, latent_source, single_category, word_change
 from studio.seen_attributes import colour_shown
+
+EFFECT_AMOUNT = 1.0  # effects are from -1 to +1: the model saw texts of that length, and draws no garments much beyond
+REACH = 1.5
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class WordEdit:
     words: str
     pair: PromptPair
     step: float  # distance of the two prompts: the amount by which the one becomes the other
-    effects: dict[str, float]  # as Direction.effects
-    strength: float  # as Direction.strength
+    effects: dict[str, float]  # change of each measure from -1 to +1, in that measure's standard deviations
+    strength: float  # mean absolute change of a pixel from -1 to +1, grey levels
 
 
 def word_edit(generator: Generator, recipe: Recipe, words: str, spreads: dict[str, float]) -> WordEdit:
@@ -42,4 +44,4 @@ def word_edit(generator: Generator, recipe: Recipe, words: str, spreads: dict[st
 
     ends = [moved(side * EFFECT_AMOUNT) for side in (-1, 1)]
     effects, strength = effects_between(generator, recipe.label, ends, spreads)
-    return WordEdit(change, pair, min(step, MAX_STRENGTH), effects, strength)
+    return WordEdit(change, pair, min(step, REACH), effects, strength)

@@ -1,6 +1,7 @@
 """New garments from an exported model, without torch: a contact sheet (.png) or arrays (.npz)."""
 
 import argparse
+import logging
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from pipeline.errors import InputError, known_names
 from pipeline.imaging.ai_label import AI_COMMENT, ai_marks
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged
 from pipeline.inference.attributes import attribute_row
-from pipeline.inference.latents import draw_latents, labels_in_equal_shares
+from pipeline.inference.latents import Latents, draw_latents, labels_in_equal_shares
 from pipeline.inference.onnx_generator import (
     BATCH,
     ExportedCard,
@@ -26,10 +27,12 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from pipeline.inference.transparency import GROUNDS, on_ground
-from pipeline.storage.files import output_file, refuse_output
+from pipeline.storage.files import output_file, refuse_output, sha256_of_file
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
-from pipeline.words.prompts import prompt_row
+from pipeline.words.prompts import checked_strength, prompt_embedding, prompt_row
 from pipeline.words.vocabulary import named
+
+log = logging.getLogger(__name__)
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**32 - 1
@@ -38,6 +41,7 @@ MAX_SHEET_PIXELS = 1 << 28
 VISIBLE_SIDE_PX = 128  # smaller pictures are enlarged on a sheet
 TARGETS = (".png", ".npz")
 TRANSPARENT = "transparent"
+HEAD_NAME = "contrast.safetensors"  # as metrics/contrast.py writes it, which imports torch
 NAMED_ATTRIBUTES = tuple(SEEN_ATTRIBUTES)  # have an option of their own
 
 
@@ -52,6 +56,7 @@ class Recipe:
     attributes: tuple[str, ...] = ()  # name=value each, for every picture
     text: str | None = None  # describes every picture
     strength: float = 1.0  # of the text
+    steered_by: str | None = None  # SHA-256 of the contrastive head that the text was read with; None: by the model itself
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_COUNT:
@@ -76,10 +81,17 @@ def recipe_attributes(recipe: Recipe, attributes: dict[str, list[str]]) -> NDArr
 
 
 def recipe_metadata(recipe: Recipe) -> dict[str, Any]:
-    """The recipe in a picture's metadata; without `attributes` and `text` if there are none."""
+    """The recipe in a picture's metadata; without what there is none of."""
     left_out = [] if recipe.attributes else ["attributes"]
     left_out += [] if recipe.text else ["text", "strength"]
+    left_out += [] if recipe.steered_by else ["steered_by"]
     return {name: value for name, value in asdict(recipe).items() if name not in left_out}
+
+
+def sha256_of_head(reference: Path) -> str | None:
+    """The SHA-256 of the contrastive head in the folder `reference`; None if it has none."""
+    path = reference / HEAD_NAME
+    return sha256_of_file(path) if path.exists() else None
 
 
 def asked_category(category: str | None, text: str | None, categories: list[str]) -> str | None:
@@ -87,11 +99,14 @@ def asked_category(category: str | None, text: str | None, categories: list[str]
     return category if category is not None or text is None else named(text, categories)
 
 
-def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) -> NDArray[np.uint8]:
-    """Pictures (N, H, W, C) of a recipe, in the order of its labels."""
-    latents = draw_latents(recipe.seed, recipe.count, card.latent_dim)
+def draw_garments(
+    generator: OnnxGenerator, card: ExportedCard, recipe: Recipe, latents: Latents | None = None
+) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, C) of a recipe, in the order of its labels; from `latents` (N, D) in place of those of its seed."""
+    latents = draw_latents(recipe.seed, recipe.count, card.latent_dim) if latents is None else latents
     labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
-    text = None if recipe.text is None else np.tile(prompt_row(recipe.text, recipe.strength, card), (recipe.count, 1))
+    read = recipe.text is not None and recipe.steered_by is None
+    text = np.tile(prompt_row(recipe.text or "", recipe.strength, card), (recipe.count, 1)) if read else None
     drawn = np.empty((recipe.count, card.height, card.width, card.channels), np.uint8)
     for start in range(0, recipe.count, BATCH):  # all pictures as floats would take four times the memory
         rows = slice(start, start + BATCH)
@@ -99,6 +114,33 @@ def draw_garments(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe) 
         parts = {name: None if one is None else one[rows] for name, one in condition.items()}
         drawn[rows] = as_images(generator.pictures(latents[rows], labels[rows], **parts))
     return drawn
+
+
+def steered_latents(generator: OnnxGenerator, card: ExportedCard, recipe: Recipe, reference: Path) -> Latents:
+    """Latents (N, D) of a recipe, steered towards its text by the head in `reference`; the more, the greater its strength.
+
+    Raises InputError as `prompt_embedding` and `likeness_to` do.
+    """
+    from pipeline.metrics.steering import ROUNDS, STEPS, likeness_to, steered  # imports torch
+
+    text = prompt_embedding(recipe.text or "", card.categories)
+    rounds = round(ROUNDS * checked_strength(recipe.strength))
+    log.info(
+        "the model takes no text: %s steers its latents, which draws %d pictures",
+        reference,
+        recipe.count * (1 + rounds * STEPS),
+    )
+    likeness = likeness_to(text, reference)
+    labels, attributes = recipe_labels(recipe, card.categories), recipe_attributes(recipe, card.attributes)
+
+    def score(latents: Latents, garments: NDArray[np.int64]) -> NDArray[np.float32]:
+        asked = None if attributes is None else attributes[garments]
+        return likeness(as_images(generator.pictures(latents, labels[garments], attributes=asked)))
+
+    start = draw_latents(recipe.seed, recipe.count, card.latent_dim)
+    found = steered(start, score, np.random.default_rng([recipe.seed, 1]), rounds)
+    log.info("likeness to the text: %.2f before, %.2f after, on average", found.before.mean(), found.after.mean())
+    return found.latents
 
 
 def sheet_columns(labels: NDArray[np.int64]) -> int:
@@ -133,6 +175,7 @@ def write_arrays(
 ) -> None:
     """Write `images` (N, H, W, C), `labels` and the recipe as one .npz, readable without pickle."""
     words: dict[str, Any] = {"text": np.str_(recipe.text), "strength": np.float64(recipe.strength)} if recipe.text else {}
+    words |= {"steered_by": np.str_(recipe.steered_by)} if recipe.steered_by else {}
     with output_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -181,6 +224,11 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", type=Path, default=Path("models/export"), help="folder of an exported model (default: models/export)"
     )
+    command.add_argument(
+        "--reference",
+        type=Path,
+        help="folder of reference, whose contrastive head steers a model that takes no text (default: beside that of --model)",
+    )
     command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for arrays (docs/gan.md)")
 
 
@@ -194,16 +242,20 @@ def run(options: argparse.Namespace) -> None:
     card = read_card(options.model)
     category = asked_category(options.category, options.text, card.categories)
     asked = tuple(options.attribute)
-    recipe = Recipe(card.onnx_sha256, category, options.count, options.seed, asked, options.text, options.strength)
+    reference = options.reference or options.model.parent / "reference"
+    steered_by = sha256_of_head(reference) if options.text is not None and not card.text_dim else None
+    recipe = Recipe(card.onnx_sha256, category, options.count, options.seed, asked, options.text, options.strength, steered_by)
     labels = recipe_labels(recipe, card.categories)
     recipe_attributes(recipe, card.attributes)
-    if recipe.text is not None:
-        prompt_row(recipe.text, recipe.strength, card)  # refuses what cannot be drawn before the model is loaded
+    if recipe.text is not None:  # what cannot be drawn is refused before the model is loaded
+        checked_strength(recipe.strength)
+        prompt_embedding(recipe.text, card.categories) if steered_by else prompt_row(recipe.text, recipe.strength, card)
     if as_sheet and recipe.count * max(card.height * card.width, VISIBLE_SIDE_PX**2) > MAX_SHEET_PIXELS:
         raise InputError(f"--count {recipe.count}: too many {card.height}×{card.width} pictures for one sheet; write an .npz")
     generator = read_generator(options.model, card)
+    latents = steered_latents(generator, card, recipe, reference) if steered_by else None
     with runs_as_described(options.model):
-        images = draw_garments(generator, card, recipe)
+        images = draw_garments(generator, card, recipe, latents)
     if as_sheet:
         write_sheet(target, images, labels, recipe, sheet_ground(options.ground, recipe.count))
     else:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +53,22 @@ def refuse_without_text(card: ExportedCard) -> None:
         raise InputError(f"this model was trained with the text encoder {card.text_encoder}; here is {ENCODER_NAME}")
 
 
+def prompt_embedding(text: str, categories: Sequence[str]) -> NDArray[np.float32]:
+    """The embedding (E,) of `text`, a unit vector, for a model of `categories`.
+
+    Raises InputError as `checked_prompt` does, if `text` speaks of no clothing, and if the encoder is not installed.
+    """
+    prompt = checked_prompt(text)
+    row: NDArray[np.float32] = text_encoder().embeddings([prompt])[0]
+    refuse_other_domain(prompt, row, categories)
+    return row
+
+
 def prompt_row(text: str, strength: float, card: ExportedCard) -> NDArray[np.float32]:
     """The input `text` (1, E) for the model of `card`: the embedding of `text`, a unit vector, times `strength`.
 
-    Raises InputError if the model takes no text or another encoder's, as `checked_prompt` and `checked_strength` do, if `text`
-    speaks of no clothing, and if the encoder is not installed.
+    Raises InputError if the model takes no text or another encoder's, and as `checked_strength` and `prompt_embedding` do.
     """
     refuse_without_text(card)
-    prompt, scale = checked_prompt(text), np.float32(checked_strength(strength))
-    row = text_encoder().embeddings([prompt])
-    refuse_other_domain(prompt, row[0], card.categories)
-    return row * scale
+    scale = np.float32(checked_strength(strength))
+    return prompt_embedding(text, card.categories)[None] * scale

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Response
 
 import pipeline
-from pipeline.inference.texts import MAX_STRENGTH
 from pipeline.storage.arrays import colour_channels
 from studio.directions import likeness_name, likeness_title
 from studio.measures import COLOUR_MEASURES, MEASURES
@@ -28,6 +27,7 @@ from studio.schemas import (
 from studio.sheets import Piece, contact_sheet_png, enlarged_to, marked_png
 from studio.style_networks import STYLE_LAYERS, available_networks
 from studio.uploads import MAX_UPLOAD_BYTES
+from studio.word_edits import REACH
 
 router = APIRouter()
 
@@ -91,7 +91,7 @@ async def word_edit(context: Context, body: WordsRequest) -> WordsResponse:
         before=found.pair.before,
         after=found.pair.after,
         step=round(found.step, 3),
-        reach=MAX_STRENGTH,
+        reach=REACH,
         effects={name: round(effect, 2) for name, effect in found.effects.items()},
         strength=round(found.strength, 1),
     )

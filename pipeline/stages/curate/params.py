@@ -1,11 +1,14 @@
 """The section `curate` of params.yaml."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model
 
 from pipeline.imaging.measures import limits
 from pipeline.section import Count, NumberOrQuantile, Section, Seed, Share
+
+Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=240)]], Field(max_length=64)]
+Margin = Annotated[float, Field(ge=-2, le=2)]
 
 if TYPE_CHECKING:
     Limits = Section
@@ -27,6 +30,12 @@ else:
 class CurateParams(Limits):
     """Inclusive limits of measures, each a number or `{quantile: Q}` of the pictures that could be decoded."""
 
+    irrelevant_words: Words = []
+    """What pictures must not show, in English, German or Chinese, such as [an animal, food]; needs inspect.detect clothing."""
+    relevant_words: Words = []
+    """What pictures are to show instead; []: clothing, by the texts in pipeline/words/domain.py."""
+    words_margin: Margin = 0.0
+    """Drop a picture that is nearer to irrelevant words than to relevant ones by more than this, in cosine."""
     min_per_category: Count = 100
     """Pictures in a category at least; a smaller category is dropped whole."""
     split: Literal["source", "hash"] = "source"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.imaging.garment_attributes import outline_columns
@@ -20,6 +21,7 @@ from pipeline.section import Quantile
 from pipeline.stages.curate import decisions_page as decisions
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
+from pipeline.stages.curate.word_relevance import imagenet_classes, word_relevance, word_space
 from pipeline.storage.files import write_text
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.storage.overrides import DECISIONS, read_overrides
@@ -38,6 +40,7 @@ MEASURES = [
 ]
 RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
 BY_HAND = "by hand"
+BY_WORDS = "irrelevant by words"
 UNTRAINED = "category not in training"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
 MIN_PICTURES = {"train": 2, "test": 2}  # that the stage reference needs
@@ -53,6 +56,7 @@ class ResolvedLimit:
     values: pd.Series
     limit: float
     upper: bool
+    notes: pd.Series | None = None  # on each picture, for the page
 
     @property
     def beyond(self) -> pd.Series:
@@ -72,6 +76,8 @@ def resolved_limits(pictures: pd.DataFrame, params: CurateParams) -> list[Resolv
             value = float(values.quantile(value.quantile))
         # Measures are stored in 32 bits, so the limit is compared as one.
         found.append(ResolvedLimit(limit.reason, values.astype(np.float32), float(np.float32(value)), limit.bound == "max"))
+    if params.irrelevant_words:
+        found.append(ResolvedLimit(BY_WORDS, pictures["by_words"], params.words_margin, True, pictures["nearest_words"]))
     return found
 
 
@@ -141,11 +147,32 @@ def with_attributes(pictures: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
     return pictures.assign(**columns)
 
 
+def _features_of(pictures: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.float16]]:
+    """Which of `pictures` have features, and these (M, F)."""
+    measured = pictures["features"].notna().to_numpy()
+    values = np.frombuffer(b"".join(pictures.loc[measured, "features"]), "<f2")
+    return measured, values.reshape(measured.sum(), -1 if measured.any() else 0)
+
+
+def with_word_relevance(pictures: pd.DataFrame, params: CurateParams) -> pd.DataFrame:
+    """`pictures` with the columns `by_words`, NaN without features, and `nearest_words`, which of the irrelevant ones.
+
+    Raises InputError as `word_relevance` does.
+    """
+    measured, features = _features_of(pictures)
+    found = word_relevance(features, word_space(imagenet_classes()), params.irrelevant_words, params.relevant_words)
+    rows = pictures.index[measured]
+    words = np.array(params.irrelevant_words, dtype=object)[found.nearest]
+    return pictures.assign(
+        by_words=pd.Series(found.irrelevance, index=rows).reindex(pictures.index),
+        nearest_words=pd.Series(words, index=rows, dtype=object).reindex(pictures.index),
+    )
+
+
 def with_relevance(pictures: pd.DataFrame) -> pd.DataFrame:
     """`pictures` with the columns `irrelevance` and `misplacement` in place of `features`."""
-    measured = pictures["features"].notna().to_numpy()
+    measured, features = _features_of(pictures)
     labels = pictures["category"].astype("category").cat.codes.to_numpy(np.int64)
-    features = np.frombuffer(b"".join(pictures.loc[measured, "features"]), "<f2").reshape(measured.sum(), -1)
     found = relevance_of(features, labels[measured].astype(np.int64))
     columns = {"irrelevance": found.irrelevance, "misplacement": found.misplacement}
     series = {name: pd.Series(values, index=pictures.index[measured]) for name, values in columns.items()}
@@ -219,7 +246,9 @@ def check_splits(rows: pd.DataFrame) -> None:
 
 
 def _page(rows: pd.DataFrame, limits: list[ResolvedLimit], shards: list[Path], masks: Mapping[str, bytes]) -> str:
-    calls = [call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit)]
+    calls = [
+        call for limit in limits for call in decisions.close_calls(rows, limit.reason, limit.values, limit.limit, limit.notes)
+    ]
     groups = decisions.groups(rows)
     shown = decisions.within_budget(groups, decisions.MAX_PICTURES)
     pixels = pixel_counts(rows, decisions.wanted(shown, calls))
@@ -245,7 +274,8 @@ def run(
     """Write a row for every row of the manifest, sorted by key, and the page of decisions to review."""
     groups = read_table(duplicates, DUPLICATES).drop(columns="sha256")
     by_features = any(getattr(params, key) is not None for key, measure, _ in limits() if measure.name in RELEVANCE)
-    measures = [*MEASURES, "features"] if by_features else MEASURES
+    by_words = bool(params.irrelevant_words)
+    measures = [*MEASURES, "features"] if by_features or by_words else MEASURES
     by_hand = read_overrides(overrides)
     pictures = (
         read_tables(raw_tables, RAW)
@@ -257,6 +287,7 @@ def run(
         .pipe(with_decisions, by_hand)
         .pipe(with_attributes, by_hand)
     )
+    pictures = with_word_relevance(pictures, params) if by_words else pictures
     pictures = with_relevance(pictures) if by_features else pictures.assign(irrelevance=np.nan, misplacement=np.nan)
     unknown = len(set(by_hand["sha256"]) - set(pictures["sha256"]))
     if unknown:
