@@ -114,7 +114,7 @@ def test_without_the_encoder_words_count_by_what_they_name_and_the_page_says_why
     dark, boho = client.request("GET", "/api/profile/effects?category=dress").json["sentences"]
     assert dark == "dark: counts as less brightness"
     assert boho.startswith("boho: does not count, because it names no colour")
-    assert "pip install 'atelier[words]'" in boho
+    assert "pip install '.[words]'" in boho
 
 
 def test_without_the_encoder_the_answer_says_how_to_install_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
