@@ -91,6 +91,12 @@ def met(found: Sequence[str | None], values: Sequence[str]) -> float:
     return float(np.mean([one == value for one, value in zip(found, values, strict=True)]))
 
 
+def most_frequent(labels: NDArray[np.int64], values: Sequence[str]) -> float:
+    """The share of `values` that are the most frequent one of their category: what the category alone would tell."""
+    counts = pd.crosstab(labels, np.asarray(values))
+    return float(counts.max(axis=1).sum() / len(values))
+
+
 def drawn(
     generator: OnnxGenerator, card: ExportedCard, labels: NDArray[np.int64], prompts: Sequence[str], seed: int
 ) -> NDArray[np.uint8]:
@@ -108,7 +114,7 @@ def attribute_table(project: Path, generator: OnnxGenerator, card: ExportedCard,
     real, real_labels = read_split(project / "data" / "train", "reference_test")
     assert np.array_equal(real_labels, test["label"])
     lines = [
-        f"| attribute | prompts | {' | '.join(LANGUAGES)} | chance | real pictures | category kept |",
+        f"| attribute | prompts | {' | '.join(LANGUAGES)} | most frequent of its category | real pictures | category kept |",
         f"|---|---|{'---|' * len(LANGUAGES)}---|---|---|",
     ]
     details = []
@@ -131,9 +137,9 @@ def attribute_table(project: Path, generator: OnnxGenerator, card: ExportedCard,
                 kept_shares.append(float((judged == labels).mean()))
             if language == "en":
                 details.append(by_value(attribute, values, found))
-                by_chance = float(pd.Series(values).value_counts(normalize=True).pow(2).sum())
+                by_category = most_frequent(labels, values)
         of_real = met(shown(real[asked.rows], asked.labels, card, attribute), asked.values)
-        cells = [*(f"{share:.3f}" for share in shares), f"{by_chance:.3f}", f"{of_real:.3f}"]
+        cells = [*(f"{share:.3f}" for share in shares), f"{by_category:.3f}", f"{of_real:.3f}"]
         cells.append(f"{np.mean(kept_shares):.3f}" if kept_shares else "–")
         lines.append(f"| {attribute} | {len(asked.values)} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *details]) + "\n"
