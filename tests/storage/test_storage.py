@@ -108,6 +108,16 @@ def test_shards_come_back_are_byte_identical_and_plain_tar(tmp_path: Path) -> No
         assert [(one.mtime, one.uid, one.uname) for one in tar] == [(0, 0, "")] * 2
 
 
+def test_a_shard_ends_with_two_blocks_of_zeros_at_least(tmp_path: Path) -> None:
+    write_shard(tmp_path / "0.tar", [("a.txt", b"a")])
+    header_and_content = (tmp_path / "0.tar").read_bytes()[: 2 * tarfile.BLOCKSIZE]
+    (tmp_path / "1.tar").write_bytes(header_and_content + bytes(2 * tarfile.BLOCKSIZE))
+    assert list(read_shard(tmp_path / "1.tar")) == [("a.txt", b"a")]
+    (tmp_path / "1.tar").write_bytes(header_and_content + bytes(tarfile.BLOCKSIZE))
+    with pytest.raises(InputError, match="cut short"):
+        list(read_shard(tmp_path / "1.tar"))
+
+
 def test_a_cut_shard_is_one_clear_error(tmp_path: Path) -> None:
     write_shard(tmp_path / "0.tar", [("a.png", bytes(20_000))])
     whole = (tmp_path / "0.tar").read_bytes()

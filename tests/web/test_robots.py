@@ -10,7 +10,7 @@ from yarl import URL
 
 from pipeline.web.polite_client import PoliteClient
 from pipeline.web.responses import RefusedError
-from pipeline.web.robots import MAX_ROBOTS_BYTES, parse_robots, robots_for_status
+from pipeline.web.robots import MAX_ROBOTS_BYTES, matching_rules, parse_robots, robots_for_status
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Request, Route, serving
 
@@ -94,6 +94,11 @@ def test_percent_encoding_is_compared_as_rfc_9309_says(rule: str, path: str, all
 )
 def test_a_missing_file_allows_and_a_broken_server_disallows(status: int, allowed: bool) -> None:
     assert (robots_for_status(status).refusal(PICTURE) is None) is allowed
+
+
+def test_a_delay_does_not_end_the_agents_of_a_later_group_either() -> None:
+    text = "User-agent: a\nDisallow: /a\nUser-agent: b\nCrawl-delay: 3\nUser-agent: *\nDisallow: /b\n"
+    assert matching_rules(text).splitlines() == ["User-agent: *", "crawl-delay: 3", "disallow: /b"]
 
 
 def test_500_kib_are_read_and_no_cut_line_counts() -> None:
