@@ -179,7 +179,7 @@ def test_pauses_double_and_differ() -> None:
         (403, 1, Retry.NEVER),
         (429, 2, Retry.NEXT_RUN),
         (503, 2, Retry.NEXT_RUN),
-        (500, 2, Retry.NEXT_RUN),
+        *((status, 2, Retry.NEXT_RUN) for status in (408, 425, 500, 502, 504)),
         (204, 1, Retry.NEXT_RUN),
         (304, 1, Retry.NEXT_RUN),
     ],
