@@ -359,7 +359,7 @@ class Copier(Generator):
         self.pictures = nn.Parameter(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1, requires_grad=False)
         self.rows = [np.flatnonzero(labels == label) for label in range(3)]
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor, _attributes: Tensor | None = None) -> Tensor:
         numbers = (latents[:, 0].abs() * 1e4).long()
         chosen = [int(self.rows[label][number % 20]) for number, label in zip(numbers.tolist(), labels.tolist(), strict=True)]
         return self.pictures[chosen]
