@@ -50,7 +50,7 @@ def category_models(generator: Generator) -> PerCategory[CategoryModels]:
     def make(label: int) -> CategoryModels:
         samples = draw_samples(generator, label)
         features = fit_features(samples)
-        known = KnownGarments(samples.latents, features.of(samples.pictures))
+        known = KnownGarments(samples.latents, features.of(samples.pictures, samples.measures))
         return CategoryModels(fit_encoder(samples), fit_framing(samples), features, known, spreads_of(samples))
 
     return PerCategory(make, len(generator.card.categories))

@@ -4,12 +4,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from pipeline.errors import InputError
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.tryon.mannequins import Measures
-from studio.schemas import MannequinRequest, Request
+from studio.schemas import MEASURE_LIMITS_CM, MannequinRequest, Request
 
 COLOURS = SEEN_ATTRIBUTES["colour"].values
 MAX_WORDS, MAX_WORD_CHARACTERS = 20, 40  # of styles, and of occasions
@@ -27,14 +28,6 @@ SHAPES: dict[BodyShape, tuple[float, float, float, float]] = {
 AVERAGE_HEIGHT_CM = Measures().height_cm
 
 SentWords = Annotated[list[Annotated[str, Field(max_length=MAX_SENT)]], Field(max_length=MAX_SENT)]
-
-
-def _between(name: str) -> tuple[float, float]:
-    """The least and the largest centimetres of the mannequin's measure `name`."""
-    bounds = MannequinRequest.model_fields[name].metadata
-    least = next(one.ge for one in bounds if getattr(one, "ge", None) is not None)
-    largest = next(one.le for one in bounds if getattr(one, "le", None) is not None)
-    return float(least), float(largest)
 
 
 class BodyMeasures(Request):
@@ -68,7 +61,7 @@ def checked_profile(profile: Profile) -> Profile:
     there are too many words, or one that is too long.
     """
     for name, value in profile.measures:
-        least, largest = _between(name)
+        least, largest = MEASURE_LIMITS_CM[name]
         if value is not None and not least <= value <= largest:
             raise InputError(f"{_title(name)}: {value:g} cm is not between {least:g} and {largest:g} cm")
     colours = {name: _checked_colours(name, getattr(profile, name)) for name in ("colours_liked", "colours_disliked")}
@@ -110,7 +103,7 @@ def mannequin_measures(profile: Profile) -> Measures | None:
     others = SHAPES[profile.shape] if profile.shape else (*list(vars(average).values())[1:],)
     names = ("shoulder_cm", "chest_cm", "waist_cm", "hip_cm")
     scaled = {
-        name: min(max(round(value * height / AVERAGE_HEIGHT_CM, 1), _between(name)[0]), _between(name)[1])
+        name: float(np.clip(round(value * height / AVERAGE_HEIGHT_CM, 1), *MEASURE_LIMITS_CM[name]))
         for name, value in zip(names, others, strict=True)
     }
     return Measures(**({"height_cm": height} | scaled | said))

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from pipeline.imaging.garment_kinds import Kind as GarmentKind
 from pipeline.tryon.body import JOINTS
@@ -148,14 +149,29 @@ class SuggestionRequest(Request):
     seed: Seed
 
 
+MEASURE_LIMITS_CM = {  # the least and the largest
+    "height_cm": (80, 230),
+    "shoulder_cm": (20, 70),
+    "chest_cm": (45, 180),
+    "waist_cm": (40, 180),
+    "hip_cm": (45, 190),
+}
+
+
+def _measure(name: str) -> FieldInfo:
+    least, largest = MEASURE_LIMITS_CM[name]
+    limits: FieldInfo = Field(ge=least, le=largest)
+    return limits
+
+
 class MannequinRequest(Request):
     """Measures of a mannequin in centimetres; chest, waist and hip are girths."""
 
-    height_cm: Annotated[float, Field(ge=80, le=230)] = 170.0
-    shoulder_cm: Annotated[float, Field(ge=20, le=70)] = 39.0
-    chest_cm: Annotated[float, Field(ge=45, le=180)] = 92.0
-    waist_cm: Annotated[float, Field(ge=40, le=180)] = 76.0
-    hip_cm: Annotated[float, Field(ge=45, le=190)] = 98.0
+    height_cm: Annotated[float, _measure("height_cm")] = 170.0
+    shoulder_cm: Annotated[float, _measure("shoulder_cm")] = 39.0
+    chest_cm: Annotated[float, _measure("chest_cm")] = 92.0
+    waist_cm: Annotated[float, _measure("waist_cm")] = 76.0
+    hip_cm: Annotated[float, _measure("hip_cm")] = 98.0
 
 
 class PersonRequest(Request):

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.imaging.garment_colours import COLOURS
-from pipeline.words.vocabulary import CHINESE_COLOURS, GERMAN_COLOURS, PATTERN_WORDS, named
+from pipeline.words.opposites import OPPOSITES
+from pipeline.words.vocabulary import COLOUR_WORDS, PATTERN_WORDS, named
 from studio.measures import MEASURES
 from studio.profile import Profile
 from studio.taste_features import COLOUR_COLUMNS, MEASURE_COLUMNS, Features, colour_column, measure_column
@@ -20,38 +21,19 @@ WORD_WEIGHT = 1.0  # of the change that a word makes to what the model draws, in
 LEAST_CHANGE = 0.2  # of a measure in standard deviations, or of a colour's share: a word that changes less does not count
 RARE = 0.01  # a colour that most pixels of fewer garments have is not drawn
 
-# Words in English, German and Chinese, and the measure that they ask for more (1) or less (-1) of.
-_SAID: tuple[tuple[str, int, str], ...] = (
-    ("brightness", 1, "light, hell, 浅色"),
-    ("brightness", -1, "dark, dunkel, dunkle, 深色"),
-    ("saturation", 1, "colourful, colorful, vivid, bunt, 鲜艳"),
-    ("saturation", -1, "muted, pale, gedeckt, 素雅"),
-    ("warmth", 1, "warm, 暖色"),
-    ("warmth", -1, "cool, kühl, 冷色"),
-    ("texture", -1, "minimalist, simple, schlicht, minimalistisch, 极简, 简约"),
-    ("length", 1, "long, maxi, lang, 长款"),
-    ("length", -1, "short, mini, cropped, kurz, 短款"),
-    ("width", 1, "wide, loose, oversized, baggy, weit, 宽松"),
-    ("width", -1, "narrow, slim, tight, fitted, eng, schmal, 修身"),
-    ("sleeve", 1, "long-sleeved, langärmlig, langärmelig, 长袖"),
-    ("sleeve", -1, "sleeveless, short-sleeved, ärmellos, kurzärmlig, kurzärmelig, 无袖, 短袖"),
-    ("hem", 1, "flared, a-line, ausgestellt, 喇叭"),
-    ("neckline", 1, "v-neck, low-cut, v-ausschnitt, v领"),
-    ("neckline", -1, "high-necked, turtleneck, rollkragen, 高领"),
-    ("asymmetry", 1, "asymmetric, asymmetrical, asymmetrisch, 不对称"),
-)
+# The measure that a word asks for more (1) or less (-1) of, and the colour that one names, in any language.
 MEASURED_WORDS: dict[str, tuple[str, int]] = {
-    word: (measure, sign) for measure, sign, words in _SAID for word in words.split(", ")
-} | {
     word: ("texture", -1 if pattern == "plain" else 1)
     for pattern, of in PATTERN_WORDS.items()
     for word in (*of.en, *of.de, *of.zh)
+} | {
+    word: (measure, sign)
+    for measure, opposites in OPPOSITES.items()
+    for sign, end in ((-1, opposites.less), (1, opposites.more))
+    for words in end.asked.values()
+    for word in words
 }
-COLOUR_WORDS = (
-    {colour: colour for colour in COLOURS}
-    | {word: colour for words in (GERMAN_COLOURS, CHINESE_COLOURS) for colour, word in words.items()}
-    | {"gray": "grey"}
-)
+NAMED_COLOURS = {word: colour for words in COLOUR_WORDS.values() for word, colour in words.items()}
 
 T = TypeVar("T")
 WordEffect = Callable[[str], Features]
@@ -117,7 +99,7 @@ def _asked_of_model(word: str, word_effect: WordEffect) -> tuple[Features, str]:
 def _by_name(word: str, samples: Features, category: str | None, why_not: str) -> tuple[Features, str]:
     """The weights of a word by the colours and the measures that it names."""
     weights, hows = np.zeros(samples.shape[1]), []
-    for colour in _names_in(word, COLOUR_WORDS):
+    for colour in _names_in(word, NAMED_COLOURS):
         weights[colour_column(colour)] += COLOUR_WEIGHT
         hows.append(f"the colour {colour}")
     for name, sign in _names_in(word, MEASURED_WORDS):

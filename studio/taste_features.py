@@ -33,10 +33,11 @@ class TasteFeatures:
     centres: NDArray[np.float64]  # (M,) of the measures
     deviations: NDArray[np.float64]  # (M,)
 
-    def of(self, pictures: NDArray[np.uint8]) -> Features:
-        """Features (N, K) of `pictures` (N, H, W, C)."""
+    def of(self, pictures: NDArray[np.uint8], measures: dict[str, NDArray[np.float32]] | None = None) -> Features:
+        """Features (N, K) of `pictures` (N, H, W, C), whose `measures` are taken unless they are given."""
         components = ((_reduced(pictures) - self.mean) @ self.axes.T / self.scale).astype(np.float64)
-        measured = (_measured(measure(pictures), len(pictures)) - self.centres) / self.deviations
+        measures = measure(pictures) if measures is None else measures
+        measured = (_measured(measures, len(pictures)) - self.centres) / self.deviations
         limited = np.clip(measured, -MAX_DEVIATIONS, MAX_DEVIATIONS)
         return np.concatenate([components, limited, colour_shares(pictures)], axis=1)
 

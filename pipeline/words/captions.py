@@ -16,8 +16,8 @@ from pipeline.words.vocabulary import (
     CUT_WORDS,
     GERMAN_COLOURS,
     PATTERN_WORDS,
-    STRONG_ENDINGS,
     Language,
+    agreeing,
     garment_nouns,
     inflected,
 )
@@ -153,21 +153,20 @@ def _german(about: Description) -> Iterator[str]:
     pattern = PATTERN_WORDS.get(about.pattern or "")
     marks = pattern.de_marks if pattern else None
     for (noun, gender), adjective in itertools.product(nouns.de, pattern.de if pattern else (None,)):
-        ending = STRONG_ENDINGS[gender]
         fields: dict[str, str | None] = {
             "noun": noun,
             "a": ARTICLES[gender],
-            "colour": inflected(colour, ending) if colour else None,
+            "colour": agreeing(colour, gender) if colour else None,
             "colour_bare": colour,
             "colour_noun": colour.capitalize() if colour else None,
-            "pattern": adjective + ending if adjective else None,
+            "pattern": agreeing(adjective, gender) if adjective else None,
             "pattern_bare": adjective,
             "second": inflected(second, marks[0]) if second and marks else None,
             "second_noun": second.capitalize() if second else None,
             "marks": marks[1] if marks else None,
         }
         for cut, sleeves in _cuts(about, "de", noun):
-            yield from _filled(TEMPLATES["de"], fields | {"cut": cut + ending if cut else None, "sleeves": sleeves})
+            yield from _filled(TEMPLATES["de"], fields | {"cut": agreeing(cut, gender) if cut else None, "sleeves": sleeves})
 
 
 def _chinese(about: Description) -> Iterator[str]:

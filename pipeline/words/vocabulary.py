@@ -144,9 +144,21 @@ STRONG_ENDINGS: dict[Gender, str] = {"m": "er", "f": "e", "n": "es", "p": "e"}  
 ARTICLES: dict[Gender, str] = {"m": "ein ", "f": "eine ", "n": "ein ", "p": ""}
 
 
+COLOUR_WORDS: dict[Language, dict[str, str]] = {  # the colour term of each word; a German one may have an ending
+    "en": {colour: colour for colour in GERMAN_COLOURS} | {"gray": "grey"},
+    "de": {word: colour for colour, word in GERMAN_COLOURS.items()},
+    "zh": {word: colour for colour, word in CHINESE_COLOURS.items()},
+}
+
+
 def inflected(adjective: str, ending: str) -> str:
     """The German `adjective` with `ending`; rosa, lila and orange have none."""
     return adjective if adjective in UNINFLECTED else adjective + ending
+
+
+def agreeing(adjective: str, gender: Gender | None) -> str:
+    """The German `adjective` before a noun of `gender`, without an article or after ein; bare if the gender is unknown."""
+    return inflected(adjective, STRONG_ENDINGS[gender]) if gender else adjective
 
 
 def garment_nouns(category: str) -> Nouns | None:

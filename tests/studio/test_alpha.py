@@ -54,7 +54,10 @@ def test_masks_are_the_models_alpha_and_colours_are_seen_on_white(generator: Gen
     directions = find_directions(generator, 1, samples)
     assert {"measured", "classified"} <= {one.kind for one in directions}
     assert all(0 < one.strength < 255 for one in directions)
-    assert np.isfinite(fit_features(samples).of(samples.pictures)).all()
+    features = fit_features(samples)
+    rows = features.of(samples.pictures)
+    assert np.isfinite(rows).all()
+    assert np.array_equal(features.of(samples.pictures, samples.measures), rows)
 
 
 def test_a_drawn_garment_is_found_again_by_premultiplied_colour_and_alpha(generator: Generator) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.words.opposites import OPPOSITES
+from studio.measures import MEASURES
 from studio.profile import Profile
 from studio.stated_taste import StatedTaste, stated_taste
 from studio.taste_features import COLOUR_COLUMNS, COLUMNS, MEASURE_COLUMNS, Features, colour_column, measure_column
@@ -52,6 +54,8 @@ def test_colours_count_up_or_down_where_the_model_draws_them(samples: Features) 
         ("dunkel", {measure_column("brightness"): -1}),
         ("dunkle Farben", {measure_column("brightness"): -1}),
         ("long-sleeved", {measure_column("sleeve"): 1}),  # not also long
+        ("short sleeves", {measure_column("sleeve"): -1}),  # not also short
+        ("weniger bunt", {measure_column("saturation"): -1}),  # not colourful
         ("gestreift", {measure_column("texture"): 1}),
         ("plain black", {measure_column("texture"): -1, colour_column("black"): 1}),
         ("蓝色长款", {measure_column("length"): 1, colour_column("blue"): 1}),
@@ -64,6 +68,10 @@ def test_without_text_a_word_counts_by_what_it_names(samples: Features, word: st
     stated = stated_taste(Profile(styles=[word]), samples, CATEGORIES)
     assert {place: np.sign(weight) for place, weight in weights_of(stated).items()} == columns
     assert ("does not count" in stated.sentences[0]) == (not columns)
+
+
+def test_words_ask_for_more_or_less_of_the_studios_measures_only() -> None:
+    assert set(OPPOSITES) == set(MEASURES) - {"contrast", "size"}  # for which nobody has a word
 
 
 def test_a_word_may_name_a_category(samples: Features) -> None:

@@ -8,7 +8,6 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.inference.onnx_generator import ExportedCard
 from pipeline.words.edits import (
-    COMPARISONS,
     MAX_CHANGE_CHARACTERS,
     PromptPair,
     change_direction,
@@ -19,6 +18,8 @@ from pipeline.words.edits import (
     within_strength,
 )
 from pipeline.words.encoder import EMBEDDING_DIM, ENCODER_NAME
+from pipeline.words.opposites import OPPOSITES
+from pipeline.words.vocabulary import LANGUAGES
 from tests.support.studio_model import stand_in_card
 
 READER: ExportedCard = replace(stand_in_card(b"", b""), text_encoder=ENCODER_NAME, text_dim=EMBEDDING_DIM)
@@ -32,7 +33,11 @@ READER: ExportedCard = replace(stand_in_card(b"", b""), text_encoder=ENCODER_NAM
         ("longer sleeves", "red dress with short sleeves", "red dress with long sleeves"),
         ("sleeveless", "red dress with long sleeves", "red dress with short sleeves"),
         ("wider", "narrow red dress", "wide red dress"),
+        ("oversized", "narrow red dress", "wide red dress"),
+        ("patterned", "plain red dress", "patterned red dress"),
+        ("turtleneck", "red dress", "red dress, turtleneck"),  # captions name no neckline
         ("heller", "schwarzes Kleid", "weißes Kleid"),
+        ("kürzer", "langes rotes Kleid", "kurzes rotes Kleid"),
         ("etwas dunkler", "weißes Kleid", "schwarzes Kleid"),
         ("längere Ärmel", "rotes Kleid mit kurzen Ärmeln", "rotes Kleid mit langen Ärmeln"),
         ("更深", "白色连衣裙", "黑色连衣裙"),
@@ -55,11 +60,12 @@ def test_a_change_becomes_two_prompts_in_its_language(words: str, before: str, a
 def test_a_garment_without_a_known_colour_or_name_is_described_by_its_category() -> None:
     assert prompt_pair("with white dots", "skirt", None) == PromptPair("skirt", "skirt with white dots")
     assert prompt_pair("heller", "kimono", "red") == PromptPair("schwarz kimono", "weiß kimono")
+    assert prompt_pair("kürzer", "kimono", "red") == PromptPair("lang rot kimono", "kurz rot kimono")
 
 
-def test_no_word_of_the_comparisons_asks_for_two_changes_and_each_is_read_in_its_language() -> None:
-    for language, comparisons in COMPARISONS.items():
-        asked = [words for one in comparisons for side in one.asked for words in side]
+def test_no_word_of_the_opposites_asks_for_two_changes_and_each_is_read_in_its_language() -> None:
+    for language in LANGUAGES:
+        asked = [words for one in OPPOSITES.values() for end in (one.less, one.more) for words in end.asked[language]]
         assert len(asked) == len(set(asked))
         assert [language_of(words) for words in asked] == [language] * len(asked)
 
