@@ -123,7 +123,7 @@ def _turned_back(found: GarmentAnchors, turn: NDArray[np.float64]) -> GarmentAnc
 
 
 def _upper(mask: Mask, kind: Kind) -> GarmentAnchors:
-    shape = upper_shape(mask, sleeves_may_hang=kind != "dress", loose=kind == "outerwear")
+    shape = upper_shape(mask, kind)
     return GarmentAnchors(kind, shape.points, shape.trunk, shape.sleeves, 0.0)
 
 

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.outlines import RUNGS, SIDES, Line, Mask, Part, Point, largest_piece, resampled, run_at
 
-MIN_SLEEVE = 0.34  # length of a sleeve from the armhole's middle, relative to the trunk's half-width
+MIN_SLEEVE = 0.28  # length of a sleeve from the armhole's middle, relative to the trunk's half-width
+MIN_SLEEVE_AREA = 0.04  # relative to the square of the half-width
 CUFF = 0.07  # of the sleeve's length: what is so near its end is the cuff
-DEFAULT_ARMPIT, LOWEST_ARMPIT = 0.65, 1.5  # below the collar, relative to the trunk's half-width
+HIGHEST_ARMPIT, DEFAULT_ARMPIT, LOWEST_ARMPIT = 0.15, 0.65, 1.5  # below the collar, relative to the trunk's half-width
 BESIDE_TRUNK = (1.05, 1.1, 1.16, 1.24)  # where a gap below the sleeve is looked for, relative to the trunk's half-width
-SLEEVES_WIDEN = 1.15  # width in the middle relative to that below the collar, where sleeves lie beside the trunk
+# Sleeves that lie beside the trunk, by widths of the outline at shares of the length:
+DRAWN_IN = 0.93  # below gaps or short sleeves the middle is narrower than this share of the chest with its sleeves
+ENDS = 0.93  # near the hem the outline is narrower than this share of the middle, if sleeves end above
+BELOW_HEM = 1.03  # of the length on the axis: what hangs lower is cuffs
+STEP_WITHIN, STEP_REACH, STEP = (0.35, 0.8), 0.03, 0.82  # an outline that narrows so much within so little
+GAPS_APART = 0.3  # of the trunk's half-width: gaps of one garment are not further apart in height
+BUST = 1.1  # width relative to that of a dress's waist, where its sleeves end
 TRUNK_BESIDE_SLEEVES = 0.8  # share of the width that the trunk then has
 MAX_FLARE = 0.7  # pixels that a trunk's edge moves outwards from one row to the next
 FLARE_BESIDE_SLEEVES = 0.05
@@ -27,29 +36,26 @@ class UpperShape:
     sleeves: Mapping[str, Part]
 
 
-def upper_shape(mask: Mask, *, sleeves_may_hang: bool, loose: bool) -> UpperShape:
-    """The shape of an upright garment.
-
-    Sleeves may hang along the trunk without a gap; those of `loose` garments even if one side shows a gap.
-    """
+def upper_shape(mask: Mask, kind: Kind) -> UpperShape:
+    """The shape of an upright top, dress or jacket."""
     middle = mask.shape[1] // 2
     on_axis = np.flatnonzero(mask[:, middle - 1 : middle + 2].any(axis=1))
     collar, hem = int(on_axis[0]), int(on_axis[-1])
     half = _trunk_half_width(mask, collar, hem)
     necks = {side: _neck(mask, side, half) for side in SIDES}
     gaps = {side: _gap_below_sleeve(mask, side, half, collar, hem) for side in SIDES}
-    merged = sleeves_may_hang and _sleeves_hang(mask, loose, gaps, collar, hem)
-    if merged:
-        half = TRUNK_BESIDE_SLEEVES * int(mask[collar + int(0.45 * (hem - collar))].sum()) / 2
+    beside_sleeves = _half_width_beside_sleeves(mask, kind, gaps, half, collar, hem)
+    if beside_sleeves is not None:
+        half = beside_sleeves
         necks = {side: _neck(mask, side, half) for side in SIDES}
         gaps = dict.fromkeys(SIDES)
-    armpits = _armpits(mask, half, collar, hem, gaps)
+    armpits = _armpits(mask, half, collar, hem, gaps, beside_sleeves=beside_sleeves is not None)
     points: dict[str, Point] = {"collar": np.array([middle, collar], np.float64)}
     sides: dict[str, Line] = {}
     limbs: dict[str, Part] = {}
     for side in SIDES:
         shoulder = _shoulder(mask, side, armpits[side], necks[side])
-        sides[side] = _trunk_side(mask, side, armpits[side], hem, FLARE_BESIDE_SLEEVES if merged else MAX_FLARE)
+        sides[side] = _trunk_side(mask, side, armpits[side], hem, MAX_FLARE if beside_sleeves is None else FLARE_BESIDE_SLEEVES)
         sleeve = _sleeve(mask, side, shoulder, sides[side], half)
         points |= {f"{side}_neck": necks[side], f"{side}_shoulder": shoulder, f"{side}_armpit": armpits[side]}
         points[f"{side}_hem"] = sides[side][-1]
@@ -86,16 +92,42 @@ def _neck(mask: Mask, side: str, half: float) -> Point:
     return np.array([columns[high[len(high) // 2]], tops.min()], np.float64)
 
 
-def _sleeves_hang(mask: Mask, loose: bool, gaps: Mapping[str, int | None], collar: int, hem: int) -> bool:
-    """Whether sleeves lie along the trunk without a gap: a guess by how much wider the middle is."""
-    if all(gaps.values()):
-        return False
-    widths = [int(mask[collar + int(share * (hem - collar))].sum()) for share in (0.15, 0.45)]
-    widens = widths[1] > SLEEVES_WIDEN * max(widths[0], 1)
-    return widens and (loose or not any(gaps.values()))
+def _half_width_beside_sleeves(
+    mask: Mask, kind: Kind, gaps: Mapping[str, int | None], half: float, collar: int, hem: int
+) -> float | None:
+    """The trunk's half-width where sleeves lie along it without a gap, a guess by the outline; None where none do.
+
+    Where the outline narrows at a step, sleeves end. Below gaps or short sleeves it draws in; beside long ones it does not, but
+    they end above the hem, or their cuffs show below it. A dress, which widens anyway, needs the step, and a jacket no end.
+    """
+    left, right = gaps["left"], gaps["right"]
+    if left is not None and right is not None and abs(left - right) < GAPS_APART * half:
+        return None
+    length = hem - collar
+    widths = {share: int(_row(mask, collar + share * length).sum()) for share in (0.2, 0.3, 0.45, 0.6, 0.75, 0.9)}
+    if kind != "dress" and widths[0.45] < DRAWN_IN * max(widths[0.2], widths[0.3]):
+        return None
+    shares = np.arange(*STEP_WITHIN, 0.01)
+    above, below = (
+        np.array([_row(mask, collar + (share + way * STEP_REACH) * length).sum() for share in shares]) for way in (-1, 1)
+    )
+    steepest = int(np.argmin(below / np.maximum(above, 1)))
+    if below[steepest] < STEP * above[steepest]:
+        return (BUST if kind == "dress" else 1.0) * float(below[steepest]) / 2
+    ends_above = widths[0.9] < ENDS * max(widths[share] for share in (0.45, 0.6, 0.75))
+    ends_below = bool(_row(mask, collar + BELOW_HEM * length).any())
+    hang = kind == "outerwear" or (kind == "top" and (ends_above or ends_below))
+    return TRUNK_BESIDE_SLEEVES * widths[0.45] / 2 if hang else None
 
 
-def _armpits(mask: Mask, half: float, collar: int, hem: int, rows: Mapping[str, int | None]) -> dict[str, Point]:
+def _row(mask: Mask, row: float) -> NDArray[np.bool_]:
+    """The row (W,) of `mask` nearest to `row`; empty beyond it."""
+    return mask[round(row)] if round(row) < len(mask) else np.zeros(mask.shape[1], np.bool_)
+
+
+def _armpits(
+    mask: Mask, half: float, collar: int, hem: int, rows: Mapping[str, int | None], *, beside_sleeves: bool
+) -> dict[str, Point]:
     """Where the lower edges of the sleeves meet the trunk: in these rows; where the mask has no gap, mirrored or a guess."""
     middle = mask.shape[1] // 2
     guess = collar + min(DEFAULT_ARMPIT * half, 0.45 * (hem - collar))
@@ -107,7 +139,9 @@ def _armpits(mask: Mask, half: float, collar: int, hem: int, rows: Mapping[str, 
             row = max(known) if known else int(guess)
         run = run_at(mask, min(row + max(int(0.04 * half), 2), mask.shape[0] - 1), middle)
         edge = half if run is None else abs((run[0] if side == "left" else run[1] + 1) - middle)
-        edge = half if not known and edge > 1.25 * half else float(np.clip(edge, 0.8 * half, 1.25 * half))
+        if beside_sleeves or (not known and edge > 1.25 * half):
+            edge = min(edge, half)  # what lies further out is a sleeve
+        edge = float(np.clip(edge, 0.8 * half, 1.25 * half))
         armpits[side] = np.array([middle + sign * edge, row], np.float64)
     return armpits
 
@@ -122,7 +156,7 @@ def _gap_below_sleeve(mask: Mask, side: str, half: float, collar: int, hem: int)
         first = int(np.argmax(mask[:, column]))
         below = np.flatnonzero(~mask[first:, column])
         end = first + int(below[0]) if len(below) else mask.shape[0]
-        if collar + 0.15 * half < end < collar + min(LOWEST_ARMPIT * half, 0.7 * (hem - collar)):
+        if collar + HIGHEST_ARMPIT * half < end < collar + min(LOWEST_ARMPIT * half, 0.7 * (hem - collar)):
             return end
     return None
 
@@ -178,7 +212,7 @@ def _sleeve(mask: Mask, side: str, shoulder: Point, trunk_side: Line, half: floa
     start = (shoulder + armpit) / 2
     reach = float(np.hypot(columns - start[0], rows - start[1]).max())
     touches = float(np.hypot(columns - start[0], rows - start[1]).min()) < 0.3 * half
-    if not touches or reach < MIN_SLEEVE * half:
+    if not touches or reach < MIN_SLEEVE * half or piece.sum() < MIN_SLEEVE_AREA * half**2:
         return None
     outlines, _ = cv2.findContours(piece.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return _between_edges(max(outlines, key=cv2.contourArea)[:, 0].astype(np.float64), shoulder, armpit)

@@ -27,6 +27,7 @@ HANGING_WRAP = 1.25  # a skirt's hem, which no body fills
 SKIN_EASE = 0.03  # what even a tight garment adds to the body's width
 MAX_SLEEVE, MAX_LEG = 2.3, 1.9  # half-width of a sleeve or a leg, relative to the arm's or leg's
 SKIRT_WAIST, HIGHEST_WAIST, LOWEST_WAIST = 0.74, 0.62, 0.92  # levels
+LONGEST_TOP = CROTCH + 0.15  # level of the hem
 LONG = 0.8  # of the arm or the leg: a longer sleeve or leg ends at the wrist or the ankle
 
 
@@ -203,7 +204,10 @@ def _upper(garment: GarmentAnchors, body: Body, ease: float) -> list[PlacedPart]
     flat = float(np.linalg.norm(points["right_armpit"] - points["left_armpit"]))
     scale = 2 * body.half_width(ARMPIT) * TRUNK_WRAP * (1 + ease) / flat
     armpit_level = ARMPIT + 0.03 + 0.15 * ease
-    hung = _hung(part, body, scale, lambda distance: armpit_level + scale * distance / body.torso_px, ease, TRUNK_WRAP)
+    lengthwise = scale
+    if garment.kind == "top":  # one that hangs in folds is narrower than its girth, and so would become too long
+        lengthwise = min(scale, (LONGEST_TOP - armpit_level) * body.torso_px / _length(_middles(part)))
+    hung = _hung(part, body, scale, lambda distance: armpit_level + lengthwise * distance / body.torso_px, ease, TRUNK_WRAP)
     targets = _shoulder_targets(garment, body, scale, ease)
     names = list(targets)
     source = np.concatenate([np.array([points[name] for name in names]), _with_middles(part)])
@@ -223,7 +227,7 @@ def _upper(garment: GarmentAnchors, body: Body, ease: float) -> list[PlacedPart]
         armpit = hung.first[0] if side == "left" else hung.second[0]
         start = (targets[f"{side}_shoulder"], _underarm(body, side, armpit))
         from_armhole = np.concatenate([_mean(start)[None], line[1:]])
-        length = _fitting_length(scale * _limb_length(garment), _length(from_armhole), 1.03)
+        length = _fitting_length(lengthwise * _limb_length(garment), _length(from_armhole), 1.03)
         placed = _along(sleeve, from_armhole, radii, start, scale, length, 1.1 + 0.5 * ease, MAX_SLEEVE, sign)
         parts.append(
             PlacedPart(f"{side}_sleeve", _with_middles(sleeve), _with_middles(placed), _outline(sleeve), _outline(placed))

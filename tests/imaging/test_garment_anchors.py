@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.imaging.garment_anchors import find_anchors
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.outlines import largest_piece, symmetry_axis
 from tests.support.drawn_people import drawn_garment
 
@@ -31,6 +33,36 @@ def test_a_dress_without_sleeves_has_none() -> None:
     anchors = find_anchors(drawn_garment("dress"), "dress")
     assert anchors.limbs == {}
     assert anchors.trunk.first[-1] == pytest.approx([50, 285], abs=12)
+
+
+SHOULDERS = [(85, 55), (120, 40), (180, 40), (215, 55)]
+HANGING_SLEEVES = {  # along the trunk without a gap
+    "that end above the hem": [*SHOULDERS, (240, 215), (206, 222), (204, 262), (96, 262), (94, 222), (60, 215)],
+    "with cuffs below it": [*SHOULDERS, (242, 275), (212, 278), (206, 255), (94, 255), (88, 278), (58, 275)],
+}
+
+
+@pytest.mark.parametrize("outline", HANGING_SLEEVES.values(), ids=HANGING_SLEEVES)
+@pytest.mark.parametrize("kind", ["top", "outerwear"])
+def test_sleeves_that_hang_along_the_trunk_are_found(kind: Kind, outline: list[tuple[int, int]]) -> None:
+    anchors = find_anchors(_filled(outline), kind)
+    assert set(anchors.limbs) == {"left", "right"}
+    assert anchors.points["left_cuff"][1] > 200
+    left, right = (np.mean(edge[len(edge) // 2 :, 0]) for edge in (anchors.trunk.first, anchors.trunk.second))
+    assert left == pytest.approx(90, abs=14)
+    assert right == pytest.approx(210, abs=14)
+
+
+def test_a_vest_has_no_sleeves() -> None:
+    outline = [(125, 40), (175, 40), (200, 95), (206, 110), (208, 262), (92, 262), (94, 110), (100, 95)]
+    assert find_anchors(_filled(outline), "top").limbs == {}
+
+
+def test_a_dress_narrows_where_its_hanging_sleeves_end() -> None:
+    sleeved = [(120, 20), (180, 20), (215, 35), (238, 170), (202, 175), (215, 285), (85, 285), (98, 175), (62, 170), (85, 35)]
+    anchors = find_anchors(_filled(sleeved), "dress")
+    assert set(anchors.limbs) == {"left", "right"}
+    assert anchors.points["right_cuff"][1] == pytest.approx(168, abs=10)
 
 
 def test_a_skirt_lies_between_its_corners() -> None:
@@ -65,3 +97,9 @@ def test_a_tilted_garment_is_straightened_and_its_anchors_are_turned_back() -> N
 def test_an_empty_garment_is_refused() -> None:
     with pytest.raises(InputError, match="mask is empty"):
         find_anchors(np.zeros((50, 50, 4), np.uint8), "top")
+
+
+def _filled(outline: list[tuple[int, int]]) -> NDArray[np.uint8]:
+    garment = np.zeros((300, 300, 4), np.uint8)
+    cv2.fillPoly(garment, [np.array(outline, np.int32)], (190, 40, 50, 255))
+    return garment
