@@ -21,10 +21,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_device
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.processor import prepare_processor
 from pipeline.gan.recipe import DcganParams, PenaltyParams
 from pipeline.gan.sampling import generate_images
@@ -118,7 +118,7 @@ def plain_dcgan(recipe: TrainParams) -> TrainParams:
 
 
 def drawn(
-    generator: nn.Module, latent_dim: int, seed: int, categories: int, samples: int = SAMPLES
+    generator: Generator, latent_dim: int, seed: int, categories: int, samples: int = SAMPLES
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` images and labels in equal shares, from latents that were not used in training."""
     labels = labels_in_equal_shares(samples, categories)

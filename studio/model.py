@@ -70,13 +70,14 @@ class Generator:
         mixes: NDArray[np.float32],
         attributes: NDArray[np.float32] | None = None,
         text: NDArray[np.float32] | None = None,
+        text_change: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Pictures, NCHW in [-1, 1], of latents (N, D), or (N, L, D) with one per style layer, category shares (N, C), and
-        attributes (N, A) or texts (N, E).
+        attributes (N, A) or texts and their changes (N, E).
 
         A graph that cannot mix draws the category with the largest share.
         """
-        asked = {"attributes": attributes, "text": text}
+        asked = {"attributes": attributes, "text": text, "text_change": text_change}
         if not self.mixes_categories:
             return self.network.pictures(latents, mixes.argmax(axis=1), **asked)
         labels = np.full(len(mixes), -1)  # no category besides `category_mix`
@@ -106,23 +107,31 @@ class Generator:
         Raises InputError if one is of another model, or has a text that the model cannot read.
         """
         attributes = recipe_attributes(recipes, len(columns_of(self.card.attributes)))
-        return as_images(self.draw(*self.inputs_of(recipes), attributes, self.texts_of(recipes)))
+        return as_images(self.draw(*self.inputs_of(recipes), attributes, self._texts(recipes), self._text_changes(recipes)))
 
-    def texts_of(self, recipes: list[Recipe]) -> NDArray[np.float32] | None:
+    def _texts(self, recipes: list[Recipe]) -> NDArray[np.float32] | None:
         """Texts (N, E) of `recipes`, zeros without one; None if none has any. Raises InputError as prompt_row does."""
-        said = [(recipe.text, recipe.strength, recipe.changes) for recipe in recipes]
-        if not any(text or changes for text, _, changes in said):
+        said = [(recipe.text, recipe.strength) for recipe in recipes]
+        if not any(text for text, _ in said):
             return None
-        rows = {one: self._text_row(*one) for one in set(said)}
+        nothing = np.zeros(self.card.text_dim, np.float32)
+        rows = {one: prompt_row(one[0], one[1] / THOUSAND, self.card)[0] if one[0] else nothing for one in set(said)}
         return np.stack([rows[one] for one in said])
 
-    def _text_row(self, text: str, strength: int, changes: tuple[WordChange, ...]) -> NDArray[np.float32]:
-        """The input `text` (E,) of a text with changes in words, no longer than MAX_STRENGTH."""
-        row = prompt_row(text, strength / THOUSAND, self.card)[0] if text else np.zeros(self.card.text_dim, np.float32)
+    def _text_changes(self, recipes: list[Recipe]) -> NDArray[np.float32] | None:
+        """The sums (N, E) of the changes in words of `recipes`; None if none has any. Raises InputError as change_step does."""
+        if not any(recipe.changes for recipe in recipes):
+            return None
+        rows = {changes: self._text_change(changes) for changes in {recipe.changes for recipe in recipes}}
+        return np.stack([rows[recipe.changes] for recipe in recipes])
+
+    def _text_change(self, changes: tuple[WordChange, ...]) -> NDArray[np.float32]:
+        """The sum (E,) of `changes`, no longer than MAX_STRENGTH."""
+        row = np.zeros(self.card.text_dim, np.float32)
         for one in changes:
             direction = change_direction(PromptPair(one.before, one.after), self.card)
             row = row + np.float32(one.thousandths / THOUSAND) * direction
-        return within_strength(row) if changes else row
+        return within_strength(row)
 
 
 def open_generator(folder: Path, *, threads: int = 1) -> Generator:

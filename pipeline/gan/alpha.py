@@ -13,11 +13,10 @@ numbers that are drawn on the CPU like all others of a step.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pipeline.gan.devices import to_device
-from pipeline.inference.transparency import Ground, unit_level
 from pipeline.storage.arrays import colour_channels, has_alpha
 
 PLAIN, TWO_COLOURS = 0.5, 0.25  # shares of grounds; the rest are smooth noise
@@ -72,14 +71,3 @@ def on_random_grounds(layers: Tensor, rng: torch.Generator) -> Tensor:
 def as_seen(layers: Tensor, rng: torch.Generator) -> Tensor:
     """`layers` as a discriminator's input (N, seen_channels, H, W): on random grounds, and premultiplied."""
     return torch.cat([on_random_grounds(layers, rng), as_pictures(layers)], dim=1)
-
-
-class OnGround(nn.Module):
-    """A generator of pictures with alpha that draws them on a plain ground, for what measures pictures without."""
-
-    def __init__(self, generator: nn.Module, ground: Ground) -> None:
-        super().__init__()
-        self.generator, self.level = generator, unit_level(ground)
-
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        return composite(as_layer(self.generator(latents, labels)), self.level)

@@ -14,8 +14,7 @@ from pipeline.gan.networks.parts import RandomInputs
 from pipeline.gan.processes import Processes
 from pipeline.gan.recipe import Recipe
 from pipeline.gan.sampling import to_pictures
-
-ATTRIBUTE_DROPOUT = 0.1  # share of images trained on without their attributes
+from pipeline.inference.attributes import UNSAID
 
 
 def epoch_order(labels: NDArray[np.int64], group: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -115,8 +114,7 @@ class BatchLoader:
         attributes = None if self._attributes is None else self._drop_attributes(torch.from_numpy(self._attributes[rows]))
         mismatched = None
         if self._captions is not None:
-            drawn, mismatched = self._captions.own_and_mismatched(rows, self._rng)
-            attributes = self._drop_attributes(drawn)
+            attributes, mismatched = self._captions.own_and_mismatched(rows, self._rng)
         random_inputs = draw_random_inputs(size, self._rng)
         slices = [slice(start, start + size // parts) for start in range(0, size, size // parts)]
         # Without projected heads nothing is drawn, so that trainings without them keep their random numbers.
@@ -148,4 +146,4 @@ class BatchLoader:
 
     def _drop_attributes(self, attributes: Tensor) -> Tensor:
         """Attributes (N, A) with some rows set to zero, so that the networks also learn a category without attributes."""
-        return attributes.float() * (torch.rand(len(attributes), 1, generator=self._rng) >= ATTRIBUTE_DROPOUT)
+        return attributes.float() * (torch.rand(len(attributes), 1, generator=self._rng) >= UNSAID)

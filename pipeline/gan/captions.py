@@ -5,18 +5,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.inference.attributes import UNSAID
 from pipeline.storage.captions import NO_CAPTION, Captions
 
 CANDIDATES = 8  # captions of other pictures, of which the first that is not also the picture's own is taken
 
 
 class CaptionDraw:
-    """Draws embeddings of captions from the training's random state."""
+    """Draws embeddings of captions from the training's random state.
 
-    def __init__(self, captions: Captions) -> None:
-        nothing = np.zeros((1, captions.embeddings.shape[1]), np.float32)
+    A picture without a caption, and UNSAID of the others, get the usual text of their category. Zeros would be far from all
+    that the generator knows, and from zeros it learnt no shapes.
+    """
+
+    def __init__(self, captions: Captions, labels: NDArray[np.int64], categories: int) -> None:
+        """`labels` (N,) are those of the captions' pictures."""
+        self.usual = torch.from_numpy(captions.usual(labels, categories))  # (C, E)
         self._rows = torch.from_numpy(captions.rows.astype(np.int64))
-        self._embeddings = torch.from_numpy(np.concatenate([captions.embeddings, nothing]))  # the last one is NO_CAPTION's
+        self._embeddings = torch.cat([torch.from_numpy(captions.embeddings), self.usual])
+        self._usual_rows = len(captions.embeddings) + torch.from_numpy(labels)
 
     @property
     def dim(self) -> int:
@@ -24,11 +31,14 @@ class CaptionDraw:
         return self._embeddings.shape[1]
 
     def own(self, pictures: NDArray[np.int64], rng: torch.Generator) -> Tensor:
-        """Embeddings (B, E) of one caption of each of `pictures` (B,), at random; zeros without one."""
-        return self._embeddings[self._drawn(torch.from_numpy(pictures), rng)]
+        """Embeddings (B, E) of one caption of each of `pictures` (B,), at random; the usual one of its category if unsaid."""
+        rows = torch.from_numpy(pictures)
+        drawn = self._drawn(rows, rng)
+        unsaid = (drawn == NO_CAPTION) | (torch.rand(len(rows), generator=rng) < UNSAID)
+        return self._embeddings[torch.where(unsaid, self._usual_rows[rows], drawn)]
 
     def own_and_mismatched(self, pictures: NDArray[np.int64], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Embeddings (B, E) of one caption of each of `pictures` (B,), and of one that none of its own says.
+        """Embeddings (B, E) as `own` draws them for `pictures` (B,), and of a caption that none of the picture's own says.
 
         Mismatched captions as negatives: Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1.
         """
@@ -41,6 +51,6 @@ class CaptionDraw:
         return own, self._embeddings[candidates.gather(1, first).squeeze(1)]
 
     def _drawn(self, pictures: Tensor, rng: torch.Generator) -> Tensor:
-        """Rows of the embeddings, one of each picture's, at random."""
+        """Rows of the embeddings, one of each picture's, at random; NO_CAPTION where that is none."""
         columns = torch.randint(self._rows.shape[1], (len(pictures),), generator=rng)
         return self._rows[pictures, columns]

@@ -96,6 +96,8 @@ def load_generator(folder: Path, device: torch.device) -> tuple[Generator, Gener
     shape = PictureShape(card.height, card.width, card.channels)
     width = sum(card.optional_condition.values())
     generator = build_generator(card.network, card.arguments, shape, card.conditional_categories, card.latent_dim, width)
+    if card.text_dim:
+        generator.expect_texts(torch.zeros(card.conditional_categories, card.text_dim))
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -5,8 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.gan.alpha import premultiply
-from pipeline.inference.transparency import straight
+from pipeline.gan.alpha import as_layer, composite, premultiply
+from pipeline.gan.networks.parts import Generator
+from pipeline.inference.transparency import Ground, straight, unit_level
 from pipeline.storage.arrays import has_alpha
 
 
@@ -25,25 +26,40 @@ def to_uint8(pictures: Tensor) -> Tensor:
     return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+class OfCategories(nn.Module):
+    """A generator that is asked for categories alone, on a plain ground if it has alpha: for what measures pictures."""
+
+    def __init__(self, generator: Generator, ground: Ground | None) -> None:
+        super().__init__()
+        self.generator, self.level = generator, None if ground is None else unit_level(ground)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Images NCHW in [-1, 1] of latents (N, D) and labels (N,)."""
+        pictures: Tensor = self.generator(latents, labels, self.generator.complete(labels, None))
+        return pictures if self.level is None else composite(as_layer(pictures), self.level)
+
+
 @torch.inference_mode()
 def generate_images(
-    generator: nn.Module,
+    generator: Generator,
     latents: NDArray[np.float32],
     labels: NDArray[np.int64],
     batch: int = 250,
     attributes: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """uint8 images (N, H, W, C) of `latents` (N, D), `labels` (N,) and `attributes` (N, A), in `eval` mode, by `batch`.
+    """uint8 images (N, H, W, C) of `latents` (N, D), `labels` (N,) and `attributes` (N, A) or texts (N, E), by `batch`.
 
-    Those with alpha have straight colour.
+    They are drawn in `eval` mode. Those with alpha have straight colour.
     """
     device = next(generator.parameters()).device
     generator.eval()
     drawn = []
     for start in range(0, len(latents), batch):
         here = slice(start, start + batch)
-        inputs = [latents[here], labels[here], *([] if attributes is None else [attributes[here]])]
-        pictures = generator(*(torch.from_numpy(rows).to(device) for rows in inputs))
+        label_rows = torch.from_numpy(labels[here]).to(device)
+        asked = None if attributes is None else torch.from_numpy(attributes[here]).to(device)
+        latent_rows = torch.from_numpy(latents[here]).to(device)
+        pictures = generator(latent_rows, label_rows, generator.complete(label_rows, asked))
         if has_alpha(pictures.shape[1]):
             drawn.append(straight(pictures.float().cpu().numpy()))
         else:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.gan.models import Models
-from pipeline.gan.networks.parts import ConditionEmbedding
+from pipeline.gan.networks.parts import USUAL_TEXTS, ConditionEmbedding
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ def start_from(models: Models, state: Mapping[str, Tensor], old: Sequence[str], 
     for prefix, network in models.by_name().items():
         tables = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, ConditionEmbedding)}
         for name, tensor in network.state_dict().items():
+            if name == USUAL_TEXTS:  # of the new data
+                continue
             before = state.get(f"{prefix}.{name}")
             if before is not None and name in tables and before.shape[1:] == tensor.shape[1:]:
                 before = _embeddings(before, old, categories)

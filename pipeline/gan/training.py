@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.gan.ada import AdaController
@@ -17,6 +17,7 @@ from pipeline.gan.history import History
 from pipeline.gan.losses import LOSSES
 from pipeline.gan.models import Models
 from pipeline.gan.networks import PictureShape
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.objectives import Drawn, PathLengthRegulariser, discriminator_terms, generator_terms
 from pipeline.gan.optimiser import ScaledAdam
 from pipeline.gan.processes import Processes
@@ -93,6 +94,9 @@ class Trainer:
             # A graph needs one call per network between backward passes; with several processes graphs are untested.
             graphs=params.accumulate * self.processes.count == 1 and not self.loss.pairs,
         )
+        if self._captions is not None:
+            for network in (self.models.generator, self.models.average):
+                network.expect_texts(self._captions.usual.to(device))
         if self.models.projected is not None:
             rows = calibration_rows(len(images), params.seed)
             self.models.calibrate_maps(to_pictures(torch.from_numpy(images[rows]).permute(0, 3, 1, 2).to(device)))
@@ -231,7 +235,7 @@ class Trainer:
         self.generator_optimiser.backward(total / self.params.accumulate)
         return loss.detach()
 
-    def recalibrated_average(self, batches: int) -> nn.Module:
+    def recalibrated_average(self, batches: int) -> Generator:
         """The EMA generator, its batch norm recalibrated over `batches` of NORM_BATCH images from a fixed seed."""
         seed, network = self.params.seed, self.params.network
         # Batch norm is recalibrated in training mode, where generators do not truncate.

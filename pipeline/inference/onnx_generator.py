@@ -93,17 +93,22 @@ class OnnxGenerator:
 
     def __init__(self, model: bytes, *, threads: int = 0) -> None:
         self._session = onnx_session(model, threads=threads)
+        given = [*self._session.get_inputs(), *self._session.get_overridable_initializers()]
+        self._inputs = {one.name for one in given}
 
     def pictures(
         self, latents: NDArray[np.float32], labels: NDArray[np.int64], **optional: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """NCHW float32 in [-1, 1] of latents (N, D), labels (N,) and `optional` inputs of the graph by name.
 
-        The optional inputs are `layer_latents` (N, L, D), `category_mix` (N, C), and `attributes` (N, A) or `text` (N, E) if it
-        has one of them.
+        The optional inputs are `layer_latents` (N, L, D), `category_mix` (N, C), and `attributes` (N, A), or `text` and
+        `text_change` (N, E), if it was trained with them. Raises InputError if it has no input of a name.
         """
         inputs: dict[str, NDArray[Any]] = {"latents": latents, "labels": labels}
         inputs |= {name: rows for name, rows in optional.items() if rows is not None}
+        unknown = sorted(inputs.keys() - self._inputs)
+        if unknown:
+            raise InputError(f"the exported model takes no {unknown[0]}, as those of this version do; run export again")
         batches = [slice(start, start + BATCH) for start in range(0, len(labels), BATCH)]
         return np.concatenate(
             [self._session.run(["pictures"], {name: rows[batch] for name, rows in inputs.items()})[0] for batch in batches]

@@ -28,6 +28,14 @@ class Captions:
         chosen = self.rows[np.arange(len(self.rows)), column]
         return np.where(chosen[:, None] == NO_CAPTION, np.float32(0), self.embeddings[chosen])
 
+    def usual(self, labels: NDArray[np.int64], categories: int) -> NDArray[np.float32]:
+        """The mean embedding (C, E) of the captions of each category's pictures, whose `labels` are (N,); 0 without any."""
+        pictures, columns = np.nonzero(self.rows != NO_CAPTION)
+        sums = np.zeros((categories, self.embeddings.shape[1]), np.float64)
+        np.add.at(sums, labels[pictures], self.embeddings[self.rows[pictures, columns]])
+        counts = np.bincount(labels[pictures], minlength=categories)[:, None]
+        return (sums / np.maximum(counts, 1)).astype(np.float32)
+
 
 def rows_file(split: str) -> str:
     """The name of the file with the captions of a split's pictures."""

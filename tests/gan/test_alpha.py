@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pipeline.gan.ada import ada_augment, warp
 from pipeline.gan.alpha import (
-    OnGround,
     as_layer,
     as_pictures,
     as_seen,
@@ -22,7 +21,7 @@ from pipeline.gan.alpha import (
 )
 from pipeline.gan.diffaugment import diff_augment
 from pipeline.gan.penalties import gradient_square_norms
-from pipeline.gan.sampling import generate_images, to_float, to_pictures
+from pipeline.gan.sampling import OfCategories, generate_images, to_float, to_pictures
 from pipeline.gan.training import Trainer
 from pipeline.gan.watchdog import diversity
 from pipeline.inference.latents import draw_latents
@@ -177,7 +176,7 @@ def test_a_trained_generator_draws_straight_pictures_and_is_measured_on_a_ground
     images = generate_images(trainer.recalibrated_average(1), latents, labels)
     assert images.shape == (6, 16, 16, 4)
     assert diversity(images, labels, 3) == pytest.approx(diversity(on_ground(images, "white"), labels, 3))
-    drawn = OnGround(trainer.average, "black")(torch.from_numpy(latents), torch.from_numpy(labels))
+    drawn = OfCategories(trainer.average, "black")(torch.from_numpy(latents), torch.from_numpy(labels))
     levels = ((drawn.detach() + 1) * 127.5).permute(0, 2, 3, 1).numpy()
     assert np.abs(levels - on_ground(images, "black")).max() <= 3
 

@@ -126,6 +126,31 @@ def test_attributes_change_picture_and_score_and_none_set_is_the_class_alone(nam
     assert not torch.allclose(discriminator(pictures, labels, several), discriminator(pictures, labels))
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_what_a_text_leaves_unsaid_is_the_usual_text_of_its_category(name: str) -> None:
+    torch.manual_seed(0)
+    generator = build_generator(name, GENERATOR[name], PictureShape(16, 16, 1), 2, 8, 3).eval()
+    assert generator.complete(torch.tensor([0]), None) is None  # it knows no texts
+    generator.expect_texts(torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    said, labels = torch.tensor([[0.0, 0.0, 1.0]] * 2), torch.tensor([0, 1])
+    for strength, expected in [
+        (0.0, [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]),
+        (0.5, [[0.25, 0.0, 0.5], [0.0, 0.25, 0.5]]),
+        (1.0, [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]),
+        (2.0, [[-0.5, 0.0, 2.0], [0.0, -0.5, 2.0]]),
+    ]:
+        completed = generator.complete(labels, strength * said)
+        assert completed is not None
+        assert torch.allclose(completed, torch.tensor(expected))
+    mixed = generator.complete(torch.tensor([[0.5, 0.5]]), None)
+    assert mixed is not None
+    assert torch.allclose(mixed, torch.tensor([[0.25, 0.25, 0.0]]))
+    latents = torch.randn(2, 8)
+    entered, _ = generator.early_layers(latents, labels)
+    generator.expect_texts(torch.zeros(2, 3))
+    assert not torch.allclose(generator.early_layers(latents, labels)[0], entered)
+
+
 @pytest.mark.parametrize("name", ["resnet", "dcgan"])
 def test_truncation_pulls_latents_only_outside_training(name: str) -> None:
     torch.manual_seed(0)

@@ -12,11 +12,12 @@ from pipeline.errors import InputError
 from pipeline.gan.checkpoints import GeneratorCard, load_generator, save_generator
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.sampling import generate_images, to_float, to_uint8
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares, labels_in_shares, spherical_walk
 
 
-def _generator() -> nn.Module:
+def _generator() -> Generator:
     torch.manual_seed(0)
     return build_generator("resnet", {"width": 8, "max_width": 16}, PictureShape(16, 16, 1), 3, 8)
 

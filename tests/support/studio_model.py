@@ -105,7 +105,8 @@ def _first_layer() -> NDArray[np.float32]:
 def generator_graph(shades: NDArray[np.float32] | None = None, condition: str = "attributes") -> onnx.ModelProto:
     """The generator as ONNX: an embedding, a linear layer, ReLU, a linear layer and tanh.
 
-    With `shades` (A, 1) it takes the input `condition` (N, A), each column of which adds its shade everywhere.
+    With `shades` (A, 1) it takes the input `condition` (N, A), each column of which adds its shade everywhere, and with
+    `condition` text the input `text_change`, too.
     """
     shapes = _shapes()
     weights = {
@@ -122,13 +123,18 @@ def generator_graph(shades: NDArray[np.float32] | None = None, condition: str = 
     ]
     if shades is not None:
         weights["shade.weight"] = shades
-        nodes.append(helper.make_node("MatMul", [condition, "shade.weight"], ["shade"]))
+        given = condition
+        if condition == "text":
+            nodes.append(helper.make_node("Add", ["text", "text_change"], ["changed"]))
+            given = "changed"
+        nodes.append(helper.make_node("MatMul", [given, "shade.weight"], ["shade"]))
         nodes.append(helper.make_node("Add", ["flat", "shade"], ["asked"]))
     nodes += [
         helper.make_node("Reshape", ["flat" if shades is None else "asked", "shape"], ["picture"]),
         helper.make_node("Tanh", ["picture"], ["pictures"]),
     ]
-    return _generator(nodes, weights, layers=1, condition={} if shades is None else {condition: len(shades)})
+    names = [] if shades is None else [condition, "text_change"] if condition == "text" else [condition]
+    return _generator(nodes, weights, layers=1, condition={name: len(weights["shade.weight"]) for name in names})
 
 
 def alpha_graph() -> onnx.ModelProto:

@@ -55,17 +55,18 @@ class DcganGenerator(Generator):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(channels[-1], shape.channels, 4, 2, 1))
         _initialise(self)
 
-    def _start(self, latents: Tensor, labels: Tensor) -> Tensor:
-        return self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
+    def _start(self, latents: Tensor, labels: Tensor, attributes: Tensor | None) -> Tensor:
+        start = self.start(torch.cat([self.truncate(latents), one_hot(labels, self.categories, latents)], dim=1))
+        if self.start_attributes is None or attributes is None:
+            return start
+        return start + self.start_attributes(attributes)
 
     def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        start = self._start(latents, labels)
+        start = self._start(latents, labels, self.complete(labels, None))
         return start, self.layers[:2](start.unflatten(1, self.grid)).flatten(1)
 
     def forward(self, latents: Tensor, labels: Tensor, attributes: Tensor | None = None) -> Tensor:
-        start = self._start(latents[:, 0] if latents.ndim == 3 else latents, labels)
-        if self.start_attributes is not None and attributes is not None:
-            start = start + self.start_attributes(attributes)
+        start = self._start(latents[:, 0] if latents.ndim == 3 else latents, labels, attributes)
         return bounded(self.layers(start.unflatten(1, self.grid)))
 
 

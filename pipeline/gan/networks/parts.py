@@ -9,6 +9,7 @@ from torch.nn import functional
 from pipeline.gan.alpha import premultiply
 from pipeline.storage.arrays import has_alpha
 
+USUAL_TEXTS = "usual_texts"  # a generator's buffer
 SLOPE = 0.2  # negative slope of every leaky ReLU
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -84,10 +85,32 @@ class Generator(nn.Module):
     Truncation trades variety for fidelity; Brock et al. 2019, section 3.1, who cut the tails where this shrinks the deviation.
     """
 
+    usual_texts: Tensor | None
+
     def __init__(self, truncation: float, style_layers: int = 1) -> None:
         super().__init__()
         self.truncation = truncation
         self.style_layers = style_layers  # L; 1 if latents enter once
+        self.register_buffer(USUAL_TEXTS, None)
+
+    def expect_texts(self, usual: Tensor) -> None:
+        """Draw by texts; `usual` (C, E) are those of categories of which nothing else is said, as in training."""
+        self.usual_texts = usual
+
+    def complete(self, labels: Tensor, attributes: Tensor | None) -> Tensor | None:
+        """Attributes (N, A) or texts (N, E) for `forward` from what is asked for; labels may be shares of categories (N, C).
+
+        A text is a unit vector times a strength s, and its category's usual text has 1 - s of the say: 0 draws the category as
+        it comes, and 2 exaggerates what is special. Such extrapolation is that of classifier-free guidance, Ho & Salimans 2022,
+        but of the condition.
+        """
+        if self.usual_texts is None:
+            return attributes
+        usual = rows_of(self.usual_texts, labels)
+        if attributes is None:
+            return usual
+        strength = torch.linalg.vector_norm(attributes, dim=1, keepdim=True)
+        return attributes + (1 - strength) * usual
 
     def truncate(self, latents: Tensor) -> Tensor:
         """The truncated latents in `eval` mode, the latents themselves in training."""

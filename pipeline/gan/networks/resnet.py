@@ -128,7 +128,7 @@ class ResnetGenerator(Generator):
         return self.start(condition).unflatten(1, self.grid).permute(0, 3, 1, 2)  # channels last in memory
 
     def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        condition = torch.cat([self.truncate(latents), self.embedding(labels)], dim=1)
+        condition = torch.cat([self.truncate(latents), self.embedding(labels, self.complete(labels, None))], dim=1)
         norms = [module for module in self.modules() if isinstance(module, ConditionalBatchNorm)]
         entered = torch.cat([self.start(condition), *(norm.affine(condition) for norm in norms)], dim=1)
         return entered, functional.relu(norms[0](self._first_map(condition), condition)).flatten(1)

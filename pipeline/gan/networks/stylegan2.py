@@ -258,7 +258,7 @@ class Stylegan2Generator(Generator):
         return torch.where((layers >= drawn.crossovers[:, None])[:, :, None], other, styles)
 
     def early_layers(self, latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        entered = self.mapping.layers[0](self.mapping.entering(latents, labels, None))
+        entered = self.mapping.layers[0](self.mapping.entering(latents, labels, self.complete(labels, None)))
         return entered, scaled_leaky_relu(entered)
 
     @torch.no_grad()

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline.gan.checkpoints import GeneratorCard
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.sampling import generate_images
 from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.imaging.garment_attributes import SeenGarment, measured
@@ -141,7 +141,7 @@ def with_other_value(flags: Flags, attributes: Attributes, name: str, rng: np.ra
     return changed
 
 
-def asked_sheets(generator: nn.Module, card: GeneratorCard, seed: int) -> dict[str, NDArray[np.uint8]]:
+def asked_sheets(generator: Generator, card: GeneratorCard, seed: int) -> dict[str, NDArray[np.uint8]]:
     """By measured attribute, a sheet of one latent: a row for each category, a column for each value, at most MAX_COLUMNS."""
     sheets = {}
     categories, every = len(card.categories), columns_of(card.attributes)
@@ -177,7 +177,7 @@ class AttributeMeter:
 
     def scores(
         self,
-        generator: nn.Module,
+        generator: Generator,
         labels: NDArray[np.int64],
         drawn: list[NDArray[np.uint8]],
         asked: Sequence[Flags | None],
@@ -225,7 +225,7 @@ class AttributeMeter:
 
     def _category_kept(
         self,
-        generator: nn.Module,
+        generator: Generator,
         labels: NDArray[np.int64],
         images: NDArray[np.uint8],
         flags: Flags,

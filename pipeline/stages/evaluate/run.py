@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline.errors import InputError, ParamsError
-from pipeline.gan.alpha import OnGround
 from pipeline.gan.checkpoints import GeneratorCard, generator_sha256, load_generator
 from pipeline.gan.devices import choose_device, device_name, prepare_device
-from pipeline.gan.sampling import generate_images
+from pipeline.gan.networks.parts import Generator
+from pipeline.gan.sampling import OfCategories, generate_images
 from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.inference.latents import draw_latents, labels_in_shares, spherical_walk
@@ -75,7 +74,7 @@ def check_same_data(card: GeneratorCard, data: DatasetCard, train: Path, samples
 
 def draw_samples(
     path: Path,
-    generator: nn.Module,
+    generator: Generator,
     card: GeneratorCard,
     labels: NDArray[np.int64],
     seed: int,
@@ -93,7 +92,7 @@ def draw_samples(
     return images
 
 
-def draw_walks(generator: nn.Module, card: GeneratorCard, steps: int, seed: int) -> NDArray[np.uint8]:
+def draw_walks(generator: Generator, card: GeneratorCard, steps: int, seed: int) -> NDArray[np.uint8]:
     """Images (categories · steps, H, W, C): the same walk through latents for each category."""
     walk = spherical_walk(draw_latents(seed, WALK_CORNERS, card.latent_dim), steps)
     categories = len(card.categories)
@@ -221,7 +220,7 @@ def run(
         by_extractor.append(results.by_features)
         look_alike_score, look_alikes = score_look_alikes(samples, known, real, params)
         extractors = [*impartial, known.classifier_extractor]
-        measured = generator if ground is None else OnGround(generator, ground)
+        measured = OfCategories(generator, ground)
         other_scores += [look_alike_score, *score_path_length(measured, card, extractors, params)]
         all_scores = [*(score for one in by_extractor for score in one.scores), *results.scores, *other_scores]
         if card.attributes:

@@ -1,10 +1,11 @@
 """Networks exported from torch to ONNX.
 
 A generator's graph maps `latents` (N, D) float32 and `labels` (N,) int64 to `pictures`, NCHW float32 in [-1, 1], for any N.
-Three further inputs are optional and zero by default: `layer_latents` (N, L, D), added to the latents of each of the L style
-layers; `category_mix` (N, C), added to the one-hot labels, so that label -1 with shares of categories mixes them; and, if the
-generator was trained with them, `attributes` (N, A) or `text` (N, E), a unit vector times a strength in [0, 2]. Each may have
-one row for all pictures. Pictures with alpha are premultiplied: inference/transparency.py.
+Further inputs are optional and zero by default: `layer_latents` (N, L, D), added to the latents of each of the L style layers;
+`category_mix` (N, C), added to the one-hot labels, so that label -1 with shares of categories mixes them; and, if the
+generator was trained with them, `attributes` (N, A), or `text` (N, E), a unit vector times a strength in [0, 2], and
+`text_change` (N, E), which is added to the text and so moves pictures with or without one. Each may have one row for all
+pictures. Pictures with alpha are premultiplied: inference/transparency.py.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from pipeline.metrics.classifier import Classifier
 from pipeline.storage.onnx_files import traceless_bytes
 
 OPSET = 20
+TEXT_CHANGE = "text_change"
 LATENTS = {0: "batch"}
 ROWS = {0: torch.export.Dim.DYNAMIC}
 
@@ -36,9 +38,18 @@ class _InputsAdded(nn.Module):
         self.categories: Tensor
 
     def forward(
-        self, latents: Tensor, labels: Tensor, layer_latents: Tensor, category_mix: Tensor, condition: Tensor | None = None
+        self,
+        latents: Tensor,
+        labels: Tensor,
+        layer_latents: Tensor,
+        category_mix: Tensor,
+        condition: Tensor | None = None,
+        text_change: Tensor | None = None,
     ) -> Tensor:
         shares = (labels[:, None] == self.categories).to(latents.dtype) + category_mix
+        condition = self.generator.complete(shares, condition)
+        if condition is not None and text_change is not None:
+            condition = condition + text_change
         pictures: Tensor = self.generator(latents[:, None] + layer_latents, shares, condition)
         return pictures
 
@@ -51,7 +62,8 @@ def optional_inputs(
         "layer_latents": (generator.style_layers, latent_dim),
         "category_mix": (categories,),
     }
-    return shapes | {name: (width,) for name, width in (condition or {}).items()}
+    shapes |= {name: (width,) for name, width in (condition or {}).items()}
+    return shapes | ({TEXT_CHANGE: shapes["text"]} if "text" in shapes else {})
 
 
 def generator_as_onnx(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from pipeline.gan.networks.parts import Generator
 from pipeline.inference.latents import draw_latents, labels_in_shares
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
 from pipeline.inference.transparency import Ground, on_ground
@@ -46,7 +46,7 @@ class Parities:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         classifier: Classifier,
         test_features: NDArray[np.float32],
         *,
@@ -69,13 +69,16 @@ class Parities:
         self._test_features = test_features
         self._expected = self._of_torch(generator)
 
-    def _of_torch(self, generator: nn.Module) -> NDArray[np.float32]:
+    def _of_torch(self, generator: Generator) -> NDArray[np.float32]:
         latents, labels = self._latents[: self._checked], self._labels[: self._checked]
         with torch.inference_mode(), cpu_threads(1):
             parts = [slice(start, start + TORCH_BATCH) for start in range(0, self._checked, TORCH_BATCH)]
-            inputs: list[NDArray[Any]] = [latents, labels]
-            inputs += [rows[: self._checked] for rows in self._condition.values()]
-            drawn = [generator(*(torch.from_numpy(rows[part]) for rows in inputs)).numpy() for part in parts]
+            asked = next((torch.from_numpy(rows) for rows in self._condition.values()), None)
+            drawn = []
+            for part in parts:
+                of_part = torch.from_numpy(labels[part])
+                condition = generator.complete(of_part, None if asked is None else asked[: self._checked][part])
+                drawn.append(generator(torch.from_numpy(latents[part]), of_part, condition).numpy())
         return np.concatenate(drawn)
 
     def of(self, model: bytes) -> Parity:

@@ -97,7 +97,7 @@ def _run(
     prepare_device(device, params.threads)
     attributes = read_attributes(train) if params.condition == "attributes" else None
     captions = read_captions(train) if params.condition == "text" else None
-    drawn = CaptionDraw(captions) if captions else None
+    drawn = CaptionDraw(captions, labels, len(data.categories)) if captions else None
     trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes, drawn)
     point = processes.from_first(
         lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)

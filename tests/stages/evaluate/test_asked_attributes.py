@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.gan.checkpoints import GeneratorCard
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.sampling import generate_images
 from pipeline.inference.latents import draw_latents
 from pipeline.metrics.reference_set import RealImages, Reference, Split
@@ -38,11 +39,11 @@ CARD = GeneratorCard(
 PARAMS = EvaluateParams(samples=40, repeats=2, attribute_samples=20, fd_counts=[], kid_subset_size=10)
 
 
-class Painter(nn.Module):
+class Painter(Generator):
     """Squares of the colour asked for, on no ground; or all blue, if it does not listen."""
 
     def __init__(self, *, listens: bool) -> None:
-        super().__init__()
+        super().__init__(truncation=1.0)
         self.listens = listens
         self.placed = nn.Parameter(torch.zeros(1))
 
@@ -58,7 +59,7 @@ class Painter(nn.Module):
         return pictures
 
 
-def scores_of(generator: nn.Module) -> dict[str, Any]:
+def scores_of(generator: Generator) -> dict[str, Any]:
     labels = np.arange(40, dtype=np.int64) % 2
     flags = np.zeros((40, 5), np.uint8)
     flags[np.arange(40), 2 + np.arange(40) % 3] = 1

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import GeneratorCard, count_of, save_generator
 from pipeline.gan.networks import PictureShape, build_generator
+from pipeline.gan.networks.parts import Generator
 from pipeline.inference.transparency import on_ground
 from pipeline.metrics.extractors import PRETRAINED, Extractor, PretrainedExtractor
 from pipeline.metrics.passport import why_not_comparable
@@ -350,15 +351,15 @@ def test_a_changed_parameter_changes_only_the_scores_that_use_it(evaluated: Path
     assert [line.partition(":")[0] for line in why_not_comparable(*passports)] == ["settings.neighbours"]
 
 
-class Copier(nn.Module):
+class Copier(Generator):
     """Returns training images of the requested category."""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        super().__init__()
+        super().__init__(truncation=1.0)
         self.pictures = nn.Parameter(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1, requires_grad=False)
         self.rows = [np.flatnonzero(labels == label) for label in range(3)]
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor, _attributes: Tensor | None = None) -> Tensor:
         numbers = (latents[:, 0].abs() * 1e4).long()
         chosen = [int(self.rows[label][number % 20]) for number, label in zip(numbers.tolist(), labels.tolist(), strict=True)]
         return self.pictures[chosen]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.gan.checkpoints import CAPTION_SAMPLE, GeneratorCard, save_generator
@@ -34,6 +35,7 @@ def test_drawn_texts_are_unit_vectors_of_the_sample_or_none_and_strengths_scale_
 def _write_gan(folder: Path, network: str) -> Generator:
     torch.manual_seed(0)
     generator = build_generator(network, ARGUMENTS[network], PictureShape(16, 16, 1), 3, 8, DIM).eval()
+    generator.expect_texts(torch.from_numpy(0.6 * unit_rows(3, seed=5)))
     folder.mkdir()
     card = GeneratorCard(
         network, ARGUMENTS[network], CATEGORIES, 16, 16, 1, 8, 6400, condition="text", text_encoder="drawn", text_dim=DIM
@@ -52,20 +54,28 @@ def test_a_text_of_any_strength_draws_in_every_precision_what_it_draws_in_torch(
     card = read_card(tmp_path / "export")
     assert (card.text_encoder, card.text_dim) == ("drawn", DIM)
     latents, labels = draw_latents(5, 12, 8), labels_in_equal_shares(12, 3)
-    inputs = torch.from_numpy(latents), torch.from_numpy(labels)
+    change = 0.3 * unit_rows(12, seed=4)
+
+    def in_torch(text: NDArray[np.float32] | None, change: NDArray[np.float32]) -> NDArray[np.float32]:
+        of_labels = torch.from_numpy(labels)
+        completed = generator.complete(of_labels, None if text is None else torch.from_numpy(text))
+        assert completed is not None
+        with torch.inference_mode():
+            pictures: torch.Tensor = generator(torch.from_numpy(latents), of_labels, completed + torch.from_numpy(change))
+        return pictures.numpy()
+
     for variant in card.variants:
         drawn = OnnxGenerator((tmp_path / "export" / variant.file).read_bytes(), threads=1)
         for strength in (0.5, 1.0, 2.0):
             text = unit_rows(12, seed=3) * np.float32(strength)
-            with torch.inference_mode():
-                expected = generator(*inputs, torch.from_numpy(text)).numpy()
-            difference = np.abs(drawn.pictures(latents, labels, text=text) - expected)
+            difference = np.abs(drawn.pictures(latents, labels, text=text) - in_torch(text, 0 * change))
             assert difference.mean() < TOLERANCES[variant.precision], (variant.precision, strength)
             one = drawn.pictures(latents[:3], labels[:3], text=np.tile(text[:1], (3, 1)))
             assert np.allclose(one, drawn.pictures(latents[:3], labels[:3], text=text[:1]), atol=1e-6)
-        with torch.inference_mode():
-            without = generator(*inputs).numpy()
-        assert np.abs(drawn.pictures(latents, labels) - without).mean() < TOLERANCES[variant.precision]
+        for said in (None, unit_rows(12, seed=3)):
+            difference = np.abs(drawn.pictures(latents, labels, text=said, text_change=change) - in_torch(said, change))
+            assert difference.mean() < TOLERANCES[variant.precision], (variant.precision, "changed")
+        assert np.abs(drawn.pictures(latents, labels) - in_torch(None, 0 * change)).mean() < TOLERANCES[variant.precision]
     assert [variant.precision for variant in card.variants] == ["fp32", "fp16", "int8"]
 
 
