@@ -1,5 +1,7 @@
 """Style transfer through networks: closed forms, a loss that falls, and weights that are not there."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,15 @@ from studio.style_networks import PaintingOptions
 from studio.style_transfer import gram, painted, whitened
 
 OPTIONS = PaintingOptions("efflite0", content_weight=1.0, style_weight=100.0, layers=(), steps=20, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """One thread, as in the sandbox where painting runs: others wait busily, for minutes where another test has their core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def picture(name: str, side_px: int = 64) -> np.ndarray:
@@ -44,7 +55,8 @@ def test_painting_approaches_the_style_and_reports_its_progress() -> None:
 
 def test_the_same_seed_paints_the_same_picture() -> None:
     content, style = picture("gingham"), picture("camouflage")
-    first, second = (list(painted(content, style, OPTIONS, None))[-1][1] for _ in range(2))
+    few = replace(OPTIONS, steps=4)  # each with a random jitter
+    first, second = (list(painted(content, style, few, None))[-1][1] for _ in range(2))
     assert np.array_equal(first, second)
 
 

@@ -97,7 +97,7 @@ def write_reference(folder: Path, channels: int = 1, ground: Ground | None = Non
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Generator, Path]:
-    """A DCGAN, whose batch norms int8 folds; the tests of alpha export the other networks."""
+    """A DCGAN, whose batch norms int8 folds; the tests of texts and of alpha export the other networks."""
     folder = tmp_path_factory.mktemp("exported")
     generator = write_gan(folder / "gan", "dcgan")
     write_reference(folder / "reference")
@@ -324,28 +324,34 @@ def test_a_judge_of_another_picture_shape_is_refused(exported: tuple[Generator, 
         export.run(PARAMS, **paths, export=tmp_path / "export", track=Tracker())
 
 
-@pytest.mark.parametrize("network", ["resnet", pytest.param("stylegan2", marks=pytest.mark.slow)])
-def test_alpha_is_exported_in_every_precision_and_the_judge_sees_it_on_its_ground(network: str, tmp_path: Path) -> None:
-    generator = write_gan(tmp_path / "gan", network, channels=4)
-    write_reference(tmp_path / "reference", channels=3, ground="grey")
-    paths = {"reference": tmp_path / "reference", "gan": tmp_path / "gan", "export": tmp_path / "export"}
-    export.run(PARAMS, **paths, track=Tracker())
-    exported, exact = read_exported(tmp_path / "export")
+def check_alpha(folder: Path, generator: Generator) -> None:
+    """Assert that `folder` has, in every precision, pictures with alpha as `generator` draws them, and a judge on grey."""
+    exported, exact = read_exported(folder / "export")
     assert exported.alpha
     assert exported.channel_meanings == ["red × alpha", "green × alpha", "blue × alpha", "2 alpha - 1"]
     latents, labels = draw_latents(9, 40, 8), np.arange(40) % 3
     with torch.inference_mode():
-        expected = generator(torch.from_numpy(latents), torch.from_numpy(labels)).numpy()
+        of_labels = torch.from_numpy(labels)
+        expected = generator(torch.from_numpy(latents), of_labels, generator.complete(of_labels, None)).numpy()
     assert np.abs(exact.pictures(latents, labels) - expected).max() <= PARAMS.max_difference
     for variant in exported.variants:
-        drawn = OnnxGenerator((tmp_path / "export" / variant.file).read_bytes()).pictures(latents, labels)
+        drawn = OnnxGenerator((folder / "export" / variant.file).read_bytes()).pictures(latents, labels)
         assert np.abs(drawn - expected).mean() <= 1.5 * PARAMS.max_mean_difference  # which the stage checks on other latents
         assert (np.abs(drawn[:, :3]) <= (drawn[:, 3:] + 1) / 2 + 1e-3).all()  # no colour is stronger than its alpha
     images = straight(expected)
-    judge = OnnxJudge(read_model(tmp_path / "export", str(exported.judge_sha256), JUDGE_NAME))
-    classifier = load_classifier(tmp_path / "reference")
+    judge = OnnxJudge(read_model(folder / "export", str(exported.judge_sha256), JUDGE_NAME))
+    classifier = load_classifier(folder / "reference")
     on_grey = classifier.logits(classifier.features(on_ground(images, "grey")))
     assert np.abs(judge.scores(images) - on_grey).max() < 0.1  # levels are rounded for one of them
+
+
+@pytest.mark.slow  # the residual network's is in test_export_text.py
+def test_alpha_of_stylegan2_is_exported_in_every_precision(tmp_path: Path) -> None:
+    generator = write_gan(tmp_path / "gan", "stylegan2", channels=4)
+    write_reference(tmp_path / "reference", channels=3, ground="grey")
+    paths = {"reference": tmp_path / "reference", "gan": tmp_path / "gan", "export": tmp_path / "export"}
+    export.run(PARAMS, **paths, track=Tracker())
+    check_alpha(tmp_path, generator)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (1.01e-7, 2e-7), (3e-6, 3e-6), (9.2e-6, 1e-5), (0.95, 1.0)])
