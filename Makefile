@@ -50,7 +50,7 @@ test-slow: environment ## what takes longer
 mutants: environment ## how many small changes of web/, storage/ and the sandbox their tests notice: an hour or more
 	python -m benchmarks.mutants --page docs/benchmarks/mutants.md
 
-CLUSTER_PACKAGES := munge slurm-wlm
+CLUSTER_PACKAGES := iproute2 munge slurm-wlm
 
 .PHONY: test-cluster
 test-cluster: environment ## Slurm, a bucket and MLflow's server, started on this machine

@@ -13,6 +13,7 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.pages import runs
 from pipeline.pages.page import LabelledPicture, render_html
 from pipeline.pages.pictures import split_sheet
+from pipeline.pages.seeds import over_seeds
 from pipeline.params import STAGES, Params, load_params, with_defaults
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.tracking import past_runs as recorded
@@ -38,7 +39,7 @@ def configure(command: argparse.ArgumentParser) -> None:
         "--limit",
         type=int,
         default=DEFAULT_LIMIT,
-        help=f"number of commits and of MLflow runs to read, 1 to {MAX_LIMIT} (default: {DEFAULT_LIMIT})",
+        help=f"number of commits, of experiments and of MLflow runs to read, 1 to {MAX_LIMIT} (default: {DEFAULT_LIMIT})",
     )
 
 
@@ -51,7 +52,7 @@ def flat_params(content: Any) -> dict[str, str]:
 
 def found_runs(limit: int) -> list[PastRun]:
     """The current run, then earlier ones, newest first, each result once."""
-    earlier = recorded.of_revisions(limit, flat_params)
+    earlier = recorded.of_revisions(limit, flat_params) + recorded.of_experiments(limit, flat_params)
     try:
         earlier += recorded.of_mlflow(limit)
     except Exception as error:  # MLflow, its database or the network may raise anything; DVC's runs remain
@@ -106,6 +107,7 @@ def run(options: argparse.Namespace) -> None:
         runs=rows,
         numbers=runs.compare([(name, past.metrics) for name, past in zip(names, found, strict=True)]),
         costs=costs[:COST_TABLES],
+        seeds=over_seeds([(name, past.params, past.metrics) for name, past in zip(names, found, strict=True)]),
     )
     with output_file(options.page) as partial:
         partial.write_text(render_html(page, TEMPLATE), encoding="utf-8")

@@ -12,6 +12,7 @@ from pipeline.metrics.passport import compare_with_champion
 from pipeline.storage.files import process_exists
 from pipeline.tracking.follow import follow, send_unsent
 from pipeline.tracking.mlflow_store import UnavailableError, relocate
+from pipeline.tracking.spools import COSTS
 from pipeline.tracking.tracker import SPOOLS
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--follow", metavar="INVOCATION", help="this invocation, as it runs")
     command.add_argument("--until", type=Path, metavar="FILE", help="with --follow: the end is when this file appears")
     command.add_argument("--process-id", type=int, help="with --follow: or when this process is gone")
+    command.add_argument(
+        "--costs",
+        type=Path,
+        default=COSTS,
+        metavar="FOLDER",
+        help=f"with --follow: Snakemake's benchmarks of its jobs (default: {COSTS})",
+    )
     command.add_argument(
         "--relocate",
         action="store_true",
@@ -59,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
                 SPOOLS / options.follow,
                 lambda: options.until.exists() or not process_exists(options.process_id),
                 compare_with_champion,
+                costs=options.costs,
             )
         else:
             send_unsent(compare_with_champion)

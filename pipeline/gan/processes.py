@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -19,6 +20,8 @@ from torch import Tensor
 from pipeline.errors import ParamsError, StoppedError, TrainingError
 
 T = TypeVar("T")
+WAIT_VARIABLE = "ATELIER_PROCESS_WAIT_S"
+WAIT_S = 600.0  # much longer than the first process takes for samples and a checkpoint, during which the others wait
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,9 @@ def _as_training_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        reason = str(error).splitlines()[0]
         raise TrainingError(
-            f"another process of this training has ended; its own line says why ({str(error).splitlines()[0]})"
+            f"another process of this training has ended or cannot be reached; its own line says why ({reason})"
         ) from error
 
 
@@ -100,11 +104,24 @@ def launch_torchrun(count: int, module: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def wait_of_environment() -> timedelta:
+    """How long a process waits for another, which may be on a machine that is gone. Raises ParamsError."""
+    text = os.environ.get(WAIT_VARIABLE, str(WAIT_S))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86400:
+        raise ParamsError(f"{WAIT_VARIABLE}: {text}, but it must be a number of seconds from 1 to 86400")
+    return timedelta(seconds=seconds)
+
+
 @contextmanager
 def process_group(count: int, device: torch.device) -> Iterator[Processes]:
     """Join the process group of train.processes while the block runs: NCCL with one GPU per process, or Gloo on CPUs.
 
-    Raises ParamsError if torchrun has started another number of processes.
+    A process that waits longer than WAIT_VARIABLE says (WAIT_S) for another ends with TrainingError. Raises ParamsError if
+    torchrun has started another number of processes.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != count:
@@ -120,7 +137,8 @@ def process_group(count: int, device: torch.device) -> Iterator[Processes]:
         if local >= gpus:
             raise ParamsError(f"train.processes: {count}, each with a GPU of its own, but torch sees {gpus} on this machine")
         torch.cuda.set_device(local)
-    torch.distributed.init_process_group("cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo")
+    backends = "cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo"
+    torch.distributed.init_process_group(backends, timeout=wait_of_environment())
     try:
         yield Processes(torch.distributed.get_rank(), count)
     finally:

@@ -76,6 +76,7 @@ class RunsPage:
     runs: list[ShownRun]
     numbers: list[ComparedScore]
     costs: list[Table]
+    seeds: Table | None = None  # runs that differ in their seed alone, taken together
 
 
 def verdict(name: str, value: float, plus_minus: float, other: float, other_plus_minus: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.tracking.mlflow_store import EventsWaitError, UnavailableError, UnreachableError
 from pipeline.tracking.registration import Judge
 from pipeline.tracking.sender import Sender
-from pipeline.tracking.spools import has_unsent, note_costs
+from pipeline.tracking.spools import COSTS, has_unsent, note_costs
 from pipeline.tracking.tracker import SPOOLS
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,18 @@ def _only_sender(folder: Path) -> Iterator[None]:
         yield
 
 
-def follow(folder: Path, ended: Callable[[], bool], judge: Judge, *, poll_s: float = 1.0, patience_s: float = 20.0) -> None:
+def follow(
+    folder: Path,
+    ended: Callable[[], bool],
+    judge: Judge,
+    *,
+    costs: Path = COSTS,
+    poll_s: float = 1.0,
+    patience_s: float = 20.0,
+) -> None:
     """Log all of `folder`, as its spools grow until `ended()`; then wait for MLflow until it has failed for `patience_s`.
 
+    `costs`: the folder in which Snakemake writes what the jobs cost.
     A store that was never reached, or that refuses everything, is not waited for. Raises UnavailableError.
     """
     with ExitStack() as stack:
@@ -44,7 +53,7 @@ def follow(folder: Path, ended: Callable[[], bool], judge: Judge, *, poll_s: flo
             if live and over:
                 live = False
                 with suppress(OSError):  # a full disk
-                    note_costs(folder)
+                    note_costs(folder, costs)
             try:
                 if not alone:
                     stack.enter_context(_only_sender(folder))

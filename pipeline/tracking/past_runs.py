@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRICS, GRID, PARAMS = Path("reports/metrics.json"), Path("reports/evaluation/grid.png"), Path("params.yaml")
+# Of an experiment's name, under the commit that it began at; refs/exps also holds those that wait, failed or run.
+EXPERIMENT_REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")
 COSTS = ("cost_wall_s", "cost_cpu_s", "cost_peak_mb", "cost_machine_energy_j")
 
 
@@ -65,20 +68,37 @@ def here(flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
 
 def of_revisions(limit: int, flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
     """Runs of the last commits that changed dvc.lock, newest first; those whose results are nowhere to be had are left out."""
+    lines = git("log", f"--max-count={limit}", "--format=%H%x09%cI%x09%s", "--", "dvc.lock").splitlines()
+    commits = [line.split("\t", 2) for line in lines]
+    return _at_commits([(commit, when, f"commit {commit[:8]}: {subject}") for commit, when, subject in commits], flatten)
+
+
+def of_experiments(limit: int, flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
+    """The last experiments of `dvc exp run`, newest first, as `of_revisions`."""
+    form = "--format=%(objectname)%09%(committerdate:iso-strict)%09%(refname)"
+    lines = git("for-each-ref", "--sort=-committerdate", form, "refs/exps").splitlines()
+    refs = [line.split("\t", 2) for line in lines]
+    named = [(commit, when, match[1]) for commit, when, ref in refs if (match := EXPERIMENT_REF.fullmatch(ref))]
+    return _at_commits([(commit, when, f"experiment {name}") for commit, when, name in named[:limit]], flatten)
+
+
+def _at_commits(commits: list[tuple[str, str, str]], flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
+    """The runs of `commits` (id, ISO time, name) whose results DVC has."""
     from dvc import api
     from dvc.exceptions import DvcException
 
     runs = []
-    for line in git("log", f"--max-count={limit}", "--format=%H%x09%cI%x09%s", "--", "dvc.lock").splitlines():
-        commit, when, subject = line.split("\t", 2)
+    for commit, when, name in commits:
         try:
             metrics = json.loads(api.read(str(METRICS), rev=commit))
             grid = api.read(str(GRID), rev=commit, mode="rb")
         except (DvcException, OSError, ValueError) as error:
-            log.warning("commit %s: its results are not here, dvc fetch brings them (%s)", commit[:8], type(error).__name__)
+            log.warning(
+                "%s: its results are not here, dvc fetch brings them (%s)", name.partition(":")[0], type(error).__name__
+            )
             continue
         params = flatten(yaml.safe_load(git("show", f"{commit}:{PARAMS}")) or {})
-        runs.append(PastRun([f"commit {commit[:8]}: {subject}"], when, metrics, params, grid=grid))
+        runs.append(PastRun([name], when, metrics, params, grid=grid))
     return runs
 
 

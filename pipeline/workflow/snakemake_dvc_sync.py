@@ -25,8 +25,9 @@ from pipeline.params import STAGES, load_params
 from pipeline.storage import running
 from pipeline.storage.files import write_json, write_text
 from pipeline.storage.git import git
+from pipeline.tracking.spools import COSTS
 from pipeline.tracking.tracker import INVOCATION_VARIABLE, PARENT, SPOOLS, Tracker
-from pipeline.workflow import job_resources, recovery, source_files, versioning
+from pipeline.workflow import experiment_copies, job_resources, recovery, source_files, versioning
 from pipeline.workflow.versioning import LOCK_FILE, NESTED, versioning_off
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ STATE_FILE = Path(".scratch/snakemake_dvc_sync.json")
 LISTS_FOLDER = Path(".scratch/lists")
 SHARDED = ("fetch", "inspect")  # stages with a job a shard, which the rules STAGE_all ask for
 SNAKEMAKE_FOLDER = Path(".snakemake")
+EXPERIMENT_NAME = "DVC_EXP_NAME"  # set by `dvc exp run`
 # Options with which snakemake runs no job.
 READ_ONLY_OPTIONS = {
     "--dag",
@@ -153,12 +155,17 @@ def _touch_restored() -> None:
         _touch_outputs()
 
 
+def _hundredths_after_boot(process: psutil.Process) -> int:
+    """When `process` started, in 1/100 s after boot. As a time of day it would be another one once the clock has been set."""
+    return round(100 * (process.create_time() - psutil.boot_time()))
+
+
 def _invocation() -> str:
     """The name of this run; all the snakemakes that one `dvc repro` starts share one."""
     if _called_by_dvc():
         for ancestor in psutil.Process().parents():
             if any(Path(word).name == "dvc" for word in ancestor.cmdline()[:3]):
-                return f"dvc-{ancestor.pid}-{int(ancestor.create_time())}"
+                return f"dvc-{ancestor.pid}-{_hundredths_after_boot(ancestor)}"
     return f"snakemake-{uuid.uuid4().hex[:12]}"
 
 
@@ -168,9 +175,11 @@ def _lock_tag() -> dict[str, str]:
 
 
 def _invocation_tags() -> dict[str, str]:
-    caller = "dvc repro" if _called_by_dvc() else "snakemake"
+    experiment = os.environ.get(EXPERIMENT_NAME, "") if _called_by_dvc() else ""
+    caller = f"experiment {experiment}" if experiment else "dvc repro" if _called_by_dvc() else "snakemake"
     tags = {
         "mlflow.runName": f"{caller} {time.strftime('%Y-%m-%d %H:%M')}",
+        "dvc_experiment": experiment,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "host": platform.node(),
         **_lock_tag(),
@@ -193,6 +202,7 @@ class SnakemakeSession:
         self._workflow = workflow
         self._sender: subprocess.Popen[bytes] | None = None
         self._off: str | None = None
+        self._project = experiment_copies.project_of(Path.cwd())  # of a copy, in which an experiment of DVC's queue runs
         try:
             self._read_inputs()
             if workflow.is_main_process:
@@ -258,6 +268,8 @@ class SnakemakeSession:
 
     def _take_over(self) -> bool:
         """Register this run and clean up after killed ones. Returns whether no other run is active here."""
+        if self._project is not None:
+            experiment_copies.keep_spools_in(self._project)
         for folder in (SPOOLS, SNAKEMAKE_FOLDER):
             _check_writable(folder)
         running.register(recovery.RUN, os.environ[INVOCATION_VARIABLE])
@@ -349,7 +361,9 @@ class SnakemakeSession:
         except OSError as error:
             _exit_with(unusable_file(error, SPOOLS))
         follow = ["--follow", os.environ[INVOCATION_VARIABLE], "--until", str(self._end_mark), "--process-id", str(os.getpid())]
-        self._sender = subprocess.Popen([sys.executable, "-m", "pipeline", "send", *follow])
+        # In the project, whose mlflow.db and mlruns stay when DVC deletes the copy.
+        send = [sys.executable, "-m", "pipeline", "send", *follow, "--costs", str(COSTS.absolute())]
+        self._sender = subprocess.Popen(send, cwd=self._project)
         if self._off is not None:
             sys.stderr.write(f"versioning is off: {self._off}\n")
         elif not _called_by_dvc() and (refusal := versioning.git_refusal()) is not None:

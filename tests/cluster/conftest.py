@@ -12,7 +12,7 @@ from tests.support.checkout import Checkout
 
 CLUSTER = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 # The package of Debian that brings each program; `make test-cluster` installs them.
-PROGRAMS = {"slurmctld": "slurm-wlm", "munged": "munge"}
+PROGRAMS = {"ip": "iproute2", "slurmctld": "slurm-wlm", "munged": "munge"}
 
 
 def need(*programs: str) -> None:

@@ -18,7 +18,7 @@ import torch
 
 from pipeline.errors import ParamsError, StoppedError, TrainingError
 from pipeline.gan.history import HISTORY_COLUMNS
-from pipeline.gan.processes import Processes, process_group
+from pipeline.gan.processes import WAIT_VARIABLE, Processes, process_group, wait_of_environment
 from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.storage.checkpoints import read_checkpoint
@@ -235,6 +235,13 @@ def test_the_number_that_torchrun_started_must_be_the_parameter(monkeypatch: pyt
             process_group(wanted, torch.device("cpu")),
         ):
             pass
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-3", "1e9", "nan"])
+def test_a_wait_that_is_no_number_of_seconds_is_one_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WAIT_VARIABLE, text)
+    with pytest.raises(ParamsError, match=rf"ATELIER_PROCESS_WAIT_S: {text}, but it must be a number of seconds"):
+        wait_of_environment()
 
 
 def test_alone_nothing_is_averaged_and_a_broken_line_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
