@@ -103,6 +103,8 @@ def write_generator(folder: Path, channels: int = 1, categories: list[str] = CAT
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = build_generator("resnet", arguments, PictureShape(SIDE, SIDE, channels), len(categories), 8, width)
+    if "text_dim" in card:
+        generator.expect_texts(torch.zeros(len(categories), width))
     save_generator(folder, generator, GeneratorCard("resnet", arguments, categories, SIDE, SIDE, channels, 8, 1000, **card))
     return folder
 
