@@ -34,8 +34,8 @@ class CaptionDraw:
         """Embeddings (B, E) of one caption of each of `pictures` (B,), at random; the usual one of its category if unsaid."""
         rows = torch.from_numpy(pictures)
         drawn = self._drawn(rows, rng)
-        unsaid = (drawn == NO_CAPTION) | (torch.rand(len(rows), generator=rng) < UNSAID)
-        return self._embeddings[torch.where(unsaid, self._usual_rows[rows], drawn)]
+        drawn[torch.rand(len(rows), generator=rng) < UNSAID] = NO_CAPTION
+        return self._embedded(rows, drawn)
 
     def own_and_mismatched(self, pictures: NDArray[np.int64], rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Embeddings (B, E) as `own` draws them for `pictures` (B,), and of a caption that none of the picture's own says.
@@ -44,11 +44,15 @@ class CaptionDraw:
         """
         own = self.own(pictures, rng)
         others = torch.randint(len(self._rows), (len(pictures) * CANDIDATES,), generator=rng)
-        candidates = self._drawn(others, rng).reshape(len(pictures), CANDIDATES)
+        candidates, others = (rows.reshape(-1, CANDIDATES) for rows in (self._drawn(others, rng), others))
         known = self._rows[torch.from_numpy(pictures)]  # (B, K)
         wrong = (candidates[:, :, None] != known[:, None]).all(dim=2) & (candidates != NO_CAPTION)
         first = wrong.to(torch.uint8).argmax(dim=1, keepdim=True)
-        return own, self._embeddings[candidates.gather(1, first).squeeze(1)]
+        return own, self._embedded(*(rows.gather(1, first).squeeze(1) for rows in (others, candidates)))
+
+    def _embedded(self, pictures: Tensor, drawn: Tensor) -> Tensor:
+        """Embeddings (B, E) of the captions `drawn` (B,) for `pictures` (B,), the usual text for NO_CAPTION."""
+        return self._embeddings[torch.where(drawn == NO_CAPTION, self._usual_rows[pictures], drawn)]
 
     def _drawn(self, pictures: Tensor, rng: torch.Generator) -> Tensor:
         """Rows of the embeddings, one of each picture's, at random; NO_CAPTION where that is none."""

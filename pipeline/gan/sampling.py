@@ -35,7 +35,7 @@ class OfCategories(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Images NCHW in [-1, 1] of latents (N, D) and labels (N,)."""
-        pictures: Tensor = self.generator(latents, labels, self.generator.complete(labels, None))
+        pictures = self.generator.draw(latents, labels)
         return pictures if self.level is None else composite(as_layer(pictures), self.level)
 
 
@@ -56,10 +56,8 @@ def generate_images(
     drawn = []
     for start in range(0, len(latents), batch):
         here = slice(start, start + batch)
-        label_rows = torch.from_numpy(labels[here]).to(device)
-        asked = None if attributes is None else torch.from_numpy(attributes[here]).to(device)
-        latent_rows = torch.from_numpy(latents[here]).to(device)
-        pictures = generator(latent_rows, label_rows, generator.complete(label_rows, asked))
+        inputs = [latents[here], labels[here], *([] if attributes is None else [attributes[here]])]
+        pictures = generator.draw(*(torch.from_numpy(rows).to(device) for rows in inputs))
         if has_alpha(pictures.shape[1]):
             drawn.append(straight(pictures.float().cpu().numpy()))
         else:

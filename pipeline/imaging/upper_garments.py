@@ -107,17 +107,23 @@ def _half_width_beside_sleeves(
     widths = {share: int(_row(mask, collar + share * length).sum()) for share in (0.2, 0.3, 0.45, 0.6, 0.75, 0.9)}
     if kind != "dress" and widths[0.45] < DRAWN_IN * max(widths[0.2], widths[0.3]):
         return None
+    below_step = _width_below_step(mask, collar, length)
+    if below_step is not None:
+        return (BUST if kind == "dress" else 1.0) * below_step / 2
+    ends_above = widths[0.9] < ENDS * max(widths[share] for share in (0.45, 0.6, 0.75))
+    ends_below = bool(_row(mask, collar + BELOW_HEM * length).any())
+    hang = kind == "outerwear" or (kind == "top" and (ends_above or ends_below))
+    return TRUNK_BESIDE_SLEEVES * widths[0.45] / 2 if hang else None
+
+
+def _width_below_step(mask: Mask, collar: int, length: int) -> float | None:
+    """The outline's width below the steepest step at which it narrows; None without one."""
     shares = np.arange(*STEP_WITHIN, 0.01)
     above, below = (
         np.array([_row(mask, collar + (share + way * STEP_REACH) * length).sum() for share in shares]) for way in (-1, 1)
     )
     steepest = int(np.argmin(below / np.maximum(above, 1)))
-    if below[steepest] < STEP * above[steepest]:
-        return (BUST if kind == "dress" else 1.0) * float(below[steepest]) / 2
-    ends_above = widths[0.9] < ENDS * max(widths[share] for share in (0.45, 0.6, 0.75))
-    ends_below = bool(_row(mask, collar + BELOW_HEM * length).any())
-    hang = kind == "outerwear" or (kind == "top" and (ends_above or ends_below))
-    return TRUNK_BESIDE_SLEEVES * widths[0.45] / 2 if hang else None
+    return float(below[steepest]) if below[steepest] < STEP * above[steepest] else None
 
 
 def _row(mask: Mask, row: float) -> NDArray[np.bool_]:

@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from pipeline.inference.attributes import UNSAID
 
-MAX_STRENGTH = 2.0  # 1 is as in training, 0 is no text
+MAX_STRENGTH = 2.0  # 1 is as in training, 0 the category as it comes
 
 
 def drawn_texts(seed: int, count: int, sample: NDArray[np.float32], max_strength: float = 1.0) -> NDArray[np.float32]:
-    """Rows (N, E) of the unit vectors `sample` (M, E) at random, or zeros in UNSAID of the cases, as in training.
+    """Rows (N, E) of the unit vectors `sample` (M, E) at random, or zeros, no text, in UNSAID of the cases.
 
     With a `max_strength` other than 1 they are multiplied by strengths from 0 to it.
     """

@@ -10,9 +10,10 @@ import torch
 from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.losses import LOSSES, discriminator_loss
 from pipeline.gan.sampling import OfCategories, generate_images, to_uint8
+from pipeline.gan.starting import start_from
 from pipeline.gan.training import Trainer
 from pipeline.inference.latents import draw_latents
-from pipeline.storage.captions import NO_CAPTION, Captions, read_captions
+from pipeline.storage.captions import NO_CAPTION, Captions, read_captions, write_captions
 from tests.support.captions import unit_rows, write_two_captions
 from tests.support.training import TINY, tiny_params, whole_and_resumed, write_data
 
@@ -60,6 +61,14 @@ def test_a_picture_gets_each_of_its_captions_or_the_usual_one_and_the_mismatched
     unsaid = [seen[picture].count(NO_CAPTION) / 100 for picture in range(COUNT)]
     assert 0.05 < np.mean(unsaid[:-1]) < 0.15  # those with two captions
     assert unsaid[-1] > 0.35
+
+
+def test_without_another_caption_the_mismatched_one_may_be_the_usual_text_of_another_category() -> None:
+    rows = np.array([[0], [NO_CAPTION], [0]], np.int32)
+    draw = CaptionDraw(Captions("drawn", ["a"], EMBEDDINGS[:1], rows), np.array([0, 1, 2]), 3)
+    _, mismatched = draw.own_and_mismatched(np.zeros(40, np.int64), torch.Generator().manual_seed(0))
+    unsaid = (mismatched == 0).all(dim=1)  # the usual text of the second category, which has no captions
+    assert 0.1 < unsaid.float().mean() < 0.6
 
 
 def test_the_same_random_state_draws_the_same_captions() -> None:
@@ -127,6 +136,19 @@ def test_the_average_draws_a_category_by_its_usual_text_where_nothing_is_said(tr
         assert torch.equal(OfCategories(trainer.average, None)(torch.from_numpy(latents), torch.from_numpy(labels)), expected)
     said = generate_images(trainer.average, latents, labels, attributes=captions.embeddings[[0] * 30])
     assert (said != unsaid).any()
+
+
+def test_a_training_that_starts_from_another_keeps_the_usual_texts_of_its_own_captions(train: Path, tmp_path: Path) -> None:
+    other = write_data(tmp_path / "train")
+    write_captions(other, "drawn", ["one"], unit_rows(1, seed=9), {"train": np.zeros((60, 1), np.int32)})
+    finished, trainer = _trainer(other), _trainer(train)
+    start_from(trainer.models, finished.state(), ["a", "b", "c"], ["a", "b", "c"])
+    usual = read_captions(train).usual(trainer.labels, 3)
+    for network in (trainer.models.generator, trainer.models.average):
+        assert network.usual_texts is not None
+        assert np.array_equal(network.usual_texts.numpy(), usual)
+    weights = (dict(one.average.named_parameters())["start.weight"] for one in (finished, trainer))
+    assert torch.equal(*weights)
 
 
 def test_the_discriminator_refuses_a_mismatched_caption(tmp_path: Path) -> None:

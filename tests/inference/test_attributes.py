@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.inference.attributes import attribute_row, columns_of, drawn_attributes
+from pipeline.inference.onnx_generator import OnnxGenerator
+from tests.support.studio_model import DIM, SHADES, SIDE, generator_graph
 
 KNOWN = {"colour": ["black", "red"], "pattern": ["plain"]}
 
@@ -25,3 +27,11 @@ def test_drawn_rows_have_at_most_one_value_of_each_attribute_and_depend_on_the_s
     assert rows[:, :2].sum(axis=1).max() == 1
     assert rows.mean(axis=0) == pytest.approx([0.45, 0.45, 0.9], abs=0.07)
     np.testing.assert_array_equal(rows, drawn_attributes(0, 400, KNOWN))
+
+
+def test_an_input_that_a_model_of_an_earlier_version_lacks_is_refused() -> None:
+    generator = OnnxGenerator(generator_graph(SHADES).SerializeToString(), threads=1)
+    latents, labels = np.zeros((2, DIM), np.float32), np.zeros(2, np.int64)
+    assert generator.pictures(latents, labels, attributes=None).shape == (2, 1, SIDE, SIDE)
+    with pytest.raises(InputError, match="takes no text_change, as those of this version do; run export again"):
+        generator.pictures(latents, labels, text_change=np.zeros((2, 5), np.float32))

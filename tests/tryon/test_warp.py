@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.imaging.garment_anchors import find_anchors
 from pipeline.imaging.garment_kinds import KINDS, Kind
-from pipeline.tryon.fitting import placed_parts
+from pipeline.tryon.fitting import LONGEST_TOP, placed_parts
 from pipeline.tryon.mannequins import Measures, Pose, mannequin_body
 from pipeline.tryon.warp import jacobians, part_warp, similarity, thin_plate_spline
 from tests.support.drawn_people import drawn_garment
@@ -61,3 +61,13 @@ def test_no_garment_folds_in_random_poses(kind: Kind) -> None:
         )
         for part in placed_parts(anchors, mannequin_body(Measures(), pose)):
             assert part_warp(part.source, part.target, part.source_outline, part.target_outline).least_jacobian > 0
+
+
+@pytest.mark.parametrize("kind", ["top", "outerwear"])
+def test_a_narrow_top_ends_at_the_thigh_and_a_coat_where_its_proportions_say(kind: Kind) -> None:
+    garment = np.zeros((300, 300, 4), np.uint8)
+    garment[20:290, 120:180] = 255  # hung in folds: four and a half times as long as wide
+    body = mannequin_body(Measures(), Pose())
+    trunk, *_ = placed_parts(find_anchors(garment, kind), body)
+    hem = max(body.level_of(point) for point in trunk.target)
+    assert (hem <= LONGEST_TOP + 0.01) == (kind == "top")

@@ -112,6 +112,11 @@ class Generator(nn.Module):
         strength = torch.linalg.vector_norm(attributes, dim=1, keepdim=True)
         return attributes + (1 - strength) * usual
 
+    def draw(self, latents: Tensor, labels: Tensor, asked: Tensor | None = None) -> Tensor:
+        """Images NCHW of latents (N, D) and labels (N,), and of the attributes or texts `asked` for, after `complete`."""
+        pictures: Tensor = self(latents, labels, self.complete(labels, asked))
+        return pictures
+
     def truncate(self, latents: Tensor) -> Tensor:
         """The truncated latents in `eval` mode, the latents themselves in training."""
         return latents if self.training or self.truncation == 1 else latents * self.truncation

@@ -23,7 +23,6 @@ from pipeline.metrics.classifier import Classifier
 from pipeline.storage.onnx_files import traceless_bytes
 
 OPSET = 20
-TEXT_CHANGE = "text_change"
 LATENTS = {0: "batch"}
 ROWS = {0: torch.export.Dim.DYNAMIC}
 
@@ -63,7 +62,7 @@ def optional_inputs(
         "category_mix": (categories,),
     }
     shapes |= {name: (width,) for name, width in (condition or {}).items()}
-    return shapes | ({TEXT_CHANGE: shapes["text"]} if "text" in shapes else {})
+    return shapes | ({"text_change": shapes["text"]} if "text" in shapes else {})
 
 
 def generator_as_onnx(

@@ -73,12 +73,9 @@ class Parities:
         latents, labels = self._latents[: self._checked], self._labels[: self._checked]
         with torch.inference_mode(), cpu_threads(1):
             parts = [slice(start, start + TORCH_BATCH) for start in range(0, self._checked, TORCH_BATCH)]
-            asked = next((torch.from_numpy(rows) for rows in self._condition.values()), None)
-            drawn = []
-            for part in parts:
-                of_part = torch.from_numpy(labels[part])
-                condition = generator.complete(of_part, None if asked is None else asked[: self._checked][part])
-                drawn.append(generator(torch.from_numpy(latents[part]), of_part, condition).numpy())
+            inputs: list[NDArray[Any]] = [latents, labels]
+            inputs += [rows[: self._checked] for rows in self._condition.values()]
+            drawn = [generator.draw(*(torch.from_numpy(rows[part]) for rows in inputs)).numpy() for part in parts]
         return np.concatenate(drawn)
 
     def of(self, model: bytes) -> Parity:

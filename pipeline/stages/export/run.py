@@ -164,7 +164,8 @@ def model_description(card: ExportedCard) -> str:
     attributes = f"; optionally `attributes` (N, A) of zeros and ones: {columns}" if columns else ""
     if card.text_dim:
         attributes = (
-            f"; optionally `text` (N, {card.text_dim}), a unit vector by {card.text_encoder}, times 0 to {MAX_STRENGTH:g}"
+            f"; optionally `text` (N, {card.text_dim}), a unit vector by {card.text_encoder}, times 0 to {MAX_STRENGTH:g}, and "
+            "`text_change`, which is added to it"
         )
     return (
         f"Draws {', '.join(card.categories)} at {size}; trained on {card.images_seen:,} pictures, repeats included.\n\n"
