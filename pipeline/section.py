@@ -41,6 +41,14 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
+def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings by their dotted keys, as in `network.latent_dim`."""
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        values |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return values
+
+
 def as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 

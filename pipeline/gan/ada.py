@@ -74,11 +74,15 @@ class _Draws:
     def __init__(self, count: int, p: float, rng: torch.Generator) -> None:
         self.count, self.p, self.rng = count, p, rng
 
-    def keep(self, values: Tensor, neutral: float) -> Tensor:
-        return values.where(torch.rand(self.count, generator=self.rng) < self.p, neutral)
+    def keep(self, values: Tensor, neutral: float, p: float | None = None) -> Tensor:
+        return values.where(torch.rand(self.count, generator=self.rng) < (self.p if p is None else p), neutral)
 
     def uniform(self, least: float, most: float, neutral: float) -> Tensor:
         return self.keep(torch.rand(self.count, generator=self.rng) * (most - least) + least, neutral)
+
+    def rotation(self) -> Tensor:
+        """An angle (N,), one of two that are drawn: each with a probability that makes that of at least one p; appendix B."""
+        return self.keep((2 * torch.rand(self.count, generator=self.rng) - 1) * math.pi, 0.0, 1 - math.sqrt(1 - self.p))
 
     def normal(self, deviation: float) -> Tensor:
         return self.keep(torch.randn(self.count, generator=self.rng) * deviation, 0.0)
@@ -112,9 +116,9 @@ def geometric_transforms(height: int, width: int, draws: _Draws) -> Tensor:
     turns = draws.whole(0, 3) if height == width else draws.whole(0, 1) * 2  # a quarter turn would swap height and width
     whole = [draws.whole(-round(side * SHIFT), round(side * SHIFT)) for side in (width, height)]
     scale = torch.exp2(draws.normal(SCALE_DEVIATION))
-    before = draws.uniform(-math.pi, math.pi, 0.0)
+    before = draws.rotation()
     stretch = torch.exp2(draws.normal(SCALE_DEVIATION))
-    after = draws.uniform(-math.pi, math.pi, 0.0)
+    after = draws.rotation()
     fraction = [draws.normal(SHIFT) * side for side in (width, height)]
     parts = [
         _scaling(flip, torch.ones_like(flip)),

@@ -31,6 +31,11 @@ def epoch_order(labels: NDArray[np.int64], group: int, seed: int, epoch: int) ->
     return rng.permutation(np.concatenate(runs)).reshape(-1)
 
 
+def with_some_unsaid(attributes: NDArray[np.uint8], rng: torch.Generator) -> Tensor:
+    """`attributes` (N, A) as float32, zero in UNSAID of the rows, so that networks also learn a category without attributes."""
+    return torch.from_numpy(attributes).float() * (torch.rand(len(attributes), 1, generator=rng) >= UNSAID)
+
+
 class EpochSampler:
     """Row indices of every batch, a pure function of the batch number."""
 
@@ -111,7 +116,7 @@ class BatchLoader:
         own = slice(self._processes.index * accumulate, (self._processes.index + 1) * accumulate)
         rows = self._sampler.rows(images_seen // size)
         latents = torch.randn(size, self._params.network.latent_dim, generator=self._rng)
-        attributes = None if self._attributes is None else self._drop_attributes(torch.from_numpy(self._attributes[rows]))
+        attributes = None if self._attributes is None else with_some_unsaid(self._attributes[rows], self._rng)
         mismatched = None
         if self._captions is not None:
             attributes, mismatched = self._captions.own_and_mismatched(rows, self._rng)
@@ -143,7 +148,3 @@ class BatchLoader:
             return [self._rng]
         seeds = [np.random.SeedSequence((self._params.seed, images_seen, part)) for part in range(parts)]
         return [torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0])) for seed in seeds]
-
-    def _drop_attributes(self, attributes: Tensor) -> Tensor:
-        """Attributes (N, A) with some rows set to zero, so that the networks also learn a category without attributes."""
-        return attributes.float() * (torch.rand(len(attributes), 1, generator=self._rng) >= UNSAID)

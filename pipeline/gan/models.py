@@ -139,9 +139,11 @@ class Models:
         return [*_statistics(self.generator), *_statistics(self.discriminator)]
 
     def by_name(self) -> dict[str, nn.Module]:
-        """The trained networks and the average, by their names in a checkpoint."""
+        """The trained networks and the average, by their names in a checkpoint; beside the heads, what mixes their maps."""
         networks = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-        return networks if self.projected is None else networks | {"heads": self.projected.heads}
+        if self.projected is None:
+            return networks
+        return networks | {"heads": self.projected.heads, "mixing": self.projected.maps.mixing}
 
 
 def _statistics(network: nn.Module) -> list[Tensor]:

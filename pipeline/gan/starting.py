@@ -1,13 +1,22 @@
 """Start a training from a finished one: the same categories, further ones, other data, or a larger side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.gan.models import Models
-from pipeline.gan.networks.parts import USUAL_TEXTS, ConditionEmbedding
+from pipeline.gan.networks.parts import USUAL_TEXTS, Entries
+
+
+@dataclass(frozen=True)
+class ConditionNames:
+    """What a model is conditioned on, in the order of its tables: `condition` of the recipe, and the names."""
+
+    condition: str
+    categories: Sequence[str]
+    attributes: Sequence[str] = ()  # `name=value`
 
 
 @dataclass(frozen=True)
@@ -19,33 +28,55 @@ class Start:
     new_categories: list[str]
 
 
-def start_from(models: Models, state: Mapping[str, Tensor], old: Sequence[str], categories: Sequence[str]) -> Start:
-    """Copy weights and statistics of the checkpoint `state` into every trained network.
+def start_from(models: Models, state: Mapping[str, Tensor], old: ConditionNames, new: ConditionNames) -> Start:
+    """Copy weights and statistics of the checkpoint `state`, of a model conditioned on `old`, into every network.
 
-    `old` are the categories of that model and `categories` those of the new one, in label order; both empty if unconditional.
-    Their embeddings go by name, and a new category starts at the mean of all. Tensors of another shape, such as the layers
-    nearest the picture when its side differs, stay as they are initialised. Optimisers and random state start anew.
+    Categories and attributes go by name: a new category starts at the mean of the old ones, a new attribute at 0. Tensors of
+    another shape, such as the layers nearest the picture when its side differs, stay as they are initialised; so do those for
+    attributes where one of the models takes texts in their place. Optimisers and random state start anew.
     """
     taken, fresh = 0, []
     for prefix, network in models.by_name().items():
-        tables = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, ConditionEmbedding)}
+        categories, attributes = dict(_entries(network, "category_entries")), dict(_entries(network, "attribute_entries"))
         for name, tensor in network.state_dict().items():
             if name == USUAL_TEXTS:  # of the new data
                 continue
             before = state.get(f"{prefix}.{name}")
-            if before is not None and name in tables and before.shape[1:] == tensor.shape[1:]:
-                before = _embeddings(before, old, categories)
+            if before is not None and name in categories and "none" not in (old.condition, new.condition):
+                before = _by_name(before, categories[name], old.categories, new.categories, fill="mean")
+            elif before is not None and name in attributes:
+                before = _attributes(before, attributes[name], old, new)
             if before is not None and before.shape == tensor.shape:
                 tensor.copy_(before)
                 taken += 1
             else:
                 fresh.append(f"{prefix}.{name}")
-    return Start(taken, fresh, sorted(set(categories) - set(old)))
+    return Start(taken, fresh, sorted(set(new.categories) - set(old.categories)))
 
 
-def _embeddings(table: Tensor, old: Sequence[str], categories: Sequence[str]) -> Tensor:
-    """Rows of `table` (C, D) for `categories`, by name; a new one is the mean."""
-    if not old or not categories:
-        return table
-    rows = {name: table[index] for index, name in enumerate(old)}
-    return torch.stack([rows.get(name, table.mean(dim=0)) for name in categories])
+def _entries(network: nn.Module, kind: str) -> Iterator[tuple[str, Entries]]:
+    """The tensors of `network` that have entries for each category or attribute, by their name in its state."""
+    for prefix, module in network.named_modules():
+        for name, entries in getattr(module, kind, {}).items():
+            yield f"{prefix}.{name}".removeprefix("."), entries
+
+
+def _attributes(table: Tensor, entries: Entries, old: ConditionNames, new: ConditionNames) -> Tensor | None:
+    if old.condition != new.condition:
+        return None
+    return table if new.condition == "text" else _by_name(table, entries, old.attributes, new.attributes, fill="zero")
+
+
+def _by_name(table: Tensor, entries: Entries, old: Sequence[str], new: Sequence[str], *, fill: str) -> Tensor | None:
+    """`table` with the entries that it has for `old` names put in the order of the `new` ones; missing ones are `fill`ed.
+
+    None if it is of another kind, such as a tensor of the same name in another network.
+    """
+    if table.ndim <= entries.axis or table.shape[entries.axis] != entries.first + len(old):
+        return None
+    rest, known = table.split([entries.first, len(old)], dim=entries.axis)
+    missing = (
+        known.mean(dim=entries.axis, keepdim=True) if fill == "mean" else torch.zeros_like(known.narrow(entries.axis, 0, 1))
+    )
+    found = [known.narrow(entries.axis, list(old).index(name), 1) if name in old else missing for name in new]
+    return torch.cat([rest, *found], dim=entries.axis)

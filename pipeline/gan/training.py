@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.gan.ada import AdaController
-from pipeline.gan.batches import BatchLoader, MicroBatch
+from pipeline.gan.batches import BatchLoader, MicroBatch, with_some_unsaid
 from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.ema import ema_decay, recalibrate_batch_norm, update_ema
 from pipeline.gan.history import History
@@ -69,7 +69,7 @@ class Trainer:
             conditions, categories = np.zeros_like(labels), 1
         if params.condition != "attributes":
             attributes = None
-        self._captions = captions if params.condition == "text" else None
+        self._attributes, self._captions = attributes, captions if params.condition == "text" else None
         self.loss = LOSSES[params.loss]
         self.rng = torch.Generator().manual_seed(params.seed)
         # The minibatch deviation must not see that categories differ, and mode seeking compares neighbours of one category.
@@ -122,9 +122,11 @@ class Trainer:
 
     @property
     def loss_at_chance(self) -> float:
-        """Loss of a discriminator that scores every image 0."""
+        """Loss of a discriminator that scores every image 0; summed over the heads where they are alone."""
         zero = torch.zeros(1)
-        return self.loss.discriminator(zero, zero).item()
+        heads = self.models.projected
+        judges = len(heads.heads) if heads is not None and heads.params.alone else 1
+        return judges * self.loss.discriminator(zero, zero).item()
 
     @property
     def precision(self) -> str:
@@ -242,9 +244,12 @@ class Trainer:
         latents = torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, network.latent_dim)).to(self.device)
         latents = latents * network.truncation
         rows = np.random.default_rng(seed).choice(len(self.labels), batches * NORM_BATCH)
-        inputs = [latents, torch.from_numpy(self.labels[rows]).to(self.device)]
+        inputs, rng = [latents, torch.from_numpy(self.labels[rows]).to(self.device)], torch.Generator().manual_seed(seed)
+        # With what pictures are drawn with in training, or the statistics would be those of pictures of which nothing is said.
         if self._captions is not None:
-            inputs.append(self._captions.own(rows, torch.Generator().manual_seed(seed)).to(self.device))
+            inputs.append(self._captions.own(rows, rng).to(self.device))
+        elif self._attributes is not None:
+            inputs.append(with_some_unsaid(self._attributes[rows], rng).to(self.device))
         recalibrate_batch_norm(self.average, zip(*(rows.split(NORM_BATCH) for rows in inputs), strict=True))
         return self.average
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from pipeline.section import dotted
+
 LIBRARIES = ("torch", "onnxruntime", "numpy", "scipy", "pillow", "clean-fid")
 # The first of these that both generators have with equal passports decides. Lower is better.
 DECISIVE_SCORES = ("fid", "fd_classifier")
@@ -14,16 +16,9 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def _flatten(passport: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for key, value in passport.items():
-        pairs |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return pairs
-
-
 def why_not_comparable(passport: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """One line for each difference between two passports; empty if their numbers may be compared."""
-    ours, theirs = _flatten(passport), _flatten(other)
+    ours, theirs = dotted(passport), dotted(other)
     pairs = {key: (ours.get(key, "nothing"), theirs.get(key, "nothing")) for key in sorted(ours.keys() | theirs.keys())}
     return [f"{key}: {our} here, {their} there" for key, (our, their) in pairs.items() if our != their]
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.gan.ada import _colour_matrices, ada_augment, adjust_probability, geometric_transforms, warp
+from pipeline.gan.ada import _colour_matrices, _Draws, ada_augment, adjust_probability, geometric_transforms, warp
 from pipeline.gan.penalties import gradient_square_norms
 
 
@@ -44,16 +44,22 @@ def test_a_frame_that_is_not_square_is_not_turned_on_its_side() -> None:
         count, p, random = 200, 1.0, torch.Generator().manual_seed(0)
 
         def whole(self, least: int, most: int) -> torch.Tensor:
-            return torch.full((self.count,), float(most if (least, most) == (0, 1) else 0))
+            return torch.full((self.count,), float(most if least == 0 else 0))
 
         def normal(self, _: float) -> torch.Tensor:
             return torch.zeros(self.count)
 
-        def uniform(self, *_: float) -> torch.Tensor:
+        def rotation(self) -> torch.Tensor:
             return torch.zeros(self.count)
 
     matrices = geometric_transforms(12, 8, HalfTurns())  # type: ignore[arg-type]
     torch.testing.assert_close(matrices[0, :2, :2].abs(), torch.eye(2), atol=1e-6, rtol=0)
+
+
+def test_of_the_two_rotations_at_least_one_happens_with_probability_p() -> None:
+    draws = _Draws(4000, 0.3, torch.Generator().manual_seed(0))
+    turned = (draws.rotation() != 0) | (draws.rotation() != 0)
+    assert abs(turned.float().mean() - 0.3) < 0.03
 
 
 def test_colours_turn_about_grey() -> None:

@@ -10,7 +10,7 @@ import torch
 from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.losses import LOSSES, discriminator_loss
 from pipeline.gan.sampling import OfCategories, generate_images, to_uint8
-from pipeline.gan.starting import start_from
+from pipeline.gan.starting import ConditionNames, start_from
 from pipeline.gan.training import Trainer
 from pipeline.inference.latents import draw_latents
 from pipeline.storage.captions import NO_CAPTION, Captions, read_captions, write_captions
@@ -63,12 +63,18 @@ def test_a_picture_gets_each_of_its_captions_or_the_usual_one_and_the_mismatched
     assert unsaid[-1] > 0.35
 
 
-def test_without_another_caption_the_mismatched_one_may_be_the_usual_text_of_another_category() -> None:
-    rows = np.array([[0], [NO_CAPTION], [0]], np.int32)
-    draw = CaptionDraw(Captions("drawn", ["a"], EMBEDDINGS[:1], rows), np.array([0, 1, 2]), 3)
-    _, mismatched = draw.own_and_mismatched(np.zeros(40, np.int64), torch.Generator().manual_seed(0))
-    unsaid = (mismatched == 0).all(dim=1)  # the usual text of the second category, which has no captions
-    assert 0.1 < unsaid.float().mean() < 0.6
+def test_without_another_caption_the_mismatched_one_is_the_usual_text_of_another_category() -> None:
+    rows = np.array([[0], [1], [0]], np.int32)
+    draw = CaptionDraw(Captions("drawn", ["a", "b"], EMBEDDINGS[:2], rows), np.array([0, 1, 0]), 2)
+    _, of_first = draw.own_and_mismatched(np.zeros(40, np.int64), torch.Generator().manual_seed(0))
+    assert torch.equal(of_first, torch.from_numpy(EMBEDDINGS[[1] * 40]))
+
+
+def test_with_one_caption_in_all_the_mismatched_one_is_no_text() -> None:
+    draw = CaptionDraw(Captions("drawn", ["dress"], EMBEDDINGS[:1], np.zeros((3, 1), np.int32)), np.zeros(3, np.int64), 1)
+    own, mismatched = draw.own_and_mismatched(np.arange(3), torch.Generator().manual_seed(0))
+    assert np.allclose(own, EMBEDDINGS[:1], atol=1e-6)
+    assert not mismatched.any()
 
 
 def test_the_same_random_state_draws_the_same_captions() -> None:
@@ -142,7 +148,7 @@ def test_a_training_that_starts_from_another_keeps_the_usual_texts_of_its_own_ca
     other = write_data(tmp_path / "train")
     write_captions(other, "drawn", ["one"], unit_rows(1, seed=9), {"train": np.zeros((60, 1), np.int32)})
     finished, trainer = _trainer(other), _trainer(train)
-    start_from(trainer.models, finished.state(), ["a", "b", "c"], ["a", "b", "c"])
+    start_from(trainer.models, finished.state(), *[ConditionNames("text", ["a", "b", "c"])] * 2)
     usual = read_captions(train).usual(trainer.labels, 3)
     for network in (trainer.models.generator, trainer.models.average):
         assert network.usual_texts is not None

@@ -13,6 +13,7 @@ from pipeline.gan.networks.parts import (
     CONVOLUTIONS,
     SLOPE,
     ConditionEmbedding,
+    Entries,
     Generator,
     PictureShape,
     bounded,
@@ -49,6 +50,8 @@ class DcganGenerator(Generator):
         self.grid = (channels[0], height, grid_width)
         self.start = nn.Linear(latent_dim + categories, math.prod(self.grid), bias=False)
         self.start_attributes = nn.Linear(attributes, math.prod(self.grid), bias=False) if attributes else None
+        self.category_entries = {"start.weight": Entries(axis=1, first=latent_dim)}
+        self.attribute_entries = {"start_attributes.weight": Entries(axis=1)}
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for wide, narrow in pairwise(channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]

@@ -1,6 +1,7 @@
 """Building blocks of all networks: channel widths, condition embedding, truncation, minibatch deviation."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +42,22 @@ def rows_of(table: Tensor, labels: Tensor) -> Tensor:
     return labels @ table if labels.is_floating_point() else functional.embedding(labels, table)
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Which entries of a tensor belong to the categories or attributes, one each: those of `axis` from `first` on.
+
+    Modules with such tensors have `category_entries` and `attribute_entries`, by the tensors' names.
+    """
+
+    axis: int = 0
+    first: int = 0
+
+
 class ConditionEmbedding(nn.Embedding):
     """An embedding (N, D) of the label, plus the sum of the embeddings of the attributes that are set."""
+
+    category_entries: ClassVar = {"weight": Entries()}
+    attribute_entries: ClassVar = {"of_attributes": Entries()}
 
     def __init__(self, categories: int, dim: int, attributes: int) -> None:
         super().__init__(categories, dim)

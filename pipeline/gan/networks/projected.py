@@ -49,11 +49,37 @@ class TappedNetwork(nn.Module):
         return maps
 
 
-class MixedMaps(nn.Module):
-    """Three mixed maps of a picture, from fine to coarse: random 1×1 convolutions across channels, 3×3 across scales.
+class Mixing(nn.Module):
+    """Random 1×1 convolutions across the channels of the taps, and 3×3 across their scales; never trained."""
 
-    Sauer et al. 2021, section 3.2, but without the last doubling of each map's side, so that heads cost a quarter. The coarsest
-    tap joins the next. Nothing is trained; every map has unit variance on the pictures of `calibrate`.
+    def __init__(self, channels: list[int]) -> None:
+        """`channels` of the mixed maps, from fine to coarse; the coarsest tap joins the next and has as many."""
+        super().__init__()
+        mixed = [*channels, channels[-1]]
+        self.across_channels = nn.ModuleList(
+            _random_convolution(before, after, 1) for before, after in zip(TAPPED_CHANNELS, mixed, strict=True)
+        )
+        self.across_scales = nn.ModuleList(
+            _random_convolution(coarser, finer, 3) for finer, coarser in zip(channels, mixed[1:], strict=True)
+        )
+        self.register_buffer("scales", torch.ones(len(channels)))
+        self.scales: Tensor
+
+    def forward(self, taps: list[Tensor]) -> list[Tensor]:
+        """Mixed maps (N, C, H, W), from fine to coarse, of the `taps`, of which there is one more."""
+        taps = [convolution(tap) for convolution, tap in zip(self.across_channels, taps, strict=True)]
+        coarser, mixed = taps[-1], []
+        for level in reversed(range(len(self.scales))):
+            coarser = taps[level] + self.across_scales[level](_doubled(coarser))
+            mixed.append(coarser * self.scales[level])
+        return mixed[::-1]
+
+
+class MixedMaps(nn.Module):
+    """Three mixed maps of a picture, from fine to coarse.
+
+    Sauer et al. 2021, section 3.2, but without the last doubling of each map's side, so that heads cost a quarter. Nothing is
+    trained; every map has unit variance on the pictures of `calibrate`.
     """
 
     def __init__(self, height: int, width: int, side_px: int, channels: int) -> None:
@@ -64,32 +90,18 @@ class MixedMaps(nn.Module):
         self.network = TappedNetwork(side_px)
         self.channels = [channels, 2 * channels, 4 * channels]
         self.sides = [side_px // stride for stride in (4, 8, 16)]
-        mixed = [*self.channels, 4 * channels]
-        self.across_channels = nn.ModuleList(
-            _random_convolution(before, after, 1) for before, after in zip(TAPPED_CHANNELS, mixed, strict=True)
-        )
-        self.across_scales = nn.ModuleList(
-            _random_convolution(coarser, finer, 3) for finer, coarser in zip(self.channels, mixed[1:], strict=True)
-        )
-        self.register_buffer("scales", torch.ones(len(self.channels)))
-        self.scales: Tensor
+        self.mixing = Mixing(self.channels)
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
     def calibrate(self, pictures: Tensor) -> None:
         """Scale each map to unit standard deviation on `pictures` (N, 1 or 3, H, W) in [-1, 1]."""
-        self.scales.fill_(1)
-        self.scales.copy_(torch.stack([1 / maps.std() for maps in self(pictures)]))
+        self.mixing.scales.fill_(1)
+        self.mixing.scales.copy_(torch.stack([1 / maps.std() for maps in self(pictures)]))
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Maps (N, C, H, W) of `pictures` (N, 1 or 3, H, W) in [-1, 1]."""
-        taps = self.network(self.resize(pictures.expand(-1, 3, -1, -1)))
-        taps = [convolution(tap) for convolution, tap in zip(self.across_channels, taps, strict=True)]
-        coarser, mixed = taps[-1], []
-        for level in reversed(range(len(self.channels))):
-            coarser = taps[level] + self.across_scales[level](_doubled(coarser))
-            mixed.append(coarser * self.scales[level])
-        return mixed[::-1]
+        return self.mixing(self.network(self.resize(pictures.expand(-1, 3, -1, -1))))
 
 
 def _doubled(maps: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Karras et al. 2018 (progressive growing), section 4.1.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from pipeline.gan.networks.convolution import conv2d, conv_transpose2d
 from pipeline.gan.networks.parts import (
     SLOPE,
     ConditionEmbedding,
+    Entries,
     Generator,
     PictureShape,
     RandomInputs,
@@ -191,6 +193,8 @@ class Stylegan2Generator(Generator):
     In `eval` mode styles are truncated towards the mean of their category, w̄ + ψ (w - w̄), Karras et al. 2019, appendix B, and
     images are clipped to [-1, 1]. Images with alpha are bounded by tanh instead.
     """
+
+    category_entries: ClassVar = {"mean_styles": Entries()}
 
     def __init__(
         self,

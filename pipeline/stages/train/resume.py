@@ -16,6 +16,7 @@ import torch
 from pipeline.code_inputs import ROOT, import_closure
 from pipeline.errors import TrainingError
 from pipeline.gan.training import images_per_step, rate_scale, total_images
+from pipeline.section import dotted
 from pipeline.stages.train.params import TrainParams
 from pipeline.storage.arrays import ATTRIBUTES, split_sha256
 from pipeline.storage.captions import EMBEDDINGS, rows_file
@@ -72,21 +73,13 @@ def run_identity(params: TrainParams, train: Path, device: torch.device) -> RunI
         data["caption embeddings"] = sha256_of_file(train / EMBEDDINGS)
     sources = [*import_closure("pipeline.gan.training"), *import_closure("pipeline.gan.watchdog")]
     return RunIdentity(
-        recipe=dict(_flat(params.model_dump(mode="json"))),
+        recipe=dotted(params.model_dump(mode="json")),
         data=data,
         code={source.relative_to(ROOT).as_posix(): sha256_of_file(source) for source in sources},
         torch=torch.__version__,
         device=device.type,
         step_images=images_per_step(params),
     )
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def changes(old: RunIdentity, new: RunIdentity, images_seen: int) -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.stages.train.start import start_from_folder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
 from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
-from pipeline.storage.captions import read_captions
+from pipeline.storage.captions import NO_CAPTION, Captions, read_captions
 from pipeline.storage.checkpoints import delete_checkpoints, newest_checkpoint
 from pipeline.storage.files import remove
 from pipeline.tracking.tracker import Tracker
@@ -36,21 +36,26 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
 
     `shape` (H, W, C) is the shape of the noise images.
     """
+    attributes, captions = None, None
     if (train / "dataset.json").exists():
         categories = len(read_card(train).categories)
         images, labels = read_split(train, "train")
+        attributes, captions = _read_conditions(params, train)
         description = f"{len(images):,} of {train}"
     else:
         categories, count = DRY_RUN_CATEGORIES, max(params.batch_size, DRY_RUN_IMAGES)
         images = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
         labels = np.arange(count) % categories
+        without = "the size of the dataset"
+        if params.condition in ("attributes", "text"):
+            without += f" and what the condition {params.condition} adds to the networks"
         description = (
-            f"noise of {categories} categories, because {train} does not exist yet: "
-            "memory and disk are without the size of the dataset"
+            f"noise of {categories} categories, because {train} does not exist yet: memory and disk are without {without}"
         )
     device = choose_device(params.device)
     prepare_device(device, params.threads)
-    trainer = Trainer(params, images, labels, categories, device, processes=Processes(0, params.processes))
+    drawn = CaptionDraw(captions, labels, categories) if captions else None
+    trainer = Trainer(params, images, labels, categories, device, attributes, Processes(0, params.processes), drawn)
     estimate = estimate_training(
         trainer,
         SAMPLE_NORM_BATCHES,
@@ -61,9 +66,18 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     return f"{'on':<15}{where}\n{'pictures':<15}{description}\n{format_estimate(estimate, params.keep_checkpoints)}"
 
 
-def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of `count` rows, evenly spaced."""
-    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+def _read_conditions(params: TrainParams, train: Path) -> tuple[NDArray[np.uint8] | None, Captions | None]:
+    """The attributes (N, A) or the captions of the training pictures, if the networks take them. Raises InputError."""
+    return (
+        read_attributes(train) if params.condition == "attributes" else None,
+        read_captions(train) if params.condition == "text" else None,
+    )
+
+
+def caption_sample(captions: Captions) -> NDArray[np.float32]:
+    """Embeddings (M, E) of at most CAPTION_SAMPLES of the captions that the pictures have, evenly spaced."""
+    used = np.unique(captions.rows[captions.rows != NO_CAPTION])  # the file also holds those of test pictures
+    return captions.embeddings[used[np.linspace(0, len(used) - 1, min(len(used), CAPTION_SAMPLES)).astype(np.int64)]]
 
 
 def run(params: TrainParams, *, train: Path, gan: Path, scratch: Path, track: Tracker, resume_anyway: bool = False) -> None:
@@ -95,8 +109,7 @@ def _run(
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     prepare_device(device, params.threads)
-    attributes = read_attributes(train) if params.condition == "attributes" else None
-    captions = read_captions(train) if params.condition == "text" else None
+    attributes, captions = _read_conditions(params, train)
     drawn = CaptionDraw(captions, labels, len(data.categories)) if captions else None
     trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes, drawn)
     point = processes.from_first(
@@ -107,7 +120,7 @@ def _run(
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
         if params.start_from is not None:
-            start_from_folder(params.start_from, trainer, data.categories)
+            start_from_folder(params.start_from, trainer, data)
         loop.begin()
     else:
         try:
@@ -131,8 +144,9 @@ def _run(
     loop.sample(FINAL_NORM_BATCHES)
     seconds, cpu_seconds = time.perf_counter() - clock, time.process_time() - cpu_clock
     track.metrics({"train_seconds": seconds, "train_cpu_seconds": cpu_seconds}, step=trainer.images_seen)
-    sample = captions.embeddings[evenly_spaced(len(captions.embeddings), CAPTION_SAMPLES)] if captions else None
+    sample = caption_sample(captions) if captions else None
     folder.publish(gan, trainer.average, loop.card(), loop.state(), trainer.history.rows, sample)
+    request.finished = True
     remove(folder.folder / "best")
     delete_checkpoints(scratch)
     log.info("trained in %.0f s, %.0f CPU-seconds", seconds, cpu_seconds)

@@ -77,7 +77,7 @@ class RunFolder:
             return
         with whole_folder(best) as partial:
             save_generator(partial, generator, card)
-            (partial / "checkpoint.pt").write_bytes(checkpoint_bytes(state))
+            (partial / CHECKPOINT).write_bytes(checkpoint_bytes(state))
             write_json(partial / "score.json", {"images_seen": card.images_seen, "swd": swd})
 
     def publish(

@@ -7,8 +7,10 @@ from pathlib import Path
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import CHECKPOINT, read_generator_card
 from pipeline.gan.recipe import StartParams
-from pipeline.gan.starting import start_from
+from pipeline.gan.starting import ConditionNames, start_from
 from pipeline.gan.training import Trainer
+from pipeline.inference.attributes import columns_of
+from pipeline.storage.arrays import DatasetCard
 from pipeline.storage.checkpoints import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -16,8 +18,8 @@ log = logging.getLogger(__name__)
 NAMED_TENSORS = 4  # in a line; the others are counted
 
 
-def start_from_folder(params: StartParams, trainer: Trainer, categories: list[str]) -> None:
-    """Give `trainer`, whose data have `categories`, the weights of the model in `params.folder`.
+def start_from_folder(params: StartParams, trainer: Trainer, data: DatasetCard) -> None:
+    """Give `trainer`, which trains on `data`, the weights of the model in `params.folder`.
 
     Raises InputError if that is not the model that the parameters name, ParamsError if it has nothing that fits.
     """
@@ -31,9 +33,12 @@ def start_from_folder(params: StartParams, trainer: Trainer, categories: list[st
     if (found := hashlib.sha256(content).hexdigest()) != params.sha256:
         raise InputError(f"{path}: its SHA-256 is {found}, not train.start_from.sha256; set that to it if this is the model")
     card = read_generator_card(Path(params.folder))
-    unconditional = "none" in (card.condition, trainer.params.condition)
-    known = ([], []) if unconditional else (card.categories, categories)
-    start = start_from(trainer.models, read_checkpoint(content), *known)
+    start = start_from(
+        trainer.models,
+        read_checkpoint(content),
+        ConditionNames(card.condition, card.categories, columns_of(card.attributes)),
+        ConditionNames(trainer.params.condition, data.categories, columns_of(data.attributes)),
+    )
     if not start.taken:
         raise ParamsError(
             f"train.start_from: the {card.network} in {params.folder} has no layer that fits this training's network"
@@ -43,4 +48,4 @@ def start_from_folder(params: StartParams, trainer: Trainer, categories: list[st
         log.info("new categories, which start at the mean of the known ones: %s", ", ".join(start.new_categories))
     if start.fresh:
         named = ", ".join(start.fresh[:NAMED_TENSORS])
-        log.info("%d tensors start at random, because the model has none of their shape: %s …", len(start.fresh), named)
+        log.info("%d tensors start at random, because the model has none that fit: %s …", len(start.fresh), named)

@@ -18,6 +18,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self.all_saved = self.alone = True
+        self.finished = False  # the results are in place, and the checkpoints may be gone
 
     def record(self, number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
@@ -25,8 +26,8 @@ class StopRequest:
         self.stop_if_saved()
 
     def stop_if_saved(self) -> None:
-        """Raise StoppedError if a stop was requested and everything is saved."""
-        if self.signal and self.all_saved and self.alone:
+        """Raise StoppedError if a stop was requested, everything is saved, and there is something to resume."""
+        if self.signal and self.all_saved and self.alone and not self.finished:
             self.stop()
 
     def stop(self) -> NoReturn:

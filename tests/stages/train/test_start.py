@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,27 @@ import torch
 
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import CHECKPOINT, read_generator_card
+from pipeline.gan.models import Models
+from pipeline.gan.networks import PictureShape
+from pipeline.gan.starting import ConditionNames, start_from
 from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
 from pipeline.stages.train.start import start_from_folder
-from pipeline.storage.arrays import read_card, write_card
+from pipeline.storage.arrays import DatasetCard, read_card, write_card
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import Tracker
-from tests.support.training import hashes, tiny_params, write_data
+from tests.support.training import TINY, hashes, tiny_params, write_data
+
+DCGAN: dict[str, Any] = {
+    "name": "dcgan",
+    "latent_dim": 16,
+    "generator_width": 12,
+    "discriminator_width": 12,
+    "max_width": 24,
+    "truncation": 1.0,
+}
+STYLEGAN2: dict[str, Any] = {**TINY["network"], "name": "stylegan2", "style_dim": 8}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +63,22 @@ def make_trainer(params: TrainParams, train: Path, categories: int = 3) -> Train
 
 def start(params: TrainParams, trainer: Trainer, categories: list[str]) -> None:
     assert params.start_from is not None
-    start_from_folder(params.start_from, trainer, categories)
+    start_from_folder(params.start_from, trainer, DatasetCard(categories, 16, 16, 1, "none", {}, {}))
+
+
+def models(categories: int, attributes: int = 0, **changes: Any) -> Models:
+    """The networks of a tiny training, with weights that differ everywhere."""
+    made = Models(tiny_params(**changes), PictureShape(16, 16, 1), categories, attributes, torch.device("cpu"), graphs=False)
+    for network in made.by_name().values():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape))
+    return made
+
+
+def state_of(made: Models) -> dict[str, torch.Tensor]:
+    """As in a checkpoint."""
+    return {f"{name}.{key}": value for name, net in made.by_name().items() for key, value in net.state_dict().items()}
 
 
 def test_the_same_network_takes_every_tensor(finished: Path, train: Path) -> None:
@@ -72,6 +101,66 @@ def test_embeddings_go_by_the_names_of_the_categories_and_a_new_one_is_their_mea
     assert torch.equal(new[1:], old[[1, 2, 0]])
     assert torch.allclose(new[0], old.mean(dim=0))
     assert "known ones: aa" in caplog.text
+
+
+BY_CATEGORY: list[tuple[dict[str, Any], str, Callable[[torch.Tensor], torch.Tensor]]] = [
+    ({"network": DCGAN}, "generator.start.weight", lambda weight: weight[:, 16:].T),
+    ({"network": STYLEGAN2}, "generator.mean_styles", lambda styles: styles),
+    ({"projected": {"channels": 8}}, "heads.0.embedding.weight", lambda table: table),
+]
+
+
+@pytest.mark.parametrize(("changes", "name", "rows"), BY_CATEGORY)
+def test_what_a_network_knows_of_categories_goes_by_their_names(
+    changes: dict[str, Any], name: str, rows: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    old, new = models(3, **changes), models(4, **changes)
+    started = start_from(
+        new, state_of(old), ConditionNames("category", ["a", "b", "c"]), ConditionNames("category", ["aa", "c", "b", "a"])
+    )
+    before, after = rows(state_of(old)[name]), rows(state_of(new)[name])
+    assert torch.equal(after[1:], before[[2, 1, 0]])
+    assert torch.allclose(after[0], before.mean(dim=0))
+    assert started.fresh == []
+
+
+@pytest.mark.parametrize("network", [TINY["network"], DCGAN])
+def test_attributes_go_by_name_and_value_and_a_new_one_starts_at_nothing(network: dict[str, Any]) -> None:
+    old, new = (models(2, count, network=network, condition="attributes") for count in (3, 4))
+    names = ["colour=red", "pattern=dotted", "pattern=plain"]
+    start_from(
+        new,
+        state_of(old),
+        ConditionNames("attributes", ["a", "b"], names),
+        ConditionNames("attributes", ["a", "b"], [*names[1:], "colour=blue", names[0]]),
+    )
+    dcgan = network["name"] == "dcgan"
+    name = "generator.start_attributes.weight" if dcgan else "generator.embedding.of_attributes"
+    before, after = (state_of(made)[name].T if dcgan else state_of(made)[name] for made in (old, new))
+    assert torch.equal(after[[0, 1, 3]], before[[1, 2, 0]])
+    assert not after[2].any()
+
+
+def test_texts_are_not_taken_for_attributes() -> None:
+    old, new = models(2, 3, condition="attributes"), models(2, 3, condition="text")
+    kept = state_of(new)["generator.embedding.of_attributes"].clone()
+    started = start_from(
+        new, state_of(old), ConditionNames("attributes", ["a", "b"], ["x=1", "x=2", "x=3"]), ConditionNames("text", ["a", "b"])
+    )
+    assert torch.equal(state_of(new)["generator.embedding.of_attributes"], kept)
+    assert "generator.embedding.of_attributes" in started.fresh
+
+
+def test_heads_are_taken_over_with_the_random_maps_that_they_read() -> None:
+    old, new = models(3, projected={"channels": 8}), models(3, projected={"channels": 8}, seed=1)
+    names = ConditionNames("category", ["a", "b", "c"])
+    start_from(new, state_of(old), names, names)
+    pictures = torch.rand(2, 1, 16, 16)
+    scores = []
+    for made in (old, new):
+        assert made.projected is not None
+        scores.append(made.projected.heads(made.projected.maps(pictures), torch.tensor([0, 2])))
+    assert all(torch.equal(one, other) for one, other in zip(*scores, strict=True))
 
 
 def test_a_larger_side_takes_the_coarse_layers_and_names_the_fresh_ones(
@@ -105,15 +194,7 @@ def test_a_folder_without_a_checkpoint_and_a_network_of_another_family_are_one_l
     empty = tiny_params(start_from={"folder": str(tmp_path), "sha256": "0" * 64})
     with pytest.raises(InputError, match=r"checkpoint\.pt: cannot be read"):
         start(empty, make_trainer(empty, train), ["a", "b", "c"])
-    dcgan = {
-        "name": "dcgan",
-        "latent_dim": 16,
-        "generator_width": 12,
-        "discriminator_width": 12,
-        "max_width": 24,
-        "truncation": 1.0,
-    }
-    params = params_from(finished, network=dcgan)
+    params = params_from(finished, network=DCGAN)
     with pytest.raises(ParamsError, match=r"no layer that fits"):
         start(params, make_trainer(params, train), ["a", "b", "c"])
 

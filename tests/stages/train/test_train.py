@@ -27,6 +27,7 @@ from pipeline.gan.history import HISTORY_COLUMNS, history_csv
 from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer, rate_scale
 from pipeline.inference.latents import draw_latents
+from pipeline.stages.train import run as train_stage
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
 from pipeline.stages.train.training_loop import crosses_interval
@@ -199,6 +200,36 @@ def test_attributes_are_trained_on_and_drawn_with(tmp_path: Path) -> None:
     unsaid, blue, red = (generator(latents, labels, torch.tensor([row] * 2)) for row in ([0.0, 0, 0], [1.0, 0, 0], [0.0, 1, 0]))
     assert torch.equal(generator(latents, labels), unsaid)
     assert not torch.allclose(blue, red)
+
+
+def test_batch_norm_of_the_average_is_recalibrated_on_attributes_as_in_training() -> None:
+    images, labels = np.full((16, 16, 16, 1), 128, np.uint8), np.arange(16) % 2
+    flags = np.ones((16, 1), np.uint8)
+    trainer = Trainer(tiny_params(condition="attributes"), images, labels, 2, torch.device("cpu"), flags)
+    with torch.no_grad():
+        trainer.average.embedding.of_attributes.fill_(5.0)  # type: ignore[operator, union-attr]
+
+    def statistics() -> torch.Tensor:
+        norms = [module for module in trainer.recalibrated_average(1).modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        return torch.cat([norm.running_mean for norm in norms if norm.running_mean is not None])
+
+    said = statistics().clone()
+    flags[:] = 0
+    assert not torch.allclose(said, statistics(), atol=1e-3)
+
+
+def test_a_signal_after_the_model_is_in_place_does_not_ask_to_resume(
+    train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = train_stage.delete_checkpoints
+
+    def delete_and_stop(scratch: Path) -> None:
+        delete(scratch)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(train_stage, "delete_checkpoints", delete_and_stop)
+    run(tiny_params(total_kimg=0.08), train=train, gan=tmp_path / "gan", scratch=tmp_path / "scratch", track=Tracker())
+    assert (tmp_path / "gan" / "generator.json").exists()
 
 
 CLASHES: list[tuple[dict[str, Any], str]] = [

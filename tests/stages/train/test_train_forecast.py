@@ -6,14 +6,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Never
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.errors import InputError
 from pipeline.gan.forecast import FlopCounter, format_duration, lazy_period
+from pipeline.gan.training import Trainer
+from pipeline.stages.train import run as train_stage
 from pipeline.stages.train.run import dry_run
+from tests.support.captions import DIM, write_two_captions
 from tests.support.training import tiny_params, write_data
 
 ROOT = Path(__file__).parents[3]
@@ -73,6 +78,22 @@ def test_memory_is_what_was_foreseen_and_nothing_is_written(tmp_path: Path) -> N
     assert foreseen == pytest.approx(peak, rel=0.15)
     generator = json.loads((tmp_path / "gan" / "generator.json").read_text(encoding="utf-8"))
     assert generator["images_seen"] == 400
+
+
+def test_a_dry_run_has_the_networks_of_the_run_with_captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, trained = write_data(tmp_path / "train"), []
+
+    def note(trainer: Trainer, *_: object, **__: object) -> Never:
+        trained.append(trainer)
+        raise InputError("enough")
+
+    monkeypatch.setattr(train_stage, "estimate_training", note)
+    write_two_captions(train, 60)
+    with pytest.raises(InputError):
+        dry_run(tiny_params(condition="text"), (16, 16, 1), train)
+    usual = trained[0].models.generator.usual_texts
+    assert usual is not None
+    assert usual.shape == (3, DIM)
 
 
 def test_without_pictures_noise_stands_in(tmp_path: Path) -> None:
