@@ -27,9 +27,9 @@ MEASURED_WORDS: dict[str, tuple[str, int]] = {
     for pattern, of in PATTERN_WORDS.items()
     for word in (*of.en, *of.de, *of.zh)
 } | {
-    word: (measure, sign)
+    word: (measure, 1 if end is opposites.more else -1)
     for measure, opposites in OPPOSITES.items()
-    for sign, end in ((-1, opposites.less), (1, opposites.more))
+    for end, _ in opposites.ways
     for words in end.asked.values()
     for word in words
 }

@@ -31,6 +31,7 @@ _GARMENT_WORDS = frozenset(
 _CAPITALISED = r"(?:[A-ZÄÖÜÉ][\w'’-]+|[A-Z]\.)"
 _LETTER_SIZE = r"(?:XXS|XS|S|M|L|XL|XXL|XXXL|[2-6]XL)"
 _MONEY = r"(?:\d{1,3}(?:[.,\s]\d{3})+|\d+)(?:[.,]\d{1,2})?(?:,-)?"
+_CODE_LETTER = r"[A-Za-z0-9_-]"  # Chinese has no spaces, and a whole title of it is no code
 _CURRENCY = r"(?:USD|EUR|GBP|CHF|CNY|RMB|JPY|US\$|[$€£¥￥])"
 
 
@@ -72,10 +73,15 @@ RULES = (
         r"\b(?:sku|art(?:ikel)?\.?(?:-?nr)?|ref|style|item|no|nr|货号)\b\.?\s?[:#.]?\s?[\w-]*\d[\w/-]*",
         "Art.-Nr. 4711-B",
     ),
-    _rule("code", r"\b(?=[\w-]*\d[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{4,}\b|\b\d{4,}\b", "KX-2041B"),
+    _rule(
+        "code",
+        rf"(?<!{_CODE_LETTER})(?!\d{{2,4}}s(?![A-Za-z0-9]))(?={_CODE_LETTER}*[0-9]{_CODE_LETTER}*[0-9])(?={_CODE_LETTER}*[A-Za-z])"
+        rf"{_CODE_LETTER}{{4,}}(?!{_CODE_LETTER})|(?<!{_CODE_LETTER})[0-9]{{4,}}(?!{_CODE_LETTER})",
+        "KX-2041B",
+    ),
     _rule(
         "credit",
-        r"\b(?i:photo(?:graph)?(?:ed)?\s?(?:by|:)|foto\s?(?:von|:)|credits?:?|worn by|modell?:|designed by|©|摄影[:：]?)"
+        r"(?:\b(?i:photo(?:graph)?(?:ed)?\s?(?:by|:)|foto\s?(?:von|:)|credits?:?|worn by|modell?:|designed by)|©|摄影[:：]?)"
         rf"\s*(?:{_CAPITALISED}\s?){{1,3}}",
         "Photo: Jane Doe",
         _CASED,

@@ -73,7 +73,7 @@ def _colour_asked(words: str, language: Language) -> str | None:
 def _ends_asked(words: str, language: Language) -> tuple[End, End] | None:
     """The end of OPPOSITES that `words`, without fillers, ask for, and after it the other one; None if they ask for none."""
     for opposites in OPPOSITES.values():
-        for asked, other in ((opposites.less, opposites.more), (opposites.more, opposites.less)):
+        for asked, other in opposites.ways:
             if words in asked.asked[language]:
                 return asked, other
     return None

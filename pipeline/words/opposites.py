@@ -18,10 +18,17 @@ class End:
 
 @dataclass(frozen=True)
 class Opposites:
-    """The two ends of what garments differ in."""
+    """The two ends of what garments differ in, and the absence of it, which is further than less."""
 
     less: End
     more: End
+    none: End | None = None
+
+    @property
+    def ways(self) -> list[tuple[End, End]]:
+        """Each end that can be asked for, and the one that it leads away from."""
+        ways = [(self.less, self.more), (self.more, self.less)]
+        return ways if self.none is None else [*ways, (self.none, self.more)]
 
 
 def _pattern(value: str) -> CutWords:
@@ -107,9 +114,8 @@ OPPOSITES: dict[str, Opposites] = {
     "sleeve": Opposites(
         less=_end(
             CUT_WORDS["sleeve", "short"],
-            CUT_WORDS["sleeve", "none"],
-            en="shorter sleeves, short sleeves, sleeves shorter, with short sleeves, without sleeves, no sleeves",
-            de="kürzere ärmel, kurze ärmel, ärmel kürzer, mit kurzen ärmeln, ohne ärmel, kurzärmlig",
+            en="shorter sleeves, short sleeves, sleeves shorter, with short sleeves",
+            de="kürzere ärmel, kurze ärmel, ärmel kürzer, mit kurzen ärmeln, kurzärmlig",
             zh="更短的袖子, 袖子更短",
         ),
         more=_end(
@@ -118,6 +124,7 @@ OPPOSITES: dict[str, Opposites] = {
             de="längere ärmel, lange ärmel, ärmel länger, mit ärmeln, mit langen ärmeln, langärmlig",
             zh="更长的袖子, 袖子更长",
         ),
+        none=_end(CUT_WORDS["sleeve", "none"], en="without sleeves, no sleeves", de="ohne ärmel"),
     ),
     "hem": Opposites(less=_end(), more=_end(en="flared, a-line", de="ausgestellt", zh="喇叭")),
     "neckline": Opposites(

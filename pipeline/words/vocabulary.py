@@ -67,6 +67,21 @@ SYNONYMS = {  # what sources call these categories
     "tshirt": "t-shirt",
 }
 
+# What else a garment is called when it is asked for; captions do not say so.
+OTHER_FORMS: dict[str, tuple[str, ...]] = {
+    "Hut": ("Hüte", "Hüten"),
+    "Kleid": ("Kleider", "Kleidern"),
+    "Mantel": ("Mäntel", "Mänteln"),
+    "Rock": ("Röcke", "Röcken"),
+    "ankle boots": ("ankle boot",),
+    "boots": ("boot",),
+    "sandals": ("sandal",),
+    "shoes": ("shoe",),
+    "sneakers": ("sneaker",),
+    "trainers": ("trainer",),
+}
+ALSO_ENGLISH = {"Hut", "Rock"}  # German nouns that without their capital are English words for other things
+
 # The eleven basic colour terms of imaging/garment_colours.py.
 GERMAN_COLOURS = {
     "black": "schwarz",
@@ -151,6 +166,11 @@ COLOUR_WORDS: dict[Language, dict[str, str]] = {  # the colour term of each word
 }
 
 
+# Words that tell a German text. Others, such as die, are English words, too.
+_COLOUR = "|".join(sorted({*GERMAN_COLOURS.values()} - {"orange"}))
+GERMAN_SIGN = re.compile(rf"(?i)[äöüß]|(?<!\w)(?:eine?[mnrs]?|mit|ohne|und|der|das|(?:{_COLOUR})(?:e[mnrs]?)?)(?!\w)")
+
+
 def inflected(adjective: str, ending: str) -> str:
     """The German `adjective` with `ending`; rosa, lila and orange have none."""
     return adjective if adjective in UNINFLECTED else adjective + ending
@@ -178,16 +198,30 @@ def named(text: str, categories: Iterable[str]) -> str | None:
     The longest name counts, so that a "hooded sweatshirt" is no shirt; of equal lengths the last one, because the noun follows
     what describes it.
     """
-    lower = text.lower()
+    is_german = GERMAN_SIGN.search(text) is not None
     found: list[tuple[int, int, str]] = []
     for category in categories:
         nouns = garment_nouns(category)
-        compounds = {noun for noun, _ in (*nouns.de, *nouns.zh)} if nouns else set()
+        german = {noun for noun, _ in nouns.de} if nouns else set()
         for name in garment_names(nouns) if nouns else [category]:
-            # A German noun may end a compound, as in Sommerkleid, and Chinese has no spaces.
-            before = "" if name in compounds else r"(?<![\w-])"
-            after = "" if ord(name[0]) >= 0x2E80 else r"(?:e?s|e?n)?(?![\w-])"
-            found += [
-                (len(name), one.start(), category) for one in re.finditer(before + re.escape(name.lower()) + after, lower)
-            ]
+            for form in (name, *OTHER_FORMS.get(name, ())):
+                pattern = _of_german_noun(form, is_german=is_german) if name in german else _of_name(form)
+                found += [(len(form), one.end(), category) for one in re.finditer(pattern, text)]
     return max(found)[2] if found else None
+
+
+def _of_name(form: str) -> str:
+    """A pattern for the English or Chinese `form` of a garment's name; Chinese has no spaces."""
+    name = rf"(?i:{re.escape(form)})"
+    return name if ord(form[0]) >= 0x2E80 else rf"(?<![\w-]){name}(?i:e?s)?(?![\w-])"
+
+
+def _of_german_noun(form: str, *, is_german: bool) -> str:
+    """A pattern for the `form` of a German noun, which may end a compound, as in Sommerkleid or sommerkleid.
+
+    English words must not match: laptop and those have too little before the noun, and a rock has no capital.
+    """
+    least = 3 if len(form) > 3 else 5
+    compound = rf"(?:[A-ZÄÖÜ][\w-]{{{least - 1},}}|[\w-]{{{least + 1},}})(?i:{re.escape(form)})"
+    alone = re.escape(form) if form in ALSO_ENGLISH and not is_german else rf"(?i:{re.escape(form)})"
+    return rf"(?<![\w-])(?:{compound}|{alone})(?:e?s|e?n)?(?![\w-])"

@@ -6,7 +6,7 @@ from pipeline.errors import InputError
 from pipeline.words.prompts import checked_prompt, checked_strength
 from pipeline.words.vocabulary import named
 
-CATEGORIES = ["dress", "hat", "hoodie", "pants", "shirt", "shoes", "shorts", "t-shirt"]
+CATEGORIES = ["dress", "hat", "hoodie", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt", "top"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,18 @@ def test_a_strength_outside_0_to_2_is_refused(strength: float) -> None:
         ("blaue Hosen", "pants"),
         ("T-Shirt, grün", "t-shirt"),
         ("green shirts", "shirt"),
+        ("rote Kleider", "dress"),
+        ("schwarze Hosen", "pants"),
+        ("sommerkleid", "dress"),
+        ("roter rock", "skirt"),
+        ("Minirock", "skirt"),
+        ("a shoe", "shoes"),
         ("sunshine that I like", None),
+        ("a laptop", None),
+        ("Rooftop bar", None),
+        ("a rock", None),
+        ("shut the door", None),
+        ("those in red", None),
         ("something red", None),
     ],
 )
