@@ -19,13 +19,15 @@ import numpy as np
 import torch
 from cleanfid import fid as clean_fid
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from pipeline.gan.devices import choose_precision
-from pipeline.metrics.classifier import accuracy, inception_score, softmax, train_classifier
-from pipeline.metrics.extractors import BATCH, efflite0, onnx_session
+from pipeline.inference.onnx_generator import onnx_session
+from pipeline.metrics.classifier import accuracy, inception_score, train_classifier
+from pipeline.metrics.extractors import BATCH, efflite0
 from pipeline.metrics.frechet import frechet_distance, mean_and_covariance
 from pipeline.metrics.kernel import draw_subsets, kernel_distances
 from pipeline.metrics.manifold import build_manifold, overlap
@@ -99,7 +101,7 @@ def scores(pictures: int) -> None:
     print_row(f"precision, recall (ours: and density, coverage) of {pictures:,}", "torch-fidelity", ours_s, theirs_s, apart)
 
     logits = samples[:, :10] * 3
-    score, ours_s = best_of(lambda: inception_score(softmax(logits)))
+    score, ours_s = best_of(lambda: inception_score(softmax(logits, axis=1)))
     theirs, theirs_s = timed(lambda: isc_features_to_metric(torch.tensor(logits), splits=1, shuffle=False))
     print_row(
         "inception score, 10 categories", "torch-fidelity", ours_s, theirs_s, abs(score / theirs["inception_score_mean"] - 1)
@@ -113,7 +115,7 @@ def rates(side_px: int, threads: int) -> tuple[float, float]:
     with TemporaryDirectory() as folder:
         exported = Path(folder) / "efflite0.onnx"
         extractor = efflite0(side_px, exported=exported, threads=threads, device=CPU)
-        session = onnx_session(exported, threads)
+        session = onnx_session(exported.read_bytes(), threads=threads, spin=False)
     extractor.features(images[:BATCH])
     session.run(None, {"pictures": batch})
     _, ours_s = best_of(lambda: extractor.features(images), 3)

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from pipeline.gan.checkpoints import load_generator
 from pipeline.gan.devices import choose_device
@@ -31,7 +32,7 @@ from pipeline.gan.sampling import generate_images
 from pipeline.gan.training import Trainer
 from pipeline.imaging.contact_sheets import contact_sheet, enlarged, save_png
 from pipeline.inference.latents import draw_latents, labels_in_equal_shares
-from pipeline.metrics.classifier import Classifier, accuracy, softmax, train_classifier
+from pipeline.metrics.classifier import Classifier, accuracy, train_classifier
 from pipeline.metrics.frechet import frechet_distance_of_features
 from pipeline.metrics.manifold import build_manifold, overlap
 from pipeline.params import load_params
@@ -84,7 +85,7 @@ class Judge:
             fd=frechet_distance_of_features(self.reference, features),
             precision=shared["precision"],
             recall=shared["recall"],
-            class_accuracy=accuracy(softmax(self.classifier.logits(features)), labels),
+            class_accuracy=accuracy(softmax(self.classifier.logits(features), axis=1), labels),
         )
 
 

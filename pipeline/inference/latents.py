@@ -25,7 +25,8 @@ def labels_in_shares(count: int, shares: NDArray[np.floating[Any]], at_least: in
     Rounded by largest remainders.
     """
     exact = np.maximum(np.asarray(shares, dtype=np.float64) * count - at_least, 0)
-    exact *= (count - at_least * len(exact)) / exact.sum()
+    if exact.any():
+        exact *= (count - at_least * len(exact)) / exact.sum()
     counts = np.floor(exact + 1e-9).astype(np.int64)
     by_remainder = np.argsort(counts - exact, kind="stable")
     counts[by_remainder[: count - at_least * len(counts) - counts.sum()]] += 1

@@ -78,13 +78,18 @@ class ExportedCard:
     trained_through: str | None = None  # the feature extractor whose network trained it, which must not judge it
 
 
-def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> Any:
-    """An onnxruntime session on the bytes of an ONNX file, so that nothing beside the file is read. 0 threads: one per core."""
+def onnx_session(model: bytes, *, threads: int = 0, provider: str = "CPUExecutionProvider", spin: bool = True) -> Any:
+    """An onnxruntime session on the bytes of an ONNX file, so that nothing beside the file is read. 0 threads: one per core.
+
+    With `spin` waiting threads keep their core, which is faster, unless others need it.
+    """
     import onnxruntime  # slow to import, and not needed to read cards
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors; warnings are about unused initialisers
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=[provider])
 
 

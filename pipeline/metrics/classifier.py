@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -71,13 +72,8 @@ class Classifier:
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, categories) of `images` (N, H, W, C)."""
-        return softmax(self.logits(self.features(images)))
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax of each row of `logits` (N, categories)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+        probabilities: NDArray[np.float32] = softmax(self.logits(self.features(images)), axis=1)
+        return probabilities
 
 
 def halvings(height: int, width: int) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from cleanfid.inception_torchscript import InceptionV3W
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from pipeline.errors import InputError, SourceError
 from pipeline.imaging.efficientnet import EfficientLite0, weights_path
+from pipeline.inference.onnx_generator import onnx_session
 from pipeline.metrics.classifier import Classifier
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.storage.downloads import download
@@ -80,15 +80,6 @@ def resize_rgb(images: Tensor, side_px: int, device: torch.device) -> Tensor:
     return images.expand(-1, 3, -1, -1).contiguous()
 
 
-def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """An inference session for the ONNX file at `path`, on the CPU with `threads` threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads yield the core
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def _export_onnx(path: Path, side_px: int) -> None:
     """Write EfficientLite0 for pictures of `side_px` as ONNX: input `pictures`, output `features`, any batch size."""
     for name in ("onnx_ir", "onnxscript"):
@@ -122,10 +113,11 @@ def efflite0(side_px: int, *, exported: Path, threads: int, device: torch.device
     else:
         if not exported.exists():
             _export_onnx(exported, side_px)
-        session = onnx_session(exported, threads)
+        session = onnx_session(exported.read_bytes(), threads=threads, spin=False)
 
         def extract(images: Tensor) -> NDArray[np.float32]:
-            return session.run(None, {"pictures": resize_rgb(images, side_px, device).numpy()})[0]
+            features: NDArray[np.float32] = session.run(None, {"pictures": resize_rgb(images, side_px, device).numpy()})[0]
+            return features
 
     runtime = f"torch on {device.type}" if device.type == "cuda" else "onnxruntime on cpu"
     return Extractor("efflite0", weights_sha256, side_px, side_px, RESIZE_FILTER, runtime, extract)

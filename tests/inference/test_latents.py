@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.inference.latents import slerp
+from pipeline.inference.latents import labels_in_shares, slerp
+
+
+def test_labels_in_shares_are_at_least_as_many_as_asked_for_where_there_are_no_more() -> None:
+    assert labels_in_shares(6, np.full(3, 1 / 3), 2).tolist() == [0, 0, 1, 1, 2, 2]
+    assert labels_in_shares(7, np.array([0.9, 0.05, 0.05]), 2).tolist() == [0, 0, 0, 1, 1, 2, 2]
 
 
 def test_slerp_of_orthogonal_latents_is_a_quarter_circle() -> None:

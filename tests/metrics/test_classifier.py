@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from pipeline.errors import InputError
 from pipeline.metrics.classifier import (
@@ -19,7 +20,6 @@ from pipeline.metrics.classifier import (
     inception_score,
     load_classifier,
     save_classifier,
-    softmax,
     train_classifier,
 )
 
@@ -56,7 +56,7 @@ def test_features_and_probabilities_have_the_documented_shapes(classifier: Class
     assert features.min() >= 0
     assert probabilities.shape == (7, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(probabilities, softmax(classifier.logits(features)), rtol=1e-6)
+    np.testing.assert_allclose(probabilities, softmax(classifier.logits(features), axis=1), rtol=1e-6)
 
 
 def test_logits_of_features_equal_those_of_the_whole_network(classifier: Classifier) -> None:

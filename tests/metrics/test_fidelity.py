@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from pipeline.metrics.classifier import inception_score, softmax
+from pipeline.metrics.classifier import inception_score
 from pipeline.metrics.kernel import draw_subsets, kernel_distances
 from pipeline.metrics.manifold import build_manifold, overlap
 from pipeline.metrics.scores import ExtractorScores, ScoreSettings, reference_statistics, score_samples
@@ -51,7 +52,7 @@ def _restore_threads() -> Iterator[None]:
 def test_inception_score_equals_torch_fidelity(splits: int) -> None:
     scores = 3 * np.random.default_rng(0).standard_normal((COUNT, 10)).astype(np.float32)
     theirs = isc_features_to_metric(torch.tensor(scores), splits=splits, shuffle=False)["inception_score_mean"]
-    ours = np.mean([inception_score(softmax(part)) for part in np.split(scores, splits)])
+    ours = np.mean([inception_score(softmax(part, axis=1)) for part in np.split(scores, splits)])
     assert ours == pytest.approx(theirs, rel=1e-4)
     assert theirs > 2
 

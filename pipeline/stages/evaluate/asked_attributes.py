@@ -1,6 +1,7 @@
 """Whether generated pictures have the attributes asked for, by the measures that named those of the real ones."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.storage.arrays import colour_channels, has_alpha, read_attributes
 from pipeline.storage.captions import Captions, read_captions
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
+
+log = logging.getLogger(__name__)
 
 MEASURED = tuple(SEEN_ATTRIBUTES)  # attributes that a picture shows; columns of a list cannot be measured
 BY_NETWORK = {name: seen.network for name, seen in SEEN_ATTRIBUTES.items() if seen.network}
@@ -200,19 +203,15 @@ class AttributeMeter:
                 met[name].append(is_met(seen[name], asked_values(flags[rows], attributes, name)))
             if "colour" in names:
                 kept.append(self._category_kept(generator, labels, images, flags, rows, self._params.seed + repeat))
-        found = [
-            Score(
-                "met",
-                AttributeMeasure(name),
-                [float(one.mean()) if len(one) else np.nan for one in met[name]],
-                Baseline(
-                    float(is_met(seen_real[name], asked_values(real_flags[of_real], attributes, name)).mean()),
-                    real.test.passport_entry(len(of_real)),
-                ),
-                bootstrap=deviation_of_mean(met[name][0]),
-            )
-            for name in names
-        ]
+        found = []
+        for name in names:
+            met_by_real = is_met(seen_real[name], asked_values(real_flags[of_real], attributes, name))
+            if not len(met_by_real) or not all(len(one) for one in met[name]):
+                log.warning("met_%s is absent: too few test images have a value; raise evaluate.attribute_samples", name)
+                continue
+            floor = Baseline(float(met_by_real.mean()), real.test.passport_entry(len(of_real)))
+            values, deviation = [float(one.mean()) for one in met[name]], deviation_of_mean(met[name][0])
+            found.append(Score("met", AttributeMeasure(name), values, floor, bootstrap=deviation))
         if kept:
             judge = self._known.classifier_extractor
             values = [float(one.mean()) for one in kept]

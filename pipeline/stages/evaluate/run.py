@@ -72,6 +72,24 @@ def check_same_data(card: GeneratorCard, data: DatasetCard, train: Path, samples
         raise ParamsError(f"evaluate.samples: {samples} are fewer than 2 for each of {len(data.categories)} categories")
 
 
+def comparable_with_real(params: EvaluateParams, floor_pictures: int, categories: int) -> EvaluateParams:
+    """`params` with no more samples than there are real images for the floor, but MIN_PER_CATEGORY for each category.
+
+    The Fréchet distance falls with the number of images, so that more samples than that would look better than real images.
+    """
+    samples = max(min(params.samples, floor_pictures), MIN_PER_CATEGORY * categories)
+    if samples == params.samples:
+        return params
+    log.warning(
+        "%d samples in place of evaluate.samples, %d: there are no more training images to compare them with (at most "
+        "reference.floor_pictures)",
+        samples,
+        params.samples,
+    )
+    counts = [count for count in params.fd_counts if count < samples]
+    return params.model_copy(update={"samples": samples, "fd_counts": counts})
+
+
 def draw_samples(
     path: Path,
     generator: Generator,
@@ -193,6 +211,7 @@ def run(
     if len(real.test.images) < params.samples // 2:
         log.warning("only %d reference images for %d samples: distances are biased", len(real.test.images), params.samples)
     known = load_reference(reference, real, params.threads, device)
+    params = comparable_with_real(params, len(known.features(known.classifier_extractor, "floor")), len(data.categories))
     shares = np.bincount(real.test.labels, minlength=len(data.categories)) / len(real.test.labels)
     labels = labels_in_shares(params.samples, shares, MIN_PER_CATEGORY)
     by_extractor: list[ExtractorResults] = []

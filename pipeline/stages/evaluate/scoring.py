@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
 from pipeline.gan.checkpoints import GeneratorCard
 from pipeline.imaging.neighbours import LookAlikeLimits
 from pipeline.inference.latents import labels_in_equal_shares
-from pipeline.metrics.classifier import softmax
 from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.memorisation import Closest, PerceptualHash, find_closest, fingerprint
 from pipeline.metrics.neighbours import nearest_neighbours
@@ -101,7 +101,7 @@ def score_with_classifier(
     train_features, test_features, noise_features = (reference.features(extractor, name) for name in ("train", "test", "noise"))
 
     def classify(labels: NDArray[np.int64], features: NDArray[np.float32]) -> Classified:
-        probabilities = softmax(classifier.logits(features))
+        probabilities = softmax(classifier.logits(features), axis=1)
         return Classified(labels, features, probabilities, *nearest_neighbours(features, train_features))
 
     sample_features = [extractor.features(images) for images in samples]

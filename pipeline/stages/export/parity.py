@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from pipeline.gan.networks.parts import Generator
 from pipeline.inference.latents import draw_latents, labels_in_shares
 from pipeline.inference.onnx_generator import OnnxGenerator, OnnxJudge, as_images
 from pipeline.inference.transparency import Ground, on_ground
-from pipeline.metrics.classifier import Classifier, cpu_threads, softmax
+from pipeline.metrics.classifier import Classifier, cpu_threads
 from pipeline.metrics.frechet import frechet_distance_of_features
 
 SEED = 0
@@ -95,7 +96,7 @@ def judge_difference(classifier: Classifier, judge: bytes, pictures: NDArray[np.
     """Largest absolute difference between torch's probabilities and those of the graph `judge` for `pictures` (N, H, W, C)."""
     with cpu_threads(1):
         expected = classifier.probabilities(pictures if ground is None else on_ground(pictures, ground))
-    return float(np.abs(softmax(OnnxJudge(judge, threads=1).scores(pictures)) - expected).max())
+    return float(np.abs(softmax(OnnxJudge(judge, threads=1).scores(pictures), axis=1) - expected).max())
 
 
 def rounded_up(value: float) -> float:

@@ -11,7 +11,7 @@ EXACT = "fp32"
 
 
 def within_limits(parity: Parity, exact: Parity, params: ExportParams) -> bool:
-    """Whether the differences of a precision from `exact` are within the limits of `params`; False if one is NaN."""
+    """Whether the differences of a precision from `exact` are within the limits of `params`."""
     change = abs(parity.fd_classifier - exact.fd_classifier)
     return parity.mean_difference <= params.max_mean_difference and change <= params.max_fd_change
 
@@ -22,13 +22,14 @@ def chosen_precision(parities: Mapping[str, Parity], params: ExportParams) -> st
     Speed plays no part: a busy machine must export the same model as an idle one.
     """
     exact = parities[EXACT]
-    return next(name for name in params.precisions if name == EXACT or within_limits(parities[name], exact, params))
+    candidates = (name for name in params.precisions if name in parities)
+    return next(name for name in candidates if name == EXACT or within_limits(parities[name], exact, params))
 
 
 def variants_of(
     models: Mapping[str, bytes], parities: Mapping[str, Parity], chosen: str, params: ExportParams
 ) -> list[Variant]:
-    """The card's entry of each precision, in the order of `params.precisions`."""
+    """The card's entry of each of the `models`, in the order of `params.precisions`."""
     exact = parities[EXACT]
     return [
         Variant(
@@ -43,4 +44,5 @@ def variants_of(
             within_limits=name == EXACT or within_limits(parities[name], exact, params),
         )
         for name in params.precisions
+        if name in models
     ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -178,10 +179,17 @@ def model_description(card: ExportedCard) -> str:
 def checked_parities(
     models: Mapping[str, bytes], measured: Parities, params: ExportParams, track: Tracker
 ) -> dict[str, Parity]:
-    """The parity of each of `models`, fp32 first. Raises ExportError if fp32 differs from torch by more than the limit."""
+    """The parity of each of `models` whose pictures are finite, fp32 first.
+
+    Raises ExportError if fp32 differs from torch by more than the limit, or overflows.
+    """
     parities: dict[str, Parity] = {}
     for precision, model in models.items():
-        parity = parities[precision] = measured.of(model)
+        parity = measured.of(model)
+        if precision != EXACT and not math.isfinite(parity.mean_difference):
+            log.warning("%s is not exported: its pictures overflow", precision)
+            continue
+        parities[precision] = parity
         log_parity(precision, model, parity, track)
         if precision == EXACT and not parity.max_difference <= params.max_difference:  # NaN fails too
             raise ExportError(
@@ -214,6 +222,7 @@ def run(params: ExportParams, *, reference: Path, gan: Path, export: Path, track
     )
     models = export_precisions(generator, made, list(params.precisions), condition_draw(gan, made, MAX_STRENGTH))
     parities = checked_parities(models, measured, params, track)
+    models = {precision: model for precision, model in models.items() if precision in parities}
     log_speed(models, made, track)
     chosen = chosen_precision(parities, params)
     variants = variants_of(models, parities, chosen, params)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from pipeline.gan.devices import choose_device, choose_precision, device_name, prepare_device
-from pipeline.metrics.classifier import Classifier, accuracy, classifier_sha256, save_classifier, softmax, train_classifier
+from pipeline.metrics.classifier import Classifier, accuracy, classifier_sha256, save_classifier, train_classifier
 from pipeline.metrics.contrast import EXTRACTOR, save_head, train_head
 from pipeline.metrics.extractors import INCEPTION_FILE, Extractor, ExtractorOptions, classifier_extractor, inception_weights
 from pipeline.metrics.memorisation import fingerprint
@@ -116,4 +117,4 @@ def _measured(
         write_reference_card(folder, [*pretrained, own], real, categories, params.efflite0_px, modules, noise_entry, absent)
         write_sums(folder)
     test_features = np.load(features_path(reference, own, "test"))
-    return accuracy(softmax(classifier.logits(test_features)), real.test.labels)
+    return accuracy(softmax(classifier.logits(test_features), axis=1), real.test.labels)

@@ -27,6 +27,7 @@ from pipeline.params import parse_section
 from pipeline.stages.evaluate import run as evaluate
 from pipeline.stages.evaluate.entries import sampled_shares
 from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.stages.evaluate.run import comparable_with_real
 from pipeline.stages.reference import run as reference
 from pipeline.stages.reference.params import ReferenceParams
 from pipeline.storage.arrays import DatasetCard, read_card, read_split, split_sha256, write_attributes, write_card
@@ -238,6 +239,14 @@ def test_fd_by_count_ends_in_the_scores_of_metrics_json(evaluated: Path) -> None
     for name, last in (("efflite0", table[2]), ("classifier", table[5])):
         assert float(last["fd"]) == pytest.approx(metrics[f"fd_{name}"]["value"], rel=1e-9)
         assert float(last["floor"]) == pytest.approx(metrics[f"fd_{name}"]["floor"], rel=1e-9)
+
+
+def test_there_are_no_more_samples_than_real_pictures_to_compare_them_with(caplog: pytest.LogCaptureFixture) -> None:
+    params = comparable_with_real(params_with(samples=30, fd_counts=[10, 20]), 18, 3)
+    assert (params.samples, list(params.fd_counts)) == (18, [10])
+    assert "18 samples in place of evaluate.samples, 30" in caplog.text
+    assert comparable_with_real(params_with(samples=30), 40, 3).samples == 30
+    assert comparable_with_real(params_with(samples=30), 4, 3).samples == 6  # two of each category
 
 
 def test_fd_counts_that_reach_samples_are_refused() -> None:

@@ -29,7 +29,7 @@ from pipeline.stages.export import run as export
 from pipeline.stages.export.onnx_graphs import OPSET, generator_as_onnx, optional_inputs, with_defaults
 from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parity, rounded_up, sampled_labels
-from pipeline.stages.export.precision_choice import chosen_precision
+from pipeline.stages.export.precision_choice import chosen_precision, variants_of
 from pipeline.stages.export.precisions import in_fp16
 from pipeline.tracking.tracker import Tracker
 
@@ -305,12 +305,25 @@ def test_parity_and_speed_of_every_precision_are_tracked(exported: tuple[Generat
         (["fp16", "fp32"], 0.01, 0.04, "fp16"),
         (["fp16", "fp32"], 0.03, 0.04, "fp32"),
         (["fp16", "fp32"], 0.01, -0.06, "fp32"),
-        (["fp16", "fp32"], float("nan"), 0.0, "fp32"),
     ],
 )
 def test_the_first_precision_within_the_limits_is_chosen(precisions: list[str], mean: float, fd: float, chosen: str) -> None:
     params = PARAMS.model_copy(update={"precisions": precisions, "max_mean_difference": 0.02, "max_fd_change": 0.05})
     assert chosen_precision({"fp32": Parity(0, 0, 1.0), "fp16": Parity(mean, mean, 1.0 + fd)}, params) == chosen
+
+
+def test_a_precision_that_overflows_is_left_out_with_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    class Overflowing:
+        def of(self, model: bytes) -> Parity:
+            return Parity(*[float("nan")] * 3) if model == b"half" else Parity(0.0, 0.0, 1.0)
+
+    models = {"fp32": b"exact", "fp16": b"half"}
+    parities = export.checked_parities(models, Overflowing(), PARAMS, Tracker())  # type: ignore[arg-type]
+    assert set(parities) == {"fp32"}
+    assert "fp16 is not exported: its pictures overflow" in caplog.text
+    params = PARAMS.model_copy(update={"precisions": ["fp16", "fp32"]})
+    assert chosen_precision(parities, params) == "fp32"
+    assert [variant.precision for variant in variants_of({"fp32": b"exact"}, parities, "fp32", params)] == ["fp32"]
 
 
 def test_a_judge_of_another_picture_shape_is_refused(exported: tuple[Generator, Path], tmp_path: Path) -> None:
