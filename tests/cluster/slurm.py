@@ -37,13 +37,16 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,requeue_delay=1
 GresTypes=gpu
-ReturnToService=2
+ReturnToService=1
 MpiDefault=none
 KillWait={kill_wait_s}
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MinJobAge=86400
 SlurmdTimeout=20
 {nodes}
-PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP OverTimeLimit=0
+PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP OverTimeLimit=0 PriorityTier=1
+PartitionName=urgent Nodes={names} MaxTime=INFINITE State=UP PriorityTier=2
 """
 
 
@@ -75,6 +78,15 @@ class Slurm:
         deadline = time.monotonic() + KILL_WAIT_S + START_S
         while self.jobs("PENDING", "RUNNING", "COMPLETING") and time.monotonic() < deadline:
             time.sleep(0.2)
+
+    @contextmanager
+    def down(self, node: str) -> Iterator[None]:
+        """While the block lasts, the controller holds `node` for broken."""
+        self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=the test")
+        try:
+            yield
+        finally:
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
     def job(self, job_id: str) -> dict[str, str]:
         """What `scontrol show job` says, by name."""
