@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.cluster.processes import started
 from tests.support.checkout import BIN
@@ -133,6 +135,7 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
     cluster = Slurm(folder)
     environment = os.environ | cluster.environment
     with ExitStack() as stack:
+        stack.callback(_end_what_is_left, cluster.environment["SLURM_CONF"])
         stack.enter_context(started(_munge(folder), folder / "munge.out"))
         _wait_for(folder / "munge.socket")
         stack.enter_context(started(["slurmctld", "-D"], folder / "slurmctld.out", environment))
@@ -144,6 +147,14 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
             time.sleep(0.2)
         stack.callback(cluster.cancel_all)
         yield cluster
+
+
+def _end_what_is_left(configuration: str) -> None:
+    """End the processes of jobs that this cluster has lost: proctrack/linuxproc forgets those whose parent has ended."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("SLURM_CONF") == configuration:
+                process.kill()
 
 
 def _wait_for(path: Path) -> None:
