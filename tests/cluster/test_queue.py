@@ -7,10 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.cluster.conftest import CLUSTER
 from tests.support.checkout import SNAKEMAKE, Checkout
 
-pytestmark = CLUSTER
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 SAMPLES = ("44", "45", "46", "47")  # of evaluate, since a training takes longer
 PATIENCE_S = 1500
