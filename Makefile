@@ -50,10 +50,10 @@ test-slow: environment ## what takes longer
 mutants: environment ## how many small changes of web/, storage/ and the sandbox their tests notice: an hour or more
 	python -m benchmarks.mutants --page docs/benchmarks/mutants.md
 
-CLUSTER_PACKAGES := iproute2 munge slurm-wlm
+CLUSTER_PACKAGES := iproute2 munge nginx-light postgresql slurm-wlm
 
 .PHONY: test-cluster
-test-cluster: environment ## Slurm, a bucket and MLflow's server, started on this machine
+test-cluster: environment ## Slurm, a bucket, PostgreSQL and MLflow's server, started on this machine
 	@if [ "$$(id -u)" = 0 ]; then apt-get install --yes --no-install-recommends $(CLUSTER_PACKAGES) >/dev/null; \
 	  else dpkg --status $(CLUSTER_PACKAGES) >/dev/null || { echo "apt-get install $(CLUSTER_PACKAGES)" >&2; exit 1; }; fi
 	python -m pytest -m cluster --timeout 3600

@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project, port, nobody = Path(folder), free_port(), free_port()
         (project / "params.yaml").write_text(yaml.safe_dump({"train": content}), encoding="utf-8")
-        with mlflow_server(project, project / "server.db", port) as address:
+        with mlflow_server(project, f"sqlite:///{project}/server.db", port) as address:
             for number in range(options.rounds):
                 found["there"].append(trained(project, json.dumps(content), options.train, f"there-{number}", address))
                 found["gone"].append(

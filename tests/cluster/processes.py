@@ -1,13 +1,16 @@
-"""Processes of a test: started with their output in a file, and ended by their id with all that they started."""
+"""Processes of a test: started with their output in a file, waited for, and ended by their id with all that they started."""
 
+import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 END_S = 20
+PATIENCE_S = 900
 
 
 @contextmanager
@@ -34,3 +37,27 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
         with suppress(subprocess.TimeoutExpired):
             process.wait(END_S)
             return
+
+
+def ran(command: Sequence[str], log: Path, folder: Path | None = None) -> None:
+    """Run `command` to its end with its output in `log`, which an AssertionError shows where it fails."""
+    with log.open("ab") as file:
+        done = subprocess.run(command, cwd=folder, stdout=file, stderr=file, check=False)
+    assert done.returncode == 0, log.read_text()
+
+
+def wait_until(what: Callable[[], object], why: str) -> None:
+    """Wait for `what`; raises an AssertionError that says `why` after PATIENCE_S."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.05)
+
+
+def registered(project: Path, name: str) -> int | None:
+    """The process of the job `name` that is active in `project`, as it has registered itself; None where there is none."""
+    for path in (project / ".scratch/running").glob("*.json"):
+        registration = json.loads(path.read_text())
+        if registration["name"] == name:
+            return int(registration["process_id"])
+    return None

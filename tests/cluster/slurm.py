@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.cluster.processes import started
 from tests.support.checkout import BIN
@@ -37,13 +39,16 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,requeue_delay=1
 GresTypes=gpu
-ReturnToService=2
+ReturnToService=1
 MpiDefault=none
 KillWait={kill_wait_s}
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MinJobAge=86400
 SlurmdTimeout=20
 {nodes}
-PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP OverTimeLimit=0
+PartitionName=all Nodes={names} Default=YES MaxTime=INFINITE State=UP OverTimeLimit=0 PriorityTier=1
+PartitionName=urgent Nodes={names} MaxTime=INFINITE State=UP PriorityTier=2
 """
 
 
@@ -75,6 +80,15 @@ class Slurm:
         deadline = time.monotonic() + KILL_WAIT_S + START_S
         while self.jobs("PENDING", "RUNNING", "COMPLETING") and time.monotonic() < deadline:
             time.sleep(0.2)
+
+    @contextmanager
+    def down(self, node: str) -> Iterator[None]:
+        """While the block lasts, the controller holds `node` for broken."""
+        self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=the test")
+        try:
+            yield
+        finally:
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
 
     def job(self, job_id: str) -> dict[str, str]:
         """What `scontrol show job` says, by name."""
@@ -121,6 +135,7 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
     cluster = Slurm(folder)
     environment = os.environ | cluster.environment
     with ExitStack() as stack:
+        stack.callback(_end_what_is_left, cluster.environment["SLURM_CONF"])
         stack.enter_context(started(_munge(folder), folder / "munge.out"))
         _wait_for(folder / "munge.socket")
         stack.enter_context(started(["slurmctld", "-D"], folder / "slurmctld.out", environment))
@@ -132,6 +147,14 @@ def slurm(folder: Path, nodes: Sequence[str] = ("node1",), *, cpus: int = 8) -> 
             time.sleep(0.2)
         stack.callback(cluster.cancel_all)
         yield cluster
+
+
+def _end_what_is_left(configuration: str) -> None:
+    """End the processes of jobs that this cluster has lost: proctrack/linuxproc forgets those whose parent has ended."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("SLURM_CONF") == configuration:
+                process.kill()
 
 
 def _wait_for(path: Path) -> None:

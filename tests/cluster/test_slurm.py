@@ -1,11 +1,9 @@
 """The tiny pipeline as jobs of a Slurm cluster, and what Slurm does to a training."""
 
-import json
 import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.processes import started
+from tests.cluster.processes import PATIENCE_S, registered, started, wait_until
 from tests.cluster.slurm import Slurm
 from tests.support.checkout import SNAKEMAKE, Checkout
 
@@ -21,7 +19,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
 SUBMIT = ["snakemake", "--workflow-profile", "profiles/slurm", "--resources", "gpu=1", *QUICK]
-PATIENCE_S = 900
 
 
 @pytest.fixture(scope="module")
@@ -94,22 +91,6 @@ class HeldTraining:
     wait: Callable[[], None]  # until Snakemake has ended well
 
 
-def _wait_until(what: Callable[[], object], why: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.1)
-
-
-def _registered_training(checkout: Checkout) -> int | None:
-    """The process that trains, as it has registered itself."""
-    for path in (checkout.folder / ".scratch/running").glob("*.json"):
-        registration = json.loads(path.read_text())
-        if registration["name"] == "train":
-            return int(registration["process_id"])
-    return None
-
-
 @contextmanager
 def _held_training(checkout: Checkout, cluster: Slurm) -> Iterator[HeldTraining]:
     log = checkout.folder / "snakemake.out"
@@ -119,8 +100,8 @@ def _held_training(checkout: Checkout, cluster: Slurm) -> Iterator[HeldTraining]
             assert snakemake.poll() is None, log.read_text()[-3000:]
             return len(list((checkout.folder / ".scratch/train").glob("*/*.pt"))) >= 2
 
-        _wait_until(has_saved, "no checkpoint")
-        process_id = _registered_training(checkout)
+        wait_until(has_saved, "no checkpoint")
+        process_id = registered(checkout.folder, "train")
         assert process_id is not None
         os.kill(process_id, signal.SIGSTOP)
         project = str(checkout.folder)
@@ -154,4 +135,45 @@ def test_a_training_whose_time_is_up_is_submitted_again_and_goes_on_to_the_same_
         cluster.run("scontrol", "update", f"jobid={training.job_id}", "TimeLimit=1")
         training.wait()
     assert cluster.job(training.job_id)["JobState"] == "TIMEOUT"
+    _assert_went_on(training, undisturbed)
+
+
+def test_a_training_whose_node_goes_down_is_requeued_by_slurm_and_goes_on_elsewhere_to_the_same_bytes(
+    before_training: Checkout, undisturbed: dict[str, bytes], cluster: Slurm, tmp_path: Path
+) -> None:
+    with _held_training(_copy(before_training, tmp_path / "project"), cluster) as training:
+        node = cluster.job(training.job_id)["NodeList"]
+        with cluster.down(node):
+            training.wait()
+    job = cluster.job(training.job_id)
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    assert job["NodeList"] != node
+    _assert_went_on(training, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "state", "requeued"),
+    [
+        pytest.param(0, "COMPLETED", "1", id="without GraceTime, requeued by Slurm"),
+        # In its grace time the training saves and ends, so that the job is over before Slurm would requeue it.
+        pytest.param(30, "FAILED", "0", id="with GraceTime, submitted again by Snakemake"),
+    ],
+)
+def test_a_preempted_training_saves_and_goes_on_to_the_same_bytes(
+    grace_s: int,
+    state: str,
+    requeued: str,
+    before_training: Checkout,
+    undisturbed: dict[str, bytes],
+    cluster: Slurm,
+    tmp_path: Path,
+) -> None:
+    cluster.run("scontrol", "update", "partitionname=all", f"gracetime={grace_s}")
+    with _held_training(_copy(before_training, tmp_path / "project"), cluster) as training:
+        node = cluster.job(training.job_id)["NodeList"]
+        options = ["--partition=urgent", f"--nodelist={node}", "--gres=gpu:1", "--output=/dev/null", "--wait"]
+        cluster.run("sbatch", *options, "--wrap=sleep 1")  # the node has one GPU, so it gets the training's
+        training.wait()
+    job = cluster.job(training.job_id)
+    assert (job["JobState"], job["Restarts"]) == (state, requeued)
     _assert_went_on(training, undisturbed)

@@ -37,19 +37,21 @@ def wait_for_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> Non
 @contextmanager
 def mlflow_server(
     folder: Path,
-    database: Path,
+    database: str,
     port: int,
     *,
+    files: str | None = None,
     options: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[str]:
-    """Run MLflow's server on `database`, with artifacts and log in `folder`, and yield its URL.
+    """Run MLflow's server on the database at this address, with its log in `folder`, and yield its URL.
 
-    `options` and `variables` of its environment are further ones; the block ends with `end` to the server and its workers.
+    `files`: where it keeps artifacts, by default a folder in `folder`; `options` and `variables` of its environment are further
+    ones. The block ends with `end` to the server and its workers.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts"), *options]
+    command += ["--backend-store-uri", database, "--artifacts-destination", files or str(folder / "artifacts"), *options]
     # Its job runner is seven further processes, each of which imports all of MLflow.
     quick = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment, log_file = os.environ | quick | dict(variables or {}), folder / "server.log"

@@ -49,7 +49,7 @@ def note_an_invocation(project: Path) -> Path:
 def test_runs_a_chart_a_grid_and_the_model_can_be_seen(tmp_path: Path) -> None:
     assert send(tmp_path, note_an_invocation(tmp_path)) == 0
     ((train,),) = query(tmp_path, "select run_uuid from runs where name = 'train'")
-    with chromium() as browser, mlflow_server(tmp_path, tmp_path / "mlflow.db", free_port()) as address:
+    with chromium() as browser, mlflow_server(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", free_port()) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(WAIT_MS)
         outside: list[str] = []

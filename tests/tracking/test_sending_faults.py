@@ -433,7 +433,7 @@ def test_two_runs_at_once_beside_a_server_share_its_database(tmp_path: Path) -> 
         track.metrics({invocation: 1.0})
         track.close("FINISHED")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
-    with mlflow_server(tmp_path, tmp_path / "mlflow.db", free_port()):
+    with mlflow_server(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", free_port()):
         senders = [
             subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "send", "--follow", invocation, "--until", ".", "--process-id", "1"],
