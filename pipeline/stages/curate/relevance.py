@@ -58,7 +58,7 @@ def _misplacement(
     least_error, predictions, gains = np.inf, wanted, spread
     for ridge in RIDGES * max(spread.mean(), 1e-12):
         inverse = 1 / (np.maximum(spread, 0) + ridge)
-        leverage = np.minimum(weights * (turned**2 @ inverse), 1 - 1e-6)[:, None]
+        leverage = np.minimum(weights * (1 + turned**2 @ inverse), 1 - 1e-6)[:, None]  # 1: of the centre
         left_out = (turned @ (inverse[:, None] * pulls) - leverage * wanted) / (1 - leverage)
         error = float(weights @ ((left_out - wanted) ** 2).sum(axis=1))
         if error < least_error:
