@@ -63,7 +63,11 @@ def _misplacement(
         error = float(weights @ ((left_out - wanted) ** 2).sum(axis=1))
         if error < least_error:
             least_error, predictions, gains = error, left_out, inverse
-    scores = (unit - centre) @ (turn @ (gains[:, None] * pulls))
+    fit = turn @ (gains[:, None] * pulls)
+    blocks = [
+        (unit[start : start + ROWS] - centre) @ fit for start in range(0, len(unit), ROWS)
+    ]  # in 64 bits, so not all at once
+    scores = np.concatenate(blocks)
     scores[fitted] = predictions
     found = np.full(len(unit), np.nan, np.float32)
     there = np.flatnonzero(own >= 0)
