@@ -6,6 +6,7 @@ A rule is a stage: a DVC stage, a section of params.yaml, a folder of pipeline/s
 from snakemake.utils import min_version
 
 from pipeline.code_inputs import code_inputs
+from pipeline.workflow import job_resources
 from pipeline.workflow import snakemake_dvc_sync as sync
 from pipeline.workflow.source_files import FORGOTTEN_FILE, KNOWN_FOLDER
 
@@ -317,7 +318,7 @@ rule reference:
     resources:
         mem_mb=session.memory_mb("reference"),
         runtime=120,  # minutes
-        gpu=int(sync.has_gpu()),  # without one, it runs beside the training
+        gpu=int(job_resources.has_gpu()),  # without one, it runs beside the training
     params:
         section=session.section("reference"),
         scratch=".scratch/weights",

@@ -32,6 +32,7 @@ from pipeline.imaging.upper_garments import upper_shape
 
 MIN_AREA = 0.01  # of the picture
 HIGH_COLLAR = 1.1  # height above the shoulders, relative to half the opening, from which a neck is closed
+NO_LEGS = "the legs of these trousers are not to be told apart; choose a picture with both legs visible"
 DEFAULT_NECKLINE, LEAST_CONTRAST = 0.5, 7.0  # depth relative to half the opening; CIELAB
 
 
@@ -70,7 +71,10 @@ def find_anchors(garment: NDArray[np.uint8], kind: Kind) -> GarmentAnchors:
 
 
 def anchors_of(mask: Mask, kind: Kind) -> GarmentAnchors:
-    """The anchors of an upright mask, its neckline 0. Raises InputError if trousers' legs cannot be told apart."""
+    """The anchors of an upright mask, its neckline 0.
+
+    Raises InputError if trousers' legs cannot be told apart, or if nothing of an upper garment lies on the middle column.
+    """
     return _legged(mask, kind) if kind in LEGGED else _skirt(mask) if kind == "skirt" else _upper(mask, kind)
 
 
@@ -167,13 +171,15 @@ def _legged(mask: Mask, kind: Kind) -> GarmentAnchors:
     upper[int(crotch[1]) + 1 :] = False
     corners = corners_of(upper)
     across = np.flatnonzero(mask[int(crotch[1]) - 1])
+    if not len(across):
+        raise InputError(NO_LEGS)
     ends = [np.array([column, crotch[1]], np.float64) for column in (across[0], across[-1] + 1)]
     trunk = between_corners(upper, (corners["left_top"], ends[0]), (corners["right_top"], ends[1]))
     points = {"left_waist": corners["left_top"], "right_waist": corners["right_top"], "crotch": crotch}
     limbs = {}
     for side, half in _halves(mask, crotch).items():
         if not half.any():
-            raise InputError("the legs of these trousers are not to be told apart; choose a picture with both legs visible")
+            raise InputError(NO_LEGS)
         outer = trunk.first[-1] if side == "left" else trunk.second[-1]
         limbs[side] = _leg(half, side, outer, crotch)
         points[f"{side}_hem"] = (limbs[side].first[-1] + limbs[side].second[-1]) / 2
@@ -199,5 +205,7 @@ def _leg(mask: Mask, side: str, outer: Point, crotch: Point) -> Part:
         columns = np.flatnonzero(mask.any(axis=0))
         found = edges_at(mask, rows, int(columns[0] if place == 0 else columns[-1]))
         line = found.first if place == 0 else found.second
+        if not len(line):
+            raise InputError(NO_LEGS)
         edges.append(resampled(np.concatenate([top[None], line, bottom[None]]), RUNGS))
     return Part(edges[0], edges[1])

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.imaging.resizing import border_pixels, shrink
 from pipeline.section import Count, Factor, NotNegative, Positive, Share
+from pipeline.storage.drop_reasons import IRRELEVANT, NOT_CLOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -343,13 +344,13 @@ detector_measure(
     "clothing",
     "clothing",
     "Probability of clothing",
-    Limit("min", "not clothing", Share, None, "Probability that the picture shows clothing"),
+    Limit("min", NOT_CLOTHING, Share, None, "Probability that the picture shows clothing"),
 )
 detector_measure(
     "irrelevance",
     "clothing",
     "Distance of its features to the nearest category, 1 for a typical picture",
-    Limit("max", "irrelevant", Positive, None, "Distance to the nearest category, 1 for a typical picture"),
+    Limit("max", IRRELEVANT, Positive, None, "Distance to the nearest category, 1 for a typical picture"),
     stage="curate",
 )
 detector_measure(

@@ -17,7 +17,7 @@ from pipeline.imaging.garment_anchors import GarmentAnchors, StraightMask, ancho
 from pipeline.imaging.garment_kinds import LEGGED, UPPER, Kind
 from pipeline.imaging.garment_masks import MASK_SIDE_PX
 from pipeline.imaging.outline_numbers import NUMBERS
-from pipeline.imaging.outlines import run_at
+from pipeline.imaging.outlines import row_extent, run_at
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 BANDS = 12  # of the outline's height
@@ -103,8 +103,12 @@ def profile(mask: Mask) -> NDArray[np.float64]:
 
 
 def sleeve_features(outline: Outline) -> NDArray[np.float64] | None:
-    """(4 BANDS,) what the classifier of sleeves sees; None where there is no upper garment to see."""
-    return profile(outline.straight.mask) if outline.kind in UPPER and outline.straight is not None else None
+    """(4 BANDS,) what the classifier of sleeves sees; None where there is no upper garment to see, or hardly any."""
+    if outline.kind not in UPPER or outline.straight is None:
+        return None
+    mask = outline.straight.mask
+    top, bottom = row_extent(mask)
+    return profile(mask) if bottom - top + 1 >= BANDS else None
 
 
 def sleeve(outline: Outline, numbers: str = NUMBERS) -> Answer | None:

@@ -89,8 +89,8 @@ def resampled(line: Line, count: int) -> Line:
 
 
 def run_at(mask: Mask, row: int, column: int) -> tuple[int, int] | None:
-    """First and last column of the row's run that holds `column` or is nearest to it; None if the row is empty."""
-    found = np.flatnonzero(mask[row])
+    """First and last column of the row's run that holds `column` or is nearest to it; None in an empty row or below all."""
+    found = np.flatnonzero(mask[row]) if row < len(mask) else np.empty(0, np.intp)
     if not len(found):
         return None
     runs = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
@@ -106,7 +106,7 @@ def edges_at(mask: Mask, rows: NDArray[np.int_], column: int) -> Part:
         if run is not None:
             left.append([run[0], row])
             right.append([run[1] + 1, row])
-    return Part(np.array(left, np.float64), np.array(right, np.float64))
+    return Part(np.array(left, np.float64).reshape(-1, 2), np.array(right, np.float64).reshape(-1, 2))
 
 
 def row_extent(mask: Mask) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
 from pipeline.imaging.garment_kinds import Kind
 from pipeline.imaging.outlines import RUNGS, SIDES, Line, Mask, Part, Point, largest_piece, resampled, run_at
 
@@ -37,9 +38,11 @@ class UpperShape:
 
 
 def upper_shape(mask: Mask, kind: Kind) -> UpperShape:
-    """The shape of an upright top, dress or jacket."""
+    """The shape of an upright top, dress or jacket. Raises InputError if nothing of it lies on the middle column."""
     middle = mask.shape[1] // 2
     on_axis = np.flatnonzero(mask[:, middle - 1 : middle + 2].any(axis=1))
+    if not len(on_axis):
+        raise InputError("the garment lies beside its own axis; choose a picture of one garment on a plain ground")
     collar, hem = int(on_axis[0]), int(on_axis[-1])
     half = _trunk_half_width(mask, collar, hem)
     necks = {side: _neck(mask, side, half) for side in SIDES}

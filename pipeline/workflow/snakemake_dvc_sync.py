@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -50,11 +51,6 @@ READ_ONLY_OPTIONS = {
     "--summary",
     "--unlock",
 }
-
-
-def has_gpu() -> bool:
-    """Whether an NVIDIA driver is loaded; found without torch, whose import takes seconds."""
-    return Path("/dev/nvidiactl").exists()
 
 
 def _exit_with(message: str) -> NoReturn:
@@ -312,9 +308,9 @@ class SnakemakeSession:
         """Megabytes of memory that a job of `stage` asks a cluster for; more at each further attempt."""
 
         def of_job(_: object, attempt: int) -> int:
-            needed = job_resources.memory_mb(stage)
+            needed = job_resources.memory_mb(stage, self.params)
             if stage == "train" and self._workflow.non_local_exec and self._workflow.is_main_process:
-                needed = max(needed, job_resources.training_memory_mb(self.params.train.model_dump_json()))
+                needed = max(needed, job_resources.training_memory_mb(self.params))
             return needed * attempt
 
         return of_job
@@ -339,13 +335,18 @@ class SnakemakeSession:
                 done[job.rule.name] = done.get(job.rule.name, True) and finished
         return done
 
+    def _in_part(self) -> set[str]:
+        """The stages of which this run has the jobs of some shards only; the others may be missing or older."""
+        jobs = Counter(job.rule.name for job in self._workflow.dag.jobs)
+        return {stage for stage in SHARDED if 0 < jobs[stage] < len(self.shards)}
+
     def _outputs(self) -> dict[str, list[str]]:
-        """The outputs of each stage in this run."""
+        """The outputs of each stage in this run; of those in SHARDED the rule that asks for all shards."""
         outputs: dict[str, list[str]] = {}
         for job in self._workflow.dag.jobs:
             if job.rule.name in STAGES:
                 outputs.setdefault(job.rule.name, []).extend(map(str, job.output))
-        return outputs
+        return {stage: [f"{stage}_all"] if stage in SHARDED else paths for stage, paths in outputs.items()}
 
     @property
     def _end_mark(self) -> Path:
@@ -388,10 +389,11 @@ class SnakemakeSession:
 
     def _record_results(self) -> None:
         done = self._stages()
-        finished = [stage for stage in STAGES if done.get(stage)]
+        in_part = self._in_part()
+        finished = [stage for stage in STAGES if done.get(stage) and stage not in in_part]
         left = _commit(finished, self._unrecordable())
         outputs = self._outputs()
-        kept = {stage: targets for stage, targets in _pending().items() if stage not in done}
+        kept = {stage: targets for stage, targets in _pending().items() if stage not in done or stage in in_part}
         _remember(pending=kept | {stage: outputs[stage] for stage in left})
-        if all(done.get(stage) for stage in STAGES) and not left:
+        if len(finished) == len(STAGES) and not left:
             _touch_outputs("--nolock")  # DVC links large files anew, with a new time; the lock is this run's own

@@ -1,13 +1,15 @@
 """Anchors of garments whose outlines are drawn, and of photographs."""
 
+from contextlib import suppress
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.imaging.garment_anchors import find_anchors
-from pipeline.imaging.garment_kinds import Kind
+from pipeline.imaging.garment_anchors import anchors_of, find_anchors, straightened
+from pipeline.imaging.garment_kinds import KINDS, Kind
 from pipeline.imaging.outlines import largest_piece, symmetry_axis
 from tests.support.drawn_people import drawn_garment
 
@@ -103,3 +105,16 @@ def _filled(outline: list[tuple[int, int]]) -> NDArray[np.uint8]:
     garment = np.zeros((300, 300, 4), np.uint8)
     cv2.fillPoly(garment, [np.array(outline, np.int32)], (190, 40, 50, 255))
     return garment
+
+
+@pytest.mark.parametrize("seed", [11, 69, 89, 1833])  # of 3000, those with a row, a leg or an axis that holds nothing
+def test_any_shape_has_anchors_or_is_refused_in_words(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((96, 72), np.uint8)
+    for _ in range(rng.integers(1, 4)):
+        cv2.fillPoly(drawn, [rng.integers(0, [72, 96], (rng.integers(3, 9), 2)).astype(np.int32)], 1)
+    for mask in (largest_piece(drawn > 0), straightened(drawn > 0).mask):
+        for kind in KINDS:
+            with suppress(InputError):
+                anchors = anchors_of(mask, kind)
+                assert np.isfinite(list(anchors.points.values())).all()

@@ -71,6 +71,12 @@ def test_sleeves_are_seen_by_the_profile(sleeves: list[tuple[int, int]], expecte
     assert value(sleeve(Outline(top(*sleeves), "top"))) == expected
 
 
+def test_a_strip_too_low_for_the_profile_has_no_sleeves() -> None:
+    mask = np.zeros((300, 300), np.uint8)
+    mask[145:152, 10:290] = 1
+    assert sleeve(Outline(mask, "top")) is None
+
+
 def test_a_ratio_at_a_limit_has_no_confidence_and_one_far_from_it_all() -> None:
     near, far = (length(Outline(skirt(36, bottom), "skirt")) for bottom in (10 + round(1.72 * 24), 20))
     assert near is not None

@@ -1,6 +1,7 @@
 """params.yaml is checked as a whole before any work, and every mistake is one line that names its key."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,9 @@ def test_earlier_name_is_refused_with_the_new_one(content: dict[str, Any], key: 
         ("collect.web.contact", "a@b\r\nX-Evil: 1", "collect.web.contact: must be an e-mail address or a web page"),
         ("collect.fashion_mnist.path", "no/such", "collect.fashion_mnist.path: no such file or folder: no/such"),
         ("augment.height", 8, "augment.height: Input should be greater than or equal to 16 (it is 8)"),
+        ("trends.until", "2026-13-45", "trends.until: no such date; write one as \"2026-06-30\" (it is '2026-13-45')"),
+        ("trends.until", "20260630", "trends.until: no such date"),
+        ("trends.until", date(2026, 6, 30), 'trends.until: put the date in quotes: "2026-06-30"'),
     ],
 )
 def test_wrong_value_is_one_line_that_names_the_key(
@@ -123,6 +127,13 @@ def test_wrong_value_is_one_line_that_names_the_key(
         parse_params(content)
     assert str(caught.value).startswith(f"params.yaml: {expected}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_date_in_quotes_is_passed_on_to_the_stage(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    trends = parse_params(content | {"trends": yaml.safe_load('until: "2026-06-30"')}).trends
+    assert trends.until == "2026-06-30"
+    assert parse_section("trends", trends.model_dump_json()) == trends
 
 
 def test_only_the_chosen_source_is_checked(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,34 @@ def _new_session() -> sync.SnakemakeSession:
     return sync.SnakemakeSession(workflow)
 
 
+def _run_of(*jobs: str) -> Any:
+    """A workflow whose `jobs`, names of their stages, have all finished."""
+    found = [SimpleNamespace(rule=SimpleNamespace(name=name), output=[f"{name}/{row}"]) for row, name in enumerate(jobs)]
+    return SimpleNamespace(dag=SimpleNamespace(jobs=found, finished=lambda _: True, needrun=lambda _: True))
+
+
+def test_a_stage_is_recorded_when_the_jobs_of_all_its_shards_have_finished(
+    session: sync.SnakemakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed: list[list[str]] = []
+
+    def commit(stages: list[str], _: object) -> list[str]:
+        committed.append(stages)
+        return []
+
+    monkeypatch.setattr(sync, "_commit", commit)
+    monkeypatch.setattr(sync.SnakemakeSession, "shards", ["00000", "00001"])
+    for jobs, expected, pending in (
+        (["collect", "fetch"], ["collect"], {"fetch": ["fetch_all"]}),
+        (["collect", "fetch", "fetch"], ["collect", "fetch"], {}),
+    ):
+        monkeypatch.setattr(session, "_workflow", _run_of(*jobs))
+        sync._remember(pending=session._outputs())
+        session._record_results()
+        assert committed.pop() == expected
+        assert sync._pending() == pending
+
+
 def test_lists_with_names_that_snakemake_would_expand_are_watched_all_the_same(session: sync.SnakemakeSession) -> None:
     _collect_lists()
     names = ["plain.csv", "a{shard}.csv", "new\nline.csv", os.fsdecode(b"caf\xe9.csv")]

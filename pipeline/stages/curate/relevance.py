@@ -58,12 +58,16 @@ def _misplacement(
     least_error, predictions, gains = np.inf, wanted, spread
     for ridge in RIDGES * max(spread.mean(), 1e-12):
         inverse = 1 / (np.maximum(spread, 0) + ridge)
-        leverage = np.minimum(weights * (turned**2 @ inverse), 1 - 1e-6)[:, None]
+        leverage = np.minimum(weights * (1 + turned**2 @ inverse), 1 - 1e-6)[:, None]  # 1: of the centre
         left_out = (turned @ (inverse[:, None] * pulls) - leverage * wanted) / (1 - leverage)
         error = float(weights @ ((left_out - wanted) ** 2).sum(axis=1))
         if error < least_error:
             least_error, predictions, gains = error, left_out, inverse
-    scores = (unit - centre) @ (turn @ (gains[:, None] * pulls))
+    fit = turn @ (gains[:, None] * pulls)
+    blocks = [
+        (unit[start : start + ROWS] - centre) @ fit for start in range(0, len(unit), ROWS)
+    ]  # in 64 bits, so not all at once
+    scores = np.concatenate(blocks)
     scores[fitted] = predictions
     found = np.full(len(unit), np.nan, np.float32)
     there = np.flatnonzero(own >= 0)

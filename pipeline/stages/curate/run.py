@@ -22,6 +22,7 @@ from pipeline.stages.curate import decisions_page as decisions
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.relevance import relevance_of
 from pipeline.stages.curate.word_relevance import imagenet_classes, word_relevance, word_space
+from pipeline.storage.drop_reasons import BY_HAND, BY_WORDS, UNDECODABLE
 from pipeline.storage.files import write_text
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.storage.overrides import DECISIONS, read_overrides
@@ -39,8 +40,6 @@ MEASURES = [
     *(field.name for field in GARMENT_ATTRIBUTES),
 ]
 RELEVANCE = ("irrelevance", "misplacement")  # need the features of all pictures
-BY_HAND = "by hand"
-BY_WORDS = "irrelevant by words"
 UNTRAINED = "category not in training"
 SPLITS = ("test", "validation", "train")  # a look-alike of a test picture must leave training, not the test
 MIN_PICTURES = {"train": 2, "test": 2}  # that the stage reference needs
@@ -86,7 +85,7 @@ def reasons_by_fault(pictures: pd.DataFrame, params: CurateParams) -> dict[str, 
     faults = {
         "fetch failed": pictures["status"] == "failed",
         "fetch refused": pictures["status"] == "refused",
-        "undecodable": pictures["decoded"].ne(True),
+        UNDECODABLE: pictures["decoded"].ne(True),
         "no category": pictures["category"].isna(),
         BY_HAND: pictures["decision"].eq("drop"),
     }

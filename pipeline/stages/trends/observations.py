@@ -1,6 +1,7 @@
 """What was published when, and where: a row for each group of near-duplicates, with what its picture shows."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -9,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.storage.drop_reasons import OF_NO_GARMENT
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
 STRAY_QUANTILE, STRAY_DAYS = 0.995, 56  # a date this much after nearly all others is a mistake
 LATEST_FROM, LONG_GAP_DAYS = 0.9, 5 * 365  # and so is one of the latest tenth after a gap this long
 EARLIEST = pd.Timestamp("1990-01-01")
 PRICE_BANDS = ("low", "middle", "high")
-OF_NO_GARMENT = ("by hand", "not clothing", "irrelevant")  # reasons of curate
 LEAST_CONFIDENCE = 0.2  # of an attribute
 DIMENSIONS = ("category", *SEEN_ATTRIBUTES, "price", "style")
 
@@ -29,7 +30,7 @@ class Coverage:
     sites: int  # of the dated
     first: str | None
     last: str | None
-    stray: int  # dates before 1990, after `until`, or long after all others
+    stray: int  # that have only dates before 1990, after `until`, or long after all others
     sites_by_pictures: Mapping[str, int]
 
 
@@ -47,9 +48,10 @@ def day_of(text: object) -> pd.Timestamp | None:
 def site_of(page: object, url: str, source: str) -> str:
     """The host of the page, or of the picture; the source where neither is on the web."""
     for address in (page, url):
-        host = urlsplit(address).hostname if isinstance(address, str) and address.startswith(("http:", "https:")) else None
-        if host:
-            return host.removeprefix("www.")
+        if isinstance(address, str) and address.startswith(("http:", "https:")):
+            with suppress(ValueError):  # of brackets that hold no address
+                if host := urlsplit(address).hostname:
+                    return host.removeprefix("www.")
     return source
 
 
@@ -118,14 +120,14 @@ def observations_of(pictures: pd.DataFrame, *, until: str | None, styles: int, s
             "style": _styles(dated["features"], styles, seed),
         }
     )
-    strays = int(first["day"].isna().sum() - (first["published"].isna()).sum()) if len(first) else 0
+    only_stray = stray.groupby(shown["group"]).any() & ~(days.notna() & ~stray).groupby(shown["group"]).any()
     coverage = Coverage(
         pictures=len(first),
         dated=len(rows),
         sites=rows["site"].nunique(),
         first=str(rows["day"].min().date()) if len(rows) else None,
         last=str(rows["day"].max().date()) if len(rows) else None,
-        stray=max(0, strays),
+        stray=int(only_stray.sum()),
         sites_by_pictures={str(name): int(count) for name, count in rows["site"].value_counts().items()},
     )
     return rows, coverage

@@ -43,6 +43,7 @@ class Trends:
     unit: str
     dates: list[pd.Timestamp]
     ahead: list[pd.Timestamp]
+    empty_steps: int  # of `dates`, without a picture
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,6 @@ def page_of(content: Trends, examples: Mapping[str, list[str]], tiles: Mapping[s
     ]
     sites = list(content.coverage.sites_by_pictures.items())
     site_rows = [[name, f"{count:,}"] for name, count in sites[:SITES_SHOWN]]
-    missing = int((content.outlooks[0].series.pictures == 0).sum()) if content.outlooks else 0
     page = Content(
         content.reason,
         _facts(content),
@@ -153,7 +153,7 @@ def page_of(content: Trends, examples: Mapping[str, list[str]], tiles: Mapping[s
         [f"{one.series.name}: {sentence(one)}" for one in content.outlooks if one.direction == FALLS],
         shown,
         content.unit,
-        missing,
+        content.empty_steps,
         _model_table(content.scores) if content.scores else None,
         _series_table(content.outlooks) if content.outlooks else None,
         Table(

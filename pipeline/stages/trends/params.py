@@ -1,17 +1,31 @@
 """The section `trends` of params.yaml."""
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pipeline.section import Count, Section, Seed
+
+
+def check_date(value: Any) -> Any:
+    if isinstance(value, date):  # of a date without quotes in YAML, which DVC refuses as an "unexpected error"
+        raise ValueError(f'put the date in quotes: "{value}"')
+    if isinstance(value, str):
+        try:
+            is_date = date.fromisoformat(value).isoformat() == value
+        except ValueError:
+            is_date = False
+        if not is_date:
+            raise ValueError('no such date; write one as "2026-06-30"')
+    return value
 
 
 class TrendsParams(Section):
     by: Literal["auto", "week", "month"] = "auto"
     """Length of a step; auto: weeks where they hold 20 dated pictures in the median, else months."""
-    until: Annotated[str, Field(pattern=r"^\\d{4}-\\d{2}-\\d{2}$")] | None = None
-    """Last date of publication that counts, such as 2026-06-30; null: up to the last date that others are near."""
+    until: Annotated[str, BeforeValidator(check_date)] | None = None
+    """Last date of publication that counts, such as "2026-06-30"; null: up to the last date that others are near."""
     horizon_weeks: Annotated[int, Field(ge=1, le=104)] = 52
     """How far to forecast."""
     min_pictures: Count = 100

@@ -18,7 +18,7 @@ from pipeline.stages.trends.outlook import FALLS, RISES, Outlook, half_year, mea
 from pipeline.stages.trends.page import TILE_SIDE_PX, Trends, page_of
 from pipeline.stages.trends.params import TrendsParams
 from pipeline.stages.trends.series_file import read_signals
-from pipeline.stages.trends.shares import ShareSeries, chosen_calendar, share_series, whole_steps
+from pipeline.stages.trends.shares import ShareSeries, chosen_calendar, share_series, steps_of, whole_steps
 from pipeline.storage.checksums import with_digest
 from pipeline.storage.files import write_json, write_text
 from pipeline.storage.tables import CURATED, GARMENT_ATTRIBUTES, MANIFEST, TRENDS, read_table, read_tables, write_table
@@ -150,7 +150,7 @@ def examples_of(observations: pd.DataFrame, series: ShareSeries) -> list[str]:
 def _write_nothing(coverage: Coverage, reason: str, *, trends: Path, summary: Path, page: Path) -> None:
     write_table(trends, pd.DataFrame(columns=TRENDS.names), TRENDS)
     write_json(summary, with_digest(summary_of([], coverage, reason, {}, "")))
-    write_text(page, page_of(Trends([], [], None, coverage, reason, {}, "", [], []), {}, {}))
+    write_text(page, page_of(Trends([], [], None, coverage, reason, {}, "", [], [], 0), {}, {}))
 
 
 def run(
@@ -199,8 +199,9 @@ def run(
     scores = backtest_scores(series, forecasts, calendar)
     write_json(summary, with_digest(summary_of(outlooks, coverage, "", scores, calendar.unit)))
     shown = outlooks[: params.shown]
+    empty = len(set(range(len(dates))) - set(steps_of(observations["day"], dates, calendar)))
     examples = {one.series.name: examples_of(observations, one.series) for one in shown}
-    content = Trends(shown, outlooks, forecasts, coverage, "", scores, calendar.unit, list(dates), list(ahead))
+    content = Trends(shown, outlooks, forecasts, coverage, "", scores, calendar.unit, list(dates), list(ahead), empty)
     wanted = {sha256 for behind in examples.values() for sha256 in behind}
     write_text(page, page_of(content, examples, load_tiles(shards, pixel_counts(pictures, wanted), TILE_SIDE_PX)))
     rising = sum(one.direction == RISES for one in outlooks)

@@ -119,7 +119,7 @@ def read_signals(path: Path, dates: pd.DatetimeIndex, calendar: Calendar, names:
     signals = series_of(path, cells)
     if signals.calendar != calendar:
         raise InputError(f"{path}: has a row a {signals.calendar.unit}, the series one a {calendar.unit}")
-    known = pd.DataFrame(signals.values.T, index=signals.dates).reindex(dates, method="ffill")
+    known = pd.DataFrame(signals.values.T, index=signals.dates).ffill().reindex(dates, method="ffill")
     past = known.expanding(min_periods=2)
     standard = ((known - past.mean()) / past.std().replace(0, np.nan)).fillna(0).to_numpy()  # nothing of the future
     shared = [number for number, name in enumerate(signals.names) if name not in names]

@@ -80,6 +80,13 @@ def whole_steps(days: pd.Series, calendar: Calendar) -> pd.DatetimeIndex:
     return pd.DatetimeIndex([step.start_time for step in pd.period_range(first, whole, freq=period)])
 
 
+def steps_of(days: pd.Series, dates: pd.DatetimeIndex, calendar: Calendar) -> NDArray[np.intp]:
+    """The step of each of `days` among `dates`, the first days of the steps; -1 before the first and behind the last."""
+    ends = calendar.dates(dates[0], len(dates) + 1)
+    steps = np.searchsorted(ends, days.to_numpy(), side="right") - 1
+    return np.asarray(np.where(steps < len(dates), steps, -1))
+
+
 def _by_site_and_step(rows: pd.DataFrame, sites: list[str], steps: int) -> Array:
     table = np.zeros((len(sites), steps))
     np.add.at(table, (pd.Categorical(rows["site"], sites).codes, rows["step"].to_numpy()), 1)
@@ -95,9 +102,8 @@ def share_series(
     observations: pd.DataFrame, dates: pd.DatetimeIndex, calendar: Calendar, *, min_pictures: int, max_series: int
 ) -> list[ShareSeries]:
     """The series of each dimension, and of each within a category, with at least `min_pictures`; the most frequent first."""
-    step = np.searchsorted(dates, observations["day"].to_numpy(), side="right") - 1
-    end = calendar.dates(dates[0], len(dates) + 1)[-1]
-    inside = observations.assign(step=step)[observations["day"] < end]
+    steps = steps_of(observations["day"], dates, calendar)
+    inside = observations.assign(step=steps)[steps >= 0]
     sites = sorted(inside["site"].unique())
     found = []
     for category, scope in [(None, inside), *_categories(inside)]:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import InputError, ParamsError
 from pipeline.stages.curate import decisions_page, run
 from pipeline.stages.curate.params import CurateParams
-from pipeline.stages.curate.run import BY_WORDS, reasons_by_fault, resolved_limits, with_word_relevance
+from pipeline.stages.curate.run import reasons_by_fault, resolved_limits, with_word_relevance
 from pipeline.stages.curate.word_relevance import (
     ImageClasses,
     WordSpace,
@@ -20,6 +20,7 @@ from pipeline.stages.curate.word_relevance import (
     word_relevance,
     word_space,
 )
+from pipeline.storage.drop_reasons import BY_WORDS
 from tests.support.data_stages import tiny_params
 
 NAMES = ["beagle", "tabby cat", "dingo", "pizza", "banana", "cardigan", "miniskirt", "jean", "sandal", "sports car"]

@@ -102,6 +102,35 @@ def test_outlier_is_irrelevant_and_mislabelled_picture_misplaced() -> None:
     assert np.isnan(found.misplacement[-1])
 
 
+def _without_each(unit: NDArray[np.float64], labels: NDArray[np.int64], ridge: float) -> NDArray[np.float64]:
+    """The scores (N, 3) of each of `unit` by a weighted ridge regression on all others, each fitted anew."""
+    weights = 1 / (3 * np.bincount(labels)[labels])
+    scores = []
+    for left_out in range(len(unit)):
+        others = np.delete(np.arange(len(unit)), left_out)
+        own, shown, wanted = weights[others, None], unit[others], np.eye(3)[labels[others]]
+        centre, mean = (own * shown).sum(0) / own.sum(), (own * wanted).sum(0) / own.sum()
+        rows = shown - centre
+        fitted = np.linalg.solve(rows.T @ (own * rows) + ridge * np.eye(unit.shape[1]), rows.T @ (own * (wanted - mean)))
+        scores.append((unit[left_out] - centre) @ fitted + mean)
+    return np.array(scores)
+
+
+def test_misplacement_is_that_of_a_regression_on_all_other_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = _clouds(np.random.default_rng(0))
+    features, labels = features[::8], labels[::8]
+    monkeypatch.setattr("pipeline.stages.curate.relevance.MIN_PICTURES", 5)
+    monkeypatch.setattr("pipeline.stages.curate.relevance.RIDGES", np.array([0.01]))
+    found = relevance_of(features, labels).misplacement
+    unit = features.astype(np.float64) / np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    weights = 1 / (3 * np.bincount(labels)[labels])
+    ridge = 0.01 * float((weights[:, None] * (unit - weights @ unit) ** 2).sum(0).mean())
+    scores = _without_each(unit, labels, ridge)
+    mine = scores[np.arange(len(unit)), labels]
+    scores[np.arange(len(unit)), labels] = -np.inf
+    assert found == pytest.approx(scores.max(axis=1) - mine, abs=1e-4)
+
+
 def test_mislabelled_outliers_stay_irrelevant() -> None:
     rng = np.random.default_rng(0)
     features, labels = _clouds(rng)

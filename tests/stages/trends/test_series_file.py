@@ -108,6 +108,18 @@ def test_a_signal_is_standardised_by_its_past_and_goes_to_the_series_of_its_name
     np.testing.assert_array_equal(found[0, :1, 0], other[0, :1, 0])
 
 
+def test_a_gap_in_a_signal_holds_the_value_before(tmp_path: Path) -> None:
+    path = tmp_path / "signals.csv"
+    dates = pd.date_range("2024-01-01", periods=4, freq="MS")
+    found = []
+    for third in ("", "3"):
+        path.write_text(f"date,all\n2024-01-01,1\n2024-02-01,3\n2024-03-01,{third}\n2024-04-01,8\n")
+        signals = read_signals(path, dates, MONTHS, ["a"])
+        assert signals is not None
+        found.append(signals.ravel().tolist())
+    assert found[0] == found[1]
+
+
 def test_a_signals_file_with_a_header_alone_holds_none(tmp_path: Path) -> None:
     path = tmp_path / "signals.csv"
     path.write_text("date\n")

@@ -148,10 +148,32 @@ def test_duplicates_count_once_at_their_first_date() -> None:
     published = Published()
     published.add("2024-02-01", group="g")
     published.add("2024-01-01", group="g")
-    published.add("2024-01-05", reason="not clothing")
+    for reason in ("not clothing", "irrelevant", "irrelevant by words", "by hand", "undecodable"):
+        published.add("2024-01-05", reason=reason)
     rows, coverage = observations_of(published.frame(), until=None, styles=0, seed=0)
     assert [str(day.date()) for day in rows["day"]] == ["2024-01-01"]
     assert (coverage.pictures, coverage.dated) == (1, 1)
+
+
+def test_a_group_is_stray_if_it_has_a_date_that_cannot_be_true_and_no_other() -> None:
+    published = Published()
+    published.add(None, group="undated and stray")
+    published.add("1970-01-01", group="undated and stray")
+    published.add("1970-01-01", group="stray and dated")
+    published.add("2024-01-01", group="stray and dated")
+    published.add("some day", group="no date")
+    _, coverage = observations_of(published.frame(), until="2025-01-01", styles=0, seed=0)
+    assert (coverage.pictures, coverage.dated, coverage.stray) == (3, 1, 1)
+
+
+def test_the_page_counts_the_weeks_without_any_picture_not_those_of_a_series(tmp_path: Path) -> None:
+    published = Published()
+    for week, monday in enumerate(pd.date_range("2024-01-01", periods=10, freq="7D")):
+        colours = ("red", "red", "blue") if week < 5 else (None, None)  # unknown in the second half
+        for colour in colours if week != 7 else ():
+            published.add(str((monday + pd.Timedelta(days=6)).date()), garment_colour=colour)
+    run_trends(tmp_path, published, by="week", min_pictures=5)
+    assert "1 weeks hold no dated picture" in (tmp_path / "trends.html").read_text()
 
 
 def test_price_bands_are_thirds_of_each_group_and_sites_are_hosts() -> None:
@@ -159,3 +181,4 @@ def test_price_bands_are_thirds_of_each_group_and_sites_are_hosts() -> None:
     assert found.tolist() == ["low", "middle", "high", "high", None]
     assert site_of("https://www.one.example/p", "", "list") == "one.example"
     assert site_of(None, "file:a.jpg", "folder") == "folder"
+    assert site_of("http://[bad", "https://two.example/a.jpg", "list") == "two.example"

@@ -123,11 +123,13 @@ def corrected(origins: list[Origin], values: Array, at: Origin, rng: np.random.G
 
     `values` of all series, NaN where unknown, are read before step `at.step` only.
     """
+    features, errors = _rows([origin for origin in origins if origin.step < at.step], values, at.step)
+    kept = np.flatnonzero(np.isfinite(errors))
+    if not len(kept):  # all steps since the earliest origin are missing
+        return at.given.mean
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
 
-    features, errors = _rows([origin for origin in origins if origin.step < at.step], values, at.step)
-    kept = np.flatnonzero(np.isfinite(errors))
     if len(kept) > MAX_ROWS:
         kept = np.sort(rng.choice(kept, MAX_ROWS, replace=False))
     features, errors = features[kept], errors[kept]

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from pipeline.stages.trends.forecasting.calendar import MONTHS, WEEKS, calendar_of
 from pipeline.stages.trends.forecasting.conformal import conformal_quantile, half_widths
+from pipeline.stages.trends.forecasting.correction import corrected
 from pipeline.stages.trends.forecasting.errors import covered, mase, pinball, seasonal_naive_error, smape
 from pipeline.stages.trends.forecasting.forecast import Forecasts, forecast
 from pipeline.stages.trends.forecasting.gaussian_process import posterior
 from pipeline.stages.trends.forecasting.library_models import seasonal_naive
+from pipeline.stages.trends.forecasting.origins import origins_of, starts_of
 from pipeline.stages.trends.forecasting.preparation import LogScale, prepared
 
 YEAR, COUNT = 12, 5
@@ -47,6 +49,15 @@ def test_80_percent_intervals_cover_most_of_what_comes_and_not_all(found: Foreca
     assert np.all(found.intervals[0.95][0] <= low)
     assert np.all(low <= found.median)
     assert np.all(found.median <= high)
+
+
+def test_a_series_without_a_value_after_its_first_origin_is_forecast_uncorrected() -> None:
+    values = monthly(1, 30)
+    values[:, 24:] = np.nan
+    origins = origins_of(values, starts_of(values, MONTHS), 6, MONTHS, None)
+    assert [origin.step for origin in origins] == [24, 27, 30]
+    found = corrected(origins, values, origins[-1], np.random.default_rng(0))
+    np.testing.assert_array_equal(found, origins[-1].given.mean)
 
 
 def test_backtests_do_not_change_when_what_comes_after_their_origin_does(past: NDArray[np.float64], found: Forecasts) -> None:
