@@ -38,7 +38,7 @@ class UndecodableError(Exception):
 class Picture:
     """A decoded picture."""
 
-    image: Image.Image  # upright, mode L or RGB, opaque, in sRGB
+    image: Image.Image  # upright, in sRGB; mode L or RGB, opaque, or RGBA where alpha was asked for
     format: str  # by content, Pillow's name
     mode: str  # Pillow's, before conversion
     profile: str  # how the file's colour space was handled: see colour.SrgbImage
@@ -101,16 +101,16 @@ def _upright(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """`image` as L or RGB, with transparent pixels composited over white."""
+def _plain(image: Image.Image, alpha: bool) -> Image.Image:
+    """`image` as L or RGB, with transparent pixels composited over white; with `alpha` as RGBA if it is transparent."""
     if image.has_transparency_data:
-        return _over_white(image)
+        return image.convert("RGBA") if alpha else _over_white(image)
     mode = "L" if image.mode in ("L", "1") else "RGB"
     return image if image.mode == mode else image.convert(mode)  # convert() would copy
 
 
-def decode(content: bytes, max_pixels: int) -> Picture:
-    """The picture in `content`, or its first frame, decoded completely.
+def decode(content: bytes, max_pixels: int, *, alpha: bool = False) -> Picture:
+    """The picture in `content`, or its first frame, decoded completely; with `alpha` a transparent PNG keeps its own.
 
     Raises UndecodableError whatever the decoder raised, and MemoryError in a sandbox.
     """
@@ -122,7 +122,7 @@ def decode(content: bytes, max_pixels: int) -> Picture:
                 raise UndecodableError(f"more than {max_pixels} pixels, although its header says fewer")
             _upright(image)
             coloured = to_srgb(_eight_bit(image) if image.mode in WIDE_MODES else image, content)
-            return Picture(_plain(coloured.image), kind, mode, coloured.profile)
+            return Picture(_plain(coloured.image, alpha and kind == "PNG"), kind, mode, coloured.profile)
     except (UndecodableError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -13,6 +13,8 @@ from pipeline.imaging.heic_metadata import HeicError, without_heic_metadata
 
 ORIENTATION_TAG = 0x0112
 EXIF_HEAD = b"Exif\x00\x00"
+JFIF_HEAD, JFIF_BYTES = b"JFIF\x00", 14  # the last two are the size of the thumbnail that may follow
+BMP_OLD_HEADER_BYTES, BMP_COMPRESSED = 12, (1, 2, 4, 5)  # run lengths, JPEG, PNG
 
 JPEG_END, JPEG_SCAN = 0xD9, 0xDA
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
@@ -51,7 +53,7 @@ def without_metadata(content: bytes, extension: str) -> bytes:
             case "gif":
                 return b"".join(_limited(_gif_blocks(content)))
             case "bmp":
-                return content  # cannot hold metadata
+                return _bmp(content)
             case "heic":
                 return without_heic_metadata(content)
             case "avif" if b"Exif" not in content and b"application/rdf+xml" not in content:
@@ -113,6 +115,8 @@ def _jpeg_segments(content: bytes) -> Iterator[bytes]:
             following = AFTER_SCAN.search(content, end)
             end = following.start() if following else len(content)
             yield content[position:end]
+        elif marker == 0xE0 and segment[4:9] == JFIF_HEAD and len(segment) >= 4 + JFIF_BYTES:
+            yield b"\xff\xe0" + struct.pack(">H", JFIF_BYTES + 2) + segment[4 : 4 + JFIF_BYTES - 2] + bytes(2)  # no thumbnail
         elif marker == 0xE1 and segment[4:10] == EXIF_HEAD and upright:
             value = orientation(segment[10:])
             if value != 1:
@@ -130,10 +134,23 @@ def _jpeg_keeps(marker: int, segment: bytes) -> bool:
     body = segment[4:]
     return (
         marker in JPEG_DECODING
-        or (marker == 0xE0 and body.startswith(b"JFIF\x00"))
         or (marker == 0xE2 and body.startswith(b"ICC_PROFILE\x00"))
         or (marker == 0xEE and body.startswith(b"Adobe"))
     )
+
+
+def _bmp(content: bytes) -> bytes:
+    """`content` up to its declared size, or up to the end of its pixels if that is later. Raises MetadataError."""
+    declared, start, header = struct.unpack_from("<I4xII", content, 2)
+    if header == BMP_OLD_HEADER_BYTES:
+        width, height, bits = struct.unpack_from("<HH2xH", content, 18)
+        end = start + (width * bits + 31) // 32 * 4 * height
+    else:
+        width, height, bits, compression, size = struct.unpack_from("<ii2xHII", content, 18)
+        end = start + (size if compression in BMP_COMPRESSED else (width * bits + 31) // 32 * 4 * abs(height))
+    if max(declared, end) <= start:
+        raise MetadataError("damaged structure")
+    return content[: max(declared, end)]
 
 
 def _png_chunks(content: bytes) -> Iterator[bytes]:

@@ -1,17 +1,14 @@
 """Decode untrusted pictures in a sandbox and return their pixels."""
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from PIL.Image import Resampling
 
 from pipeline.imaging.decoding import UndecodableError, decode
-from pipeline.imaging.formats import format_of
 from pipeline.imaging.sandbox import SandboxFailure, SandboxLimits, sandboxed_map
 
 LIMITS = SandboxLimits(memory_bytes=1 << 30, timeout_s=20.0)  # per picture; a user waits for the result
@@ -20,23 +17,12 @@ MAX_PIXELS = 50_000_000
 
 def _pixels(content: bytes, max_side_px: int | None, alpha: bool) -> NDArray[np.uint8] | SandboxFailure:
     try:
-        picture = decode(content, MAX_PIXELS).image
+        picture = decode(content, MAX_PIXELS, alpha=alpha).image
     except UndecodableError as error:
         return SandboxFailure(str(error))
-    if alpha:
-        picture = _with_alpha(content, picture)
     if max_side_px is not None:
         picture.thumbnail((max_side_px, max_side_px), Resampling.LANCZOS)
     return np.asarray(picture).reshape(picture.height, picture.width, -1)
-
-
-def _with_alpha(content: bytes, decoded: Image.Image) -> Image.Image:
-    """The picture with its alpha if it is a transparent PNG, else as it was decoded, over white."""
-    known = format_of(content)
-    if known is None or known.name != "PNG":
-        return decoded
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-        return image.convert("RGBA") if image.has_transparency_data else decoded
 
 
 def sandboxed_pixels(

@@ -71,6 +71,7 @@ class SiteCrawler:
         self._frontier: list[tuple[int, int, str, int]] = []  # heap of (depth, order of discovery, URL, redirects so far)
         self._order = count()
         self._seen: set[str] = set()  # canonical URLs
+        self._enqueued: set[str] = set()  # URLs as they are requested
         self._assets: set[str] = set()
 
     async def crawl(self, start: list[str]) -> SiteResult:
@@ -101,7 +102,7 @@ class SiteCrawler:
             followed = depth == 0 or self._follow is None or self._follow.search(url) is not None
             if followed and self._is_on_site(url) and self._is_new(url):
                 self.result.pages += 1
-                heappush(self._frontier, (depth, next(self._order), url, 0))
+                self._enqueue(url, depth, redirects=0)
 
     def _enqueue_redirect(self, response: Response, depth: int, redirects: int) -> None:
         target = absolute_url(response.headers.get("Location"), response.url)
@@ -111,8 +112,13 @@ class SiteCrawler:
             raise RefusedError(f"more than {MAX_REDIRECTS} redirects")
         if not self._is_on_site(target):
             raise RefusedError("a redirect that leads off the site")
-        if self._is_new(target):
-            heappush(self._frontier, (depth, next(self._order), target, redirects))
+        if target not in self._enqueued:  # exactly: a redirect may be for another spelling of the same address
+            self._seen.add(canonicalize_url(target))
+            self._enqueue(target, depth, redirects)
+
+    def _enqueue(self, url: str, depth: int, redirects: int) -> None:
+        self._enqueued.add(url)
+        heappush(self._frontier, (depth, next(self._order), url, redirects))
 
     def _is_on_site(self, url: str) -> bool:
         host = urlsplit(url).hostname or ""
@@ -174,7 +180,10 @@ class SiteCrawler:
             self.result.pictures.append(picture if reserved is None else replace(picture, status="refused", reason=reserved))
 
     def _record_unread(self, url: str, error: NotFetchedError) -> None:
-        self.result.unread_pages.append(CrawledPicture(url=url, page=url, status=error.status, reason=f"page: {error.reason}"))
+        reason = f"page: {error.reason}"
+        self.result.unread_pages.append(
+            CrawledPicture(url=url, page=url, status=error.status, reason=reason, is_unread_page=True)
+        )
 
 
 def _detect_encoding(content: bytes) -> str | None:

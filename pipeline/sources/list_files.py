@@ -243,8 +243,10 @@ def _url_lines(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[R
         if match_columns(tuple(names), columns)["url"] is not None:
             if len(names) > 1:
                 return _table_rows(path, chain([first[1]], lines), delimiter, columns)
-            first = next(wanted, first)
+            first = next(wanted, None)
             break
+    if first is None:
+        return iter(())
     urls = ((number, line.partition("\t")[0].rstrip(" ,;")) for number, line in chain([first], wanted))
     return ((number, {"url": url} if _is_utf8(url) else "not UTF-8") for number, url in urls)
 

@@ -59,6 +59,9 @@ def here(flatten: Callable[[Any], dict[str, str]]) -> list[PastRun]:
     try:
         metrics = json.loads(METRICS.read_text(encoding="utf-8"))
         params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        log.warning("this working copy: %s is not YAML", PARAMS)
+        return []
     except (OSError, ValueError):
         return []
     grid = GRID.read_bytes() if GRID.exists() else None
@@ -97,7 +100,11 @@ def _at_commits(commits: list[tuple[str, str, str]], flatten: Callable[[Any], di
                 "%s: its results are not here, dvc fetch brings them (%s)", name.partition(":")[0], type(error).__name__
             )
             continue
-        params = flatten(yaml.safe_load(git("show", f"{commit}:{PARAMS}")) or {})
+        try:
+            params = flatten(yaml.safe_load(git("show", f"{commit}:{PARAMS}")) or {})
+        except yaml.YAMLError:
+            log.warning("%s: its %s is not YAML", name.partition(":")[0], PARAMS)
+            continue
         runs.append(PastRun([name], when, metrics, params, grid=grid))
     return runs
 

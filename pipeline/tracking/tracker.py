@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ class LineFile:
 
 
 def _bytes_below(folders: list[Path]) -> int:
-    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for file in (file for folder in folders for file in folder.rglob("*")):
+        with suppress(FileNotFoundError):  # the sender has just removed it
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 class KeptFiles:
@@ -70,17 +75,17 @@ class KeptFiles:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        self._bytes: int | None = None  # counted when the first file is kept
+        self._bytes: int | None = None  # at most; counted with the first file, and again before one is refused
 
     def keep(self, path: Path) -> dict[str, Any]:
         """Copy the file or folder at `path`; returns the event's fields `kept` and `files`, or `not_kept` with the reason."""
         sources = {path.name: path} if path.is_file() else {}
         if path.is_dir():
             sources = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
-        if self._bytes is None:
+        added = sum(file.stat().st_size for file in sources.values())
+        if self._bytes is None or self._bytes + added > self._max_bytes:  # the sender removes what MLflow has
             self._bytes = _bytes_below(list(self._folder.parent.parent.glob(f"*/{KEPT}")))
-        self._bytes += sum(file.stat().st_size for file in sources.values())
-        if self._bytes > self._max_bytes:
+        if self._bytes + added > self._max_bytes:
             return {"not_kept": f"files that wait for MLflow would take more than {self._max_bytes >> 30} GiB"}
         copies = self._folder / uuid.uuid4().hex
         try:
@@ -88,6 +93,7 @@ class KeptFiles:
         except OSError as error:
             remove(copies)
             return {"not_kept": error.strerror or str(error)}
+        self._bytes += added
         return {"kept": copies.name, "files": digests}
 
 

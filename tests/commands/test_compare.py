@@ -10,6 +10,7 @@ import pytest
 from pipeline.commands.compare import TEMPLATE
 from pipeline.pages import runs
 from pipeline.pages.page import render_html
+from pipeline.tracking import past_runs
 from pipeline.tracking.past_runs import PastRun, merged
 from tests.support.browser import chromium
 
@@ -32,6 +33,23 @@ def entry(value: float, plus_minus: float = 0.01, split: str = "a" * 64) -> dict
 )
 def test_verdict(name: str, value: float, other: float, expected: str) -> None:
     assert runs.verdict(name, value, 0.01, other, 0.01) == expected
+
+
+def test_runs_whose_params_are_not_yaml_are_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_text("{}")
+    (tmp_path / "params.yaml").write_text("train: [")
+    answers = {"log": "abcdef0123\t2026-01-01\tA commit", "show": "train: ["}
+    monkeypatch.setattr(past_runs, "git", lambda command, *_: answers[command])
+    monkeypatch.setattr("dvc.api.read", lambda *_, **__: "{}")
+    assert past_runs.here(dict) == past_runs.of_revisions(1, dict) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "this working copy: params.yaml is not YAML",
+        "commit abcdef01: its params.yaml is not YAML",
+    ]
 
 
 def test_scores_are_grouped_by_passport() -> None:

@@ -87,6 +87,22 @@ def test_formats_without_a_lossless_way_are_refused() -> None:
         without_metadata(encoded(drawn(0), "AVIF", exif=exif_of(6)), "avif")
 
 
+@pytest.mark.parametrize("declared", [None, 0])  # some programs leave the size out
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA"])
+def test_what_follows_the_pixels_of_a_bmp_goes(mode: str, declared: int | None) -> None:
+    content = encoded(drawn(0).convert(mode), "BMP")
+    content = content if declared is None else content[:2] + struct.pack("<I", declared) + content[6:]
+    assert without_metadata(content + SECRET, "bmp") == content
+
+
+def test_the_thumbnail_of_a_jfif_header_goes() -> None:
+    content = jpeg(2)
+    assert content[2:4] + content[6:11] == b"\xff\xe0JFIF\x00"
+    thumbnail = (SECRET * 3)[:27]
+    with_one = content[:4] + struct.pack(">H", 16 + 27) + content[6:18] + b"\x03\x03" + thumbnail + content[20:]
+    assert without_metadata(with_one, "jpg") == without_metadata(content, "jpg") == content
+
+
 def test_formats_that_hold_none_pass() -> None:
     for kind, extension in (("BMP", "bmp"), ("AVIF", "avif")):
         content = encoded(drawn(0), kind)

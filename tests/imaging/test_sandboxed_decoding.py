@@ -7,6 +7,7 @@ from PIL import Image
 
 from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
+from tests.support.profiles import display_p3_profile
 
 
 def saved(mode: str, kind: str, colour: tuple[int, ...]) -> bytes:
@@ -28,6 +29,17 @@ def test_only_a_transparent_png_keeps_its_alpha() -> None:
     assert opaque[0, 0].tolist() == [9, 99, 199]
     assert isinstance(transparent, np.ndarray)
     assert transparent[0, 0].tolist() == list(RED_AT_HALF)
+
+
+def test_a_transparent_png_is_upright_and_in_srgb() -> None:
+    picture = Image.new("RGBA", (40, 20), (99, 199, 9, 128))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # turned by a quarter
+    picture.save(file, "PNG", exif=exif, icc_profile=display_p3_profile())
+    [pixels] = sandboxed_pixels([file.getvalue()], alpha=True)
+    assert isinstance(pixels, np.ndarray)
+    assert pixels.shape == (40, 20, 4)
+    assert pixels[0, 0].tolist() == [43, 202, 0, 128]
 
 
 def test_without_alpha_a_transparent_picture_is_over_white_and_at_most_as_large_as_asked() -> None:

@@ -235,6 +235,13 @@ def test_redirects_stay_on_the_site_and_end(shop: Server, tmp_path: Path, target
     assert len(shop.paths()) <= 6
 
 
+def test_a_redirect_to_another_spelling_of_the_address_is_followed(shop: Server, tmp_path: Path) -> None:
+    shop.routes["/"] = Reply(status=302, headers={"Location": "/?b=2&a=1"})
+    shop.routes["/?b=2&a=1"] = Reply(status=302, headers={"Location": "/?a=1&b=2"})
+    shop.routes["/?a=1&b=2"] = page('<img src="/i/5.jpg">')
+    assert [found.url.removeprefix(shop.url) for found in crawled(shop, tmp_path)] == ["/i/5.jpg"]
+
+
 def test_a_repeated_crawl_requests_only_failed_pages(shop: Server, tmp_path: Path) -> None:
     first = crawled(shop, tmp_path)
     shop.requests.clear()

@@ -91,6 +91,10 @@ def test_a_list_of_bare_urls(tmp_path: Path, name: str, content: str | bytes) ->
     ]
 
 
+def test_a_text_file_of_a_header_alone_lists_nothing(tmp_path: Path) -> None:
+    assert list(listed(written(tmp_path, "l.txt", b"url\n"))) == []
+
+
 def test_rows_of_a_text_file_are_named_by_their_line(tmp_path: Path) -> None:
     pictures = listed(written(tmp_path, "l.txt", b"# mine\n\nno url\nhttps://x.example/\xff\xfe.jpg\n"))
     assert [picture.url for picture in pictures] == ["row:l.txt#3", "row:l.txt#4"]

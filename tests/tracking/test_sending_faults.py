@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.params import Params
+from pipeline.storage.files import remove
 from pipeline.tracking.flat_params import flat, names_of_dicts
 from pipeline.tracking.mlflow_store import reason_of
 from pipeline.tracking.mlflow_values import safe_name, safe_text
@@ -259,6 +260,20 @@ def test_only_so_much_is_kept_while_mlflow_is_away(tmp_path: Path, caplog: pytes
         track.close("FINISHED")
     assert [record.levelname for record in caplog.records if "small.bin" in record.getMessage()] == ["WARNING"]
     assert len(list((tmp_path / "logs").rglob("kept/*/small.bin"))) == 1
+
+
+def test_what_was_refused_or_sent_does_not_count_as_kept(tmp_path: Path) -> None:
+    for name, size in (("large.bin", 2000), ("small.bin", 600)):
+        (tmp_path / name).write_bytes(bytes(size))
+    track = Tracker(tmp_path / "logs/one/train.jsonl", max_kept_bytes=1000)
+    for name in ("large.bin", "small.bin", "small.bin"):
+        track.artifact(tmp_path / name)
+    for copies in (tmp_path / "logs/one/kept").iterdir():  # as the sender does once MLflow has them
+        remove(copies)
+    track.artifact(tmp_path / "small.bin")
+    track.close("FINISHED")
+    events = [json.loads(line) for line in (tmp_path / "logs/one/train.jsonl").read_text().splitlines()]
+    assert ["kept" in event for event in events if event["kind"] == "artifact"] == [False, True, False, True]
 
 
 def test_the_reason_of_an_error_is_its_first_line_that_says_one() -> None:

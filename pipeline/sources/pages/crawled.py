@@ -22,6 +22,7 @@ class CrawledPicture(ListedPicture):
 
     source: str = "crawl"
     words: tuple[str, ...] = ()  # the site's own categories, the most specific first
+    is_unread_page: bool = False  # a page that could not be read, as a row with a reason
 
 
 @dataclass
@@ -54,11 +55,18 @@ def merge_duplicates(pictures: Iterable[Picture], same: Callable[[str], str]) ->
     """Each picture once, in order of discovery, from its most informative place; the other places are listed in `also`.
 
     `same` maps a URL to a key that all URLs of one picture share. A reservation at any place applies.
+    That the address could not be read as a page says nothing about a picture found there.
     """
     groups: dict[str, list[Picture]] = {}
     for picture in pictures:
         groups.setdefault(same(picture.url), []).append(picture)
+    for key, group in groups.items():
+        groups[key] = [found for found in group if not _is_unread_page(found)] or group
     return [group[0] if len(group) == 1 else _merge(group) for group in groups.values()]
+
+
+def _is_unread_page(found: ListedPicture) -> bool:
+    return isinstance(found, CrawledPicture) and found.is_unread_page
 
 
 def _merge(group: list[Picture]) -> Picture:

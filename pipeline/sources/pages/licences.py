@@ -18,7 +18,7 @@ def creative_commons(text: str) -> str | None:
     if dedication is not None:
         link = f"https://creativecommons.org/publicdomain/{dedication.lower()}/{version}/"
         return f"CC0-{version}" if dedication.lower() == "zero" else link
-    ported = f"-{country.upper()}" if country and country.lower() not in ("dee", "leg") else ""
+    ported = f"-{country.upper()}" if country else ""
     return f"CC-{elements.upper()}-{version}{ported}"
 
 

@@ -188,15 +188,16 @@ def _share_of(family: str, seed: int) -> float:
 def splits_of(kept: pd.DataFrame, params: CurateParams) -> pd.Series:
     """Split of each picture in `kept`: the source's own, or by a hash of the family. A family is never divided.
 
-    Pictures of an earlier run stay in their split. A family whose pictures come from several splits goes to test, or else to
-    validation. If the source has a training split but no validation or test split, that share is taken from training.
+    Pictures of an earlier run stay in their split, and so do their families, whatever the source says: a model may have been
+    trained on them. Another family whose pictures come from several splits goes to test, or else to validation. If the source
+    has a training split but no validation or test split, that share is taken from training.
     """
     shares = kept["family"].map(lambda family: _share_of(family, params.seed))
     drawn = [shares < params.test_share, shares < params.test_share + params.validation_share]
     hashed = pd.Series(np.select(drawn, ["test", "validation"], "train"), index=kept.index, dtype=object)
     rank_of = {split: rank for rank, split in enumerate(SPLITS)}
-    given = kept[["earlier_split", "split"] if params.split == "source" else ["earlier_split"]]
-    ranks = given.apply(lambda column: column.map(rank_of)).min(axis=1).groupby(kept["family"]).transform("min")
+    earlier, given = (kept[name].map(rank_of).groupby(kept["family"]).transform("min") for name in ("earlier_split", "split"))
+    ranks = earlier.where(earlier.notna(), given) if params.split == "source" else earlier
     own = ranks.map(dict(enumerate(SPLITS)))
     unlisted = {"test", "validation"} - set(kept["split"])
     lent = own.eq("train") & kept["earlier_split"].isna() & hashed.isin(unlisted)

@@ -140,7 +140,8 @@ def _agreement(still: Rows, moving: Rows, maps: Maps, side: int) -> Rows:
     ranked = np.sort(np.where(used, correlation, np.inf), axis=1)  # unused blocks last
     place = np.rint(AGREEING * np.maximum(used.sum(axis=1) - 1, 0)).astype(np.int64)
     agreement = ranked[np.arange(len(ranked)), place]
-    return np.where(covered.mean(axis=1) < MIN_OVERLAP, -1, agreement).astype(np.float32)
+    within = np.minimum(agreement, 1)  # which rounding exceeds
+    return np.where(covered.mean(axis=1) < MIN_OVERLAP, -1, within).astype(np.float32)
 
 
 def _blurred(pictures: Rows, deviation: float) -> Rows:

@@ -121,6 +121,14 @@ def test_a_reservation_at_one_place_counts_at_all() -> None:
     assert (picture.status, picture.reason) == ("refused", "noai")
 
 
+def test_a_page_that_could_not_be_read_says_nothing_about_a_picture_at_its_address() -> None:
+    picture = CrawledPicture(url="u", page="1")
+    page = CrawledPicture(url="u", page="u", status="refused", reason="page: a redirect", is_unread_page=True)
+    for order in ([picture, page], [page, picture]):
+        assert merge_duplicates(order, lambda url: url) == [picture]
+    assert merge_duplicates([page, page], lambda url: url) == [page]
+
+
 def test_categories_and_a_licence_for_what_names_none() -> None:
     found = [
         CrawledPicture(url="1", words=("dresses",)),

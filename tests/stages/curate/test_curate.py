@@ -246,6 +246,13 @@ def test_family_with_several_splits_goes_to_test_or_validation() -> None:
     assert splits.tolist() == ["test", "test", *["validation"] * 4, "train", "train"]
 
 
+def test_a_picture_that_an_earlier_model_trained_on_does_not_enter_the_test_with_its_source() -> None:
+    pictures = _pictures({"earlier_split": "train"}, {"earlier_split": "train"}, {"earlier_split": None})
+    pictures["split"], pictures["family"] = "test", ["a", "a", "b"]
+    splits = splits_of(pictures, _params(split="source", test_share=0.5, validation_share=0.0))
+    assert splits.tolist() == ["train", "train", "test"]
+
+
 @pytest.mark.parametrize("split", ["hash", "source"])
 def test_look_alikes_of_earlier_pictures_stay_in_their_split(split: str) -> None:
     earlier = ["train", "validation", "test", "train", "test", None]

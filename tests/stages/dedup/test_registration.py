@@ -26,6 +26,16 @@ def test_fit_recovers_a_translation() -> None:
     assert there_and_back == pytest.approx(np.eye(2, 3)[None].repeat(2, axis=0), abs=1e-4)
 
 
+def test_identical_sketches_agree_by_one_at_most() -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 64, 64))
+    smooth = scipy.ndimage.gaussian_filter(noise, (0, 3, 3))
+    sketches = Sketches(np.clip(128 + 400 * smooth, 0, 255).astype(np.uint8))
+    same = np.arange(40)
+    fit = register(sketches, same, same, np.eye(2, 3, dtype=np.float32)[None, None].repeat(40, axis=0))
+    assert fit.agreement.min() > 0.999
+    assert fit.agreement.max() <= 1
+
+
 def test_noise_is_given_up_at_the_coarse_size() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
     fit = register(Sketches(noise), np.array([0]), np.array([1]), np.eye(2, 3, dtype=np.float32)[None, None])
