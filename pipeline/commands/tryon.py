@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections import Counter
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from pipeline.storage.files import output_file, refuse_output
 from pipeline.tracking.progress import progress
 from pipeline.tryon.fitting import FITS
 from pipeline.tryon.learned_warp import WARP, read_warp, write_warp
-from pipeline.tryon.learning import LEAST_PAIRS, STANDARD_ERRORS, LearningPair, Verdict, verdict
+from pipeline.tryon.learning import LEAST_GARMENTS, LEAST_PAIRS, STANDARD_ERRORS, LearningPair, Verdict, are_enough, verdict
 from pipeline.tryon.person_models import default_folder, fetch_models
 from pipeline.tryon.picture_files import read_anchors, read_picture
 from pipeline.tryon.worn_pairs import COLUMNS, learning_pair, listed_pairs
@@ -96,26 +96,25 @@ def learn(listed: Path, models: Path, out: Path) -> None:
             pairs.append(learning_pair(row, find_person, _cut_out))
         except InputError as error:
             log.warning("%s: line %d: left out: %s", listed, row.line, error)
-    counts = Counter(pair.kind for pair in pairs)
-    for kind, count in counts.items():
-        log.info("%s: %d pairs of %s can be used%s", listed, count, kind, "" if count >= LEAST_PAIRS else ", which are too few")
-    enough = [kind for kind, count in counts.items() if count >= LEAST_PAIRS]
-    if not enough:
-        raise InputError(
-            f"{listed}: {len(pairs)} of {len(rows)} pairs can be used, of no kind the {LEAST_PAIRS} that are needed; add pairs"
-        )
-    verdicts = [verdict([pair for pair in pairs if pair.kind == kind]) for kind in enough]
-    for one in verdicts:
-        log.info("%s", numbers_of(one))
+    by_kind = {kind: [pair for pair in pairs if pair.kind == kind] for kind in KINDS}
+    needed = f"at least {LEAST_PAIRS} of a kind, of {LEAST_GARMENTS} garments, are needed"
+    for kind, several in by_kind.items():
+        if several and not are_enough(several):
+            log.warning("%s: nothing is learned about %s from %d pairs: %s", listed, kind, len(several), needed)
+    verdicts = [verdict(several) for several in by_kind.values() if are_enough(several)]
+    if not verdicts:
+        raise InputError(f"{listed}: {len(pairs)} of {len(rows)} pairs can be used; {needed}")
     better = {one.kind: one.learned for one in verdicts if one.is_better}
     if not better:
         raise InputError(
             f"{listed}: no warp is written, because on held-out pairs it is not better than geometry by more than "
             f"{STANDARD_ERRORS:g} standard errors: {'; '.join(numbers_of(one) for one in verdicts)}"
         )
+    for one in verdicts:
+        sys.stdout.write(f"{numbers_of(one)}\n")
     with output_file(out) as partial:
         write_warp(partial, better)
-    log.info("%s corrects %s", out, ", ".join(better))
+    sys.stdout.write(f"{out}: corrects {', '.join(better)}\n")
 
 
 def _cut_out(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -19,8 +19,8 @@ from pipeline.tryon.learned_warp import PROPORTIONS, KindOfWarp, Proportions
 from pipeline.tryon.matching import WornGarment
 from pipeline.tryon.person import LIGHTNESS_WEIGHT
 
-LEAST_PAIRS = 20  # of a kind
-FOLDS = 5  # each held out in turn
+LEAST_PAIRS, LEAST_GARMENTS = 20, 5  # of a kind
+FOLDS = LEAST_GARMENTS  # each held out in turn
 STANDARD_ERRORS = 2.0  # by which the learned warp has to be better
 # Penalties in units of a row's square; the first of both pairs means that nothing is learned, of the mean or of the slopes.
 MEAN_PENALTIES = (np.inf, 10.0, 3.0, 0.5)
@@ -78,6 +78,11 @@ class Verdict:
         """Whether landmarks and masks are both nearer by more than STANDARD_ERRORS."""
         gains = [self.gain(measure) for measure in ("landmark", "iou")]
         return all(gain > STANDARD_ERRORS * error for gain, error in gains)
+
+
+def are_enough(pairs: Sequence[LearningPair]) -> bool:
+    """Whether pairs of one kind are as many as it takes, and of as many garments."""
+    return len(pairs) >= LEAST_PAIRS and len({pair.garment for pair in pairs}) >= LEAST_GARMENTS
 
 
 def folds(garments: Sequence[str]) -> NDArray[np.int_]:

@@ -67,20 +67,23 @@ def worn_garment(person: Person, garment: NDArray[np.uint8], anchors: GarmentAnc
     front = reduced(np.maximum(person.head, person.neck))
     arms = np.max([reduced(person.arms[side]) for side in SIDES], axis=0)
     lab = np.asarray(cielab(picture) * LAB_WEIGHTS, np.float32)
-    own = []
-    for pixels in pixels_of_parts(small, parts):
-        alpha = pixels[..., 3:]
-        colours = (pixels[..., :3] / np.maximum(alpha, 1e-3)).clip(0, 1) * 255
-        own.append(np.dstack([cielab(colours.round().astype(np.uint8)) * LAB_WEIGHTS * alpha, alpha]).astype(np.float32))
+    own = [_in_cielab(pixels) for pixels in pixels_of_parts(small, parts)]
     found = WornGarment(lab, np.zeros(lab.shape[:2], np.float32), np.ones(lab.shape[:2], np.float32), body, parts, own)
     cover = found.laid(np.zeros(COUNT))[..., 3]
-    mask = visible_garment(picture, cover > 0.5, reduced(person.alpha), front > 0.5, arms > 0.5, _span(body))
+    mask = visible_garment(picture, cover > 0.5, front > 0.5, arms > 0.5, _span(body))
     weight = 1 - np.maximum(front, arms * (1 - mask))
     return replace(found, mask=mask.astype(np.float32), weight=weight.astype(np.float32))
 
 
 def _span(body: Body) -> float:
     return float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+
+
+def _in_cielab(pixels: Pixels) -> Pixels:
+    """Premultiplied RGB and alpha (H, W, 4) as premultiplied CIELAB, weighted, and alpha."""
+    alpha = pixels[..., 3:]
+    colours = (pixels[..., :3] / np.maximum(alpha, 1e-3)).clip(0, 1) * 255
+    return np.asarray(np.dstack([cielab(colours.round().astype(np.uint8)) * LAB_WEIGHTS * alpha, alpha]), np.float32)
 
 
 def _grown(mask: Mask, by_px: float) -> Mask:
@@ -90,10 +93,13 @@ def _grown(mask: Mask, by_px: float) -> Mask:
     return (cv2.dilate if by_px > 0 else cv2.erode)(mask.astype(np.uint8), disc) > 0
 
 
-def visible_garment(picture: NDArray[np.uint8], cover: Mask, person: Pixels, front: Mask, arms: Mask, span: float) -> Mask:
-    """(H, W) where the garment is seen that geometry lays at `cover`; `front` is never it, `arms` only by their colours."""
+def visible_garment(picture: NDArray[np.uint8], cover: Mask, front: Mask, arms: Mask, span: float) -> Mask:
+    """(H, W) where the garment is seen that geometry lays at `cover`; `front` is never it, `arms` only by their colours.
+
+    The person's mask is not asked: where it is made from joints set by hand, it ends where the body does.
+    """
     start = np.full(cover.shape, cv2.GC_BGD, np.uint8)
-    possible = _grown(cover, REACH * span) & (person > 0.5) & ~front
+    possible = _grown(cover, REACH * span) & ~front
     start[possible] = cv2.GC_PR_BGD
     start[cover & possible] = cv2.GC_PR_FGD
     start[_grown(cover & possible & ~arms, -CORE * span)] = cv2.GC_FGD

@@ -13,12 +13,13 @@ from pipeline.imaging.garment_kinds import KINDS, Kind
 from pipeline.storage.edited_csv import read_edited_csv
 from pipeline.storage.files import sha256_of_file
 from pipeline.tryon.learned_warp import proportions
-from pipeline.tryon.learning import LearningPair
+from pipeline.tryon.learning import LearningPair, measured
 from pipeline.tryon.matching import matched, worn_garment
 from pipeline.tryon.person import Person
 from pipeline.tryon.photographs import person_by_hand, refuse_without_legs
 from pipeline.tryon.picture_files import read_anchors, read_picture
 
+LEAST_IOU = 0.5  # of the garment in the photograph and the try-on that is most like it
 COLUMNS = ("garment", "person", "kind", "anchors")
 
 
@@ -76,4 +77,7 @@ def learning_pair(
     except InputError as error:
         raise InputError(f"{row.garment.name}: {error}") from None
     worn = worn_garment(person, garment, anchors)
-    return LearningPair(sha256_of_file(row.garment), kind, proportions(anchors, person.body), worn, matched(worn))
+    pair = LearningPair(sha256_of_file(row.garment), kind, proportions(anchors, person.body), worn, matched(worn))
+    if measured(pair, pair.numbers).iou < LEAST_IOU:
+        raise InputError(f"{row.person.name}: no garment of the shape of {row.garment.name} is found on this person")
+    return pair

@@ -86,7 +86,7 @@ def test_pairs_that_cannot_be_used_are_rows_with_a_reason(caplog: pytest.LogCapt
     ):
         assert f"pairs.csv: line {line}: left out: {said}" in caplog.text
     assert "line 2" not in caplog.text
-    assert "of no kind the 20 that are needed" in caplog.text
+    assert "1 of 5 pairs can be used; at least 20 of a kind, of 5 garments" in caplog.text
     assert not Path("warp.safetensors").exists()
 
 
@@ -114,8 +114,13 @@ def learn_from(pairs: list[LearningPair], monkeypatch: pytest.MonkeyPatch) -> in
     return main(["tryon", "--learn", "pairs.csv"])
 
 
-def test_a_warp_that_is_better_is_written_used_and_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warp_that_is_better_is_written_used_and_named(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert learn_from(worn_pairs(worn_skirt(), 0.2, 0.0, 20), monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "skirt, 20 pairs: landmark error" in printed
+    assert "warp.safetensors: corrects skirt" in printed
     assert [path.name for path in files.glob("*warp*")] == ["warp.safetensors"]
     wish = ["tryon", "person.png", "skirt.png", "--kind", "skirt", "--anchors", "joints.json"]
     assert main([*wish, "--out", "plain.png"]) == 0

@@ -15,7 +15,7 @@ from pipeline.tryon.compose import try_on
 from pipeline.tryon.corrections import COUNT, corrected
 from pipeline.tryon.fitting import placed_parts
 from pipeline.tryon.learned_warp import PROPORTIONS, KindOfWarp, LearnedWarp, read_warp, write_warp
-from pipeline.tryon.learning import fitted, folds, similarity_map, verdict
+from pipeline.tryon.learning import are_enough, fitted, folds, similarity_map, verdict
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin, mannequin_body
 from pipeline.tryon.matching import WornGarment, matched, worn_garment
 from pipeline.tryon.person import person_of_figure
@@ -117,6 +117,13 @@ def test_no_garment_is_in_two_folds_and_folds_do_not_depend_on_the_order() -> No
     assert set(np.bincount(fold)) == {8}
     assert all((fold[start : start + 4] == fold[start]).all() for start in range(0, 40, 4))
     assert (folds(garments[::-1]) == fold[::-1]).all()
+
+
+def test_pairs_of_few_garments_are_too_few(skirt: WornGarment) -> None:
+    several = worn_pairs(skirt, 0.2, 0.0, 20)
+    assert are_enough(several)
+    assert not are_enough(several[:19])
+    assert not are_enough([replace(pair, garment="one and the same") for pair in several])
 
 
 def test_similarity_is_that_of_scikit_image() -> None:
