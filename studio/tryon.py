@@ -17,6 +17,7 @@ from pipeline.tryon import person_models
 from pipeline.tryon.body import ANCHORS, Body, body_of
 from pipeline.tryon.compose import try_on
 from pipeline.tryon.fitting import Fit
+from pipeline.tryon.learned_warp import WARP, read_warp
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
 from pipeline.tryon.person import Person, person_of_figure
 from pipeline.tryon.photographs import PersonFinder, person_by_hand, refuse_without_legs
@@ -60,7 +61,10 @@ class TryOnService:
     """Persons and garments of the session. Thread-safe."""
 
     def __init__(self, models: Path | None) -> None:
+        """Raises InputError if the folder of person models holds a learned warp that is damaged."""
         self._models = models or person_models.default_folder()
+        learned = self._models / WARP
+        self._warp = read_warp(learned) if learned.is_file() else None
         self._sitters: Recent[Sitter] = Recent()
         self._garments: Recent[NDArray[np.uint8]] = Recent()
         self._jobs: dict[str, list[str]] = {}  # by person
@@ -131,6 +135,11 @@ class TryOnService:
             raise InputError("this garment is no longer here; choose it again")
         return garment
 
+    def recipe(self, pieces: Sequence[WornPiece]) -> dict[str, object]:
+        """How `pieces` are worn, for the marks of the picture."""
+        worn: dict[str, object] = {"tryon": [{"kind": one.kind, "fit": one.fit} for one in pieces]}
+        return worn | ({"warp_sha256": self._warp.sha256} if self._warp else {})
+
     def worn(
         self, sitter: Sitter, pieces: Sequence[WornPiece], anchors: Mapping[str, Point]
     ) -> Generator[Progress, None, None]:
@@ -138,7 +147,7 @@ class TryOnService:
         person = posed(sitter, anchors)
         for number, piece in enumerate(pieces, start=1):
             refuse_without_legs(person, piece.kind)
-            picture = try_on(person, piece.garment, piece.kind, fit=piece.fit).picture
+            picture = try_on(person, piece.garment, piece.kind, fit=piece.fit, warp=self._warp).picture
             person = replace(person, picture=picture)
             yield Progress(number / len(pieces), picture)
 

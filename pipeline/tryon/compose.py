@@ -11,7 +11,8 @@ from pipeline.imaging.garment_anchors import GarmentAnchors, find_anchors
 from pipeline.imaging.garment_kinds import LEGGED, UPPER, Kind
 from pipeline.imaging.outlines import SIDES
 from pipeline.tryon.body import CROTCH, Body
-from pipeline.tryon.fitting import Fit, PlacedPart, placed_parts
+from pipeline.tryon.fitting import Fit, PlacedPart
+from pipeline.tryon.learned_warp import LearnedWarp
 from pipeline.tryon.light import light_of, luminance, shadow_of
 from pipeline.tryon.person import Mask, Person, Pixels, soft
 from pipeline.tryon.regions import above_level, arm_mask, body_mask, distance_along, leg_mask, trunk_mask
@@ -40,15 +41,16 @@ def try_on(
     fit: Fit = "regular",
     anchors: GarmentAnchors | None = None,
     parts: Sequence[PlacedPart] | None = None,
+    warp: LearnedWarp | None = None,
 ) -> TryOn:
     """`garment` (h, w, 4), straight alpha, on `person`. Raises InputError if the garment has no mask.
 
-    `anchors` are found in the garment's alpha unless given; `parts` follow from them and the fit unless given.
+    `anchors` are found in the garment's alpha unless given; `parts` follow from them, the fit and a learned warp unless given.
     """
     if anchors is None:
         anchors = find_anchors(garment, kind)
     if parts is None:
-        parts = placed_parts(anchors, person.body, fit)
+        parts = (warp or LearnedWarp({})).placed_parts(anchors, person.body, fit)
     shape = (person.picture.shape[0], person.picture.shape[1])
     layers = worn_layers(garment, parts, shape)
     size = _span(person)

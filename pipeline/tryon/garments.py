@@ -1,12 +1,16 @@
 """A garment as RGBA, whatever it comes from: a picture with alpha, or a photograph that is cut out."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.cut_outs import cut_out
-from pipeline.imaging.garment_cutter import GarmentCutter
+
+if TYPE_CHECKING:
+    from pipeline.imaging.garment_cutter import GarmentCutter
 
 LEAST_CONFIDENCE = 0.5
 
@@ -16,7 +20,7 @@ def has_alpha(picture: NDArray[np.uint8]) -> bool:
     return picture.shape[-1] == 4 and bool((picture[..., 3] < 128).any())
 
 
-def garment_of(picture: NDArray[np.uint8], cutter: GarmentCutter) -> NDArray[np.uint8]:
+def garment_of(picture: NDArray[np.uint8], cutter: "GarmentCutter") -> NDArray[np.uint8]:
     """The garment (h, w, 4), straight alpha, of a picture (H, W, 3 or 4). Raises InputError if it cannot be cut out."""
     if has_alpha(picture):
         return picture

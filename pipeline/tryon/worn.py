@@ -57,27 +57,34 @@ def alpha_without_fringe(garment: NDArray[np.uint8]) -> Pixels:
 
 def worn_layers(garment: NDArray[np.uint8], parts: Sequence[PlacedPart], shape: tuple[int, int]) -> list[Layer]:
     """The parts of `garment` (h, w, 4), straight alpha, in a picture of `shape` (height, width), in the order of `parts`."""
-    garment, parts = _shrunk(garment, parts)
+    garment, parts = shrunk(garment, parts)
+    own = pixels_of_parts(garment, parts)
+    return [worn_layer(pixels, part, shape) for pixels, part in zip(own, parts, strict=True)]
+
+
+def pixels_of_parts(garment: NDArray[np.uint8], parts: Sequence[PlacedPart]) -> list[Pixels]:
+    """(h, w, 4) for each part, its own pixels of the garment: colour in [0, 1] multiplied by alpha, and alpha."""
     alpha = alpha_without_fringe(garment)
     premultiplied = garment[..., :3].astype(np.float32) / 255 * alpha[..., None]
     shares = part_shares(alpha, [part.source_outline for part in parts])
-    layers = []
-    for part, share in zip(parts, shares, strict=True):
-        warp = part_warp(part.source, part.target, part.source_outline, part.target_outline)
-        own = np.dstack([premultiplied * share[..., None], alpha * share])
-        fine = cv2.remap(own, *warp.maps(SAMPLES), cv2.INTER_LINEAR, borderValue=0)
-        warped: Pixels = np.asarray(
-            cv2.resize(fine, None, fx=1 / SAMPLES, fy=1 / SAMPLES, interpolation=cv2.INTER_AREA), np.float32
-        )
-        warped[~_near_target(part.target_outline, warp, warped.shape[:2])] = 0
-        colour, covered = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
-        _paste(colour, warped[..., :3], warp)
-        _paste(covered, warped[..., 3], warp)
-        layers.append(Layer(part.name, colour, covered, warp))
-    return layers
+    return [np.dstack([premultiplied * share[..., None], alpha * share]) for share in shares]
 
 
-def _shrunk(garment: NDArray[np.uint8], parts: Sequence[PlacedPart]) -> tuple[NDArray[np.uint8], Sequence[PlacedPart]]:
+def worn_layer(own: Pixels, part: PlacedPart, shape: tuple[int, int], samples: int = SAMPLES) -> Layer:
+    """A part through its warp; `own` (h, w, 4) are its pixels, of which any premultiplied three are laid like colours."""
+    warp = part_warp(part.source, part.target, part.source_outline, part.target_outline)
+    warped: Pixels = np.asarray(cv2.remap(own, *warp.maps(samples), cv2.INTER_LINEAR, borderValue=0), np.float32)
+    if samples > 1:
+        warped = np.asarray(cv2.resize(warped, None, fx=1 / samples, fy=1 / samples, interpolation=cv2.INTER_AREA), np.float32)
+    warped[~_near_target(part.target_outline, warp, warped.shape[:2])] = 0
+    colour, covered = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
+    _paste(colour, warped[..., :3], warp)
+    _paste(covered, warped[..., 3], warp)
+    return Layer(part.name, colour, covered, warp)
+
+
+def shrunk(garment: NDArray[np.uint8], parts: Sequence[PlacedPart]) -> tuple[NDArray[np.uint8], Sequence[PlacedPart]]:
+    """The garment at no more than SAMPLES times the resolution at which `parts` show it, and the parts with its points."""
     extents = [float(np.linalg.norm(np.ptp(line, axis=0))) for line in (parts[0].source_outline, parts[0].target_outline)]
     factor = SAMPLES * extents[1] / max(extents[0], 1e-6)
     if factor >= 1:

@@ -98,10 +98,7 @@ async def worn(context: Context, body: TryOnRequest) -> JobResponse:
     sitter = context.tryon.sitter(body.person)
     pieces = [WornPiece(context.tryon.garment(one.garment), one.kind, one.fit) for one in body.garments]
     work = context.tryon.worn(sitter, pieces, as_points(body.anchors))
-    recipe: dict[str, object] = {
-        "tryon": [{"kind": one.kind, "fit": one.fit} for one in body.garments],
-        "model_sha256": context.service.card.onnx_sha256,
-    }
+    recipe = context.tryon.recipe(pieces) | {"model_sha256": context.service.card.onnx_sha256}
     job = context.quick_jobs.submit(work, recipe)
     context.tryon.add_job(body.person, job.id)
     return job_response(job)

@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import InputError
+from pipeline.imaging.garment_kinds import Kind
 from pipeline.tryon.body import ANCHORS
+from pipeline.tryon.corrections import COUNT
+from pipeline.tryon.learned_warp import PROPORTIONS, WARP, KindOfWarp, write_warp
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
+from studio.tryon import TryOnService, WornPiece
 from tests.studio.test_app import a_garment
+from tests.support.drawn_people import drawn_garment
 from tests.support.studio_server import Client, served_studio
+from tests.support.worn_pairs import LOWER
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +64,26 @@ def test_a_drawn_dress_is_worn_by_a_mannequin_and_marked_as_made_by_ai(client: C
     marks = image.text  # type: ignore[attr-defined]
     assert "trainedAlgorithmicMedia" in marks["XML:com.adobe.xmp"]
     assert json.loads(marks["recipe"])["tryon"] == [{"kind": "dress", "fit": "loose"}]
+
+
+def test_a_warp_beside_the_person_models_is_used_and_named(tmp_path: Path) -> None:
+    weights = np.zeros((1 + PROPORTIONS, COUNT))
+    weights[0, LOWER] = 0.3
+    piece = WornPiece(drawn_garment("skirt"), "skirt", "regular")
+    pictures: list[NDArray[np.int16]] = []
+    skirts: dict[Kind, KindOfWarp] = {"skirt": KindOfWarp(np.zeros(PROPORTIONS), np.ones(PROPORTIONS), weights)}
+    for learned in (None, skirts):
+        if learned:
+            write_warp(tmp_path / WARP, learned)
+        service = TryOnService(tmp_path)
+        [done] = service.worn(service.add_mannequin(Measures())[1], [piece], {})
+        assert service.recipe([piece]).keys() == ({"tryon", "warp_sha256"} if learned else {"tryon"})
+        assert done.picture is not None
+        pictures.append(done.picture.astype(np.int16))
+    assert np.abs(pictures[0] - pictures[1]).max() > 40
+    (tmp_path / WARP).write_bytes(b"not it")
+    with pytest.raises(InputError, match="is no warp of try-on"):
+        TryOnService(tmp_path)
 
 
 def test_a_dragged_anchor_changes_the_picture(client: Client) -> None:
