@@ -217,8 +217,7 @@ def landmark_error(pair: Pair, result: TryOn) -> float:
 
     Measured in the garment and brought to the picture's scale; a landmark of a part that was not found counts as 1.
     """
-    points = pair.figure.body.points
-    span = float(np.linalg.norm(points["right_shoulder"] - points["left_shoulder"]))
+    span = pair.figure.body.shoulders_px
     warps = {one.name: (one, part_warp(one.source, one.target, one.source_outline, one.target_outline)) for one in result.parts}
     errors = []
     for mark in pair.marks:

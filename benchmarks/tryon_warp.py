@@ -72,7 +72,7 @@ HABITS: dict[Kind, Habit] = {
 
 def worn_by_habit(parts: list[PlacedPart], body: Body, habit: Habit, rng: np.random.Generator) -> list[PlacedPart]:
     """The parts where this figure wears them: by the habit, more so the broader the figure, and a little at random."""
-    span = float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+    span = body.shoulders_px
     broad = 1 + 1.5 * (body.widths.chest / span - 0.55)
     strength = broad * np.maximum(rng.normal(1, 0.25, 4), 0)
     shift = SHIFT * rng.standard_normal(2)
@@ -207,7 +207,7 @@ def true_error(truth: Pair, parts: list[PlacedPart], numbers: Numbers) -> float:
     A landmark of a part that was not found counts as 1.
     """
     body = truth.figure.body
-    span = float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+    span = body.shoulders_px
     splines = {
         part.name: thin_plate_spline(part.source, part.target, STIFFNESSES[0]) for part in corrected(parts, body, numbers)
     }

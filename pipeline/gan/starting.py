@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,16 +34,20 @@ def start_from(models: Models, state: Mapping[str, Tensor], old: ConditionNames,
 
     Categories and attributes go by name: a new category starts at the mean of the old ones, a new attribute at 0. Tensors of
     another shape, such as the layers nearest the picture when its side differs, stay as they are initialised; so do those for
-    attributes where one of the models takes texts in their place. Optimisers and random state start anew.
+    attributes where one of the models takes texts in their place, and heads of an earlier version, which did not save the maps
+    that they read. Optimisers and random state start anew.
     """
     taken, fresh = 0, []
+    by_category = "none" not in (old.condition, new.condition)
+    if not any(name.startswith("mixing.") for name in state):
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("heads.")}
     for prefix, network in models.by_name().items():
         categories, attributes = dict(_entries(network, "category_entries")), dict(_entries(network, "attribute_entries"))
         for name, tensor in network.state_dict().items():
             if name == USUAL_TEXTS:  # of the new data
                 continue
             before = state.get(f"{prefix}.{name}")
-            if before is not None and name in categories and "none" not in (old.condition, new.condition):
+            if before is not None and name in categories and by_category:
                 before = _by_name(before, categories[name], old.categories, new.categories, fill="mean")
             elif before is not None and name in attributes:
                 before = _attributes(before, attributes[name], old, new)
@@ -51,7 +56,7 @@ def start_from(models: Models, state: Mapping[str, Tensor], old: ConditionNames,
                 taken += 1
             else:
                 fresh.append(f"{prefix}.{name}")
-    return Start(taken, fresh, sorted(set(new.categories) - set(old.categories)))
+    return Start(taken, fresh, sorted(set(new.categories) - set(old.categories)) if by_category else [])
 
 
 def _entries(network: nn.Module, kind: str) -> Iterator[tuple[str, Entries]]:
@@ -67,7 +72,9 @@ def _attributes(table: Tensor, entries: Entries, old: ConditionNames, new: Condi
     return table if new.condition == "text" else _by_name(table, entries, old.attributes, new.attributes, fill="zero")
 
 
-def _by_name(table: Tensor, entries: Entries, old: Sequence[str], new: Sequence[str], *, fill: str) -> Tensor | None:
+def _by_name(
+    table: Tensor, entries: Entries, old: Sequence[str], new: Sequence[str], *, fill: Literal["mean", "zero"]
+) -> Tensor | None:
     """`table` with the entries that it has for `old` names put in the order of the `new` ones; missing ones are `fill`ed.
 
     None if it is of another kind, such as a tensor of the same name in another network.

@@ -61,6 +61,11 @@ class Body:
         return (self.points["left_shoulder"] + self.points["right_shoulder"]) / 2
 
     @property
+    def shoulders_px(self) -> float:
+        """Distance between the shoulder joints."""
+        return float(np.linalg.norm(self.points["right_shoulder"] - self.points["left_shoulder"]))
+
+    @property
     def hips(self) -> Point:
         """The middle between the hip joints."""
         return (self.points["left_hip"] + self.points["right_hip"]) / 2

@@ -53,7 +53,7 @@ def try_on(
         parts = (warp or LearnedWarp({})).placed_parts(anchors, person.body, fit)
     shape = (person.picture.shape[0], person.picture.shape[1])
     layers = worn_layers(garment, parts, shape)
-    size = _span(person)
+    size = person.body.shoulders_px
     cover = np.asarray(1 - np.prod([1 - layer.alpha for layer in layers], axis=0), np.float32)
     base = without_old_clothes(person, cover, kind)
     light = _light(person, cover, size)
@@ -77,10 +77,6 @@ def try_on(
     front = np.maximum(person.head, neck)[..., None]
     canvas = canvas * (1 - front) + base * front
     return TryOn((np.clip(canvas, 0, 1) * 255).round().astype(np.uint8), cover, parts, layers)
-
-
-def _span(person: Person) -> float:
-    return float(np.linalg.norm(person.body.points["right_shoulder"] - person.body.points["left_shoulder"]))
 
 
 def _laid(canvas: Pixels, layer: Layer, light: Pixels, person: Pixels, size: float, keep: Pixels | float = 1.0) -> Pixels:
@@ -162,7 +158,10 @@ def without_old_clothes(person: Person, cover: Pixels, kind: Kind) -> Pixels:
     beside = old & ~whole
     if kind in ("top", "outerwear"):
         beside &= above_level(shape, person.body, 0.95) | limbs
-    beside &= cv2.dilate(whole.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(int(BESIDE * _span(person)), 1)) > 0
+    beside &= (
+        cv2.dilate(whole.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(int(BESIDE * person.body.shoulders_px), 1))
+        > 0
+    )
     if beside.sum() > MOST_BESIDE * old.sum():  # far wider than the body: what would be behind it is anyone's guess
         return picture
     result = picture

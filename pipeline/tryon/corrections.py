@@ -42,7 +42,7 @@ def _is_sleeve(part: PlacedPart) -> bool:
 
 def _basis(points: Line, part: PlacedPart, body: Body, low: float, high: float) -> NDArray[np.float64]:
     """(N, 2, COUNT) derivatives in pixels of the displacements of a part's control points or of its outline's."""
-    span = float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+    span = body.shoulders_px
     count = len(part.target_outline) // 2
     held = points
     if _is_sleeve(part):  # as its shoulder

@@ -31,7 +31,7 @@ Proportions = NDArray[np.float64]  # (PROPORTIONS,)
 
 def proportions(garment: GarmentAnchors, body: Body) -> Proportions:
     """Half-widths of chest, waist and hips by the shoulders' distance; length, hem and limbs of the garment by its width."""
-    span = float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+    span = body.shoulders_px
     widths = np.array([body.widths.chest, body.widths.waist, body.widths.hip]) / max(span, 1.0)
     rungs = np.linalg.norm(garment.trunk.second - garment.trunk.first, axis=1)
     wide = max(float(rungs.mean()), 1.0)

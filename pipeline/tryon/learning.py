@@ -157,7 +157,7 @@ def measured(pair: LearningPair, numbers: Numbers) -> Measures:
 
 def _distance(worn: WornGarment, first: Numbers, second: Numbers) -> float:
     body = worn.body
-    span = float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
+    span = body.shoulders_px
     both = (corrected(worn.parts, body, numbers) for numbers in (first, second))
     points = [np.concatenate([part.target_outline for part in parts]) for parts in both]
     return float(np.linalg.norm(points[0] - points[1], axis=1).mean()) / span

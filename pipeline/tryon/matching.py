@@ -70,13 +70,9 @@ def worn_garment(person: Person, garment: NDArray[np.uint8], anchors: GarmentAnc
     own = [_in_cielab(pixels) for pixels in pixels_of_parts(small, parts)]
     found = WornGarment(lab, np.zeros(lab.shape[:2], np.float32), np.ones(lab.shape[:2], np.float32), body, parts, own)
     cover = found.laid(np.zeros(COUNT))[..., 3]
-    mask = visible_garment(picture, cover > 0.5, front > 0.5, arms > 0.5, _span(body))
+    mask = visible_garment(picture, cover > 0.5, front > 0.5, arms > 0.5, body.shoulders_px)
     weight = 1 - np.maximum(front, arms * (1 - mask))
     return replace(found, mask=mask.astype(np.float32), weight=weight.astype(np.float32))
-
-
-def _span(body: Body) -> float:
-    return float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
 
 
 def _in_cielab(pixels: Pixels) -> Pixels:

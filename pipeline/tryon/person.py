@@ -62,7 +62,7 @@ def person_of_photograph(picture: NDArray[np.uint8], body: Body, alpha: Pixels) 
     shape = picture.shape[:2]
     inside = alpha > 0.5
     lab = cielab(picture) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32)
-    face = _disc(shape, body.points["head"], 0.2 * _span(body)) & inside
+    face = _disc(shape, body.points["head"], 0.2 * body.shoulders_px) & inside
     skin_colour = np.median(lab[face], axis=0) if face.any() else lab.mean(axis=(0, 1))
     rgb = np.median(picture[face], axis=0) / 255 if face.any() else np.array(DEFAULT_SKIN)
     skin = (np.linalg.norm(lab - skin_colour, axis=-1) < SKIN_DISTANCE) & inside
@@ -78,10 +78,6 @@ def person_of_photograph(picture: NDArray[np.uint8], body: Body, alpha: Pixels) 
     )
 
 
-def _span(body: Body) -> float:
-    return float(np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"]))
-
-
 def _disc(shape: tuple[int, int], centre: NDArray[np.float64], radius: float) -> Mask:
     rows, columns = np.indices(shape)
     return np.asarray(np.hypot(columns - centre[0], rows - centre[1]) < radius)
@@ -93,7 +89,7 @@ def _opened(mask: Mask) -> Mask:
 
 def _head_and_neck(lab: Pixels, body: Body, inside: Mask, skin: Mask) -> tuple[Mask, Mask]:
     """Face and hair, with the hair that falls on the shoulders; and the skin of the neck."""
-    shape, span = inside.shape, _span(body)
+    shape, span = inside.shape, body.shoulders_px
     chin = body.level_of(body.points["head"] + CHIN * span * body.down)
     head = inside & _disc(shape, body.points["head"], HEAD_RADIUS * span) & above_level(shape, body, chin)
     neck = inside & _opened(skin) & ~head & above_level(shape, body, 0.12)

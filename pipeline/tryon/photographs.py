@@ -215,7 +215,7 @@ def alpha_by_body(picture: NDArray[np.uint8], body: Body) -> Pixels:
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     shape = small.shape[:2]
     shrunk = Body({name: point * scale for name, point in body.points.items()}, body.widths.scaled(scale))
-    span = float(np.linalg.norm(shrunk.points["right_shoulder"] - shrunk.points["left_shoulder"]))
+    span = shrunk.shoulders_px
     rows, columns = np.indices(shape)
     head = np.hypot(columns - shrunk.points["head"][0], rows - shrunk.points["head"][1])
     start = np.full(shape, cv2.GC_BGD, np.uint8)

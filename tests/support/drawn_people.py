@@ -37,7 +37,7 @@ def drawn_person(pose: Pose, clothes: str = "nothing") -> Person:
 def with_long_hair(figure: Figure) -> NDArray[np.uint8]:
     """The figure's picture with hair around the face that falls over one shoulder."""
     picture = figure.picture.copy()
-    span = float(np.linalg.norm(figure.body.points["right_shoulder"] - figure.body.points["left_shoulder"]))
+    span = figure.body.shoulders_px
     x, y = figure.body.points["head"]
     cap = np.array(
         [

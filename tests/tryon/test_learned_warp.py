@@ -48,7 +48,7 @@ def test_with_nothing_learned_parts_go_where_geometry_puts_them(kind: Kind) -> N
 @pytest.mark.parametrize("kind", ["top", "trousers"])
 def test_a_garment_worn_lower_is_lower_by_that_much_in_every_part(kind: Kind) -> None:
     anchors, body = find_anchors(drawn_garment(kind), kind), mannequin_body(Measures(), Pose(lean=4.0))
-    span = np.linalg.norm(body.points["right_shoulder"] - body.points["left_shoulder"])
+    span = body.shoulders_px
     lower = warp_of(kind, 0.2 * np.eye(COUNT)[LOWER]).placed_parts(anchors, body)
     for part, before in zip(lower, placed_parts(anchors, body), strict=True):
         assert part.target - before.target == pytest.approx(np.tile(0.2 * span * body.down, (len(part.target), 1)))

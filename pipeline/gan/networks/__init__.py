@@ -2,7 +2,8 @@
 
 A generator maps latents (N, D), labels (N,) and attributes (N, A) of zeros and ones to images, NCHW float in [-1, 1], with
 alpha premultiplied (inference/transparency.py). A discriminator maps images, labels and attributes to scores (N,), higher for
-more real. An unconditional network has one category and ignores the labels; the attributes are optional.
+more real. An unconditional network has one category and ignores the labels; the attributes are optional. Tensors with an entry
+for each category or attribute are declared (parts.Entries), so that `train.start_from` takes them over by name.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,7 @@
 """Whether generated pictures have the attributes asked for, by the measures that named those of the real ones."""
 
 import hashlib
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +30,6 @@ from pipeline.storage.arrays import colour_channels, has_alpha, read_attributes
 from pipeline.storage.captions import Captions, read_captions
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 
-log = logging.getLogger(__name__)
-
 MEASURED = tuple(SEEN_ATTRIBUTES)  # attributes that a picture shows; columns of a list cannot be measured
 BY_NETWORK = {name: seen.network for name, seen in SEEN_ATTRIBUTES.items() if seen.network}
 HOW_MEASURED = {  # in words, and the numbers that were fitted
@@ -45,6 +42,7 @@ HOW_MEASURED = {  # in words, and the numbers that were fitted
 OPAQUE = 127
 NEEDS_COLOUR = ("colour", "pattern")
 MAX_COLUMNS = 12  # of a sheet
+TOO_FEW = "too few test pictures have a value; raise evaluate.attribute_samples"
 
 Flags = NDArray[np.float32]
 
@@ -69,9 +67,13 @@ def _measured_names(card: GeneratorCard) -> list[str]:
     return [name for name in names if card.trained_through != BY_NETWORK.get(name, "")]
 
 
-def unmeasured_entries(card: GeneratorCard) -> dict[str, dict[str, str]]:
-    """Entries for the attributes that cannot be measured, with the reason."""
-    reasons = {name: "nothing measures this attribute in a picture" for name in card.attributes if name not in MEASURED}
+def unmeasured_entries(card: GeneratorCard, scored: Collection[str]) -> dict[str, dict[str, str]]:
+    """Entries for the attributes that could not be measured, with the reason; `scored` are the names of the scores."""
+    reasons = {
+        name: TOO_FEW if name in MEASURED else "nothing measures this attribute in a picture"
+        for name in card.attributes
+        if f"met_{name}" not in scored
+    }
     if colour_channels(card.channels) == 1:
         reasons |= {name: "the pictures are grey" for name in NEEDS_COLOUR if name in card.attributes}
     for name, extractor in BY_NETWORK.items():
@@ -187,7 +189,10 @@ class AttributeMeter:
         real: RealImages,
         real_flags: NDArray[np.uint8],
     ) -> list[Score]:
-        """Shares of samples with the attributes asked for (floor: the test pictures), and with the category kept."""
+        """Shares of samples with the attributes asked for (floor: the test pictures), and with the category kept.
+
+        None for an attribute that no test picture, or no sample of a repeat, is asked for.
+        """
         attributes, names = self._card.attributes, self._names
         if not names:
             return []
@@ -207,7 +212,6 @@ class AttributeMeter:
         for name in names:
             met_by_real = is_met(seen_real[name], asked_values(real_flags[of_real], attributes, name))
             if not len(met_by_real) or not all(len(one) for one in met[name]):
-                log.warning("met_%s is absent: too few test images have a value; raise evaluate.attribute_samples", name)
                 continue
             floor = Baseline(float(met_by_real.mean()), real.test.passport_entry(len(of_real)))
             values, deviation = [float(one.mean()) for one in met[name]], deviation_of_mean(met[name][0])

@@ -157,7 +157,7 @@ def metrics_entries(
     entries |= {name: {"absent": reason} for name, reason in known.absent.items()}
     if card.trained_through:
         entries |= refused_entries(card.trained_through)
-    entries |= unmeasured_entries(card) | refused_recall(card)
+    entries |= unmeasured_entries(card, entries) | refused_recall(card)
     if card.condition == "none":
         absent = {"absent": "the generator is unconditional; its scores by category mean nothing either"}
         entries |= {name: absent for name in entries if name.startswith("class_accuracy") and name != "class_accuracy_real"}

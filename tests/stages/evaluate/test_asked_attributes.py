@@ -59,10 +59,11 @@ class Painter(Generator):
         return pictures
 
 
-def scores_of(generator: Generator) -> dict[str, Any]:
+def scores_of(generator: Generator, valued: int = 40) -> dict[str, Any]:
+    """The scores where so many of forty real pictures have a colour."""
     labels = np.arange(40, dtype=np.int64) % 2
     flags = np.zeros((40, 5), np.uint8)
-    flags[np.arange(40), 2 + np.arange(40) % 3] = 1
+    flags[np.arange(valued), 2 + np.arange(valued) % 3] = 1
     asked = [drawn_like_real(labels, labels, flags, seed) for seed in (0, 1)]
     drawn = [generate_images(generator, draw_latents(n, 40, 8), labels, attributes=one) for n, one in enumerate(asked)]
     real_images = generate_images(Painter(listens=True), draw_latents(0, 40, 8), labels, attributes=flags.astype(np.float32))
@@ -81,7 +82,6 @@ def scores_of(generator: Generator) -> dict[str, Any]:
     return {score.name: score for score in found}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("listens", "met", "kept"), [(True, 1.0, 0.0), (False, 1 / 3, 1.0)])
 def test_scores_of_a_generator_that_obeys_and_of_one_that_does_not(listens: bool, met: float, kept: float) -> None:
     found = scores_of(Painter(listens=listens))
@@ -89,6 +89,10 @@ def test_scores_of_a_generator_that_obeys_and_of_one_that_does_not(listens: bool
     assert found["met_colour"].value == pytest.approx(met, abs=0.2)
     assert found["met_colour"].floor.value == 1.0
     assert found["category_kept_classifier"].value == pytest.approx(kept, abs=0.45)
+
+
+def test_an_attribute_that_no_test_picture_has_gets_no_score() -> None:
+    assert set(scores_of(Painter(listens=True), valued=0)) == {"category_kept_classifier"}
 
 
 def test_values_are_read_from_the_columns_of_their_attribute() -> None:
@@ -124,11 +128,13 @@ def test_a_sheet_has_a_row_for_each_category_and_a_column_for_each_value() -> No
 
 def test_what_cannot_be_measured_is_absent_with_the_reason() -> None:
     through = replace(CARD, attributes={"pattern": ["plain"], "season": ["summer"]}, recipe={"projected": {"weight": 0.5}})
-    entries = unmeasured_entries(through)
+    entries = unmeasured_entries(through, [])
     assert "trained through efflite0" in entries["met_pattern"]["absent"]
     assert "nothing measures" in entries["met_season"]["absent"]
-    assert unmeasured_entries(replace(CARD, attributes={"colour": ["red"]})) == {}
-    assert "grey" in unmeasured_entries(replace(CARD, attributes={"colour": ["red"]}, channels=2))["met_colour"]["absent"]
+    coloured = replace(CARD, attributes={"colour": ["red"]})
+    assert unmeasured_entries(coloured, ["met_colour"]) == {}
+    assert "too few test pictures" in unmeasured_entries(coloured, ["fd_classifier"])["met_colour"]["absent"]
+    assert "grey" in unmeasured_entries(replace(coloured, channels=2), [])["met_colour"]["absent"]
 
 
 def test_every_attribute_says_how_it_is_measured() -> None:

@@ -62,8 +62,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_recall_stands_beside_that_of_real_pictures_and_the_same_bytes_come_again(measured: Path, tmp_path: Path) -> None:
     entries = run(measured, tmp_path / "first", params_with())
     entry = entries["caption_recall_efflite0"]
-    assert 0 <= entry["value"] <= 1
-    assert 0 <= entry["floor"] <= 1
     assert entry["floor_pictures"]["pictures"] == 24
     assert entry["passport"]["extractor"]["name"] == "efflite0"
     run(measured, tmp_path / "second", params_with())

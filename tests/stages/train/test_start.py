@@ -163,6 +163,19 @@ def test_heads_are_taken_over_with_the_random_maps_that_they_read() -> None:
     assert all(torch.equal(one, other) for one, other in zip(*scores, strict=True))
 
 
+def test_heads_without_the_maps_that_they_read_start_at_random() -> None:
+    old, new = models(3, projected={"channels": 8}), models(3, projected={"channels": 8}, seed=1)
+    names = ConditionNames("category", ["a", "b", "c"])
+    earlier = {name: tensor for name, tensor in state_of(old).items() if not name.startswith("mixing.")}
+    started = start_from(new, earlier, names, names)
+    assert {name.partition(".")[0] for name in started.fresh} == {"heads", "mixing"}
+
+
+def test_an_unconditional_training_has_no_new_categories() -> None:
+    started = start_from(models(1), state_of(models(1)), ConditionNames("none", ["a"]), ConditionNames("none", ["a", "b"]))
+    assert (started.new_categories, started.fresh) == ([], [])
+
+
 def test_a_larger_side_takes_the_coarse_layers_and_names_the_fresh_ones(
     finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
