@@ -1,6 +1,6 @@
 """Training batches: which images each step sees, and their division into micro-batches and processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,17 +36,28 @@ def with_some_unsaid(attributes: NDArray[np.uint8], rng: torch.Generator) -> Ten
     return torch.from_numpy(attributes).float() * (torch.rand(len(attributes), 1, generator=rng) >= UNSAID)
 
 
+Repeats = NDArray[np.int64]  # (N,): how often an epoch shows each row
+
+
 class EpochSampler:
     """Row indices of every batch, a pure function of the batch number."""
 
-    def __init__(self, labels: NDArray[np.int64], batch_size: int, group: int, seed: int) -> None:
-        self._labels, self._batch_size, self._group, self._seed = labels, batch_size, group, seed
+    def __init__(
+        self, labels: NDArray[np.int64], batch_size: int, group: int, seed: int, repeats: Repeats | None = None
+    ) -> None:
+        self._batch_size, self._group, self._seed = batch_size, group, seed
+        self._rows = np.arange(len(labels)) if repeats is None else np.repeat(np.arange(len(labels)), repeats)
+        self._labels = labels[self._rows]
         self._epoch = -1
         self._start_epoch(0)
 
+    def random_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """`count` rows in the shares in which epochs show them."""
+        return self._rows[rng.choice(len(self._rows), count)]
+
     def _start_epoch(self, epoch: int) -> None:
         if epoch != self._epoch:
-            order = epoch_order(self._labels, self._group, self._seed, epoch)
+            order = self._rows[epoch_order(self._labels, self._group, self._seed, epoch)]
             self._order = np.resize(order, max(len(order), self._batch_size))  # a dataset smaller than a batch repeats
             self._epoch = epoch
 
@@ -105,7 +116,17 @@ class BatchLoader:
         self._captions = captions
         self._device, self._processes, self._rng = device, processes, rng
         self._memory_format = torch.channels_last if params.channels_last else torch.contiguous_format
+        self._group = group
         self._sampler = EpochSampler(labels, params.batch_size, group, params.seed)
+
+    def repeat(self, labels: Sequence[int], times: int) -> None:
+        """Let epochs show every picture of `labels` so many times."""
+        repeats = np.where(np.isin(self._labels, labels), times, 1)
+        self._sampler = EpochSampler(self._labels, self._params.batch_size, self._group, self._params.seed, repeats)
+
+    def random_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """`count` rows in the shares in which epochs show them."""
+        return self._sampler.random_rows(count, rng)
 
     def load(
         self, images_seen: int, draw_random_inputs: Callable[[int, torch.Generator], RandomInputs | None]

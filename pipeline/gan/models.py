@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,33 @@ from pipeline.gan.devices import choose_precision
 from pipeline.gan.diffaugment import diff_augment
 from pipeline.gan.graphs import GraphedNetwork
 from pipeline.gan.networks import PictureShape, build_discriminator, build_generator
+from pipeline.gan.networks.parts import Generator
 from pipeline.gan.projected import ProjectedDiscriminator
 from pipeline.gan.recipe import Recipe
 from pipeline.storage.arrays import has_alpha
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class KnownCategories:
+    """A generator as it was before categories were added to it, and how far another draws other pictures of the known ones.
+
+    Wu et al. 2018, "Memory Replay GANs", section on replay alignment.
+    """
+
+    def __init__(self, before: Generator, new: Sequence[int], weight: float) -> None:
+        self._before, self._new, self._weight = before, new, weight
+
+    def difference(self, images: Tensor, batch: MicroBatch) -> Tensor:
+        """`weight` times the mean squared difference, 0 in pictures of new categories; a scalar.
+
+        `images` (N, C, H, W) were drawn from `batch`. Both generators normalise over it, as in training.
+        """
+        random_inputs = () if batch.random_inputs is None else (batch.random_inputs,)
+        with torch.no_grad():
+            before = self._before(batch.latents, *batch.condition, *random_inputs).float()
+        known = torch.isin(batch.labels, torch.tensor(self._new, device=batch.labels.device), invert=True)
+        return self._weight * (known[:, None, None, None] * (images - before)).square().mean()
 
 
 class Models:
@@ -57,6 +79,7 @@ class Models:
             for part in (self.projected.maps, self.projected.heads):
                 part.to(device).to(memory_format=self._memory_format)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.known: KnownCategories | None = None  # of the model that was started from, if further ones are added to it
         self.eager = False  # call the networks themselves, as for counting operations
         # Compiled code and graphs stand beside the networks: checkpoints keep their keys, and whatever is differentiated twice
         # goes through the networks themselves, because neither supports that.
@@ -86,6 +109,10 @@ class Models:
         with self.autocast():
             generate = self.generator if self.eager else self._generate
             return generate(batch.latents, *batch.condition, *random_inputs).float()
+
+    def keep_known(self, new: Sequence[int], weight: float) -> None:
+        """Hold the generator, with `weight`, to what it draws now of all categories but `new`."""
+        self.known = KnownCategories(copy.deepcopy(self.generator).requires_grad_(False), list(new), weight)
 
     def scores(
         self,

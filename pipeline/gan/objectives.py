@@ -150,6 +150,9 @@ def generator_terms(params: Recipe, models: Models, batch: MicroBatch, drawn: Dr
     else:
         loss = _loss_by_discriminator(params, models, batch, drawn.images, ada_p)
         total = total + loss
+    if models.known is not None:
+        with models.autocast():
+            total = total + models.known.difference(drawn.images, batch)
     if params.mode_seeking:
         total = total + params.mode_seeking * mode_seeking_loss(drawn.images, batch.latents, batch.labels)
     return loss, total

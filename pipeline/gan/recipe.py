@@ -161,6 +161,11 @@ class StartParams(Section):
     """The folder of its model, such as a copy of an earlier models/gan."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """SHA-256 of the checkpoint.pt in it, so that the parameters name the model, wherever it lies."""
+    keep_known: NotNegative = 0.0
+    """Weight of the mean squared difference of generated pictures of known categories from what the model that is started from
+    draws of the same latents; without new categories it has no effect."""
+    repeat_new: Count = 1
+    """How often an epoch shows each picture of a new category; others are shown once."""
 
     @field_validator("folder")
     @classmethod

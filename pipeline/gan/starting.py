@@ -1,14 +1,15 @@
 """Start a training from a finished one: the same categories, further ones, other data, or a larger side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.gan.models import Models
 from pipeline.gan.networks.parts import USUAL_TEXTS, Entries
+
+Fill = Callable[[Tensor, int], Tensor]  # from the known entries (K, …) and a number N to entries (N, …)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Start:
 def start_from(models: Models, state: Mapping[str, Tensor], old: ConditionNames, new: ConditionNames) -> Start:
     """Copy weights and statistics of the checkpoint `state`, of a model conditioned on `old`, into every network.
 
-    Categories and attributes go by name: a new category starts at the mean of the old ones, a new attribute at 0. Tensors of
+    Categories and attributes go by name. A new attribute starts at 0, a new category at a random point that is as far from the
+    mean of the old ones as these are, so that new ones differ from the first step on. Tensors of
     another shape, such as the layers nearest the picture when its side differs, stay as they are initialised; so do those for
     attributes where one of the models takes texts in their place, and heads of an earlier version, which did not save the maps
     that they read. Optimisers and random state start anew.
@@ -48,7 +50,8 @@ def start_from(models: Models, state: Mapping[str, Tensor], old: ConditionNames,
                 continue
             before = state.get(f"{prefix}.{name}")
             if before is not None and name in categories and by_category:
-                before = _by_name(before, categories[name], old.categories, new.categories, fill="mean")
+                fill = _random_entries if categories[name].learnt else _mean_entries
+                before = _by_name(before, categories[name], old.categories, new.categories, fill)
             elif before is not None and name in attributes:
                 before = _attributes(before, attributes[name], old, new)
             if before is not None and before.shape == tensor.shape:
@@ -69,21 +72,37 @@ def _entries(network: nn.Module, kind: str) -> Iterator[tuple[str, Entries]]:
 def _attributes(table: Tensor, entries: Entries, old: ConditionNames, new: ConditionNames) -> Tensor | None:
     if old.condition != new.condition:
         return None
-    return table if new.condition == "text" else _by_name(table, entries, old.attributes, new.attributes, fill="zero")
+    return table if new.condition == "text" else _by_name(table, entries, old.attributes, new.attributes, _zero_entries)
 
 
-def _by_name(
-    table: Tensor, entries: Entries, old: Sequence[str], new: Sequence[str], *, fill: Literal["mean", "zero"]
-) -> Tensor | None:
-    """`table` with the entries that it has for `old` names put in the order of the `new` ones; missing ones are `fill`ed.
+def _by_name(table: Tensor, entries: Entries, old: Sequence[str], new: Sequence[str], fill: Fill) -> Tensor | None:
+    """`table` with the entries that it has for `old` names put in the order of the `new` ones; `fill` makes missing ones.
 
     None if it is of another kind, such as a tensor of the same name in another network.
     """
     if table.ndim <= entries.axis or table.shape[entries.axis] != entries.first + len(old):
         return None
-    rest, known = table.split([entries.first, len(old)], dim=entries.axis)
-    missing = (
-        known.mean(dim=entries.axis, keepdim=True) if fill == "mean" else torch.zeros_like(known.narrow(entries.axis, 0, 1))
-    )
-    found = [known.narrow(entries.axis, list(old).index(name), 1) if name in old else missing for name in new]
-    return torch.cat([rest, *found], dim=entries.axis)
+    turned = table.movedim(entries.axis, 0)
+    rest, known = turned[: entries.first], turned[entries.first :]
+    found = fill(known, len(new))
+    for place, name in enumerate(new):
+        if name in old:
+            found[place] = known[list(old).index(name)]
+    return torch.cat([rest, found]).movedim(0, entries.axis)
+
+
+def _zero_entries(known: Tensor, count: int) -> Tensor:
+    return known.new_zeros((count, *known.shape[1:]))
+
+
+def _mean_entries(known: Tensor, count: int) -> Tensor:
+    return known.mean(dim=0).expand(count, *known.shape[1:]).clone()
+
+
+def _random_entries(known: Tensor, count: int) -> Tensor:
+    """Entries with the mean and the deviation of the known ones, the same for the generator and its average.
+
+    At the mean new categories would be one category, and at usual rates Adam takes hundreds of steps to part them.
+    """
+    drawn = torch.randn((count, *known.shape[1:]), generator=torch.Generator().manual_seed(0))
+    return known.mean(dim=0) + known.std(dim=0, correction=0) * drawn.to(known)

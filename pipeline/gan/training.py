@@ -1,7 +1,7 @@
 """One GAN training: the step, and its state as a flat dict of tensors. stages/train/training_loop.py runs it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -114,6 +114,12 @@ class Trainer:
         self.history = History(device)
         self.images_seen = 0
         self.rate_factor = 1.0  # below 1 after a divergence
+
+    def add_categories(self, new: Sequence[int], *, keep_known: float, repeat_new: int) -> None:
+        """Train the categories `new` beside those that the networks know: params.StartParams says how."""
+        self._batches.repeat(new, repeat_new)
+        if keep_known:
+            self.models.keep_known(new, keep_known)
 
     @property
     def total_images(self) -> int:
@@ -243,7 +249,7 @@ class Trainer:
         # Batch norm is recalibrated in training mode, where generators do not truncate.
         latents = torch.from_numpy(draw_latents(seed, batches * NORM_BATCH, network.latent_dim)).to(self.device)
         latents = latents * network.truncation
-        rows = np.random.default_rng(seed).choice(len(self.labels), batches * NORM_BATCH)
+        rows = self._batches.random_rows(batches * NORM_BATCH, np.random.default_rng(seed))
         inputs, rng = [latents, torch.from_numpy(self.labels[rows]).to(self.device)], torch.Generator().manual_seed(seed)
         # With what pictures are drawn with in training, or the statistics would be those of pictures of which nothing is said.
         if self._captions is not None:

@@ -1,17 +1,22 @@
 """A tiny training on drawn pictures, for the tests of the train stage."""
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from pipeline.errors import StoppedError
 from pipeline.gan.training import Trainer
 from pipeline.params import parse_section
 from pipeline.stages.train.params import TrainParams
+from pipeline.stages.train.run import run
 from pipeline.storage.arrays import DatasetCard, split_sha256, write_card
 from pipeline.storage.files import sha256_of_file
+from pipeline.tracking.tracker import Tracker
 from tests.support.splits import write_split
 
 TINY: dict[str, Any] = {
@@ -74,3 +79,21 @@ def whole_and_resumed(make: Callable[[], Trainer]) -> tuple[Trainer, Trainer]:
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file under `folder`, by path."""
     return {str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class _StopAt(Tracker):
+    """Sends SIGTERM when the losses at `images` are logged."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__()
+        self._images = images
+
+    def metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        if step == self._images and "loss_generator" in metrics:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def run_and_stop_at(images: int, params: TrainParams, train: Path, folder: Path) -> None:
+    """Train into `folder`/gan from `folder`/scratch, and stop with a checkpoint after so many images."""
+    with pytest.raises(StoppedError):
+        run(params, train=train, gan=folder / "gan", scratch=folder / "scratch", track=_StopAt(images))

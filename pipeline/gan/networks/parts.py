@@ -51,6 +51,7 @@ class Entries:
 
     axis: int = 0
     first: int = 0
+    learnt: bool = True  # not a statistic of what the network draws
 
 
 class ConditionEmbedding(nn.Embedding):

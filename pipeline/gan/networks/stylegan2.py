@@ -194,7 +194,7 @@ class Stylegan2Generator(Generator):
     images are clipped to [-1, 1]. Images with alpha are bounded by tanh instead.
     """
 
-    category_entries: ClassVar = {"mean_styles": Entries()}
+    category_entries: ClassVar = {"mean_styles": Entries(learnt=False)}
 
     def __init__(
         self,

@@ -12,11 +12,12 @@ from pipeline.gan.captions import CaptionDraw
 from pipeline.gan.devices import choose_device, device_name, prepare_device
 from pipeline.gan.forecast import estimate_training, format_estimate
 from pipeline.gan.processes import Processes, process_group
+from pipeline.gan.starting import Start
 from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.resume import find_resume_point, misfit, run_identity
 from pipeline.stages.train.run_folder import RunFolder
-from pipeline.stages.train.start import start_from_folder
+from pipeline.stages.train.start import log_start, start_from_folder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
 from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
@@ -36,26 +37,21 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
 
     `shape` (H, W, C) is the shape of the noise images.
     """
-    attributes, captions = None, None
+    device, processes = choose_device(params.device), Processes(0, params.processes)
+    prepare_device(device, params.threads)
     if (train / "dataset.json").exists():
-        categories = len(read_card(train).categories)
-        images, labels = read_split(train, "train")
-        attributes, captions = _read_conditions(params, train)
-        description = f"{len(images):,} of {train}"
+        trainer, _, _ = _trainer(params, train, device, processes)
+        description = f"{len(trainer.images):,} of {train}"
     else:
         categories, count = DRY_RUN_CATEGORIES, max(params.batch_size, DRY_RUN_IMAGES)
         images = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
-        labels = np.arange(count) % categories
+        trainer = Trainer(params, images, np.arange(count) % categories, categories, device, processes=processes)
         without = "the size of the dataset"
         if params.condition in ("attributes", "text"):
             without += f" and what the condition {params.condition} adds to the networks"
         description = (
             f"noise of {categories} categories, because {train} does not exist yet: memory and disk are without {without}"
         )
-    device = choose_device(params.device)
-    prepare_device(device, params.threads)
-    drawn = CaptionDraw(captions, labels, categories) if captions else None
-    trainer = Trainer(params, images, labels, categories, device, attributes, Processes(0, params.processes), drawn)
     estimate = estimate_training(
         trainer,
         SAMPLE_NORM_BATCHES,
@@ -66,12 +62,21 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     return f"{'on':<15}{where}\n{'pictures':<15}{description}\n{format_estimate(estimate, params.keep_checkpoints)}"
 
 
-def _read_conditions(params: TrainParams, train: Path) -> tuple[NDArray[np.uint8] | None, Captions | None]:
-    """The attributes (N, A) or the captions of the training pictures, if the networks take them. Raises InputError."""
-    return (
-        read_attributes(train) if params.condition == "attributes" else None,
-        read_captions(train) if params.condition == "text" else None,
-    )
+def _trainer(
+    params: TrainParams, train: Path, device: torch.device, processes: Processes
+) -> tuple[Trainer, Captions | None, Start | None]:
+    """The training of the dataset in `train` before its first step, its captions, and what a model it starts from gave it.
+
+    Raises InputError and ParamsError.
+    """
+    data = read_card(train)
+    images, labels = read_split(train, "train")
+    attributes = read_attributes(train) if params.condition == "attributes" else None
+    captions = read_captions(train) if params.condition == "text" else None
+    drawn = CaptionDraw(captions, labels, len(data.categories)) if captions else None
+    trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes, drawn)
+    start = start_from_folder(params.start_from, trainer, data) if params.start_from else None
+    return trainer, captions, start
 
 
 def caption_sample(captions: Captions) -> NDArray[np.float32]:
@@ -105,13 +110,10 @@ def _run(
 ) -> None:
     check_dataset(train)
     data = read_card(train)
-    images, labels = read_split(train, "train")
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     prepare_device(device, params.threads)
-    attributes, captions = _read_conditions(params, train)
-    drawn = CaptionDraw(captions, labels, len(data.categories)) if captions else None
-    trainer = Trainer(params, images, labels, len(data.categories), device, attributes, processes, drawn)
+    trainer, captions, start = _trainer(params, train, device, processes)
     point = processes.from_first(
         lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)
     )
@@ -119,8 +121,8 @@ def _run(
     loop = TrainingLoop(trainer, params, data, folder, request, track, point.resumed_across, captions)
     state = processes.from_first(lambda: newest_checkpoint(folder.folder))
     if state is None:
-        if params.start_from is not None:
-            start_from_folder(params.start_from, trainer, data)
+        if params.start_from is not None and start is not None:
+            log_start(params.start_from.folder, start)
         loop.begin()
     else:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import InputError, ParamsError
 from pipeline.gan.checkpoints import CHECKPOINT, read_generator_card
 from pipeline.gan.recipe import StartParams
-from pipeline.gan.starting import ConditionNames, start_from
+from pipeline.gan.starting import ConditionNames, Start, start_from
 from pipeline.gan.training import Trainer
 from pipeline.inference.attributes import columns_of
 from pipeline.storage.arrays import DatasetCard
@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 NAMED_TENSORS = 4  # in a line; the others are counted
 
 
-def start_from_folder(params: StartParams, trainer: Trainer, data: DatasetCard) -> None:
-    """Give `trainer`, which trains on `data`, the weights of the model in `params.folder`.
+def start_from_folder(params: StartParams, trainer: Trainer, data: DatasetCard) -> Start:
+    """Give `trainer`, which trains on `data`, the weights of the model in `params.folder`; says what it took over.
+
+    A training that resumes needs them, too: they say what the known categories looked like before.
 
     Raises InputError if that is not the model that the parameters name, ParamsError if it has nothing that fits.
     """
@@ -43,9 +45,17 @@ def start_from_folder(params: StartParams, trainer: Trainer, data: DatasetCard) 
         raise ParamsError(
             f"train.start_from: the {card.network} in {params.folder} has no layer that fits this training's network"
         )
-    log.info("started from %s: %d tensors taken over", params.folder, start.taken)
     if start.new_categories:
-        log.info("new categories, which start at the mean of the known ones: %s", ", ".join(start.new_categories))
+        labels = [list(data.categories).index(name) for name in start.new_categories]
+        trainer.add_categories(labels, keep_known=params.keep_known, repeat_new=params.repeat_new)
+    return start
+
+
+def log_start(folder: str, start: Start) -> None:
+    """Log what was taken over from the model in `folder`."""
+    log.info("started from %s: %d tensors taken over", folder, start.taken)
+    if start.new_categories:
+        log.info("new categories, which start near the mean of the known ones: %s", ", ".join(start.new_categories))
     if start.fresh:
         named = ", ".join(start.fresh[:NAMED_TENSORS])
         log.info("%d tensors start at random, because the model has none that fit: %s …", len(start.fresh), named)

@@ -1,8 +1,6 @@
 """Which stopped training is resumed, which is not, and the line that names what changed."""
 
 import logging
-import signal
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,26 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.errors import StoppedError, TrainingError
+from pipeline.errors import TrainingError
 from pipeline.gan.checkpoints import read_generator_card
 from pipeline.stages.train.resume import IDENTITY, changes, run_identity
 from pipeline.stages.train.run import run
 from pipeline.tracking.tracker import Tracker
-from tests.support.training import TINY, hashes, tiny_params, write_data
+from tests.support.training import TINY, hashes, run_and_stop_at, tiny_params, write_data
 
 CPU = torch.device("cpu")
-
-
-class _StopAt(Tracker):
-    """Sends SIGTERM when the losses at `step` are logged."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.step = step
-
-    def metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        if step == self.step and "loss_generator" in metrics:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +24,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _stop_at(step: int, train: Path, folder: Path, **parameters: Any) -> None:
-    with pytest.raises(StoppedError):
-        run(tiny_params(**parameters), train=train, gan=folder / "gan", scratch=folder / "scratch", track=_StopAt(step))
+    run_and_stop_at(step, tiny_params(**parameters), train, folder)
 
 
 def _finish(train: Path, folder: Path, *, resume_anyway: bool = False, **parameters: Any) -> None:

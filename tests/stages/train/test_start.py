@@ -21,11 +21,11 @@ from pipeline.gan.starting import ConditionNames, start_from
 from pipeline.gan.training import Trainer
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.run import run
-from pipeline.stages.train.start import start_from_folder
+from pipeline.stages.train.start import log_start, start_from_folder
 from pipeline.storage.arrays import DatasetCard, read_card, write_card
 from pipeline.storage.checkpoints import read_checkpoint
 from pipeline.tracking.tracker import Tracker
-from tests.support.training import TINY, hashes, tiny_params, write_data
+from tests.support.training import TINY, hashes, run_and_stop_at, tiny_params, write_data
 
 DCGAN: dict[str, Any] = {
     "name": "dcgan",
@@ -63,7 +63,15 @@ def make_trainer(params: TrainParams, train: Path, categories: int = 3) -> Train
 
 def start(params: TrainParams, trainer: Trainer, categories: list[str]) -> None:
     assert params.start_from is not None
-    start_from_folder(params.start_from, trainer, DatasetCard(categories, 16, 16, 1, "none", {}, {}))
+    started = start_from_folder(params.start_from, trainer, DatasetCard(categories, 16, 16, 1, "none", {}, {}))
+    log_start(params.start_from.folder, started)
+
+
+def with_a_new_category(train: Path, folder: Path) -> Path:
+    """The dataset in `train`, whose last category has another name."""
+    shutil.copytree(train, folder)
+    write_card(folder, replace(read_card(train), categories=["a", "b", "new"]))
+    return folder
 
 
 def models(categories: int, attributes: int = 0, **changes: Any) -> Models:
@@ -90,17 +98,23 @@ def test_the_same_network_takes_every_tensor(finished: Path, train: Path) -> Non
     assert trainer.images_seen == 0
 
 
-def test_embeddings_go_by_the_names_of_the_categories_and_a_new_one_is_their_mean(
+def test_embeddings_go_by_the_names_of_the_categories_and_new_ones_differ_as_known_ones_do(
     finished: Path, train: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     params, state = params_from(finished), read_checkpoint((finished / CHECKPOINT).read_bytes())
-    trainer = make_trainer(params, train, categories=4)
+    names = ["b", "c", "a", *(f"new {number}" for number in range(200))]
+    trainer = make_trainer(params, train, categories=len(names))
     with caplog.at_level(logging.INFO, logger="pipeline"):
-        start(params, trainer, ["aa", "b", "c", "a"])
-    old, new = state["generator.embedding.weight"], trainer.generator.state_dict()["embedding.weight"]
-    assert torch.equal(new[1:], old[[1, 2, 0]])
-    assert torch.allclose(new[0], old.mean(dim=0))
-    assert "known ones: aa" in caplog.text
+        start(params, trainer, names)
+    drawn = []
+    for network in ("generator", "average"):
+        old, new = state[f"{network}.embedding.weight"], trainer.models.by_name()[network].state_dict()["embedding.weight"]
+        assert torch.equal(new[:3], old[[1, 2, 0]])
+        drawn.append((new[3:] - old.mean(dim=0)) / old.std(dim=0, correction=0))
+    assert drawn[0].mean(dim=0).abs().max() < 0.3
+    assert torch.allclose(drawn[0].std(dim=0), torch.ones(64), rtol=0.3)
+    assert torch.allclose(drawn[0], drawn[1], atol=1e-3)
+    assert "known ones: new 0" in caplog.text
 
 
 BY_CATEGORY: list[tuple[dict[str, Any], str, Callable[[torch.Tensor], torch.Tensor]]] = [
@@ -120,7 +134,8 @@ def test_what_a_network_knows_of_categories_goes_by_their_names(
     )
     before, after = rows(state_of(old)[name]), rows(state_of(new)[name])
     assert torch.equal(after[1:], before[[2, 1, 0]])
-    assert torch.allclose(after[0], before.mean(dim=0))
+    assert torch.allclose(after[0], before.mean(dim=0)) is (name == "generator.mean_styles")  # a statistic
+    assert ((after[0] - before.mean(dim=0)).abs() <= 5 * before.std(dim=0)).all()
     assert started.fresh == []
 
 
@@ -237,11 +252,7 @@ def test_the_stages_own_output_is_refused_before_it_is_deleted(tmp_path: Path, m
 def test_a_started_training_gives_the_same_bytes_twice_and_others_than_one_from_scratch(
     finished: Path, train: Path, tmp_path: Path
 ) -> None:
-    more = tmp_path / "train"
-    more.mkdir()
-    for path in train.iterdir():
-        (more / path.name).write_bytes(path.read_bytes())
-    write_card(more, replace(read_card(train), categories=["a", "b", "new"]))
+    more = with_a_new_category(train, tmp_path / "train")
     outputs = []
     for name, params in {
         "one": params_from(finished, total_kimg=0.04),
@@ -251,3 +262,47 @@ def test_a_started_training_gives_the_same_bytes_twice_and_others_than_one_from_
         run(params, train=more, gan=tmp_path / name, scratch=tmp_path / f".{name}", track=Tracker())
         outputs.append(hashes(tmp_path / name)["generator.safetensors"])
     assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_keep_known_holds_pictures_of_known_categories_to_what_they_were(finished: Path, train: Path) -> None:
+    distances = []
+    for weight in (0.0, 100.0):
+        params = params_from(finished, total_kimg=0.16)
+        assert params.start_from is not None
+        params = params.model_copy(update={"start_from": params.start_from.model_copy(update={"keep_known": weight})})
+        trainer = make_trainer(params, train)
+        start(params, trainer, ["a", "b", "new"])
+        latents, labels = torch.randn(60, 8, generator=torch.Generator().manual_seed(1)), torch.arange(60) % 3
+        before = trainer.generator(latents, labels).detach()
+        for _ in trainer.steps():
+            pass
+        changes = (trainer.generator(latents, labels).detach() - before).square().mean(dim=(1, 2, 3))
+        distances.append([changes[labels < 2].mean().item(), changes[labels == 2].mean().item()])
+    (known, new), (kept, added) = distances
+    assert kept < 0.5 * known
+    assert kept / added < 0.7 * known / new
+
+
+def test_repeat_new_shows_pictures_of_new_categories_so_many_times_an_epoch(finished: Path, train: Path) -> None:
+    params = params_from(finished)
+    assert params.start_from is not None
+    params = params.model_copy(update={"start_from": params.start_from.model_copy(update={"repeat_new": 3})})
+    trainer = make_trainer(params, train)
+    start(params, trainer, ["a", "b", "new"])
+    shares = np.bincount(trainer.labels) * [1, 1, 3]
+    rows = trainer._batches.random_rows(4000, np.random.default_rng(0))
+    assert np.bincount(trainer.labels[rows]) / 4000 == pytest.approx(shares / shares.sum(), abs=0.03)
+
+
+def test_a_stopped_training_that_keeps_known_categories_goes_on_to_the_same_bytes(
+    finished: Path, train: Path, tmp_path: Path
+) -> None:
+    more = with_a_new_category(train, tmp_path / "train")
+    params = params_from(finished, total_kimg=0.16)
+    assert params.start_from is not None
+    kept = params.start_from.model_copy(update={"keep_known": 10.0, "repeat_new": 2})
+    params = params.model_copy(update={"start_from": kept})
+    run_and_stop_at(80, params, more, tmp_path / "stopped")
+    for name in ("stopped", "whole"):
+        run(params, train=more, gan=tmp_path / name / "gan", scratch=tmp_path / name / "scratch", track=Tracker())
+    assert hashes(tmp_path / "stopped" / "gan") == hashes(tmp_path / "whole" / "gan")
