@@ -168,6 +168,7 @@ COLOUR_WORDS: dict[Language, dict[str, str]] = {  # the colour term of each word
 
 # Words that tell a German text. Others, such as die, are English words, too.
 _COLOUR = "|".join(sorted({*GERMAN_COLOURS.values()} - {"orange"}))
+CHINESE = re.compile(r"[\u2e80-\uffff]")
 GERMAN_SIGN = re.compile(rf"(?i)[äöüß]|(?<!\w)(?:eine?[mnrs]?|mit|ohne|und|der|das|(?:{_COLOUR})(?:e[mnrs]?)?)(?!\w)")
 
 
@@ -211,9 +212,9 @@ def named(text: str, categories: Iterable[str]) -> str | None:
 
 
 def _of_name(form: str) -> str:
-    """A pattern for the English or Chinese `form` of a garment's name; Chinese has no spaces."""
+    """A pattern for the English or Chinese `form` of a garment's name; Chinese has no spaces, and T恤 a Latin letter."""
     name = rf"(?i:{re.escape(form)})"
-    return name if ord(form[0]) >= 0x2E80 else rf"(?<![\w-]){name}(?i:e?s)?(?![\w-])"
+    return name if any(map(CHINESE.match, form)) else rf"(?<![\w-]){name}(?i:e?s)?(?![\w-])"
 
 
 def _of_german_noun(form: str, *, is_german: bool) -> str:

@@ -53,6 +53,8 @@ def test_a_strength_outside_0_to_2_is_refused(strength: float) -> None:
         ("three dresses", "dress"),
         ("ein rotes Sommerkleid", "dress"),
         ("红色连衣裙", "dress"),
+        ("条纹T恤", "t-shirt"),
+        ("白色t恤衫", "t-shirt"),
         ("a hooded sweatshirt", "hoodie"),
         ("kurze Hose in Blau", "shorts"),
         ("blaue Hosen", "pants"),
