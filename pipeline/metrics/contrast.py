@@ -19,8 +19,8 @@ from pipeline.errors import InputError
 from pipeline.metrics.classifier import cpu_threads
 from pipeline.storage.captions import NO_CAPTION, Captions
 
-WEIGHTS = "contrast.safetensors"
-EXTRACTOR = "efflite0"  # of the pictures' features
+WEIGHTS = "contrast.safetensors"  # of the head on EXTRACTOR's features
+EXTRACTOR = "efflite0"  # of the pictures' features, but for the second head, which measures models trained through it
 DIM = 128  # of the common space
 EPOCHS, BATCH = 30, 256
 RATE, WEIGHT_DECAY = 2e-3, 0.2
@@ -122,14 +122,20 @@ def recall(texts: Rows, pictures: Rows, at: int = RECALLED_AT) -> NDArray[np.flo
     return np.clip((at - before) / (equal + 1), 0, 1).astype(np.float64)
 
 
-def save_head(folder: Path, head: ContrastiveHead) -> None:
-    """Write `head` into `folder`."""
-    (folder / WEIGHTS).write_bytes(save({name: np.ascontiguousarray(rows) for name, rows in vars(head).items()}))
+def head_file(extractor: str) -> str:
+    """The name of the file that holds the head on the features of `extractor`."""
+    return WEIGHTS if extractor == EXTRACTOR else f"contrast_{extractor}.safetensors"
 
 
-def load_head(folder: Path) -> ContrastiveHead:
-    """The head in `folder`. Raises InputError, also where the data had no captions."""
+def save_head(folder: Path, head: ContrastiveHead, extractor: str = EXTRACTOR) -> None:
+    """Write `head`, on the features of `extractor`, into `folder`."""
+    (folder / head_file(extractor)).write_bytes(save({name: np.ascontiguousarray(rows) for name, rows in vars(head).items()}))
+
+
+def load_head(folder: Path, extractor: str = EXTRACTOR) -> ContrastiveHead:
+    """The head on the features of `extractor` in `folder`. Raises InputError, also where the data had no captions."""
+    path = folder / head_file(extractor)
     try:
-        return ContrastiveHead(**load_file(folder / WEIGHTS))
+        return ContrastiveHead(**load_file(path))
     except (OSError, SafetensorError, TypeError) as error:
-        raise InputError(f"{folder / WEIGHTS}: cannot be read ({error}); run reference again") from error
+        raise InputError(f"{path}: cannot be read ({error}); run reference again") from error

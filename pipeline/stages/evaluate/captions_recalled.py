@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.gan.checkpoints import GeneratorCard
-from pipeline.metrics.contrast import EXTRACTOR, WEIGHTS, ContrastiveHead, load_head, recall
+from pipeline.metrics.contrast import EXTRACTOR, ContrastiveHead, head_file, load_head, recall
 from pipeline.metrics.reference_set import RealImages
 from pipeline.metrics.sampling_error import deviation_of_mean
 from pipeline.stages.evaluate.entries import Baseline, Score
@@ -24,8 +24,8 @@ Rows = NDArray[np.float32]
 class HeadMeasure:
     """The head in the place of an extractor; named after the network whose features it sees."""
 
+    name: str
     weights_sha256: str
-    name: str = EXTRACTOR
 
     @property
     def passport_entry(self) -> dict[str, str]:
@@ -50,6 +50,7 @@ def recalled(head: ContrastiveHead, features: Rows, asked: Rows, count: int, rng
 
 def score_recall(
     reference: Path,
+    extractor: str,
     samples: Sequence[Rows],
     asked: Sequence[Rows],
     real_features: Rows,
@@ -57,11 +58,12 @@ def score_recall(
     real: RealImages,
     params: EvaluateParams,
 ) -> Score:
-    """The share of captions that find their picture: of each repeat's features `samples` (N, F), drawn with the embeddings
-    `asked` (N, E); the floor is that of the test pictures, with `captions`. As many pictures are searched in each. Raises
-    InputError if `reference` has no head.
+    """The share of captions that find their picture, by the head on the features of `extractor`.
+
+    Of each repeat's features `samples` (N, F), drawn with the embeddings `asked` (N, E); the floor is of test pictures,
+    with `captions`. As many pictures are searched in each. Raises InputError if `reference` has no such head.
     """
-    head, rng = load_head(reference), np.random.default_rng((params.seed, 4))
+    head, rng = load_head(reference, extractor), np.random.default_rng((params.seed, 4))
     columns = rng.integers(captions.rows.shape[1], size=len(captions.rows))
     of_real = captions.embeddings_of(columns)
     count = min(int(of_real.any(axis=1).sum()), *(int(rows.any(axis=1).sum()) for rows in asked))
@@ -69,7 +71,7 @@ def score_recall(
     floor = recalled(head, real_features, of_real, count, rng)
     return Score(
         KIND,
-        HeadMeasure(sha256_of_file(reference / WEIGHTS)),
+        HeadMeasure(extractor, sha256_of_file(reference / head_file(extractor))),
         [float(one.mean()) for one in found],
         Baseline(float(floor.mean()), real.test.passport_entry(count)),
         bootstrap=deviation_of_mean(found[0]),

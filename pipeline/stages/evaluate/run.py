@@ -18,6 +18,7 @@ from pipeline.imaging import category_sheets as sheets
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.inference.latents import draw_latents, labels_in_shares, spherical_walk
 from pipeline.metrics.contrast import EXTRACTOR
+from pipeline.metrics.extractors import Extractor
 from pipeline.metrics.memorisation import Closest
 from pipeline.metrics.reference_set import (
     RealImages,
@@ -225,17 +226,24 @@ def run(
         ]
         samples = [as_measured(images, ground, Path(folder) / f"{n}-measured.npy") for n, images in enumerate(drawn)]
         log.info("%d × %d samples drawn", params.repeats, params.samples)
+
+        def recall_by(extractor: Extractor, features: list[NDArray[np.float32]]) -> Score:
+            texts, captions = [rows for rows in asked if rows is not None], read_captions(train, "reference_test")
+            real_features = known.features(extractor, "test")
+            return score_recall(reference, extractor.name, features, texts, real_features, captions, real, params)
+
         impartial = [extractor for extractor in known.pretrained if extractor.name != card.trained_through]
         for extractor in impartial:
             features = [extractor.features(images) for images in samples]
             by_extractor.append(score_with_extractor(extractor, features, known, real, params))
             other_scores.append(diversity_score(extractor, features, labels, known, real))
             if extractor.name == EXTRACTOR and card.text_dim:
-                captions, real_features = read_captions(train, "reference_test"), known.features(extractor, "test")
-                texts = [rows for rows in asked if rows is not None]
-                other_scores.append(score_recall(reference, features, texts, real_features, captions, real, params))
+                other_scores.append(recall_by(extractor, features))
             log.info("measured with %s", extractor.name)
         results = score_with_classifier(known, samples, labels, real, params)
+        if card.text_dim:
+            own = known.classifier_extractor
+            other_scores.append(recall_by(own, [own.features(images) for images in samples]))
         by_extractor.append(results.by_features)
         look_alike_score, look_alikes = score_look_alikes(samples, known, real, params)
         extractors = [*impartial, known.classifier_extractor]

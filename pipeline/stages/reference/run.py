@@ -102,6 +102,9 @@ def _measured(
         save_classifier(folder, classifier)
         own = classifier_extractor(classifier, classifier_sha256(folder))
         _save_features(folder, own, {"test": test_images, "train": train_images, "noise": noise})
+        if captions is not None:
+            seen = np.load(features_path(folder, own, "train"))
+            save_head(folder, train_head(seen, captions, params.seed, params.threads), own.name)
         if isinstance(weights, Path):
             shutil.copyfile(weights, folder / INCEPTION_FILE)  # so that the reference is complete wherever it is pulled
         pretrained = pretrained_extractors(ExtractorOptions(folder, params.efflite0_px, params.threads, device), modules)

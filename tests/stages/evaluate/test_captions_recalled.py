@@ -61,11 +61,23 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_recall_stands_beside_that_of_real_pictures_and_the_same_bytes_come_again(measured: Path, tmp_path: Path) -> None:
     entries = run(measured, tmp_path / "first", params_with())
-    entry = entries["caption_recall_efflite0"]
-    assert entry["floor_pictures"]["pictures"] == 24
-    assert entry["passport"]["extractor"]["name"] == "efflite0"
+    for network in ("efflite0", "classifier"):
+        entry = entries[f"caption_recall_{network}"]
+        assert entry["floor_pictures"]["pictures"] == 24
+        assert entry["passport"]["extractor"]["name"] == network
     run(measured, tmp_path / "second", params_with())
     assert content(tmp_path / "first") == content(tmp_path / "second")
+
+
+def test_a_model_trained_through_the_heads_network_is_measured_by_the_head_on_the_classifier(
+    measured: Path, tmp_path: Path
+) -> None:
+    write_generator(tmp_path / "gan", **CARD, recipe={"projected": {"weight": 1}})
+    for name in ("train", "reference"):
+        (tmp_path / name).symlink_to(measured / name)
+    entries = run(tmp_path, tmp_path / "out", params_with())
+    assert "absent" in entries["caption_recall_efflite0"]
+    assert 0 < entries["caption_recall_classifier"]["floor"] <= 1
 
 
 def test_data_without_captions_are_refused(measured: Path, tmp_path: Path) -> None:
