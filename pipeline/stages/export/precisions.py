@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -18,6 +19,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from pipeline.inference.latents import draw_latents
 from pipeline.storage.onnx_files import traceless_bytes
 
+ORT_WARNINGS, ORT_ERRORS = 2, 3
 CALIBRATION_SEED, CALIBRATION_LATENTS, CALIBRATION_BATCH = 1, 128, 16
 QUANTIZED = ["Conv", "ConvTranspose", "Gemm"]  # most weights; norms and embeddings stay exact
 
@@ -59,7 +61,7 @@ def in_int8(
     graph = onnx.load_model_from_string(model)
     *_, last = (node.name for node in graph.graph.node if node.op_type in QUANTIZED)
     filters = [node.name for node in graph.graph.node if any(one.name == "group" and one.i > 1 for one in node.attribute)]
-    with tempfile.TemporaryDirectory() as folder, _quiet_root_logger():
+    with tempfile.TemporaryDirectory() as folder, _quiet_quantiser():
         prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
         quant_pre_process(graph, prepared, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
@@ -102,12 +104,16 @@ class _CalibrationInputs(CalibrationDataReader):
 
 
 @contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """Silence the quantiser, which advises on the root logger to prepare the graph, although it is prepared."""
+def _quiet_quantiser() -> Iterator[None]:
+    """Silence the quantiser: it advises on the root logger to prepare the graph, which is prepared, and its sessions warn of
+    initialisers among the inputs, which are the defaults of the optional ones.
+    """
     root = logging.getLogger()
     before = root.level
     root.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(ORT_ERRORS)
     try:
         yield
     finally:
         root.setLevel(before)
+        onnxruntime.set_default_logger_severity(ORT_WARNINGS)

@@ -30,7 +30,7 @@ from pipeline.stages.export.onnx_graphs import OPSET, generator_as_onnx, optiona
 from pipeline.stages.export.params import ExportParams
 from pipeline.stages.export.parity import Parity, rounded_up, sampled_labels
 from pipeline.stages.export.precision_choice import chosen_precision, variants_of
-from pipeline.stages.export.precisions import in_fp16
+from pipeline.stages.export.precisions import in_fp16, in_int8
 from pipeline.tracking.tracker import Tracker
 
 PARAMS = ExportParams(
@@ -370,3 +370,9 @@ def test_alpha_of_stylegan2_is_exported_in_every_precision(tmp_path: Path) -> No
 @pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (1.01e-7, 2e-7), (3e-6, 3e-6), (9.2e-6, 1e-5), (0.95, 1.0)])
 def test_rounded_up_to_one_digit(value: float, shown: float) -> None:
     assert rounded_up(value) == shown
+
+
+def test_int8_is_made_without_warnings(exported: tuple[Generator, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    card, _ = read_exported(exported[1])
+    in_int8((exported[1] / MODEL_NAME).read_bytes(), card.latent_dim, len(card.categories), {})
+    assert capfd.readouterr().err == ""
