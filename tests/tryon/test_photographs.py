@@ -1,5 +1,8 @@
 """Finding people: landmarks, masks, and sentences for what cannot be tried on."""
 
+import hashlib
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,10 @@ import pytest
 from skimage import data
 
 from pipeline.errors import InputError
+from pipeline.storage.files import sha256_of_file
+from pipeline.tryon import person_models
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
-from pipeline.tryon.person_models import MODELS, are_here, checked_model, default_folder, fetch_models
+from pipeline.tryon.person_models import MODELS, PackagedModel, are_here, checked_model, default_folder, fetch_models
 from pipeline.tryon.photographs import (
     LANDMARKS,
     PersonFinder,
@@ -116,6 +121,28 @@ def test_a_wrong_archive_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="SHA-256 is not that of"):
         fetch_models(tmp_path / "models", tmp_path)
     assert not (tmp_path / "models").exists()
+
+
+def packaged(folder: Path, name: str) -> PackagedModel:
+    """A model of five bytes, in an archive in `folder`."""
+    archive = folder / f"{name}.tgz"
+    with tarfile.open(archive, "w:gz") as packed:
+        entry = tarfile.TarInfo(f"package/{name}")
+        entry.size = 5
+        packed.addfile(entry, io.BytesIO(b"model"))
+    return PackagedModel(name, archive.name, sha256_of_file(archive), name, hashlib.sha256(b"model").hexdigest())
+
+
+@pytest.mark.parametrize("folder", ["person-models", "."])
+def test_fetched_models_leave_a_learned_warp_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr(person_models, "MODELS", [packaged(tmp_path, name) for name in ("a.tflite", "b.tflite")])
+    target = tmp_path / "here" / folder
+    target.mkdir(parents=True)
+    (target / "warp.safetensors").write_bytes(b"learned")
+    monkeypatch.chdir(tmp_path / "here")
+    fetch_models(Path(folder), tmp_path)
+    assert sorted(file.name for file in target.iterdir()) == ["a.tflite", "b.tflite", "warp.safetensors"]
+    assert (target / "b.tflite").read_bytes() == b"model"
 
 
 @needs_models
