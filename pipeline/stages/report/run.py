@@ -244,7 +244,7 @@ def run(
         licences=composition.licence_table(licences),
         artefacts=_artefacts(data, model),
         settings=_by_stage(settings),
-        card=model_card(data, model["images_seen"], sorted(set(licences["licence"]))),
+        card=model_card(data, model["images_seen"], story.training_licences(rows)),
         commands=COMMANDS.format(category=data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),
         asked=_asked_sheets(evaluation, data, model.get("attributes", {})),

@@ -448,6 +448,13 @@ def test_sources_and_licences_are_counted(artefacts: Path) -> None:
     assert "folder unknown 15 10" in text
 
 
+def test_the_card_names_licences_of_training_pictures_only(artefacts: Path) -> None:
+    curated = read_table(artefacts / "curated.parquet", CURATED)
+    curated["licence"] = curated["split"].map({"train": "CC-BY-4.0", "test": "tested only"}).fillna("dropped")
+    write_table(artefacts / "curated.parquet", curated, CURATED)
+    assert "images under CC-BY-4.0. Near-duplicates" in Reader(make(artefacts)).text
+
+
 def test_summary_holds_the_same_scores(artefacts: Path) -> None:
     make(artefacts)
     summary = (artefacts / "index.md").read_text(encoding="utf-8")
