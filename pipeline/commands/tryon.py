@@ -38,7 +38,10 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--kind", choices=KINDS, default="top", help="what the garment is (default: top)")
     command.add_argument("--fit", choices=FITS, default="regular", help="how wide it is worn (default: regular)")
     command.add_argument(
-        "--anchors", type=Path, help="JSON file of joints set by hand, name to [x, y] in pixels; no networks are needed then"
+        "--anchors",
+        type=Path,
+        help="JSON file of joints set by hand, name to [x, y] in pixels, left and right as the viewer sees them; "
+        "no networks are needed then",
     )
     command.add_argument("--warp", type=Path, help="file that --learn wrote: corrections of where garments go")
     command.add_argument("--out", type=Path, help=f"file to write (default: {PICTURE}, with --learn {WARP})")

@@ -12,6 +12,7 @@ from skimage import data
 from pipeline.errors import InputError
 from pipeline.storage.files import sha256_of_file
 from pipeline.tryon import person_models
+from pipeline.tryon.body import ANCHORS, Body, body_of
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
 from pipeline.tryon.person_models import MODELS, PackagedModel, are_here, checked_model, default_folder, fetch_models
 from pipeline.tryon.photographs import (
@@ -91,6 +92,43 @@ def test_a_skirt_needs_hips_and_a_top_does_not() -> None:
 def test_a_missing_anchor_is_named() -> None:
     with pytest.raises(InputError, match="the anchor left wrist is not set"):
         person_by_hand(np.zeros((64, 64, 3), np.uint8), {"left_shoulder": np.zeros(2), "right_shoulder": np.ones(2)})
+
+
+def test_anchors_by_the_wearers_own_sides_give_the_same_person() -> None:
+    figure = draw_mannequin(Measures(), Pose(), 176, 132)
+    viewers = {name: figure.body.points[name] for name in ANCHORS}
+    own = {
+        f"{side}_{joint}": viewers[f"{other}_{joint}"]
+        for side, other in (("left", "right"), ("right", "left"))
+        for joint in ("shoulder", "wrist", "hip", "ankle")
+    }
+    by_hand, exchanged = (person_by_hand(figure.picture, anchors) for anchors in (viewers, own))
+    assert all((exchanged.body.points[name] == point).all() for name, point in by_hand.body.points.items())
+    assert (by_hand.alpha == exchanged.alpha).all()
+
+
+def bust() -> Body:
+    """An average body of which only the shoulders, 50 pixels apart, are known."""
+    return body_of({"left_shoulder": np.array([40.0, 60.0]), "right_shoulder": np.array([90.0, 60.0])})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (dict.fromkeys(ANCHORS, (50, 60)), "the shoulders lie at one point"),
+        ({"right_shoulder": (42, 60)}, "the shoulders lie at one point"),
+        ({"left_hip": (40, 62), "right_hip": (90, 58)}, "the hips lie at the shoulders"),
+    ],
+)
+def test_anchors_without_a_trunk_are_refused(changes: dict[str, tuple[int, int]], said: str) -> None:
+    anchors = {**bust().points, **{name: np.array(at) for name, at in changes.items()}}
+    with pytest.raises(InputError, match=said):
+        person_by_hand(np.zeros((200, 150, 3), np.uint8), anchors)
+
+
+@pytest.mark.parametrize("rows", [40, 100])
+def test_a_portrait_cut_above_the_waist_has_average_waist_and_hips(rows: int) -> None:
+    assert measured_widths(bust(), np.ones((rows, 130), bool)) == bust().widths
 
 
 def test_the_mask_from_a_body_is_that_of_the_figure() -> None:
