@@ -2,6 +2,7 @@
 
 import io
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -19,6 +20,7 @@ from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table, read_tables, write_table
 from tests.support.splits import write_split
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("width", pa.int32())])
 
 
@@ -47,13 +49,55 @@ def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+REPLACE_AND_BE_KILLED = """
+import os, sys
+from pathlib import Path
+from pipeline.storage import files
+
+def killed(*_):
+    os._exit(9)
+
+def killed_at_the_second(self, target, renamed=[]):
+    if renamed:
+        killed()
+    renamed.append(os.rename(self, target))
+
+if sys.argv[2] == "between":
+    Path.rename = killed_at_the_second
+else:
+    setattr(*{"before": (Path, "rename"), "after": (files, "remove")}[sys.argv[2]], killed)
+with files.whole_folder(Path(sys.argv[1])) as partial:
+    (partial / "new").write_text("whole")
+"""
+
+
+@pytest.mark.parametrize(("moment", "found"), [("before", "old"), ("between", "old"), ("after", "new")])
+def test_a_folder_is_old_or_new_wherever_the_process_that_replaces_it_is_killed(
+    tmp_path: Path, moment: str, found: str
+) -> None:
+    folder = tmp_path / "folder"
+    with whole_folder(folder) as partial:
+        (partial / "old").write_text("whole")
+    killed = subprocess.run([sys.executable, "-c", REPLACE_AND_BE_KILLED, folder, moment], cwd=ROOT)
+    assert killed.returncode == 9
+    with pytest.raises(RuntimeError), whole_folder(folder):
+        raise RuntimeError
+    assert [file.name for file in folder.iterdir()] == [found]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
-    left, living = tmp_path / f".t.json.{gone.stdout.strip()}.partial", tmp_path / f".t.json.{os.getppid()}.partial"
-    left.write_text("half")
-    living.write_text("half")
+    here, dead = platform.node(), gone.stdout.strip()
+    others = [
+        f".t.json.another-machine.{dead}.partial",
+        f".t.json.{here}.{os.getppid()}.partial",
+        f".t.json.{here}.abc.partial",
+    ]
+    for name in (f".t.json.{here}.{dead}.partial", *others):
+        (tmp_path / name).write_text("half")
     write_json(tmp_path / "t.json", {})
-    assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "t.json"]
+    assert {file.name for file in tmp_path.iterdir()} == {*others, "t.json"}
 
 
 def test_json_that_means_the_same_is_the_same(tmp_path: Path) -> None:
