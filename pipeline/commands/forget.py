@@ -5,8 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.errors import InputError
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 from pipeline.storage import tables
@@ -59,9 +57,7 @@ def run(options: argparse.Namespace) -> None:
     if not (TARGET.fullmatch(options.target) and _is_text(options.target)):
         raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
     refuse_while_a_job_runs()
-    paths = sorted(RAW.glob("[!.]*.parquet"))
-    columns = ["url", "sha256"]
-    raw = tables.read_tables(paths, tables.RAW, columns) if paths else pd.DataFrame(columns=columns)
+    raw = tables.read_tables(sorted(RAW.glob("[!.]*.parquet")), tables.RAW, ["url", "sha256"])
     found = fingerprints_of(options.target, raw)
     write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).union(found))
     clear_scratch(found, SCRATCH)
