@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.compare import TEMPLATE
+from pipeline.commands.compare import TEMPLATE, found_runs
 from pipeline.pages import runs
 from pipeline.pages.page import render_html
 from pipeline.tracking import past_runs
@@ -50,6 +50,30 @@ def test_runs_whose_params_are_not_yaml_are_left_out_with_a_warning(
         "this working copy: params.yaml is not YAML",
         "commit abcdef01: its params.yaml is not YAML",
     ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": "x"},
+        {"value": True},
+        {"value": 10**400},
+        {"plus_minus": None},
+        {"plus_minus": float("nan")},
+        {"passport": None},
+    ],
+)
+def test_metrics_of_wrong_types_are_left_out_with_a_warning(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [
+        PastRun([name], "2026", {"fid": metrics}, {}) for name, metrics in (("good", entry(1)), ("bad", entry(1) | changes))
+    ]
+    monkeypatch.setattr(past_runs, "here", lambda _: made)
+    for elsewhere in ("of_revisions", "of_experiments", "of_mlflow"):
+        monkeypatch.setattr(past_runs, elsewhere, lambda *_: [])
+    assert [run.names for run in found_runs(1)] == [["good"]]
+    assert "bad: left out" in caplog.text
 
 
 def test_scores_are_grouped_by_passport() -> None:
