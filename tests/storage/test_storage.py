@@ -1,11 +1,11 @@
 """Files whole or not at all; tables and shards of equal content have equal bytes."""
 
-import io
 import os
 import platform
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage.arrays import read_split
+from pipeline.storage.arrays import read_attributes, read_split
+from pipeline.storage.captions import read_captions
 from pipeline.storage.files import whole_file, whole_folder, write_json
 from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table, read_tables, write_table
@@ -117,6 +118,9 @@ def test_tables_come_back_and_are_byte_identical(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet", SCHEMA), frame[["key", "width"]], check_dtype=False)
     both = read_tables([tmp_path / "b.parquet", tmp_path / "a.parquet"], SCHEMA, ["key"])
     assert both["shard"].tolist() == ["a", "a", "b", "b"]
+    none = read_tables([], SCHEMA, ["key"])
+    assert none.empty
+    assert none.dtypes.equals(both.dtypes)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +181,26 @@ def test_arrays_are_memory_mapped(tmp_path: Path) -> None:
     assert isinstance(read, np.memmap)
     np.testing.assert_array_equal(read, images)
     assert labels.tolist() == [1, 0]
-    (tmp_path / "train_images.npy").write_bytes(io.BytesIO(b"no array").getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"no array"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("train_images.npy", lambda folder: read_split(folder, "train")),
+        ("train_labels.npy", lambda folder: read_split(folder, "train")),
+        ("train_attributes.npy", read_attributes),
+        ("caption_embeddings.npy", read_captions),
+    ],
+)
+def test_a_damaged_or_empty_array_is_one_line(
+    tmp_path: Path, content: bytes, name: str, read: Callable[[Path], object]
+) -> None:
+    write_split(tmp_path, "train", np.zeros((2, 4, 4, 3), np.uint8), np.array([1, 0]))
+    (tmp_path / "captions.json").write_text('{"encoder": "e5", "texts": []}')
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match="run augment again"):
-        read_split(tmp_path, "train")
+        read(tmp_path)
 
 
 def test_a_column_that_an_earlier_version_did_not_write_is_null_and_a_needed_one_is_missed(tmp_path: Path) -> None:
