@@ -104,6 +104,16 @@ def test_changes_are_limited_to_common_keys_and_to_max_changes() -> None:
     assert runs.shown_changes(many, None) == ([], 0)
 
 
+@pytest.mark.parametrize(("categories", "side_px"), [(16, 512), (45, 256), (300, 64), (3, 8)])
+def test_a_row_of_many_or_large_pictures_fits_the_format_and_the_budget(categories: int, side_px: int) -> None:
+    cells = np.zeros((categories, 2, side_px, side_px, 1), np.uint8)
+    picture = runs.row_of_categories("Run 1", cells, 2).picture
+    assert picture.width_px <= 16_383
+    assert picture.height_px * picture.width_px <= 1.1 * runs.ROW_PIXELS
+    assert picture.height_px <= side_px
+    assert (picture.height_px == side_px) == (2 * categories * side_px**2 <= runs.ROW_PIXELS)
+
+
 def test_costs_are_summed_and_peaks_are_not() -> None:
     costs = {"train": {"cost_wall_s": 100.0, "cost_peak_mb": 700.0}, "export": {"cost_wall_s": 20.4, "cost_peak_mb": 900.0}}
     table = runs.cost_table("Run 1", costs, ("collect", "train", "export"))
