@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 from pipeline.storage import tables
 from pipeline.storage.content_memo import drop_contents
+from pipeline.storage.encodings import is_text
 from pipeline.storage.known_pictures import drop_known
 from pipeline.storage.running import other_registrations
 from pipeline.web.scratch import BodyStore, remove_records
@@ -42,11 +43,6 @@ def refuse_while_a_job_runs() -> None:
         raise InputError(f"{running[0].name} is running here; wait until it has ended, or end it, and run this again")
 
 
-def _is_text(argument: str) -> bool:
-    """Whether the bytes of a command-line argument were UTF-8; Python keeps those that were not as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in argument)
-
-
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the options of `python -m pipeline forget`."""
     command.add_argument("target", metavar="URL|SHA256", help="as in the manifest, or the SHA-256 of a picture's bytes")
@@ -54,7 +50,7 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Add every address and content of the picture to forgotten.csv. Raises InputError."""
-    if not (TARGET.fullmatch(options.target) and _is_text(options.target)):
+    if not (TARGET.fullmatch(options.target) and is_text(options.target)):
         raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
     refuse_while_a_job_runs()
     raw = tables.read_tables(sorted(RAW.glob("[!.]*.parquet")), tables.RAW, ["url", "sha256"])

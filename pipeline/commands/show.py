@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.storage import tables
+from pipeline.storage.encodings import is_text
 
 MANIFEST = Path("data/manifest.parquet")
 RAW = Path("data/raw")
@@ -57,7 +58,7 @@ def picture_as_text(target: str, raw: pd.DataFrame) -> str:
 
     Equal bytes are one picture, whatever addresses they have. `raw` has PROVENANCE of every row fetched. Raises InputError.
     """
-    named = raw[raw["url"].eq(target) | raw["sha256"].eq(target.lower())]
+    named = raw[raw["url"].eq(target) | raw["sha256"].eq(target.lower())] if is_text(target) else raw[:0]
     if named.empty:
         raise InputError(f"{target}: not among the pictures fetched; give a URL as it stands in {MANIFEST}, or a SHA-256")
     contents = named["sha256"].dropna()

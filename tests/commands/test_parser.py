@@ -35,9 +35,7 @@ def unread_output() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"), [(["params", "--markdown"], 141), (["show", "schemas"], 141), (["params", "train.seed"], 0)]
-)
+@pytest.mark.parametrize(("arguments", "status"), [(["params", "--markdown"], 141), (["params", "train.seed"], 0)])
 def test_a_reader_that_leaves_early_ends_a_command_without_a_line(
     arguments: list[str], status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
