@@ -234,9 +234,9 @@ def page(rows: list[Row], count: int) -> str:
         "wears it, in two sets. In the first, garments are worn lower, with wider hems or legs, and to one side, by kind and "
         "by the figure's width; in the second only as differently from pair to pair as in the first. What the command finds: "
         "the distance from the correction that is found in the pair's own photograph, relative to the shoulders' distance, "
-        f"and IoU; the warp is kept if both are better by {STANDARD_ERRORS:g} standard errors. What is true: how far landmarks "
-        "are from where they belong, mean and median, and IoU with the true mask; `own` is the correction from the pair's own "
-        "photograph, the best that can be learned from it. CPU seconds for a pair.",
+        f"and IoU; the warp is kept if both are better by {STANDARD_ERRORS:g} standard errors of the garments. What is "
+        "true: how far landmarks are from where they belong, mean and median, and IoU with the true mask; `own` is the "
+        "correction from the pair's own photograph, the best that can be learned from it. CPU seconds for a pair.",
         "",
         "| worn | kind | found: geometry | learned | IoU: geometry | learned | kept "
         "| true: geometry | learned | own | IoU: geometry | learned | own | s |",

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import signal
 import sys
 from io import TextIOWrapper
@@ -12,12 +13,28 @@ from pipeline.errors import UNUSABLE_FILE, AtelierError, unusable_file
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status of the command in `arguments`: 0, 1 after one line that says why, 75 where a signal stopped it."""
-    options = parse(arguments)
+    """Exit status of the command in `arguments`: 0, 1 after one line that says why, 75 where a signal stopped it.
+
+    128 + SIGPIPE, without a line, where the reader of its output has left before it was done, as `head` does.
+    """
     try:
-        return options.run(options) or 0
-    except (Exception, KeyboardInterrupt) as error:
-        return _report(options.command, error)
+        options = parse(arguments)
+        try:
+            return options.run(options) or 0
+        except (Exception, KeyboardInterrupt) as error:
+            return _report(options.command, error)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # nobody reads it, or the disk is full: what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _report(command: str, error: BaseException) -> int:
@@ -26,6 +43,8 @@ def _report(command: str, error: BaseException) -> int:
     if isinstance(error, AtelierError):
         log.error("%s", error)
         return error.exit_status
+    if isinstance(error, BrokenPipeError) and _reader_has_left():
+        return 128 + signal.SIGPIPE
     if isinstance(error, KeyboardInterrupt):
         log.error("interrupted")
         return 128 + signal.SIGINT

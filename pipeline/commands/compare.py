@@ -67,9 +67,17 @@ def found_runs(limit: int) -> list[PastRun]:
 def _are_metrics(metrics: object) -> bool:
     """Whether `metrics` has the form of metrics.json: entries by name; an entry with a value also has its ± and passport."""
     return isinstance(metrics, dict) and all(
-        isinstance(entry, dict) and ("value" not in entry or {"plus_minus", "passport"} <= entry.keys())
+        isinstance(entry, dict)
+        and (
+            "value" not in entry
+            or (_is_number(entry["value"]) and _is_number(entry.get("plus_minus")) and isinstance(entry.get("passport"), dict))
+        )
         for entry in metrics.values()
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def picture_of(name: str, run: PastRun) -> LabelledPicture | None:

@@ -5,13 +5,13 @@ import re
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.errors import InputError
 from pipeline.sources.forgotten import Forgotten, fingerprints_of, read_forgotten, write_forgotten
 from pipeline.storage import tables
 from pipeline.storage.content_memo import drop_contents
+from pipeline.storage.encodings import is_text
 from pipeline.storage.known_pictures import drop_known
+from pipeline.storage.running import other_registrations
 from pipeline.web.scratch import BodyStore, remove_records
 from pipeline.workflow.source_files import FORGOTTEN_FILE, KNOWN_FOLDER
 
@@ -36,9 +36,11 @@ def clear_scratch(forgotten: Forgotten, scratch: Path) -> None:
     remove_records(scratch / "journal", {digest[:KEY_DIGITS] for digest in forgotten.urls})
 
 
-def _is_text(argument: str) -> bool:
-    """Whether the bytes of a command-line argument were UTF-8; Python keeps those that were not as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in argument)
+def refuse_while_a_job_runs() -> None:
+    """Raise InputError while a job of this project runs: what it notes while its records are rewritten would be lost."""
+    running = [registration for registration in other_registrations() if registration.holds_its_lock()]
+    if running:
+        raise InputError(f"{running[0].name} is running here; wait until it has ended, or end it, and run this again")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -48,11 +50,10 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Add every address and content of the picture to forgotten.csv. Raises InputError."""
-    if not (TARGET.fullmatch(options.target) and _is_text(options.target)):
+    if not (TARGET.fullmatch(options.target) and is_text(options.target)):
         raise InputError(f"{options.target}: give a URL as it stands in the manifest, or the 64 hex digits of a SHA-256")
-    paths = sorted(RAW.glob("[!.]*.parquet"))
-    columns = ["url", "sha256"]
-    raw = tables.read_tables(paths, tables.RAW, columns) if paths else pd.DataFrame(columns=columns)
+    refuse_while_a_job_runs()
+    raw = tables.read_tables(sorted(RAW.glob("[!.]*.parquet")), tables.RAW, ["url", "sha256"])
     found = fingerprints_of(options.target, raw)
     write_forgotten(FORGOTTEN_FILE, read_forgotten(FORGOTTEN_FILE).union(found))
     clear_scratch(found, SCRATCH)

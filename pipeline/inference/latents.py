@@ -22,8 +22,10 @@ def labels_in_equal_shares(count: int, categories: int) -> NDArray[np.int64]:
 def labels_in_shares(count: int, shares: NDArray[np.floating[Any]], at_least: int = 0) -> NDArray[np.int64]:
     """`count` labels in ascending order with the `shares` (C,) of the categories, which sum to 1, and `at_least` of each.
 
-    Rounded by largest remainders.
+    Rounded by largest remainders. Raises ValueError if `count` is too small for `at_least` of each.
     """
+    if count < at_least * len(shares):
+        raise ValueError(f"{count} labels are too few for {at_least} of each of {len(shares)} categories")
     exact = np.maximum(np.asarray(shares, dtype=np.float64) * count - at_least, 0)
     if exact.any():
         exact *= (count - at_least * len(exact)) / exact.sum()

@@ -16,7 +16,7 @@ from pipeline.metrics.extractors import CLASSIFIER, PRETRAINED, Extractor, Extra
 from pipeline.metrics.memorisation import PerceptualHash
 from pipeline.metrics.modules import module_extractor
 from pipeline.metrics.passport import library_versions
-from pipeline.storage.arrays import colour_channels, has_alpha, read_split, split_sha256
+from pipeline.storage.arrays import UNREADABLE_ARRAY, colour_channels, has_alpha, read_split, split_sha256
 from pipeline.storage.files import write_json
 
 CARD, FLOOR_ROWS = "reference.json", "floor_rows.npy"
@@ -99,7 +99,7 @@ def load_classifier_test_features(folder: Path) -> NDArray[np.float32]:
     path = folder / f"{CLASSIFIER}_test.npy"
     try:
         return np.load(path)
-    except (OSError, ValueError) as error:
+    except UNREADABLE_ARRAY as error:
         raise InputError(f"{path}: cannot be read ({error}); run reference again") from error
 
 

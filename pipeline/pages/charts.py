@@ -78,10 +78,13 @@ def short_number(value: float) -> str:
 
 
 def thin(points: list[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `limit` points, each the mean of consecutive `points`."""
-    size = -(-len(points) // limit)
-    runs = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
+    """At most `limit` points, each the mean of consecutive `points`; the last one is kept as it is."""
+    if len(points) <= limit:
+        return points
+    before, last = points[:-1], points[-1]
+    size = -(-len(before) // (limit - 1))
+    runs = [before[start : start + size] for start in range(0, len(before), size)]
+    return [*((sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs), last]
 
 
 @contextmanager

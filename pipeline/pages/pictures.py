@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipeline.imaging.contact_sheets import contact_sheet
 from pipeline.storage.arrays import has_alpha
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+WEBP_SIDE_PX = 16_383  # the format's limit
 PIXELATED_BELOW_PX = 96  # smaller tiles are enlarged with sharp pixels
 
 
@@ -49,6 +51,11 @@ def shrink(images: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
     return np.stack(small).reshape(len(images), size[1], size[0], -1)
 
 
+def fit_budget(images: NDArray[np.uint8], budget_pixels: int) -> NDArray[np.uint8]:
+    """`images` (N, H, W, C) with an alpha channel, shrunk until together they have at most `budget_pixels`."""
+    return add_alpha(shrink(images, math.isqrt(budget_pixels // len(images))))
+
+
 def split_sheet(sheet: NDArray[np.uint8], height: int, width: int, gap_px: int = 0) -> NDArray[np.uint8]:
     """The images of a contact sheet (H, W, C), as (rows, columns, height, width, C).
 
@@ -76,7 +83,12 @@ def add_alpha(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def strip(images: NDArray[np.uint8], columns: int, alt: str) -> Picture:
-    """`images` (N, H, W, 2 or 4, the last channel alpha) in rows of `columns`; gaps and empty cells are transparent."""
+    """`images` (N, H, W, 2 or 4, the last channel alpha) in rows of `columns`; gaps and empty cells are transparent.
+
+    They are shrunk where the whole would exceed WEBP_SIDE_PX.
+    """
+    cell_px = WEBP_SIDE_PX // max(columns, -(-len(images) // columns))
+    images = shrink(images, max(1, cell_px * 31 // 32 - 1))  # a gap is a 32nd of the side, or a pixel
     side = max(images.shape[1:3])
     sheet = contact_sheet(images, columns, gap_px=max(1, side // 32), gap_value=0)
     pixelated = side < PIXELATED_BELOW_PX

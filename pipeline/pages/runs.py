@@ -13,10 +13,11 @@ from pipeline.metrics.score_kinds import KINDS, kind_of
 from pipeline.pages.charts import interval_chart
 from pipeline.pages.numbers import label_and_meaning, plain, sorted_names, with_digits_of
 from pipeline.pages.page import LabelledPicture, Pairs, Table
-from pipeline.pages.pictures import add_alpha, strip
+from pipeline.pages.pictures import fit_budget, strip
 
 SHOWN_CHARACTERS = 16  # of a hash
 MAX_CHANGES = 40
+ROW_PIXELS = 1_500_000  # of a run's images together; larger ones are shrunk to keep the page small
 COST_LABELS = {
     "cost_wall_s": "seconds",
     "cost_cpu_s": "CPU seconds",
@@ -155,7 +156,7 @@ def cost_table(run: str, costs: Mapping[str, Mapping[str, float]], stages: tuple
 
 
 def row_of_categories(name: str, cells: NDArray[np.uint8], per_category: int) -> LabelledPicture:
-    """The first images of each category, from `cells` (rows, columns, H, W, C), in one row."""
+    """The first images of each category, from `cells` (rows, columns, H, W, C), in one row, shrunk to ROW_PIXELS."""
     shown = cells[:, :per_category].reshape(-1, *cells.shape[2:])
     alt = f"{name}: {len(shown)} generated images, {per_category} per category"
-    return LabelledPicture(name, strip(add_alpha(shown), len(shown), alt))
+    return LabelledPicture(name, strip(fit_budget(shown, ROW_PIXELS), len(shown), alt))

@@ -137,6 +137,11 @@ def count_unmapped_words(manifest: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values(["images", "word"], ascending=[False, True], ignore_index=True)
 
 
+def training_licences(rows: pd.DataFrame) -> list[str]:
+    """The licences of the pictures that the model was trained on, of `rows` of tables.CURATED."""
+    return sorted(set(rows.loc[rows["split"] == "train", "licence"].fillna("unknown")))
+
+
 def count_by_licence(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Images listed and kept by source and licence, most frequent first."""
     joined = manifest[["key", "source", "licence"]].merge(rows[["key", "kept"]], on="key", how="left")

@@ -14,6 +14,7 @@ from pipeline.storage.checksums import SUMS, check_folder, damaged
 from pipeline.storage.files import sha256_of_file, write_json
 
 ATTRIBUTES = "train_attributes.npy"
+UNREADABLE_ARRAY = (OSError, EOFError, ValueError)  # what numpy.load raises; EOFError where a file is empty
 SPLITS = ("train", "reference_train", "reference_validation", "reference_test")
 
 
@@ -89,7 +90,7 @@ def read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.
     try:
         images = np.load(folder / f"{split}_images.npy", mmap_mode="r")
         return images, np.load(folder / f"{split}_labels.npy")
-    except (OSError, ValueError) as error:
+    except UNREADABLE_ARRAY as error:
         raise InputError(f"{folder}: split {split} cannot be read ({error}); run augment again") from error
 
 
@@ -103,7 +104,7 @@ def read_attributes(folder: Path, split: str = "train") -> NDArray[np.uint8]:
     path = folder / f"{split}_attributes.npy"
     try:
         flags: NDArray[np.uint8] = np.load(path)
-    except (OSError, ValueError) as error:
+    except UNREADABLE_ARRAY as error:
         raise InputError(f"{path}: cannot be read ({error}); run augment again") from error
     return flags
 

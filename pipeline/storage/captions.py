@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.storage.arrays import UNREADABLE_ARRAY
 from pipeline.storage.files import write_json
 
 TEXTS, EMBEDDINGS = "captions.json", "caption_embeddings.npy"
@@ -62,7 +63,7 @@ def read_captions(folder: Path, split: str = "train") -> Captions:
     try:
         card = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
         return Captions(card["encoder"], card["texts"], np.load(folder / EMBEDDINGS), np.load(folder / rows_file(split)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (*UNREADABLE_ARRAY, TypeError, KeyError) as error:
         raise InputError(
             f"{folder}: its captions cannot be read ({error}); set augment.captions and run augment again"
         ) from error

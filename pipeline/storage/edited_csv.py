@@ -35,12 +35,13 @@ def read_edited_csv(path: Path, columns: Sequence[str], *, last_takes_rest: bool
     lines = io.StringIO(text, newline=None).readlines()  # whatever ends a line becomes \n
     skipped = sum(1 for _ in takewhile(lambda line: not line.strip() or line.lower().startswith("sep="), lines))
     header = lines[skipped] if skipped < len(lines) else ""
-    delimiter = _delimiter(path, header, columns)
-    reader = csv.reader(lines[skipped:], delimiter=delimiter)
-    names = _names(next(reader, []))
     rows: list[tuple[int, dict[str, str]]] = []
-    number = skipped + reader.line_num + 1
+    number = skipped + 1
     try:
+        delimiter = _delimiter(path, header, columns)
+        reader = csv.reader(lines[skipped:], delimiter=delimiter)
+        names = _names(next(reader, []))
+        number = skipped + reader.line_num + 1
         for fields in reader:
             if any(ROW_WITHIN_FIELD.search(field) for field in fields):
                 raise InputError(f'{path}: line {number}: a double quote (") is not closed on its line; remove it')

@@ -83,3 +83,8 @@ def _is_western_word(word: str) -> bool:
     if max(map(len, accented)) > MAX_ACCENTED:
         return False
     return len(word) == 1 or any(map(str.isascii, word))  # "à" is a word, too
+
+
+def is_text(argument: str) -> bool:
+    """Whether the bytes of a command-line argument were UTF-8; Python keeps those that were not as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pipeline.errors import InputError
 
 BLOCK_BYTES = 1 << 20
 PARTIAL = ".partial"
+OLD = f".old{PARTIAL}"  # a folder that is being replaced
 
 
 def sha256_of_file(path: Path) -> str:
@@ -57,14 +59,20 @@ def process_exists(process_id: int) -> bool:
     return True
 
 
+def _left_beside(path: Path, ending: str) -> list[Path]:
+    """What killed processes left beside `path`: of this machine only, because several may share the file system."""
+    start = f".{path.name}.{platform.node()}."
+    found = path.parent.glob(f"{glob.escape(start)}*{ending}")
+    owners = [(left, left.name.removeprefix(start).removesuffix(ending)) for left in found]
+    return [left for left, owner in owners if owner.isdecimal() and not process_exists(int(owner))]
+
+
 def _partial_beside(path: Path) -> Path:
     """Where this process writes what is to become `path`; what killed processes left there is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
-        owner = left.name.split(".")[-2]
-        if not (owner.isdecimal() and process_exists(int(owner))):
-            remove(left)
-    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    for left in _left_beside(path, PARTIAL):
+        remove(left)
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}{PARTIAL}")
 
 
 def remove(path: Path) -> None:
@@ -110,21 +118,39 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def recover_folder(path: Path) -> None:
+    """Put back the folder at `path` that a process of this machine was replacing when it was killed; so does `whole_folder`."""
+    for old in _left_beside(path, OLD):
+        _put_back(old, path)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    if os.path.lexists(path):  # the new folder took its place
+        remove(old)
+    else:
+        old.rename(path)
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path` to fill; takes the place of `path` when the block ends well."""
     with _errors_name(path):
+        recover_folder(path)
         partial = _partial_beside(path)
+        old = partial.with_suffix(OLD)
         partial.mkdir()
         try:
             yield partial
             for file in partial.rglob("*"):
                 if file.is_file():
                     _flush_to_disk(file)
-            remove(path)
-            partial.replace(path)
+            if os.path.lexists(path):  # set aside rather than deleted: a kill finds the whole old folder or the whole new one
+                path.rename(old)
+            partial.rename(path)
             _flush_to_disk(path.parent)
         finally:
+            if os.path.lexists(old):
+                _put_back(old, path)
             remove(partial)
 
 

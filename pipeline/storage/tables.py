@@ -240,6 +240,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def read_tables(paths: list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
-    """The tables at `paths`, one below the other, with a column `shard` that holds each file's stem."""
+    """The tables at `paths`, one below the other, with a column `shard` that holds each file's stem; no rows without paths."""
     frames = [read_table(path, schema, columns).assign(shard=path.stem) for path in sorted(paths)]
-    return pd.concat(frames, ignore_index=True)
+    nothing = _frame_of(schema.empty_table(), schema, columns or schema.names).assign(shard="")
+    return pd.concat(frames or [nothing], ignore_index=True)

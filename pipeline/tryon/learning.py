@@ -55,7 +55,8 @@ class Verdict:
 
     kind: Kind
     learned: KindOfWarp
-    geometric: Sequence[Measures]  # of every pair
+    garments: Sequence[str]  # of every pair, as LearningPair names it
+    geometric: Sequence[Measures]
     learned_without: Sequence[Measures]
 
     def means(self, measure: str) -> tuple[float, float]:
@@ -65,12 +66,14 @@ class Verdict:
         return before, after
 
     def gain(self, measure: str) -> tuple[float, float]:
-        """By how much the learned warp is better on average, and the standard error of that; negative if it is worse."""
-        pairs = [
-            (getattr(one, measure), getattr(two, measure))
-            for one, two in zip(self.geometric, self.learned_without, strict=True)
-        ]
-        gains = np.array([before - after if measure == "landmark" else after - before for before, after in pairs])
+        """By how much the learned warp is better for a garment on average, and the standard error of that; negative if worse.
+
+        The pairs of one garment count as one, because what is particular to a garment is in all of them.
+        """
+        sign = -1 if measure == "landmark" else 1
+        before, after = (np.array([getattr(one, measure) for one in both]) for both in (self.geometric, self.learned_without))
+        names = np.array(self.garments)
+        gains = np.array([sign * (after - before)[names == name].mean() for name in np.unique(names)])
         return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
 
     @property
@@ -96,6 +99,7 @@ def verdict(pairs: Sequence[LearningPair]) -> Verdict:
     return Verdict(
         pairs[0].kind,
         fitted(pairs),
+        [pair.garment for pair in pairs],
         [measured(pair, np.zeros(COUNT)) for pair in pairs],
         [measured(pair, numbers) for pair, numbers in zip(pairs, learned_without(pairs), strict=True)],
     )

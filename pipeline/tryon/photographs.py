@@ -39,6 +39,7 @@ LEAST_PERSON = 0.02  # of the picture
 SECOND_PERSON, SECOND_FACE = 0.35, 0.55  # relative to the first: area, height
 BEHIND = 0.12  # depth behind the hips, relative to the network's picture, from which a wrist is behind the trunk
 WIDTH_LIMITS = (0.85, 1.3)  # of measured half-widths, relative to an average body's
+LEAST_TRUNK_PX, LEAST_TORSO = 4.0, 0.2  # of a body by hand; relative to the distance between the shoulders
 CLOTHES = 0.96  # a body's half-width relative to that of its clothes
 
 NO_PERSON = (
@@ -186,9 +187,9 @@ def measured_widths(body: Body, inside: NDArray[np.bool_]) -> Widths:
             steps = np.arange(0, 1.8 * average)
             line = np.round(body.on_axis(level) + sign * steps[:, None] * body.across).astype(int)
             within = ((line >= 0) & (line < np.array(inside.shape[::-1]))).all(axis=1)
-            covered = np.array([inside[row, column] for column, row in line[within]])
+            covered = inside[line[within, 1], line[within, 0]]
             ends = np.flatnonzero(~covered)
-            halves.append(float(ends[0]) if len(ends) else np.inf)
+            halves.append(float(ends[0]) if len(ends) else np.inf)  # not measured where the picture ends before the mask
         half = CLOTHES * min(halves)
         if half < WIDTH_LIMITS[1] * 1.1 * average:
             changes[name] = float(np.clip(half, WIDTH_LIMITS[0] * average, WIDTH_LIMITS[1] * average))
@@ -198,15 +199,27 @@ def measured_widths(body: Body, inside: NDArray[np.bool_]) -> Widths:
 def person_by_hand(picture: NDArray[np.uint8], anchors: Mapping[str, Point]) -> Person:
     """The person whose eight anchors (body.ANCHORS), or more joints, were set by hand; the mask by GrabCut from the body.
 
-    Raises InputError if an anchor is missing.
+    Left and right are the viewer's; where the shoulders show that they are the wearer's own, they are exchanged.
+    Raises InputError if an anchor is missing, or shoulders and hips show no trunk.
     """
     missing = [name for name in ANCHORS if name not in anchors]
     if missing:
         raise InputError(
             f"the anchor {missing[0].replace('_', ' ')} is not set; set all of {', '.join(ANCHORS)}".replace("_", " ")
         )
+    if anchors["left_shoulder"][0] > anchors["right_shoulder"][0]:
+        anchors = {_of_other_side(name): point for name, point in anchors.items()}
     body = body_of(anchors)
+    if body.shoulders_px < LEAST_TRUNK_PX:
+        raise InputError("the shoulders lie at one point; set each on its side of the person")
+    if body.torso_px < max(LEAST_TRUNK_PX, LEAST_TORSO * body.shoulders_px):
+        raise InputError("the hips lie at the shoulders; set them where the legs begin")
     return person_of_photograph(picture, body, alpha_by_body(picture, body))
+
+
+def _of_other_side(joint: str) -> str:
+    side, _, name = joint.partition("_")
+    return f"{SIDES[1 - SIDES.index(side)]}_{name}" if side in SIDES else joint
 
 
 def alpha_by_body(picture: NDArray[np.uint8], body: Body) -> Pixels:

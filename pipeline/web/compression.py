@@ -14,7 +14,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 class Gunzipper:
     """Decompresses a gzip stream of one or more members into at most `max_bytes`, from about as many.
 
-    Bytes after the last member are dropped: zlib would buffer them without limit.
+    Bytes after the last member are dropped: zlib would buffer them without limit. How the stream is cut into chunks makes no
+    difference.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -22,6 +23,8 @@ class Gunzipper:
         self._max_bytes = max_bytes
         self._remaining = max_bytes
         self._consumed = 0
+        self._magic = b""  # the start of what may be a further member
+        self._has_ended = False
 
     def feed(self, chunk: bytes) -> bytes:
         """The decompressed `chunk`. Raises RefusedError past a limit, FailedError if the stream is damaged."""
@@ -29,9 +32,14 @@ class Gunzipper:
         if self._consumed > self._max_bytes + MAX_OVERHEAD_BYTES:
             raise self._too_large()
         parts: list[bytes] = []
-        while chunk:
+        chunk, self._magic = self._magic + chunk, b""
+        while chunk and not self._has_ended:
             if self._stream.eof:
+                if chunk == GZIP_MAGIC[:1]:
+                    self._magic = chunk
+                    break
                 if not chunk.startswith(GZIP_MAGIC):
+                    self._has_ended = True
                     break
                 self._stream = zlib.decompressobj(GZIP_WBITS)
             parts.append(self._decompress(chunk))

@@ -18,6 +18,7 @@ from pipeline.web.scratch import disk_full_as_error
 
 RECORD_BYTES = 32
 MAX_PLAUSIBLE_S = 86_400.0  # a time further ahead was written before the clock was set back
+MAX_HOLD_S = MAX_PLAUSIBLE_S - 60.0  # so that a host that asks for more time is not taken for that
 
 
 class HostRateLimiter:
@@ -27,24 +28,20 @@ class HostRateLimiter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._max_wait_s = max_wait_s
-        self._held: set[str] = set()  # hosts that asked this process to wait; they are paced even where the delay is 0
 
     async def acquire(self, host: str, delay_s: float) -> None:
         """Wait until a request may be sent to `host`; the next one may follow `delay_s` later.
 
         Raises FailedError if the wait would exceed `max_wait_s`.
         """
-        if delay_s == 0 and host not in self._held:
-            return
         if delay_s > self._max_wait_s:
             raise FailedError(f"the host asks for {delay_s:g} s between requests", Retry.NEXT_RUN)
         while (left_s := self._try_acquire(host, delay_s)) > 0:
             await asyncio.sleep(left_s)
 
     def hold(self, host: str, seconds: float) -> None:
-        """Let no process send a request to `host` for `seconds`. Raises FailedError if that exceeds `max_wait_s`."""
-        self._held.add(host)
-        until = time.time() + seconds
+        """Let no process send a request to `host` for `seconds`, a day at most. Raises FailedError beyond `max_wait_s`."""
+        until = time.time() + min(seconds, MAX_HOLD_S)
         with self._record(host) as record:
             _write(record, max(_read(record), until))
         if seconds > self._max_wait_s:
@@ -55,7 +52,7 @@ class HostRateLimiter:
         with self._record(host) as record:
             now = time.time()
             left_s = _read(record) - now
-            if left_s <= 0:
+            if left_s <= 0 < delay_s:
                 _write(record, now + delay_s)
         if left_s > self._max_wait_s:
             raise self._too_long(left_s)

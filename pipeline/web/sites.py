@@ -33,6 +33,7 @@ class SiteRules:
 
     robots: Robots
     tdmrep: list[TdmRule]
+    kept_until: float  # seconds since the epoch
 
     def refusal(self, url: URL) -> str | None:
         """Why `url` must not be requested, or none."""
@@ -46,19 +47,19 @@ class SiteRulesCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._get = get
-        self._cached: OrderedDict[URL, tuple[float, asyncio.Task[SiteRules]]] = OrderedDict()  # origin: expiry, rules
+        self._cached: OrderedDict[URL, asyncio.Task[SiteRules]] = OrderedDict()  # by origin
 
     async def get(self, origin: URL) -> SiteRules:
         """The rules of `origin`; concurrent callers share one request."""
         cached = self._cached.get(origin)
-        if cached is None or cached[0] < time.time():
-            cached = time.time() + MAX_AGE_S, asyncio.create_task(self._load(origin))
+        if cached is None or (cached.done() and cached.result().kept_until < time.time()):
+            cached = asyncio.create_task(self._load(origin))
             self._cached[origin] = cached
         self._cached.move_to_end(origin)
         if len(self._cached) > MAX_CACHED_SITES:
             self._cached.popitem(last=False)
         # Shielded: cancelling one caller must not cancel the request for the others.
-        return await asyncio.shield(cached[1])
+        return await asyncio.shield(cached)
 
     async def _load(self, origin: URL) -> SiteRules:
         path = self._folder / f"{hashlib.sha256(str(origin).encode()).hexdigest()[:32]}.json"
@@ -73,20 +74,21 @@ class SiteRulesCache:
     async def _request_record(self, origin: URL) -> dict[str, Any]:
         expiry = time.time() + MAX_AGE_S
         record: dict[str, Any] = {"kept_until": expiry, "robots": None, "robots_unreachable": None, "mining": ""}
-        delay_s = 0.0
         try:
-            response = await self._follow_redirects(origin / "robots.txt", delay_s)
+            response = await self._follow_redirects(origin / "robots.txt", 0.0)
         except RequestError as error:
             record["robots_unreachable"] = error.reason
             return record
         if response is not None and response.status == 200:
             record["robots"] = response.body.decode("latin-1")
-            delay_s = robots.parse_robots(response.body).delay_s
         elif response is not None and (reason := robots.robots_for_status(response.status).unreachable) is not None:
             record["robots_unreachable"] = reason
             return record
+        rules, mining = _parse_record(record).robots, origin / ".well-known" / "tdmrep.json"
+        if rules.refusal(mining) is not None:
+            return record
         try:
-            response = await self._follow_redirects(origin / ".well-known" / "tdmrep.json", delay_s)
+            response = await self._follow_redirects(mining, rules.delay_s)
         except RequestError:
             return record  # "implies that the origin server does not implement this protocol"
         if response is not None and response.status == 200:
@@ -126,4 +128,4 @@ def _parse_record(record: dict[str, Any]) -> SiteRules:
         rules = Robots(None)
     else:
         rules = robots.parse_robots(record["robots"].encode("latin-1"))
-    return SiteRules(rules, reservations.parse_tdmrep(record["mining"].encode("latin-1")))
+    return SiteRules(rules, reservations.parse_tdmrep(record["mining"].encode("latin-1")), record["kept_until"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.compare import TEMPLATE
+from pipeline.commands.compare import TEMPLATE, found_runs
 from pipeline.pages import runs
 from pipeline.pages.page import render_html
 from pipeline.tracking import past_runs
@@ -52,6 +52,30 @@ def test_runs_whose_params_are_not_yaml_are_left_out_with_a_warning(
     ]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": "x"},
+        {"value": True},
+        {"value": 10**400},
+        {"plus_minus": None},
+        {"plus_minus": float("nan")},
+        {"passport": None},
+    ],
+)
+def test_metrics_of_wrong_types_are_left_out_with_a_warning(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [
+        PastRun([name], "2026", {"fid": metrics}, {}) for name, metrics in (("good", entry(1)), ("bad", entry(1) | changes))
+    ]
+    monkeypatch.setattr(past_runs, "here", lambda _: made)
+    for elsewhere in ("of_revisions", "of_experiments", "of_mlflow"):
+        monkeypatch.setattr(past_runs, elsewhere, lambda *_: [])
+    assert [run.names for run in found_runs(1)] == [["good"]]
+    assert "bad: left out" in caplog.text
+
+
 def test_scores_are_grouped_by_passport() -> None:
     found = runs.compare(
         [
@@ -78,6 +102,16 @@ def test_changes_are_limited_to_common_keys_and_to_max_changes() -> None:
     shown, more = runs.shown_changes(many, dict.fromkeys(many, "b"))
     assert (len(shown), more) == (runs.MAX_CHANGES, 10)
     assert runs.shown_changes(many, None) == ([], 0)
+
+
+@pytest.mark.parametrize(("categories", "side_px"), [(16, 512), (45, 256), (300, 64), (3, 8)])
+def test_a_row_of_many_or_large_pictures_fits_the_format_and_the_budget(categories: int, side_px: int) -> None:
+    cells = np.zeros((categories, 2, side_px, side_px, 1), np.uint8)
+    picture = runs.row_of_categories("Run 1", cells, 2).picture
+    assert picture.width_px <= 16_383
+    assert picture.height_px * picture.width_px <= 1.1 * runs.ROW_PIXELS
+    assert picture.height_px <= side_px
+    assert (picture.height_px == side_px) == (2 * categories * side_px**2 <= runs.ROW_PIXELS)
 
 
 def test_costs_are_summed_and_peaks_are_not() -> None:

@@ -1,6 +1,11 @@
 """Forget: a picture named once leaves the tables, the shards and what fetch keeps, whatever address it comes back under."""
 
+import fcntl
 import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +16,7 @@ from pipeline.__main__ import main
 from pipeline.commands import forget
 from pipeline.sources.forgotten import read_forgotten
 from pipeline.storage.content_memo import ContentMemo
+from pipeline.storage.running import Registration
 from pipeline.web.scratch import BodyStore, Journal
 from tests.support.web_fetch_run import fetch_shard, list_urls
 from tests.support.web_pictures import jpeg
@@ -50,6 +56,21 @@ def test_the_measures_of_a_forgotten_picture_are_gone(tmp_path: Path, monkeypatc
     memo.add(pd.DataFrame({"sha256": [SHA256, "0" * 64]}))
     assert main(["forget", SHA256]) == 0
     assert memo.known([SHA256, "0" * 64])["sha256"].tolist() == ["0" * 64]
+
+
+def test_while_a_job_runs_nothing_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = Registration("fetch-00000", "one", platform.node(), os.getppid(), 0.0)
+    job.path().parent.mkdir(parents=True)
+    job.path().write_text(json.dumps(asdict(job)))
+    with job.path().open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert main(["forget", SHA256]) == 1
+    assert "fetch-00000 is running here" in caplog.text
+    assert not Path(forget.FORGOTTEN_FILE).exists()
+    assert main(["forget", SHA256]) == 0
 
 
 def test_what_was_never_here_is_noted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,9 @@ def test_marks_keep_the_recipe_readable() -> None:
         ["--seed", str(2**64)],
         ["--attribute", "colour=red"],
         ["--attribute", ""],
+        ["--strength", "1.0"],
+        ["--reference", "models/reference"],
+        ["--ground", "black"],
     ],
     ids=" ".join,
 )

@@ -81,6 +81,7 @@ def test_without_text_the_metadata_are_as_before() -> None:
         (["--text", "فستان أحمر"], "a script that the model has not learnt"),
         (["--text", "red dress", "--strength", "2.5"], "strength 2.5: must be 0 to 2"),
         (["--text", "red dress", "--strength", "nan"], "strength nan: must be 0 to 2"),
+        (["--text", "red dress", "--reference", "x"], "--reference x: has no effect on a model that takes text"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(

@@ -1,10 +1,13 @@
 """The command line: its help texts, the nearest command for a wrong one, and completion in bash and zsh."""
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,38 @@ def _output(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object
         main(list(arguments))
     captured = capsys.readouterr()
     return ended.value.code, captured.out + captured.err
+
+
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """Standard output is a pipe whose reader has left."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as output, redirect_stdout(output):  # noqa: PTH123 (a descriptor)
+        yield
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["params", "--markdown"], 141), (["params", "train.seed"], 0)])
+def test_a_reader_that_leaves_early_ends_a_command_without_a_line(
+    arguments: list[str], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with unread_output():
+        assert main(arguments) == status  # 0 where all was done before it was noticed
+    assert caplog.text == ""
+
+
+def test_a_reader_that_leaves_the_help_early_gets_no_line() -> None:
+    with unread_output(), pytest.raises(SystemExit, match=r"^0$"):
+        main(["--help"])
+
+
+def test_another_broken_pipe_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def break_off(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("pipeline.commands.params.run", break_off)
+    assert main(["params"]) == 1
+    assert "unexpected error" in caplog.text
 
 
 def test_stages_are_those_of_params() -> None:

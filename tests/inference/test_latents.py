@@ -11,6 +11,11 @@ def test_labels_in_shares_are_at_least_as_many_as_asked_for_where_there_are_no_m
     assert labels_in_shares(7, np.array([0.9, 0.05, 0.05]), 2).tolist() == [0, 0, 0, 1, 1, 2, 2]
 
 
+def test_fewer_labels_than_of_each_category_are_refused() -> None:
+    with pytest.raises(ValueError, match="5 labels are too few for 2 of each of 3 categories"):
+        labels_in_shares(5, np.full(3, 1 / 3), 2)
+
+
 def test_slerp_of_orthogonal_latents_is_a_quarter_circle() -> None:
     shares = np.array([[0], [0.5], [1]], np.float32)
     points = slerp(np.array([2, 0], np.float32), np.array([0, 2], np.float32), shares)

@@ -93,6 +93,13 @@ def test_a_wrong_first_line_is_shown_with_what_cannot_be_seen_in_it(tmp_path: Pa
         read_overrides(path)
 
 
+def test_an_endless_first_line_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.csv"
+    path.write_text("x" * 200_000, encoding="utf-8")
+    with pytest.raises(InputError, match=r"overrides\.csv: line 1: field larger than field limit"):
+        read_overrides(path)
+
+
 def test_a_reason_keeps_its_commas(tmp_path: Path) -> None:
     path = tmp_path / "overrides.csv"
     path.write_text(f"{','.join(COLUMNS)}\n{DRESS},drop,,ugly, and blurred\n", encoding="utf-8")

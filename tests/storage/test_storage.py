@@ -1,10 +1,11 @@
 """Files whole or not at all; tables and shards of equal content have equal bytes."""
 
-import io
 import os
+import platform
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage.arrays import read_split
+from pipeline.storage.arrays import read_attributes, read_split
+from pipeline.storage.captions import read_captions
 from pipeline.storage.files import whole_file, whole_folder, write_json
 from pipeline.storage.shards import read_shard, write_shard
 from pipeline.storage.tables import read_table, read_tables, write_table
 from tests.support.splits import write_split
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("width", pa.int32())])
 
 
@@ -47,13 +50,55 @@ def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+REPLACE_AND_BE_KILLED = """
+import os, sys
+from pathlib import Path
+from pipeline.storage import files
+
+def killed(*_):
+    os._exit(9)
+
+def killed_at_the_second(self, target, renamed=[]):
+    if renamed:
+        killed()
+    renamed.append(os.rename(self, target))
+
+if sys.argv[2] == "between":
+    Path.rename = killed_at_the_second
+else:
+    setattr(*{"before": (Path, "rename"), "after": (files, "remove")}[sys.argv[2]], killed)
+with files.whole_folder(Path(sys.argv[1])) as partial:
+    (partial / "new").write_text("whole")
+"""
+
+
+@pytest.mark.parametrize(("moment", "found"), [("before", "old"), ("between", "old"), ("after", "new")])
+def test_a_folder_is_old_or_new_wherever_the_process_that_replaces_it_is_killed(
+    tmp_path: Path, moment: str, found: str
+) -> None:
+    folder = tmp_path / "folder"
+    with whole_folder(folder) as partial:
+        (partial / "old").write_text("whole")
+    killed = subprocess.run([sys.executable, "-c", REPLACE_AND_BE_KILLED, folder, moment], cwd=ROOT)
+    assert killed.returncode == 9
+    with pytest.raises(RuntimeError), whole_folder(folder):
+        raise RuntimeError
+    assert [file.name for file in folder.iterdir()] == [found]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
-    left, living = tmp_path / f".t.json.{gone.stdout.strip()}.partial", tmp_path / f".t.json.{os.getppid()}.partial"
-    left.write_text("half")
-    living.write_text("half")
+    here, dead = platform.node(), gone.stdout.strip()
+    others = [
+        f".t.json.another-machine.{dead}.partial",
+        f".t.json.{here}.{os.getppid()}.partial",
+        f".t.json.{here}.abc.partial",
+    ]
+    for name in (f".t.json.{here}.{dead}.partial", *others):
+        (tmp_path / name).write_text("half")
     write_json(tmp_path / "t.json", {})
-    assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "t.json"]
+    assert {file.name for file in tmp_path.iterdir()} == {*others, "t.json"}
 
 
 def test_json_that_means_the_same_is_the_same(tmp_path: Path) -> None:
@@ -73,6 +118,9 @@ def test_tables_come_back_and_are_byte_identical(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet", SCHEMA), frame[["key", "width"]], check_dtype=False)
     both = read_tables([tmp_path / "b.parquet", tmp_path / "a.parquet"], SCHEMA, ["key"])
     assert both["shard"].tolist() == ["a", "a", "b", "b"]
+    none = read_tables([], SCHEMA, ["key"])
+    assert none.empty
+    assert none.dtypes.equals(both.dtypes)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +181,26 @@ def test_arrays_are_memory_mapped(tmp_path: Path) -> None:
     assert isinstance(read, np.memmap)
     np.testing.assert_array_equal(read, images)
     assert labels.tolist() == [1, 0]
-    (tmp_path / "train_images.npy").write_bytes(io.BytesIO(b"no array").getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"no array"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("train_images.npy", lambda folder: read_split(folder, "train")),
+        ("train_labels.npy", lambda folder: read_split(folder, "train")),
+        ("train_attributes.npy", read_attributes),
+        ("caption_embeddings.npy", read_captions),
+    ],
+)
+def test_a_damaged_or_empty_array_is_one_line(
+    tmp_path: Path, content: bytes, name: str, read: Callable[[Path], object]
+) -> None:
+    write_split(tmp_path, "train", np.zeros((2, 4, 4, 3), np.uint8), np.array([1, 0]))
+    (tmp_path / "captions.json").write_text('{"encoder": "e5", "texts": []}')
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match="run augment again"):
-        read_split(tmp_path, "train")
+        read(tmp_path)
 
 
 def test_a_column_that_an_earlier_version_did_not_write_is_null_and_a_needed_one_is_missed(tmp_path: Path) -> None:

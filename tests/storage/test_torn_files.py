@@ -1,20 +1,25 @@
 """Journals and state files with a torn end, as a kill, a full disk or a power cut leaves them: read past, and gone on with."""
 
 import math
+import platform
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from pipeline.errors import InputError
+from pipeline.gan.checkpoints import GeneratorCard
 from pipeline.gan.watchdog import Event
 from pipeline.sources.forgotten import read_forgotten
-from pipeline.stages.train.run_folder import append_event, best_swd
+from pipeline.stages.train.run_folder import RunFolder, append_event, best_swd
 from pipeline.storage.overrides import read_overrides
+from pipeline.tracking.tracker import Tracker
 from pipeline.web.scratch import Journal
 from pipeline.web.sites import _load_record
 from pipeline.workflow import snakemake_dvc_sync as sync
 from studio.database import StudioDatabase
 
+NO_PROCESS = (1 << 22) + 1  # Linux counts to 2²²
 TORN = [b"", b"\0" * 64, b"{", b'{"key": "a", "wri', b"null", b"[]", b"{}", b"7", b"\xff\xfe"]
 
 
@@ -42,6 +47,15 @@ def test_damaged_state_files_count_as_missing(tmp_path: Path, monkeypatch: pytes
         (tmp_path / name).write_bytes(torn)
     assert _load_record(tmp_path / "site.json") is None
     assert best_swd(tmp_path / "score.json") == math.inf
+
+
+def test_the_best_generator_is_found_again_where_its_replacement_was_killed(tmp_path: Path) -> None:
+    set_aside = tmp_path / f".best.{platform.node()}.{NO_PROCESS}.old.partial"
+    set_aside.mkdir()
+    (set_aside / "score.json").write_text('{"swd": 1.0}')
+    card = GeneratorCard("dcgan", {}, ["hat"], 8, 8, 1, 4, images_seen=100)
+    RunFolder(tmp_path, 1, Tracker()).keep_if_best(2.0, nn.Identity(), card, {})
+    assert best_swd(tmp_path / "best" / "score.json") == 1.0
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 64, b"200,colla", b"200,colla\0\0\n", b"\xff"])

@@ -15,7 +15,8 @@ from pipeline.tryon.compose import try_on
 from pipeline.tryon.corrections import COUNT, corrected
 from pipeline.tryon.fitting import placed_parts
 from pipeline.tryon.learned_warp import PROPORTIONS, KindOfWarp, LearnedWarp, read_warp, write_warp
-from pipeline.tryon.learning import are_enough, fitted, folds, similarity_map, verdict
+from pipeline.tryon.learning import Measures as Warped
+from pipeline.tryon.learning import Verdict, are_enough, fitted, folds, similarity_map, verdict
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin, mannequin_body
 from pipeline.tryon.matching import WornGarment, matched, worn_garment
 from pipeline.tryon.person import person_of_figure
@@ -103,6 +104,17 @@ def test_pairs_that_differ_at_random_only_teach_nothing(skirt: WornGarment) -> N
     found = verdict(worn_pairs(skirt, 0.0, 0.0))
     assert not found.is_better
     assert np.abs(found.learned.weights).max() < 0.02
+
+
+def test_garments_that_differ_at_random_are_rarely_called_better_however_many_pairs_they_have(skirt: WornGarment) -> None:
+    rng, learned = np.random.default_rng(4), fitted(worn_pairs(skirt, 0.0, 0.0, 4))
+    garments = [f"garment {number % 5}" for number in range(100)]
+    called = 0
+    for _ in range(400):
+        gains = np.tile(rng.normal(0, 0.1, 5), 20) + rng.normal(0, 0.02, 100)
+        nothing, something = [Warped(0, 0, 0)] * 100, [Warped(-gain, gain, 0) for gain in gains]
+        called += Verdict("skirt", learned, garments, nothing, something).is_better
+    assert called < 40  # 30; 135 where pairs count as independent
 
 
 def test_proportions_beyond_those_of_the_pairs_count_as_the_last_of_them(skirt: WornGarment) -> None:

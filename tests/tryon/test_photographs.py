@@ -1,5 +1,8 @@
 """Finding people: landmarks, masks, and sentences for what cannot be tried on."""
 
+import hashlib
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,11 @@ import pytest
 from skimage import data
 
 from pipeline.errors import InputError
+from pipeline.storage.files import sha256_of_file
+from pipeline.tryon import person_models
+from pipeline.tryon.body import ANCHORS, Body, body_of
 from pipeline.tryon.mannequins import Measures, Pose, draw_mannequin
-from pipeline.tryon.person_models import MODELS, are_here, checked_model, default_folder, fetch_models
+from pipeline.tryon.person_models import MODELS, PackagedModel, are_here, checked_model, default_folder, fetch_models
 from pipeline.tryon.photographs import (
     LANDMARKS,
     PersonFinder,
@@ -88,6 +94,43 @@ def test_a_missing_anchor_is_named() -> None:
         person_by_hand(np.zeros((64, 64, 3), np.uint8), {"left_shoulder": np.zeros(2), "right_shoulder": np.ones(2)})
 
 
+def test_anchors_by_the_wearers_own_sides_give_the_same_person() -> None:
+    figure = draw_mannequin(Measures(), Pose(), 176, 132)
+    viewers = {name: figure.body.points[name] for name in ANCHORS}
+    own = {
+        f"{side}_{joint}": viewers[f"{other}_{joint}"]
+        for side, other in (("left", "right"), ("right", "left"))
+        for joint in ("shoulder", "wrist", "hip", "ankle")
+    }
+    by_hand, exchanged = (person_by_hand(figure.picture, anchors) for anchors in (viewers, own))
+    assert all((exchanged.body.points[name] == point).all() for name, point in by_hand.body.points.items())
+    assert (by_hand.alpha == exchanged.alpha).all()
+
+
+def bust() -> Body:
+    """An average body of which only the shoulders, 50 pixels apart, are known."""
+    return body_of({"left_shoulder": np.array([40.0, 60.0]), "right_shoulder": np.array([90.0, 60.0])})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (dict.fromkeys(ANCHORS, (50, 60)), "the shoulders lie at one point"),
+        ({"right_shoulder": (42, 60)}, "the shoulders lie at one point"),
+        ({"left_hip": (40, 62), "right_hip": (90, 58)}, "the hips lie at the shoulders"),
+    ],
+)
+def test_anchors_without_a_trunk_are_refused(changes: dict[str, tuple[int, int]], said: str) -> None:
+    anchors = {**bust().points, **{name: np.array(at) for name, at in changes.items()}}
+    with pytest.raises(InputError, match=said):
+        person_by_hand(np.zeros((200, 150, 3), np.uint8), anchors)
+
+
+@pytest.mark.parametrize("rows", [40, 100])
+def test_a_portrait_cut_above_the_waist_has_average_waist_and_hips(rows: int) -> None:
+    assert measured_widths(bust(), np.ones((rows, 130), bool)) == bust().widths
+
+
 def test_the_mask_from_a_body_is_that_of_the_figure() -> None:
     figure = draw_mannequin(Measures(), Pose(), ground=(70, 110, 90))
     found, drawn = alpha_by_body(figure.picture, figure.body) > 0.5, figure.parts > 0
@@ -116,6 +159,28 @@ def test_a_wrong_archive_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="SHA-256 is not that of"):
         fetch_models(tmp_path / "models", tmp_path)
     assert not (tmp_path / "models").exists()
+
+
+def packaged(folder: Path, name: str) -> PackagedModel:
+    """A model of five bytes, in an archive in `folder`."""
+    archive = folder / f"{name}.tgz"
+    with tarfile.open(archive, "w:gz") as packed:
+        entry = tarfile.TarInfo(f"package/{name}")
+        entry.size = 5
+        packed.addfile(entry, io.BytesIO(b"model"))
+    return PackagedModel(name, archive.name, sha256_of_file(archive), name, hashlib.sha256(b"model").hexdigest())
+
+
+@pytest.mark.parametrize("folder", ["person-models", "."])
+def test_fetched_models_leave_a_learned_warp_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr(person_models, "MODELS", [packaged(tmp_path, name) for name in ("a.tflite", "b.tflite")])
+    target = tmp_path / "here" / folder
+    target.mkdir(parents=True)
+    (target / "warp.safetensors").write_bytes(b"learned")
+    monkeypatch.chdir(tmp_path / "here")
+    fetch_models(Path(folder), tmp_path)
+    assert sorted(file.name for file in target.iterdir()) == ["a.tflite", "b.tflite", "warp.safetensors"]
+    assert (target / "b.tflite").read_bytes() == b"model"
 
 
 @needs_models

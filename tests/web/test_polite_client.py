@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pipeline import __version__
 from pipeline.errors import ParamsError
 from pipeline.web import polite_client
+from pipeline.web.compression import Gunzipper
 from pipeline.web.polite_client import PoliteClient, backoff_s, retry_after_s, user_agent
 from pipeline.web.responses import FailedError, RefusedError, RequestError, Response, Retry
 from tests.support.web_params import web
@@ -292,6 +293,14 @@ def test_a_gzip_body_of_two_members_is_taken_whole_and_what_follows_is_not(tmp_p
     body = gzip.compress(b"one, ") + gzip.compress(b"two") + rest
     with serving({"/a": Reply(body, headers={"Content-Encoding": "gzip"})}) as server:
         assert visit(f"{server.url}/a", tmp_path, accept="text/html").body == b"one, two"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_gzip_members_are_taken_whole_however_the_stream_is_cut(size: int) -> None:
+    stream = gzip.compress(b"one, ") + gzip.compress(b"two") + b"padding" + gzip.compress(b"more")
+    gunzipper = Gunzipper(MAX_BYTES)
+    assert b"".join(gunzipper.feed(stream[start : start + size]) for start in range(0, len(stream), size)) == b"one, two"
+    gunzipper.finish()
 
 
 def test_a_broken_body_is_retried(tmp_path: Path) -> None:

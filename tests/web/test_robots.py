@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from pipeline.web.polite_client import PoliteClient
-from pipeline.web.responses import RefusedError
+from pipeline.web.responses import RefusedError, Response
 from pipeline.web.robots import MAX_ROBOTS_BYTES, matching_rules, parse_robots, robots_for_status
+from pipeline.web.sites import SiteRulesCache
 from tests.support.web_params import web
 from tests.support.web_server import Reply, Request, Route, serving
 
@@ -168,6 +170,34 @@ def test_a_disallowed_url_is_not_requested(tmp_path: Path) -> None:
     asked = visit({"/robots.txt": Reply(b"User-agent: Atelier\nDisallow: /dress")}, tmp_path)
     assert asked[-1] == "robots.txt disallows it"
     assert "/dress.jpg" not in asked
+
+
+@pytest.mark.parametrize("disallowed", ["/.well-known/", "/"])
+def test_a_disallowed_mining_file_is_not_requested(tmp_path: Path, disallowed: str) -> None:
+    asked = visit({"/robots.txt": Reply(f"User-agent: *\nDisallow: {disallowed}".encode())}, tmp_path)
+    assert asked == ["/robots.txt", "/dress.jpg" if disallowed != "/" else "robots.txt disallows it"]
+
+
+def test_rules_from_an_earlier_run_are_kept_no_longer_than_a_day_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def get(url: URL, _: float) -> Response:
+        asked.append(url.path)
+        return Response(str(url), 404, CIMultiDictProxy(CIMultiDict()), b"")
+
+    async def at_hours(hours: list[int]) -> None:
+        cache = SiteRulesCache(tmp_path, get)
+        for hour in hours:
+            monkeypatch.setattr("pipeline.web.sites.time.time", lambda hour=hour: 3600.0 * hour)
+            await cache.get(URL("https://shop.example"))
+
+    asyncio.run(at_hours([0]))
+    asyncio.run(at_hours([20, 23]))
+    assert len(asked) == 2  # robots.txt and the mining file
+    asyncio.run(at_hours([20, 25, 26]))
+    assert len(asked) == 4
 
 
 def _dropped(_: Request) -> list[bytes]:

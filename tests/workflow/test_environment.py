@@ -33,6 +33,12 @@ def test_the_lock_satisfies_pyproject() -> None:
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line
 
 
+def test_the_image_holds_every_extra_but_the_developers_tools() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    installed = re.findall(r"--extra (\w+)", (ROOT / "containers/Containerfile").read_text(encoding="utf-8"))
+    assert set(installed) == extras - {"dev"}
+
+
 def test_every_pin_has_a_hash_and_no_address() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-z0-9])", lock)

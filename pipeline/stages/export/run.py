@@ -41,7 +41,7 @@ from pipeline.stages.export.parity import DrawCondition, Parities, Parity, judge
 from pipeline.stages.export.precision_choice import EXACT, chosen_precision, variants_of
 from pipeline.stages.export.precisions import CALIBRATION_LATENTS, CALIBRATION_SEED, in_fp16, in_int8
 from pipeline.stages.export.speed import onnx_draw, providers, speeds_of
-from pipeline.storage.arrays import colour_channels, has_alpha
+from pipeline.storage.arrays import UNREADABLE_ARRAY, colour_channels, has_alpha
 from pipeline.storage.checksums import check_folder, write_sums
 from pipeline.storage.files import whole_folder
 from pipeline.tracking.tracker import Tracker
@@ -103,7 +103,7 @@ def condition_draw(gan: Path, made: GeneratorCard, max_strength: float = 1.0) ->
     if made.text_dim:
         try:
             sample: NDArray[np.float32] = np.load(gan / CAPTION_SAMPLE)
-        except (OSError, ValueError) as error:
+        except UNREADABLE_ARRAY as error:
             raise InputError(f"{gan / CAPTION_SAMPLE}: cannot be read ({error}); run train again") from error
         return lambda seed, count: {"text": drawn_texts(seed, count, sample, max_strength)}
     if made.attributes:

@@ -13,7 +13,7 @@ from pipeline.metrics.score_kinds import KINDS
 from pipeline.pages.charts import Extrapolation, Line, Measurement, extrapolation_chart, line_chart, short_number
 from pipeline.pages.numbers import FormattedScore, with_equal_decimals
 from pipeline.pages.page import Chart, CopyCheck, FunnelLoss, FunnelStep, GalleryRow, LabelledPicture, Table
-from pipeline.pages.pictures import add_alpha, shrink, strip
+from pipeline.pages.pictures import fit_budget, strip
 from pipeline.pages.story import Group, Step
 from pipeline.storage.arrays import DatasetCard
 
@@ -34,14 +34,9 @@ CHART_TITLES = {
 }
 
 
-def _fit_budget(images: NDArray[np.uint8], budget_pixels: int) -> NDArray[np.uint8]:
-    """`images` (N, H, W, C) with an alpha channel, shrunk until together they have at most `budget_pixels`."""
-    return add_alpha(shrink(images, math.isqrt(budget_pixels // len(images))))
-
-
 def _rows_of_tiles(cells: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """`cells` (rows, columns, H, W, C) row by row, shrunk together to the gallery's budget."""
-    return np.split(_fit_budget(cells.reshape(-1, *cells.shape[2:]), GALLERY_PIXELS), len(cells))
+    return np.split(fit_budget(cells.reshape(-1, *cells.shape[2:]), GALLERY_PIXELS), len(cells))
 
 
 def gallery(cells: NDArray[np.uint8], categories: list[str], columns: int, description: str) -> list[GalleryRow]:
@@ -85,7 +80,7 @@ def best_and_worst(best: NDArray[np.uint8], worst: NDArray[np.uint8], categories
     for name, *ends in zip(categories, best[:, :STRIP_COLUMNS], worst[:, -STRIP_COLUMNS:], strict=True):
         pictures = []
         for extreme, end in zip(("most", "least"), ends, strict=True):
-            tiles = _fit_budget(end, GALLERY_PIXELS // (2 * len(categories)))
+            tiles = fit_budget(end, GALLERY_PIXELS // (2 * len(categories)))
             pictures.append(strip(tiles, STRIP_COLUMNS, f"the {len(end)} {extreme} realistic generated images: {name}"))
         rows.append(GalleryRow(name, pictures))
     return rows
@@ -105,7 +100,7 @@ def training_film(sheets: Mapping[int, NDArray[np.uint8]], categories: list[str]
     strips = []
     for moment, cells in sheets.items():
         shown = cells[:, :FILM_COLUMNS].reshape(-1, *cells.shape[2:])
-        tiles = _fit_budget(shown, FILM_PIXELS // len(sheets))
+        tiles = fit_budget(shown, FILM_PIXELS // len(sheets))
         alt = f"Generated after {moment:,} images seen, one row per category: {', '.join(categories)}"
         strips.append(LabelledPicture(f"{short_number(moment)} seen", strip(tiles, FILM_COLUMNS, alt)))
     return strips
@@ -132,7 +127,7 @@ def training_set_step(data: DatasetCard, listed: int, images: NDArray[np.uint8])
     if copies > 1:
         label += f", each image in {copies} versions: the original and random changes of it"
         alt += ", each original followed by its variations"
-    tiles, together = _fit_budget(images, GALLERY_PIXELS // 4), min(copies, STRIP_COLUMNS)
+    tiles, together = fit_budget(images, GALLERY_PIXELS // 4), min(copies, STRIP_COLUMNS)
     half = -(-len(tiles) // together // 2) * together
     columns = STRIP_COLUMNS // together * together
     shown = [strip(part, columns, f"{len(part)} {alt}") for part in (tiles[:half], tiles[half:]) if len(part)]

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import groupby
@@ -18,6 +19,7 @@ from PIL import Image
 from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.imaging.category_sheets import GAP_PX
+from pipeline.imaging.decoding import pillow_within
 from pipeline.imaging.inspect_schema import INSPECT
 from pipeline.pages import story
 from pipeline.pages.numbers import flatten, group_by_kind, headlines, scores_of_kind
@@ -79,9 +81,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _sheet(path: Path, data: DatasetCard) -> NDArray[np.uint8]:
     try:
-        with Image.open(path, formats=("PNG",)) as image:  # written by the pipeline itself
+        with pillow_within(None), Image.open(path, formats=("PNG",)) as image:  # written by the pipeline itself
             sheet = np.asarray(image.convert(MODES[data.channels]))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the stage that writes it again") from error
     return sheet.reshape(*sheet.shape[:2], -1)
 
@@ -168,6 +170,11 @@ def _by_stage(settings: list[Setting]) -> list[StageSettings]:
     return [StageSettings(stage, list(group)) for stage, group in groups]
 
 
+def _commands(category: str) -> str:
+    """The commands that reproduce the run, and draw garments of `category`, for a shell."""
+    return COMMANDS.format(category=shlex.quote(category))
+
+
 def _fingerprints(manifest: Path, curated: Path, data: DatasetCard, gan: Path) -> Pairs:
     """SHA-256 of the data and of the generator."""
     files = {
@@ -244,8 +251,8 @@ def run(
         licences=composition.licence_table(licences),
         artefacts=_artefacts(data, model),
         settings=_by_stage(settings),
-        card=model_card(data, model["images_seen"], sorted(set(licences["licence"]))),
-        commands=COMMANDS.format(category=data.categories[0]),
+        card=model_card(data, model["images_seen"], story.training_licences(rows)),
+        commands=_commands(data.categories[0]),
         fingerprints=_fingerprints(manifest, curated, data, gan),
         asked=_asked_sheets(evaluation, data, model.get("attributes", {})),
     )

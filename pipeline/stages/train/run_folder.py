@@ -19,7 +19,7 @@ from pipeline.gan.watchdog import Event
 from pipeline.imaging.contact_sheets import contact_sheet, save_png
 from pipeline.storage.checkpoints import checkpoint_bytes
 from pipeline.storage.checksums import write_sums
-from pipeline.storage.files import whole_folder, write_json, write_text
+from pipeline.storage.files import recover_folder, whole_folder, write_json, write_text
 from pipeline.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class RunFolder:
     def keep_if_best(self, swd: float, generator: nn.Module, card: GeneratorCard, state: Mapping[str, Tensor]) -> None:
         """Replace the best generator if `swd` is below its distance."""
         best = self.folder / "best"
+        recover_folder(best)
         if swd >= best_swd(best / "score.json"):
             return
         with whole_folder(best) as partial:

@@ -29,7 +29,7 @@ from pipeline.stages.report import composition
 from pipeline.stages.report import run as report
 from pipeline.stages.report.composition import best_and_worst, choose_moments, training_set_rows, training_set_step
 from pipeline.stages.report.params import ReportParams
-from pipeline.storage.arrays import SPLITS, DatasetCard, split_sha256, write_card
+from pipeline.storage.arrays import SPLITS, DatasetCard, read_card, split_sha256, write_card
 from pipeline.storage.checksums import with_digest
 from pipeline.storage.files import write_json
 from pipeline.storage.shards import write_shard
@@ -448,6 +448,13 @@ def test_sources_and_licences_are_counted(artefacts: Path) -> None:
     assert "folder unknown 15 10" in text
 
 
+def test_the_card_names_licences_of_training_pictures_only(artefacts: Path) -> None:
+    curated = read_table(artefacts / "curated.parquet", CURATED)
+    curated["licence"] = curated["split"].map({"train": "CC-BY-4.0", "test": "tested only"}).fillna("dropped")
+    write_table(artefacts / "curated.parquet", curated, CURATED)
+    assert "images under CC-BY-4.0. Near-duplicates" in Reader(make(artefacts)).text
+
+
 def test_summary_holds_the_same_scores(artefacts: Path) -> None:
     make(artefacts)
     summary = (artefacts / "index.md").read_text(encoding="utf-8")
@@ -500,6 +507,12 @@ def test_what_each_value_of_a_measured_attribute_draws_is_shown(artefacts: Path)
     assert "black, red" in page.text
 
 
+def test_a_sheet_beyond_what_pillow_opens_from_strangers_is_read(artefacts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert report._cells(artefacts / "evaluation" / "grid.png", read_card(artefacts / "train")).shape[2:] == (32, 32, 1)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 def test_sheet_of_another_size_is_refused(artefacts: Path) -> None:
     Image.new("L", (100, 96)).save(artefacts / "evaluation" / "grid.png")
     with pytest.raises(InputError, match=r"grid\.png: .*32×32"):
@@ -520,6 +533,20 @@ def points_of(svg: str, style: str) -> list[tuple[float, float]]:
     drawn = [re.sub("(?s)<defs>.*?</defs>", "", group) for group in groups]
     found = [re.findall(r'[ML] ([0-9.]+) ([0-9.]+)|<use [^>]*x="([0-9.]+)" y="([0-9.]+)"', part) for part in drawn]
     return [(round(float(x or u), 3), round(float(y or v), 3)) for part in found for x, y, u, v in part]
+
+
+def test_a_category_of_two_words_is_quoted_in_the_printed_command() -> None:
+    assert "generate --category 'polo shirt' --count" in report._commands("polo shirt")
+    assert "generate --category dress --count" in report._commands("dress")
+
+
+def test_a_long_line_ends_at_its_last_point() -> None:
+    points = [(float(place), 0.0) for place in range(999)] + [(999.0, 100.0)]
+    svg = charts.line_chart("Losses", [charts.Line("loss", points)], "pictures")
+    assert "loss ends at 100." in svg
+    thinned = charts.thin(points)
+    assert len(thinned) <= charts.MAX_POINTS
+    assert thinned[-1] == (999.0, 100.0)
 
 
 def test_line_chart_is_to_scale_and_leaves_out_nan() -> None:
@@ -554,9 +581,9 @@ def test_extrapolation_chart_ends_in_a_ring_at_infinity(artefacts: Path) -> None
 
 
 def test_thin_averages_consecutive_points() -> None:
-    points = [(float(n), float(n % 2)) for n in range(1000)]
-    thin = charts.thin(points, 100)
-    assert len(thin) == 100
+    points = [(float(n), float(n % 2)) for n in range(1001)]
+    thin = charts.thin(points, 101)
+    assert len(thin) == 101
     assert thin[0] == (4.5, 0.5)
 
 
