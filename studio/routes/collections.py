@@ -62,7 +62,7 @@ def _address_in(service: StudioService, recipe: str) -> str | None:
 
 @router.post("/api/collections/{collection}/pieces", status_code=201)
 async def add_piece(context: Context, collection: Id, body: PieceRequest) -> dict[str, int]:
-    """Store a garment or the picture of a finished job."""
+    """Store a garment or the latest picture of a job."""
     if (body.address is None) == (body.job is None):
         raise HTTPException(422, "name either an address or a job")
     picture, recipe = await _picture_and_recipe(context, body)
@@ -97,7 +97,7 @@ async def delete_piece(context: Context, collection: Id, piece: Id) -> None:
 async def piece_picture(context: Context, request: Request, collection: Id, piece: Id) -> Response:
     """The stored PNG of a piece."""
     png = found(await context.threads.database(context.service.database.png, collection, piece), GONE)
-    return unless_cached(request, png, "image/png")  # not immutable: SQLite reuses the ids of deleted pieces
+    return unless_cached(request, png, "image/png")  # not immutable: with another --state the id is another piece's
 
 
 def _board(context: StudioContext, collection: int) -> tuple[str, list[Piece]]:
