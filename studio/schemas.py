@@ -15,6 +15,7 @@ from studio.recipe import MAX_CHANGES
 
 MAX_GRID = 64
 MAX_ADDRESSES = 64
+MAX_SUGGESTED = 16
 
 Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._~-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -143,8 +144,8 @@ class SuggestionRequest(Request):
     """The next garments of a category, after votes on the last ones."""
 
     category: Category
-    votes: Annotated[list[VoteRequest], Field(max_length=MAX_GRID)] = []
-    count: Annotated[int, Field(ge=1, le=16)] = 8
+    votes: Annotated[list[VoteRequest], Field(max_length=MAX_SUGGESTED)] = []
+    count: Annotated[int, Field(ge=1, le=MAX_SUGGESTED)] = 8
     truncation: Truncation = 1.0
     seed: Seed
 
@@ -222,7 +223,7 @@ class DirectionNameRequest(Request):
 
 
 class PieceRequest(Request):
-    """A garment, or the picture of a finished job, to store in a collection."""
+    """A garment, or the latest picture of a job, to store in a collection."""
 
     address: Address | None = None
     job: RandomName | None = None
