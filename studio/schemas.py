@@ -175,17 +175,25 @@ class MannequinRequest(Request):
     hip_cm: Annotated[float, _measure("hip_cm")] = 98.0
 
 
+class KeptRequest(Request):
+    """Uploads, persons and garments that a page still uses."""
+
+    names: Annotated[list[RandomName], Field(max_length=256)]
+
+
 class PersonRequest(Request):
-    """An uploaded photograph of a person."""
+    """An uploaded photograph of a person, and the name that the person is to have."""
 
     upload: RandomName
+    name: RandomName | None = None
 
 
 class TryOnGarmentRequest(Request):
-    """A garment to try on: drawn, or cut out of an upload."""
+    """A garment to try on: drawn, or cut out of an upload, then with the name that it is to have."""
 
     address: Address | None = None
     upload: RandomName | None = None
+    name: RandomName | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "TryOnGarmentRequest":

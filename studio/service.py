@@ -47,7 +47,7 @@ from studio.schemas import (
     StyleMixRequest,
     StyleTransferRequest,
 )
-from studio.sheets import plain_png
+from studio.sheets import OF_PHOTOGRAPH, plain_png
 from studio.style_networks import PaintingOptions
 from studio.taste import TasteService
 from studio.uploads import Recent
@@ -56,6 +56,7 @@ from studio.word_edits import WordEdit, word_edit
 PATTERN_PX = 256
 COMFORTABLE_STRENGTH = 30.0  # mean change of a pixel from -2 to +2; the slider of a fainter direction reaches further
 REACH, MAX_REACH = 3.0, 9.0
+SLIDER_STEP = 0.1  # of studio/static/sliders.js
 MID_GREY = 127.5
 
 
@@ -182,9 +183,16 @@ class StudioService:
         return recipe.label
 
     def directions_with_reach(self, label: int) -> list[tuple[Direction, float]]:
-        """Directions of a category, each with the largest amount of its slider."""
-        directions = self._directions[label]
-        return [(one, min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)) for one in directions]
+        """Directions of a category, each with the largest amount of its slider.
+
+        It is a multiple of SLIDER_STEP, because a browser counts the steps from the end, and 0 must be among them.
+        """
+
+        def reach(one: Direction) -> float:
+            longest = min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)
+            return round(round(longest / SLIDER_STEP) * SLIDER_STEP, 3)
+
+        return [(one, reach(one)) for one in self._directions[label]]
 
     def projected(self, photograph: NDArray[np.uint8], label: int | None, negative: bool | None) -> Steps[Progress, None, None]:
         """Ever nearer garments to `photograph` (H, W, 3), with the photograph as the model sees it in the result."""
@@ -251,7 +259,9 @@ class StudioService:
                 seed=0,
             ),
         )
-        recipe = {key: value for key, value in request.model_dump(mode="json").items() if value is not None}
+        recipe = request.model_dump(mode="json", exclude_none=True, exclude={"upload", "style_upload"})
+        if request.upload is not None:
+            recipe |= OF_PHOTOGRAPH
         return dressed(order, self.style_weights), recipe | {"model_sha256": self.card.onnx_sha256}
 
     def recipe_metadata(self, address: str) -> dict[str, object]:

@@ -105,6 +105,7 @@ def test_a_slider_changes_its_measure_and_can_be_named(client: Client) -> None:
     sliders = {one["id"]: one for one in client.request("GET", "/api/directions?category=dress").json}
     assert sliders["measured-brightness"]["effects"]["brightness"] >= MIN_OWN_EFFECT
     assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
+    assert all(one["reach"] == round(one["reach"], 1) for one in sliders.values())  # or no step of a slider is 0
     brightness = []
     for amount in (-2, 2):
         requests = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
@@ -177,6 +178,19 @@ def test_a_garment_is_dressed_in_a_pattern(client: Client, mode: str) -> None:
     image = Image.open(io.BytesIO(answer.content))
     assert json.loads(image.text["recipe"])["pattern"] == "tartan"  # type: ignore[attr-defined]
     assert np.asarray(image.convert("RGB")).std(axis=-1).max() > 20  # there is colour now
+
+
+def test_a_dressed_photograph_is_marked_as_one_and_its_upload_is_not_named(client: Client) -> None:
+    sent = client.request("POST", "/api/uploads", photograph()).json["upload"]
+    job = client.request("POST", "/api/styles", {"upload": sent, "style_upload": sent, "mode": "print"}).json
+    client.finished(job)
+    collection = client.request("POST", "/api/collections", {"name": "Dressed"}).json["id"]
+    client.request("POST", f"/api/collections/{collection}/pieces", {"job": job["id"], "name": "One"})
+    for path in (f"/api/jobs/{job['id']}/picture", f"/api/collections/{collection}/sheet.png"):
+        marks = Image.open(io.BytesIO(client.request("GET", path).content)).text  # type: ignore[attr-defined]
+        assert "/compositeWithTrainedAlgorithmicMedia" in marks["XML:com.adobe.xmp"]
+        assert "a photograph that was changed" in marks["Comment"]
+        assert sent not in str(marks)
 
 
 def test_suggestions_follow_votes_until_they_are_deleted(client: Client) -> None:
