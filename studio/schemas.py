@@ -13,8 +13,7 @@ from studio.directions import Kind
 from studio.dressing import Mode
 from studio.recipe import MAX_CHANGES
 
-MAX_GRID = 64
-MAX_ADDRESSES = 64
+MAX_GRID = MAX_ADDRESSES = 64
 MAX_SUGGESTED = 16
 
 Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._~-]+$")]

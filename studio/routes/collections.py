@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from studio.recipe import parse_address
 from studio.routes.context import NOT_MODIFIED, PDF, PNG, Context, Id, StudioContext, download, found, unless_cached
-from studio.schemas import MAX_GRID, CollectionResponse, NameRequest, PieceRequest, PieceResponse
+from studio.schemas import CollectionResponse, NameRequest, PieceRequest, PieceResponse
 from studio.service import StudioService
 from studio.sheets import Piece, board_pdf, contact_sheet_png, enlarged_to, marked_png, picture_in
 
@@ -121,5 +121,5 @@ async def board_as_pdf(context: Context, collection: Id) -> Response:
 @router.get("/api/collections/{collection}/sheet.png", response_class=Response, responses=PNG)
 async def board_as_sheet(context: Context, collection: Id, columns: Annotated[int, Query(ge=1, le=16)] = 5) -> Response:
     """A collection as a contact sheet."""
-    png = await context.threads.slow(lambda: contact_sheet_png(_board(context, collection)[1][:MAX_GRID], columns))
+    png = await context.threads.slow(lambda: contact_sheet_png(_board(context, collection)[1], columns))
     return download(png, "image/png", f"sheet-{collection}.png")

@@ -70,7 +70,7 @@ export function openEdit(studio, go) {
     rename.textContent = "Name";
     rename.setAttribute("aria-label", `Name the direction ${direction.title}`);
     rename.addEventListener("click", () => attempt(async () => {
-      const name = await askName("Name this direction", direction.named ? direction.title : "", true);
+      const name = await askName("Name this direction", direction.named ? direction.title : "", true, 40);
       if (name === null) return;
       await request("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(category)}`, { name });
       if (directionsOf !== category) return; // a garment of another one was opened meanwhile
