@@ -366,7 +366,7 @@ class PersonResponse(BaseModel):
     person: str
     width: int
     height: int
-    anchors: dict[str, tuple[float, float]]
+    anchors: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]
     found: bool  # False: all anchors are guesses, to be set by hand
 
 

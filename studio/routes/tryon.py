@@ -36,7 +36,7 @@ async def offered(context: Context) -> TryOnResponse:
 
 def person_response(name: str, sitter: Sitter) -> PersonResponse:
     """A person's size and joints, in pixels of its picture."""
-    anchors = {joint: (round(float(point[0]), 1), round(float(point[1]), 1)) for joint, point in sitter.anchors.items()}
+    anchors = {joint: [round(float(point[0]), 1), round(float(point[1]), 1)] for joint, point in sitter.anchors.items()}
     height, width = sitter.picture.shape[:2]
     return PersonResponse(person=name, width=width, height=height, anchors=anchors, found=sitter.person is not None)
 

@@ -331,6 +331,19 @@ def test_a_photograph_is_gone_when_the_tab_closes_while_the_person_is_looked_for
         assert again.status == 422
 
 
+def test_an_open_page_says_every_minute_what_it_still_uses(browser: Browser, studio: Client) -> None:
+    with visit(browser, studio) as visitor:
+        page = visitor.page
+        page.clock.install()
+        with page.expect_response(re.compile("/api/tryon/mannequins")) as answer:
+            visitor.show("tryon")
+        expect(page.locator("#tryon-anchors button").first).to_be_visible()
+        with page.expect_response(re.compile("/api/kept")) as kept:
+            page.clock.fast_forward(60_000)
+        assert kept.value.request.post_data_json == {"names": [answer.value.json()["person"]]}
+        assert kept.value.status == 204
+
+
 def test_a_profile_is_stored_by_keys_says_what_counts_and_is_deleted(visitor: Visit) -> None:
     page = visitor.page
     visitor.show("profile")
