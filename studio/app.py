@@ -1,5 +1,6 @@
 """The studio's FastAPI application: routers by subject, and exceptions as JSON responses."""
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 import pipeline
 from pipeline.errors import InputError
 from studio.database import FullError
-from studio.jobs import BusyError
+from studio.jobs import BusyError, JobQueue
 from studio.routes import collections, directions, garments, jobs, profile, trends, tryon
 from studio.routes.context import StudioContext, found, unless_cached
 from studio.schemas import ErrorResponse
@@ -36,11 +37,14 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def create_app(service: StudioService, person_models: Path | None = None, outlook: Outlook = NO_OUTLOOK) -> FastAPI:
     """The application, without the checks of `http_limits.Guard`; `person_models` holds the networks that find people."""
-    context = StudioContext(service, TryOnService(person_models), outlook)
+    quick_jobs = JobQueue("quick")
+    context = StudioContext(service, TryOnService(person_models, quick_jobs.forget), outlook, quick_jobs=quick_jobs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        forgetting = asyncio.create_task(context.forget_unused())
         yield
+        forgetting.cancel()
         context.close()
 
     app = FastAPI(

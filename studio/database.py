@@ -1,6 +1,5 @@
 """Collections, direction names, votes and the profile, in one SQLite file that survives kill -9."""
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,37 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from pipeline.errors import InputError
+from studio.database_file import open_database
 
 MAX_COLLECTIONS = 200
 MAX_PIECES = 500
 MAX_VOTES = 400  # per model and category; older ones are deleted
-SCHEMA = """
-CREATE TABLE collection (id INTEGER PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
-CREATE TABLE piece (
-    id INTEGER PRIMARY KEY,
-    collection INTEGER NOT NULL REFERENCES collection ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    recipe TEXT NOT NULL,  -- JSON; has `address` if the generator can draw the picture again
-    png BLOB NOT NULL,  -- stored as well, because a collection must outlive its model
-    created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
-);
-CREATE INDEX piece_collection ON piece (collection, id);
-CREATE TABLE direction_name (
-    model TEXT NOT NULL, category TEXT NOT NULL, direction TEXT NOT NULL, name TEXT NOT NULL,
-    PRIMARY KEY (model, category, direction)
-);
-CREATE TABLE vote (
-    id INTEGER PRIMARY KEY, model TEXT NOT NULL, category TEXT NOT NULL,
-    wall INTEGER NOT NULL,  -- number of the grid
-    address TEXT NOT NULL, vote INTEGER NOT NULL CHECK (vote IN (-1, 0, 1))
-);
-CREATE INDEX vote_category ON vote (model, category, id);
-"""
-UPGRADES = (  # from each version to the next
-    "CREATE TABLE profile (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);  -- JSON",
-)
-SCHEMA_VERSION = 1 + len(UPGRADES)
 
 
 @dataclass(frozen=True)
@@ -86,29 +59,14 @@ class FullError(Exception):
 
 
 class StudioDatabase:
-    """The SQLite file; each method is one transaction, which is on disk when the method returns. Thread-safe."""
+    """The SQLite file; each method is one transaction, which is on disk when the method returns. Thread-safe.
+
+    Ids are never used again, also after what had them was deleted.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create the file at `path`. Raises InputError."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(os.fspath(path), check_same_thread=False, isolation_level=None, timeout=5.0)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if 0 <= version < SCHEMA_VERSION:
-                steps = "\n".join((SCHEMA, *UPGRADES)[version:])
-                self._connection.executescript(f"BEGIN;\n{steps}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
-            elif version != SCHEMA_VERSION:
-                raise InputError(
-                    f"{path}: written by another version of the studio ({version}); name another file with --state"
-                )
-        except (sqlite3.Error, OSError) as error:
-            raise InputError(
-                f"{path}: cannot be used as the studio's database ({error}); name another file with --state"
-            ) from None
+        self._connection = open_database(path)
         self._lock = Lock()
 
     def close(self) -> None:
@@ -122,10 +80,11 @@ class StudioDatabase:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _rows(self, query: str, *values: object) -> list[tuple]:
         with self._lock:
@@ -156,10 +115,10 @@ class StudioDatabase:
 
     def pieces(self, collection: int) -> list[StoredPiece] | None:
         """Pieces of a collection, oldest first; None if the collection does not exist."""
-        if not self._rows("SELECT 1 FROM collection WHERE id = ?", collection):
-            return None
-        rows = self._rows("SELECT id, name, recipe, created FROM piece WHERE collection = ? ORDER BY id", collection)
-        return [StoredPiece(*row) for row in rows]
+        query = """SELECT p.id, p.name, p.recipe, p.created FROM collection c LEFT JOIN piece p ON p.collection = c.id
+                   WHERE c.id = ? ORDER BY p.id"""
+        rows = self._rows(query, collection)  # one without a piece if the collection is empty
+        return [StoredPiece(*row) for row in rows if row[0] is not None] if rows else None
 
     def add_piece(self, collection: int, name: str, recipe: str, png: bytes) -> int | None:
         """Store a piece and return its id; None if the collection does not exist. Raises FullError."""
@@ -209,11 +168,14 @@ class StudioDatabase:
         return [Vote(*row) for row in self._rows(query, model, category)]
 
     def add_votes(self, model: str, category: str, votes: Sequence[tuple[str, int]]) -> None:
-        """Store the votes (address, vote) on one grid."""
+        """Store the votes (address, vote) on one grid, unless they are those on the newest one, sent twice."""
         with self._transaction() as db:
-            query = "SELECT coalesce(max(wall), 0) + 1 FROM vote WHERE model = ? AND category = ?"
-            grid = db.execute(query, (model, category)).fetchone()[0]
-            rows = [(model, category, grid, address, vote) for address, vote in votes]
+            query = "SELECT coalesce(max(wall), 0) FROM vote WHERE model = ? AND category = ?"
+            newest = db.execute(query, (model, category)).fetchone()[0]
+            query = "SELECT address, vote FROM vote WHERE model = ? AND category = ? AND wall = ? ORDER BY id"
+            if db.execute(query, (model, category, newest)).fetchall() == list(votes):
+                return
+            rows = [(model, category, newest + 1, address, vote) for address, vote in votes]
             db.executemany("INSERT INTO vote (model, category, wall, address, vote) VALUES (?, ?, ?, ?, ?)", rows)
             query = """DELETE FROM vote WHERE model = ? AND category = ? AND id NOT IN
                        (SELECT id FROM vote WHERE model = ? AND category = ? ORDER BY id DESC LIMIT ?)"""

@@ -110,6 +110,20 @@ def regress_direction(latents: NDArray[np.float32], values: NDArray[np.float32])
     return weights / max(float(np.linalg.norm(weights)), 1e-12), explained
 
 
+def explained_along(vector: NDArray[np.float64], latents: NDArray[np.float32], values: NDArray[np.float32]) -> float:
+    """The share of the variance of `values` (N,) that moving along `vector` (D,) explains on the held-out quarter.
+
+    One number is fitted, on the other three: the slope along `vector`.
+    """
+    fitted = len(latents) * 3 // 4
+    along = latents @ vector
+    middle, mean = along[:fitted].mean(), values[:fitted].mean()
+    centred, rest = along[:fitted] - middle, values[fitted:] - mean
+    slope = float(centred @ (values[:fitted] - mean) / max(float(centred @ centred), 1e-12))
+    left = rest - slope * (along[fitted:] - middle)
+    return 1 - float((left**2).sum() / max(float((rest**2).sum()), 1e-12))
+
+
 def orthogonalised(vector: NDArray[np.float64], others: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The unit vector (D,) along the part of `vector` orthogonal to `others`; Shen et al. 2020, section 3.3."""
     if not others:
@@ -174,16 +188,21 @@ class _Candidate:
 
 
 def _measured(samples: Samples) -> list[_Candidate]:
-    """Directions of measured attributes, best explained first, each orthogonal to those before it."""
+    """Directions of measured attributes, best explained first, each orthogonal to the others.
+
+    What one explains is counted after it was made orthogonal to those that the regression explains better.
+    """
     fitted = [
         (*regress_direction(samples.latents, values), name) for name, values in samples.measures.items() if values.std() > 1e-6
     ]
     fitted = sorted((one for one in fitted if one[1] >= MIN_EXPLAINED), key=lambda one: -one[1])
-    vectors = [vector for vector, _, _ in fitted]
-    return [
-        _Candidate("measured", f"measured-{name}", MEASURES[name], orthogonalised(vector, vectors[:place]), explained)
-        for place, (vector, explained, name) in enumerate(fitted)
-    ]
+    kept: list[_Candidate] = []
+    for regressed, _, name in fitted:
+        vector = orthogonalised(regressed, [one.vector for one in kept])
+        explained = explained_along(vector, samples.latents, samples.measures[name])
+        if explained >= MIN_EXPLAINED:
+            kept.append(_Candidate("measured", f"measured-{name}", MEASURES[name], vector, explained))
+    return sorted(kept, key=lambda one: -one.explained)
 
 
 def _classified(generator: Generator, samples: Samples) -> list[_Candidate]:

@@ -119,7 +119,8 @@ def _results(
             assert weights is not None
             yield from _in_sandbox(partial(_whitened, content, style, order.strength, weights))
         case "paint":
-            yield from _in_sandbox(partial(_painted, content, style, order.painting, weights))
+            for share, painted in _in_sandbox(partial(_painted, content, style, order.painting, weights)):
+                yield share, content + order.strength * (painted - content)
 
 
 def dressed(order: DressingOrder, weights: Path | None) -> Generator[Progress, None, None]:

@@ -35,15 +35,19 @@ def _bands(picture: Picture) -> tuple[list[Picture], Picture]:
     return bands, rest
 
 
-def _whitened_coloured(rows: NDArray[np.float64], style: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`rows` (N, 3) transformed to the mean and covariance of `style` (M, 3); Li et al. 2017, section 3.1."""
+def _whitened_coloured(rows: NDArray[np.float64], of: NDArray[np.bool_], style: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All `rows` (N, 3), transformed so that those `of` (N,) have the mean and covariance of `style` (M, 3).
+
+    Li et al. 2017, section 3.1.
+    """
+    measured = rows[of]
 
     def root(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
         values, vectors = np.linalg.eigh(covariance)
         return (vectors * np.maximum(values, 1e-5) ** power) @ vectors.T
 
-    whitening, colouring = root(np.cov(rows, rowvar=False), -0.5), root(np.cov(style, rowvar=False), 0.5)
-    return (rows - rows.mean(axis=0)) @ whitening @ colouring + style.mean(axis=0)
+    whitening, colouring = root(np.cov(measured, rowvar=False), -0.5), root(np.cov(style, rowvar=False), 0.5)
+    return (rows - measured.mean(axis=0)) @ whitening @ colouring + style.mean(axis=0)
 
 
 def _matched(values: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,9 +72,10 @@ def with_statistics(garment: Picture, fabric: Picture, mask: NDArray[np.float32]
         # A flat garment has no texture to amplify, so the fabric's own is added.
         mixed += band * np.clip(wanted / spread, 0.5, 4.0) + other * np.clip(1 - spread / (wanted + 1e-4), 0, 1)
     mixed += rest
-    coloured = _whitened_coloured(mixed.reshape(-1, 3), fabric.reshape(-1, 3).astype(np.float64)).reshape(mixed.shape)
+    style = fabric.reshape(-1, 3).astype(np.float64)
+    coloured = _whitened_coloured(mixed.reshape(-1, 3), inside.ravel(), style).reshape(mixed.shape)
     for channel in range(3):
-        coloured[inside, channel] = _matched(coloured[inside, channel], fabric[..., channel].ravel().astype(np.float64))
+        coloured[inside, channel] = _matched(coloured[inside, channel], style[:, channel])
     return np.clip(coloured, 0, 1).astype(np.float32)
 
 

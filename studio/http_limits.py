@@ -200,7 +200,7 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 
 
 class LimitedBody:
-    """A request's body that ends in BodyRefusedError once it is larger than `max_bytes` or slower than BODY_TIMEOUT_S.
+    """A request's body that ends in BodyLimitError once it is larger than `max_bytes` or slower than BODY_TIMEOUT_S.
 
     `bodies` holds the bytes of all; when they are too many, the oldest that still arrives is given up.
     """

@@ -25,7 +25,7 @@ IN_MIND_SHARE_OF_STATED = 0.2  # where a profile says how somebody leans
 MEASURE_DEVIATION = 1.0  # of the weight of a measure's standard deviation
 COLOUR_DEVIATION = 1.0  # of the weight of a colour's share
 NOISE = 0.1  # of a comparison, in standard deviations of a taste
-SLIP = 0.08  # share of comparisons that say nothing
+SLIP = 0.08  # share of comparisons that come out wrong however clear they are; twice as many say nothing
 INDEPENDENT_SHARE = 0.6  # exponent of the likelihood: comparisons of the same garment are not independent
 BEST_SHARE = 0.01  # of the known garments, which a taste is pleased by
 EDGE = 0.15  # softness of that limit, in standard deviations of a taste
@@ -75,9 +75,10 @@ def likely_tastes(
     logs = np.repeat(np.log([in_mind, 1 - in_mind]), DRAWN_TASTES)
     if len(pairs):
         spread = tastes.utilities(known[rng.permutation(len(known))[:TYPICAL]]).std(axis=1, keepdims=True)
-        utilities = tastes.utilities(seen) / np.maximum(spread, 1e-9)
-        margins = (utilities[:, pairs[:, 0]] - utilities[:, pairs[:, 1]]) / NOISE
-        logs += INDEPENDENT_SHARE * np.log(SLIP + (1 - 2 * SLIP) * ndtr(margins)).sum(axis=1)
+        scaled = tastes.utilities(seen) / np.maximum(NOISE * spread, 1e-9)
+        of_garments = np.ascontiguousarray(scaled.T, np.float32)  # (M, S)
+        for better, worse in pairs:  # all pairs at once would take more than a gigabyte
+            logs += INDEPENDENT_SHARE * np.log(SLIP + (1 - 2 * SLIP) * ndtr(of_garments[better] - of_garments[worse]))
     shares = np.exp(logs - logs.max())
     kept = rng.choice(len(shares), KEPT_TASTES, p=shares / shares.sum())
     return Tastes(tastes.wanted[kept[kept < DRAWN_TASTES]], tastes.leanings[kept[kept >= DRAWN_TASTES] - DRAWN_TASTES])

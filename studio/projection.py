@@ -4,7 +4,7 @@ Both work on any exported generator, without gradients and torch: the encoder is
 of drawn garments, and derivatives are finite differences of one batch of pictures.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,14 +193,15 @@ class Descent:
 
 
 def project(
-    generator: Generator, target: NDArray[np.uint8], encoder_of: Callable[[int], Encoder], labels: list[int]
+    generator: Generator, targets: Mapping[int, NDArray[np.uint8]], encoder_of: Callable[[int], Encoder]
 ) -> Iterator[tuple[float, Projection]]:
-    """Ever nearer garments to `target` (H, W, C) of any of `labels`, each with the share of the work done.
+    """Ever nearer garments to any of `targets` (H, W, C) by label, each with the share of the work done.
 
+    Each target is framed like the garments of its category.
     Starts from the encoder's guess for every category, improves the nearest few for some steps, and the best one to the end.
     """
-    total = min(CANDIDATES, len(labels)) * SHORT_STEPS + LONG_STEPS
-    starts = [Descent(generator, target, label, encoder_of(label).guess(target)) for label in labels]
+    total = min(CANDIDATES, len(targets)) * SHORT_STEPS + LONG_STEPS
+    starts = [Descent(generator, target, label, encoder_of(label).guess(target)) for label, target in targets.items()]
     starts.sort(key=lambda descent: descent.distance)
     yield 0.0, starts[0].result()
     running = starts[:CANDIDATES]

@@ -13,8 +13,8 @@ from studio.directions import Kind
 from studio.dressing import Mode
 from studio.recipe import MAX_CHANGES
 
-MAX_GRID = 64
-MAX_ADDRESSES = 64
+MAX_GRID = MAX_ADDRESSES = 64
+MAX_SUGGESTED = 16
 
 Address = Annotated[str, Field(min_length=16, max_length=60300, pattern=r"^[0-9A-Za-z._~-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -143,8 +143,8 @@ class SuggestionRequest(Request):
     """The next garments of a category, after votes on the last ones."""
 
     category: Category
-    votes: Annotated[list[VoteRequest], Field(max_length=MAX_GRID)] = []
-    count: Annotated[int, Field(ge=1, le=16)] = 8
+    votes: Annotated[list[VoteRequest], Field(max_length=MAX_SUGGESTED)] = []
+    count: Annotated[int, Field(ge=1, le=MAX_SUGGESTED)] = 8
     truncation: Truncation = 1.0
     seed: Seed
 
@@ -174,17 +174,25 @@ class MannequinRequest(Request):
     hip_cm: Annotated[float, _measure("hip_cm")] = 98.0
 
 
+class KeptRequest(Request):
+    """Uploads, persons and garments that a page still uses."""
+
+    names: Annotated[list[RandomName], Field(max_length=256)]
+
+
 class PersonRequest(Request):
-    """An uploaded photograph of a person."""
+    """An uploaded photograph of a person, and the name that the person is to have."""
 
     upload: RandomName
+    name: RandomName | None = None
 
 
 class TryOnGarmentRequest(Request):
-    """A garment to try on: drawn, or cut out of an upload."""
+    """A garment to try on: drawn, or cut out of an upload, then with the name that it is to have."""
 
     address: Address | None = None
     upload: RandomName | None = None
+    name: RandomName | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "TryOnGarmentRequest":
@@ -222,7 +230,7 @@ class DirectionNameRequest(Request):
 
 
 class PieceRequest(Request):
-    """A garment, or the picture of a finished job, to store in a collection."""
+    """A garment, or the latest picture of a job, to store in a collection."""
 
     address: Address | None = None
     job: RandomName | None = None
@@ -358,7 +366,7 @@ class PersonResponse(BaseModel):
     person: str
     width: int
     height: int
-    anchors: dict[str, tuple[float, float]]
+    anchors: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]]
     found: bool  # False: all anchors are guesses, to be set by hand
 
 

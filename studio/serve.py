@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 5
 BACKLOG = 512
+MAX_HEAD_BYTES = 128 << 10  # of a request; the address of a garment may have 60,300
 SHUTDOWN_S = 3
 MIN_TOKEN = 16
 MAX_PORT = 65535
@@ -204,6 +205,7 @@ def server_of(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=BACKLOG,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         server_header=False,
         proxy_headers=False,
     )

@@ -28,7 +28,6 @@ from studio.patterns import PATTERNS, pattern
 from studio.projection import Framing, framed_cut_out, photograph_mask, project, reframed
 from studio.recipe import (
     MAX_CHANGES,
-    MAX_INDEX,
     THOUSAND,
     CategoryMix,
     Recipe,
@@ -47,7 +46,7 @@ from studio.schemas import (
     StyleMixRequest,
     StyleTransferRequest,
 )
-from studio.sheets import plain_png
+from studio.sheets import OF_PHOTOGRAPH, plain_png
 from studio.style_networks import PaintingOptions
 from studio.taste import TasteService
 from studio.uploads import Recent
@@ -56,6 +55,7 @@ from studio.word_edits import WordEdit, word_edit
 PATTERN_PX = 256
 COMFORTABLE_STRENGTH = 30.0  # mean change of a pixel from -2 to +2; the slider of a fainter direction reaches further
 REACH, MAX_REACH = 3.0, 9.0
+SLIDER_STEP = 0.1  # of studio/static/sliders.js
 MID_GREY = 127.5
 
 
@@ -93,7 +93,7 @@ class StudioService:
             category = category or named(text, self.card.categories)
         labels = [self.label_of(category)] * count if category else [n % categories for n in range(count)]
         truncation, asked = round(THOUSAND * request.truncation), self.columns_asked(request.attributes)
-        sources = [SeedSource(request.seed, min(n, MAX_INDEX), truncation) for n in range(count)]
+        sources = [SeedSource(request.seed, n, truncation) for n in range(count)]
         return [
             Recipe(self.generator.version, single_category(label), source, asked, text, strength)
             for label, source in zip(labels, sources, strict=True)
@@ -182,22 +182,26 @@ class StudioService:
         return recipe.label
 
     def directions_with_reach(self, label: int) -> list[tuple[Direction, float]]:
-        """Directions of a category, each with the largest amount of its slider."""
-        directions = self._directions[label]
-        return [(one, min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)) for one in directions]
+        """Directions of a category, each with the largest amount of its slider.
+
+        It is a multiple of SLIDER_STEP, because a browser counts the steps from the end, and 0 must be among them.
+        """
+
+        def reach(one: Direction) -> float:
+            longest = min(REACH * max(COMFORTABLE_STRENGTH / max(one.strength, 1e-3), 1.0), MAX_REACH)
+            return round(round(longest / SLIDER_STEP) * SLIDER_STEP, 3)
+
+        return [(one, reach(one)) for one in self._directions[label]]
 
     def projected(self, photograph: NDArray[np.uint8], label: int | None, negative: bool | None) -> Steps[Progress, None, None]:
         """Ever nearer garments to `photograph` (H, W, 3), with the photograph as the model sees it in the result."""
         labels = [label] if label is not None else list(range(len(self.card.categories)))
-        framing = self._models[labels[0]].framing
-        target, negative = self._target(photograph, framing, negative)
-        seen = on_ground(target[None], SEEN_ON)[0]
-        fixed = {
-            "distance_of_backdrop": round(float(np.sqrt(((seen - framing.backdrop) ** 2).mean())), 2),
-            "negative": negative,
-            "seen_as": base64.b64encode(plain_png(target)).decode(),
-        }
-        for share, nearest in project(self.generator, target, lambda one: self._models[one].encoder, labels):
+        targets = self._targets(photograph, {one: self._models[one].framing for one in labels}, negative)
+        pictures = {one: picture for one, (picture, _) in targets.items()}
+        for share, nearest in project(self.generator, pictures, lambda one: self._models[one].encoder):
+            target, inverted = targets[nearest.label]
+            seen = on_ground(target[None], SEEN_ON)[0]
+            backdrop = self._models[nearest.label].framing.backdrop
             recipe = Recipe(self.generator.version, single_category(nearest.label), latent_source(nearest.latent))
             picture = self.generator.pictures([recipe])[0]
             difference = on_ground(picture[None], SEEN_ON)[0].astype(np.float32) - seen
@@ -205,22 +209,33 @@ class StudioService:
                 "address": format_address(recipe),
                 "category": self.card.categories[nearest.label],
                 "distance": round(float(np.sqrt((difference**2).mean())), 2),
+                "distance_of_backdrop": round(float(np.sqrt(((seen - backdrop) ** 2).mean())), 2),
+                "negative": inverted,
+                "seen_as": base64.b64encode(plain_png(target)).decode(),
             }
-            yield Progress(share, picture, result | fixed)
+            yield Progress(share, picture, result)
 
-    def _target(self, photograph: NDArray[np.uint8], framing: Framing, negative: bool | None) -> tuple[NDArray[np.uint8], bool]:
-        """The garment of `photograph` as the model would draw it, and whether light and dark were swapped."""
+    def _targets(
+        self, photograph: NDArray[np.uint8], framings: Mapping[int, Framing], negative: bool | None
+    ) -> dict[int, tuple[NDArray[np.uint8], bool]]:
+        """The garment of `photograph` as the model would draw it in each category, and whether light and dark were swapped."""
         if self.generator.alpha:
             shown = 255 - photograph if negative else photograph
             cut = garment_of(shown)
             if cut is None:
                 mask = photograph_mask(shown)
                 cut = np.dstack([shown, np.where(mask, np.uint8(255), np.uint8(0))])
-            return framed_cut_out(cut, self.generator, framing), bool(negative)
-        if negative is None:
-            border = np.concatenate([photograph[0], photograph[-1], photograph[:, 0], photograph[:, -1]])
-            negative = (float(np.median(border)) > MID_GREY) != (float(framing.backdrop.mean()) > MID_GREY)
-        return reframed(photograph, photograph_mask(photograph), self.generator, framing, negative=negative), negative
+            return {
+                label: (framed_cut_out(cut, self.generator, framing), bool(negative)) for label, framing in framings.items()
+            }
+        mask = photograph_mask(photograph)
+        border = np.concatenate([photograph[0], photograph[-1], photograph[:, 0], photograph[:, -1]])
+        is_light = float(np.median(border)) > MID_GREY
+        targets = {}
+        for label, framing in framings.items():
+            swapped = is_light != (float(framing.backdrop.mean()) > MID_GREY) if negative is None else negative
+            targets[label] = reframed(photograph, mask, self.generator, framing, negative=swapped), swapped
+        return targets
 
     def styled(self, request: StyleTransferRequest) -> tuple[Steps[Progress, None, None], dict[str, object]]:
         """The work of dressing a garment in a style, and the recipe of its result. Raises InputError."""
@@ -251,7 +266,9 @@ class StudioService:
                 seed=0,
             ),
         )
-        recipe = {key: value for key, value in request.model_dump(mode="json").items() if value is not None}
+        recipe = request.model_dump(mode="json", exclude_none=True, exclude={"upload", "style_upload"})
+        if request.upload is not None:
+            recipe |= OF_PHOTOGRAPH
         return dressed(order, self.style_weights), recipe | {"model_sha256": self.card.onnx_sha256}
 
     def recipe_metadata(self, address: str) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Downloads: single PNGs, contact sheets, and boards as PDF, marked as AI-generated and with the recipes in their metadata."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ SHEET_CELL_PX = 192
 CAPTION_SIZE_PX, TITLE_SIZE_PX = 17, 44
 INK, GREY, PAPER = (28, 28, 30), (120, 118, 114), (255, 255, 255)
 AI_NOTE = "AI-generated with Atelier"
+OF_PHOTOGRAPH: dict[str, object] = {"content": "photograph"}  # in recipes of pictures that show one in part
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,13 @@ def enlarged_to(picture: NDArray[np.uint8], side_px: int) -> Image.Image:
 
 
 def marked_png(image: Image.Image, recipe: dict[str, object]) -> bytes:
-    """`image` as a PNG whose metadata say that AI made it, and from which recipe."""
-    return _png(image, ai_marks(recipe))
+    """`image` as a PNG whose metadata say that AI made it, or changed a photograph, and by which recipe."""
+    return _png(image, ai_marks(recipe, of_photograph=_has_photograph(recipe)))
+
+
+def _has_photograph(recipe: Mapping[str, object]) -> bool:
+    pieces = recipe.get("pieces")
+    return recipe.items() >= OF_PHOTOGRAPH.items() or (isinstance(pieces, list) and any(map(_has_photograph, pieces)))
 
 
 def plain_png(picture: NDArray[np.uint8]) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -34,6 +35,10 @@ MEASURED_WORDS: dict[str, tuple[str, int]] = {
     for word in words
 }
 NAMED_COLOURS = {word: colour for words in COLOUR_WORDS.values() for word, colour in words.items()}
+
+NEGATION = re.compile(
+    r"\b(?:not|no|non|never|without|nicht|nie|kein(?:e[mnrs]?)?|ohne)\b|n[’']t\b|[不无無没沒]"
+)  # of folded text
 
 T = TypeVar("T")
 WordEffect = Callable[[str], Features]
@@ -71,6 +76,10 @@ def stated_taste(
                 sentences.append(f"{colour}: counts as a colour that is {opinion}")
     found = []
     for word in (*profile.styles, *profile.occasions):
+        negation = _negation_in(word)
+        if negation:
+            sentences.append(f"{word}: does not count, because “{negation}” turns it round; write what you like instead")
+            continue
         category = named(word, categories)
         found += [category] if category else []
         change, sentence = _asked_of_model(word, word_effect) if word_effect else _by_name(word, samples, category, why_not)
@@ -117,8 +126,27 @@ def _names_in(text: str, names: Mapping[str, T]) -> Iterable[T]:
     """The values of those of `names` that `text` has as words, each once; longer names first, and none inside another."""
     left, found = text.casefold(), []
     for name in sorted(names, key=len, reverse=True):
-        chinese = ord(name[0]) >= 0x2E80
-        pattern = re.escape(name) if chinese else rf"(?<![\w-]){re.escape(name.casefold())}(?:e[nrsm]?)?(?![\w-])"
-        left, count = re.subn(pattern, " ", left)
+        left, count = _pattern_of(name).subn(" ", left)
         found += [names[name]] if count else []
     return dict.fromkeys(found)
+
+
+@cache
+def _pattern_of(name: str) -> re.Pattern[str]:
+    """A name in case-folded text: Chinese anywhere, others as whole words, each with or without a German ending."""
+    if ord(name[0]) >= 0x2E80:
+        return re.compile(re.escape(name))
+    words = r"\s+".join(
+        rf"{re.escape(word[:-1])}e[nrsm]?" if word.endswith("e") else rf"{re.escape(word)}(?:e[nrsm]?|n)?"
+        for word in name.casefold().split()
+    )
+    return re.compile(rf"(?<![\w-]){words}(?![\w-])")
+
+
+def _negation_in(word: str) -> str:
+    """The negation in `word`, "" if it has none but in a name such as "no sleeves", whose sense is known."""
+    left = word.casefold()
+    for name in sorted(filter(NEGATION.search, MEASURED_WORDS), key=len, reverse=True):
+        left = _pattern_of(name).sub(" ", left)
+    found = NEGATION.search(left)
+    return found.group() if found else ""

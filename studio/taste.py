@@ -1,5 +1,7 @@
 """A person's taste as the studio knows it: votes and profile of the database, and the garments suggested by them."""
 
+from threading import Lock
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,13 +30,20 @@ class TasteService:
         self._database = database
         self._models = models
         self._stated: dict[int, tuple[str | None, StatedTaste]] = {}  # by category, of the stored profile only
+        self._lock = Lock()  # between a look at the stored profile and what is kept of it
 
     def suggested(self, request: SuggestionRequest) -> list[Recipe]:
-        """The next garments of a category, sampled from the preference model of all votes, those of `request` included."""
+        """The next garments of a category, sampled from the preference model of all votes, those of `request` included.
+
+        Raises InputError if a vote is on a garment of another category.
+        """
         label = self._generator.label_of(request.category)
         version, database = self._generator.version, self._database
         new_votes = [(vote.address, vote.vote) for vote in request.votes]
-        self._generator.inputs_of([parse_address(address) for address, _ in new_votes])
+        voted = [parse_address(address) for address, _ in new_votes]
+        self._generator.inputs_of(voted)
+        if any(recipe.label != label for recipe in voted):
+            raise InputError(f"a vote is on a garment of another category than {request.category}; load the suggestions again")
         if any(vote for _, vote in new_votes):
             database.add_votes(version, request.category, new_votes)
         stored = database.votes(version, request.category)
@@ -62,13 +71,15 @@ class TasteService:
     def stated(self, label: int) -> StatedTaste:
         """What the stored profile says of a category; a model that was trained on captions draws garments for its words."""
         content = self._database.profile()
-        if label not in self._stated or self._stated[label][0] != content:
-            features, categories = self._models[label].known.features, self._generator.card.categories
-            self._stated[label] = (
-                content,
-                stated_taste(stored_profile(content), features, categories, *self._word_effect(label)),
-            )
-        return self._stated[label][1]
+        kept_content, kept = self._stated.get(label, (None, None))
+        if kept is not None and kept_content == content:
+            return kept
+        features, categories = self._models[label].known.features, self._generator.card.categories
+        stated = stated_taste(stored_profile(content), features, categories, *self._word_effect(label))
+        with self._lock:
+            if self._database.profile() == content:  # it may have been deleted meanwhile
+                self._stated[label] = (content, stated)
+        return stated
 
     def _word_effect(self, label: int) -> tuple[WordEffect | None, str]:
         """What a word changes in the garments of a category, and why that is not known where it is not."""
@@ -98,5 +109,8 @@ class TasteService:
 
     def delete_profile(self) -> None:
         """Delete the profile and all votes, on disk and in memory."""
-        self._database.delete_profile()
-        self._stated.clear()
+        with self._lock:
+            try:
+                self._database.delete_profile()
+            finally:
+                self._stated.clear()

@@ -2,12 +2,15 @@
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
+from time import monotonic
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
 from pipeline.imaging.formats import format_of
 from pipeline.imaging.sandbox import SandboxFailure
 from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
@@ -15,6 +18,8 @@ from pipeline.imaging.sandboxed_decoding import sandboxed_pixels
 MAX_UPLOAD_BYTES = 10 << 20
 KEPT_SIDE_PX = 512
 MAX_KEPT = 24
+MAX_REMOVED = 1024  # names that are remembered as removed
+LIFETIME_S = 900.0  # without a sign of the page that uses it, which sends one every minute
 MIN_SIDE_PX = 8
 
 T = TypeVar("T")
@@ -41,30 +46,57 @@ def decoded_upload(content: bytes) -> NDArray[np.uint8]:
 
 
 class Recent(Generic[T]):
-    """The last `limit` things, by unguessable names. Thread-safe."""
+    """The last MAX_KEPT things that pages use, by unguessable names, until LIFETIME_S after their last use. Thread-safe."""
 
-    def __init__(self, limit: int = MAX_KEPT) -> None:
-        self._limit = limit
-        self._kept: OrderedDict[str, T] = OrderedDict()
+    def __init__(self, on_gone: Callable[[T], None] = lambda _: None) -> None:
+        """`on_gone` gets each thing that is forgotten."""
+        self._on_gone = on_gone
+        self._kept: OrderedDict[str, tuple[T, float]] = OrderedDict()  # with the time of the last use, oldest first
+        self._removed: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
 
-    def add(self, thing: T) -> str:
-        """Store `thing` and return its name."""
-        name = secrets.token_urlsafe(9)
+    def add(self, thing: T, name: str | None = None) -> str:
+        """Store `thing`, as `name` where the page chose one, and return its name.
+
+        Raises InputError if the name is in use, or was removed already: a page that closes removes what is still on its way.
+        """
+        name = name or secrets.token_urlsafe(9)
         with self._lock:
-            self._kept[name] = thing
-            if len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+            if name in self._kept or name in self._removed:
+                raise InputError("this name was used already; choose another")
+            self._kept[name] = (thing, monotonic())
+            gone = [self._kept.popitem(last=False)[1][0]] if len(self._kept) > MAX_KEPT else []
+        self._let_go(gone)
         return name
 
     def get(self, name: str) -> T | None:
-        """The thing called `name`; None if it is unknown or no longer kept."""
+        """The thing called `name`, which counts as a use; None if it is unknown or no longer kept."""
+        self.forget_unused()
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
+            if name not in self._kept:
+                return None
+            thing, _ = self._kept[name]
+            self._kept[name] = (thing, monotonic())
+            self._kept.move_to_end(name)
+            return thing
 
     def remove(self, name: str) -> None:
-        """Forget the thing called `name`."""
+        """Forget the thing called `name`, also if it is yet to be added."""
         with self._lock:
-            self._kept.pop(name, None)
+            gone = [self._kept.pop(name)[0]] if name in self._kept else []
+            self._removed[name] = None
+            if len(self._removed) > MAX_REMOVED:
+                self._removed.popitem(last=False)
+        self._let_go(gone)
+
+    def forget_unused(self) -> None:
+        """Forget what was not used for LIFETIME_S."""
+        gone = []
+        with self._lock:
+            while self._kept and next(iter(self._kept.values()))[1] < monotonic() - LIFETIME_S:
+                gone.append(self._kept.popitem(last=False)[1][0])
+        self._let_go(gone)
+
+    def _let_go(self, gone: list[T]) -> None:
+        for thing in gone:  # without the lock, because it may take others
+            self._on_gone(thing)

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
     result = try_on(person, garment, kind, fit=fit, warp=warp)
     recipe = {"kind": kind, "fit": fit} | ({"warp_sha256": warp.sha256} if warp else {})
     with output_file(out) as partial:
-        Image.fromarray(result.picture).save(partial, format="PNG", pnginfo=ai_marks({"tryon": recipe}))
+        Image.fromarray(result.picture).save(partial, format="PNG", pnginfo=ai_marks({"tryon": recipe}, of_photograph=True))
 
 
 def learn(listed: Path, models: Path, out: Path) -> None:

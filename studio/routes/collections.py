@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from studio.recipe import parse_address
 from studio.routes.context import NOT_MODIFIED, PDF, PNG, Context, Id, StudioContext, download, found, unless_cached
-from studio.schemas import MAX_GRID, CollectionResponse, NameRequest, PieceRequest, PieceResponse
+from studio.schemas import CollectionResponse, NameRequest, PieceRequest, PieceResponse
 from studio.service import StudioService
 from studio.sheets import Piece, board_pdf, contact_sheet_png, enlarged_to, marked_png, picture_in
 
@@ -62,7 +62,7 @@ def _address_in(service: StudioService, recipe: str) -> str | None:
 
 @router.post("/api/collections/{collection}/pieces", status_code=201)
 async def add_piece(context: Context, collection: Id, body: PieceRequest) -> dict[str, int]:
-    """Store a garment or the picture of a finished job."""
+    """Store a garment or the latest picture of a job."""
     if (body.address is None) == (body.job is None):
         raise HTTPException(422, "name either an address or a job")
     picture, recipe = await _picture_and_recipe(context, body)
@@ -97,7 +97,7 @@ async def delete_piece(context: Context, collection: Id, piece: Id) -> None:
 async def piece_picture(context: Context, request: Request, collection: Id, piece: Id) -> Response:
     """The stored PNG of a piece."""
     png = found(await context.threads.database(context.service.database.png, collection, piece), GONE)
-    return unless_cached(request, png, "image/png")  # not immutable: SQLite reuses the ids of deleted pieces
+    return unless_cached(request, png, "image/png")  # not immutable: with another --state the id is another piece's
 
 
 def _board(context: StudioContext, collection: int) -> tuple[str, list[Piece]]:
@@ -121,5 +121,5 @@ async def board_as_pdf(context: Context, collection: Id) -> Response:
 @router.get("/api/collections/{collection}/sheet.png", response_class=Response, responses=PNG)
 async def board_as_sheet(context: Context, collection: Id, columns: Annotated[int, Query(ge=1, le=16)] = 5) -> Response:
     """A collection as a contact sheet."""
-    png = await context.threads.slow(lambda: contact_sheet_png(_board(context, collection)[1][:MAX_GRID], columns))
+    png = await context.threads.slow(lambda: contact_sheet_png(_board(context, collection)[1], columns))
     return download(png, "image/png", f"sheet-{collection}.png")

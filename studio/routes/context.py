@@ -1,7 +1,9 @@
 """What the route handlers share: the service, its threads and job queues, and the forms of their responses."""
 
+import asyncio
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -16,15 +18,18 @@ from studio.threads import WorkerThreads
 from studio.trends import NO_OUTLOOK, Outlook
 from studio.tryon import TryOnService
 
+NOT_STORED = {"cache-control": "no-store"}  # what is the user's own stays out of the browser's cache on disk
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 PDF: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the ETag in If-None-Match."}}
+FORGETTING_S = 30.0  # between two looks for what no page uses any more
 
 T = TypeVar("T")
 Id = Annotated[int, PathParameter(ge=1, lt=2**53)]
 SidePx = Annotated[int, Query(ge=16, le=1024)]
 RandomNamePath = Annotated[str, PathParameter(pattern=RANDOM_NAME)]
+RandomNameQuery = Annotated[str | None, Query(pattern=RANDOM_NAME)]
 CategoryQuery = Annotated[Category, Query()]
 
 
@@ -42,6 +47,19 @@ class StudioContext:
     def job(self, name: str) -> Job:
         """The job called `name`. Raises HTTPException 404."""
         return found(self.quick_jobs.get(name) or self.painting_jobs.get(name), "this job is unknown or finished long ago")
+
+    def renew(self, names: Sequence[str]) -> None:
+        """Count the uploads, persons and garments called `names` as used now."""
+        for name in names:
+            self.service.uploads.get(name)
+        self.tryon.renew(names)
+
+    async def forget_unused(self) -> None:
+        """Forget, for ever and ever, what no page uses any more."""
+        while True:
+            await asyncio.sleep(FORGETTING_S)
+            self.service.uploads.forget_unused()
+            self.tryon.forget_unused()
 
     def close(self) -> None:
         """Stop all work and close the database."""

@@ -21,7 +21,7 @@ async def directions(context: Context, category: CategoryQuery) -> list[Directio
             title=names.get(direction.name, direction.title),
             named=direction.name in names,
             explained=round(direction.explained, 3),
-            reach=round(reach, 2),
+            reach=reach,
             effects={name: round(effect, 2) for name, effect in direction.effects.items()},
             strength=round(direction.strength, 1),
         )

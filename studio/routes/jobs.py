@@ -4,8 +4,18 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from pipeline.imaging.formats import format_names
 from studio.patterns import PATTERNS, pattern
-from studio.routes.context import IMMUTABLE, PNG, Context, RandomNamePath, SidePx, found, job_response
-from studio.schemas import JobResponse, ProjectionRequest, StyleTransferRequest, UploadResponse
+from studio.routes.context import (
+    IMMUTABLE,
+    NOT_STORED,
+    PNG,
+    Context,
+    RandomNamePath,
+    RandomNameQuery,
+    SidePx,
+    found,
+    job_response,
+)
+from studio.schemas import JobResponse, KeptRequest, ProjectionRequest, StyleTransferRequest, UploadResponse
 from studio.service import PATTERN_PX
 from studio.sheets import enlarged_to, marked_png, plain_png
 from studio.uploads import decoded_upload, kind_of
@@ -15,26 +25,35 @@ IMAGE_BODY = {"requestBody": {"content": {"image/*": {"schema": {"type": "string
 
 
 @router.post("/api/uploads", openapi_extra=IMAGE_BODY)
-async def upload(context: Context, request: Request) -> UploadResponse:
-    """Upload a photograph or a style as the request's body; the studio keeps a reduced copy for a while."""
+async def upload(context: Context, request: Request, name: RandomNameQuery = None) -> UploadResponse:
+    """Upload a photograph or a style as the request's body; the studio keeps a reduced copy while a page uses it.
+
+    A page that chooses the `name` can remove the upload while it is still on its way.
+    """
     content = await request.body()
     if kind_of(content) is None:
         raise HTTPException(415, f"this is not a picture that the studio reads; it reads {format_names()}")
     picture = await context.threads.decode(decoded_upload, content)
-    return UploadResponse(upload=context.service.uploads.add(picture), width=picture.shape[1], height=picture.shape[0])
+    return UploadResponse(upload=context.service.uploads.add(picture, name), width=picture.shape[1], height=picture.shape[0])
 
 
 @router.get("/api/uploads/{name}", response_class=Response, responses=PNG)
 async def uploaded(context: Context, name: str) -> Response:
     """An upload as the studio keeps it."""
     picture = found(context.service.uploads.get(name), "this upload is no longer here")
-    return Response(await context.threads.decode(plain_png, picture), media_type="image/png", headers=IMMUTABLE)
+    return Response(await context.threads.decode(plain_png, picture), media_type="image/png", headers=NOT_STORED)
 
 
 @router.delete("/api/uploads/{name}", status_code=204)
 async def forget_upload(context: Context, name: RandomNamePath) -> None:
-    """Remove an upload from memory."""
+    """Remove an upload from memory, also one that is still on its way."""
     context.service.uploads.remove(name)
+
+
+@router.post("/api/kept", status_code=204)
+async def keep(context: Context, body: KeptRequest) -> None:
+    """Say that a page still uses uploads, persons and garments; what none has used for a quarter of an hour is forgotten."""
+    context.renew(body.names)
 
 
 @router.get("/api/patterns/{name}", response_class=Response, responses=PNG)
@@ -82,4 +101,4 @@ async def job_picture(context: Context, name: str, side: SidePx = 256) -> Respon
     job = context.job(name)
     latest = found(job.progress.picture, "this job has no picture yet")
     png = await context.threads.decode(lambda: marked_png(enlarged_to(latest, side), job.recipe))
-    return Response(png, media_type="image/png", headers={"cache-control": "no-store"})
+    return Response(png, media_type="image/png", headers=NOT_STORED)

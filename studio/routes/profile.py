@@ -12,16 +12,15 @@ from studio.profile import (
     profile_response,
     stored_profile,
 )
-from studio.routes.context import CategoryQuery, Context, download
+from studio.routes.context import NOT_STORED, CategoryQuery, Context, download
 
 router = APIRouter()
-NOT_CACHED = {"cache-control": "no-store"}
 
 
 @router.get("/api/profile")
 async def profile(context: Context, response: Response) -> ProfileResponse:
     """The stored profile, or an empty one."""
-    response.headers.update(NOT_CACHED)
+    response.headers.update(NOT_STORED)
     return profile_response(await context.threads.database(context.service.database.profile))
 
 
@@ -30,7 +29,7 @@ async def store_profile(context: Context, body: Profile, response: Response) -> 
     """Store a profile in place of the one before."""
     content = checked_profile(body).model_dump_json()
     await context.threads.database(context.service.database.store_profile, content)
-    response.headers.update(NOT_CACHED)
+    response.headers.update(NOT_STORED)
     return profile_response(content)
 
 
@@ -51,12 +50,12 @@ async def export_profile(context: Context) -> Response:
         votes=[ExportedVote(**vars(vote)) for vote in votes],
     )
     response = download(exported.model_dump_json(indent=2).encode(), "application/json", "profile.json")
-    response.headers.update(NOT_CACHED)
+    response.headers.update(NOT_STORED)
     return response
 
 
 @router.get("/api/profile/effects")
 async def profile_effects(context: Context, category: CategoryQuery, response: Response) -> ProfileEffects:
     """What of the profile counts for the suggestions of a category; the first call takes seconds."""
-    response.headers.update(NOT_CACHED)
+    response.headers.update(NOT_STORED)
     return await context.threads.slow(context.service.taste.effects, category)

@@ -83,7 +83,10 @@ export function openCollections(_studio, go) {
     await refresh();
   }));
   $("collection-delete").addEventListener("click", () => attempt(async () => {
-    const { name, pieces } = collections.find((one) => one.id === open);
+    collections = await request("GET", "api/collections"); // another window may have added to it or renamed it
+    const current = collections.find((one) => one.id === open);
+    if (!current) { await refresh(); notify("This collection was deleted in another window."); return; }
+    const { name, pieces } = current;
     if (pieces && !confirm(`Delete ${name} with its ${pieces} pieces?`)) return;
     await request("DELETE", `api/collections/${open}`);
     await refresh();

@@ -31,7 +31,8 @@ $("keep-form").addEventListener("submit", (event) => {
 });
 
 // Resolves to the name that was entered, or to null on cancel.
-export function askName(title, current, mayBeEmpty) {
+export function askName(title, current, mayBeEmpty, longest = 80) {
+  $("name-input").maxLength = longest;
   $("name-title").textContent = title;
   $("name-input").value = current;
   $("name-input").required = !mayBeEmpty;

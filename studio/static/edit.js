@@ -21,7 +21,8 @@ export function openEdit(studio, go) {
   let again = false;
   let sent = 0;
   let newest = 0; // number of the latest request shown; responses to earlier ones are dropped
-  let directionsOf = null;
+  let directionsOf = null; // category whose sliders are shown
+  let directionsWanted = null; // and whose were asked for last
 
   const asked = $("edit-attributes");
   $("edit-asked").hidden = !Object.keys(studio.attributes).length;
@@ -63,16 +64,16 @@ export function openEdit(studio, go) {
     }
   };
 
-  const slider = (direction) => {
+  const slider = (direction, category) => {
     const rename = document.createElement("button");
     rename.type = "button";
     rename.textContent = "Name";
     rename.setAttribute("aria-label", `Name the direction ${direction.title}`);
     rename.addEventListener("click", () => attempt(async () => {
-      const name = await askName("Name this direction", direction.named ? direction.title : "", true);
+      const name = await askName("Name this direction", direction.named ? direction.title : "", true, 40);
       if (name === null) return;
-      await request("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(directionsOf)}`, { name });
-      const category = directionsOf;
+      await request("PUT", `api/directions/${direction.id}?category=${encodeURIComponent(category)}`, { name });
+      if (directionsOf !== category) return; // a garment of another one was opened meanwhile
       directionsOf = null;
       await fillSliders(category);
     }));
@@ -80,18 +81,21 @@ export function openEdit(studio, go) {
       if (amount === 0) delete amounts[direction.id];
       else amounts[direction.id] = amount;
       move();
-    });
+    }, amounts[direction.id] ?? 0);
   };
 
   const fillSliders = async (category) => {
+    directionsWanted = category;
     if (directionsOf === category) return;
+    directionsOf = null;
     $("sliders-measured").textContent = "Measuring what can be changed…";
     $("sliders-found").replaceChildren();
     const found = await request("GET", `api/directions?category=${encodeURIComponent(category)}`);
+    if (directionsWanted !== category || directionsOf) return;
     directionsOf = category;
     const named = found.filter((one) => ["measured", "classified"].includes(one.kind) || one.named);
-    $("sliders-measured").replaceChildren(...named.map(slider));
-    $("sliders-found").replaceChildren(...found.filter((one) => !named.includes(one)).map(slider));
+    $("sliders-measured").replaceChildren(...named.map((one) => slider(one, category)));
+    $("sliders-found").replaceChildren(...found.filter((one) => !named.includes(one)).map((one) => slider(one, category)));
   };
 
   const atRest = () => {

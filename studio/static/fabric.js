@@ -2,6 +2,7 @@
 
 import { attempt, notify, request, watch } from "./api.js";
 import { keep } from "./dialogs.js";
+import { drop } from "./kept.js";
 import { upload } from "./photograph.js";
 import { download, paint, unpack } from "./pictures.js";
 
@@ -25,13 +26,15 @@ function choice(kind, name, value, text, checked) {
 export function openFabric(studio) {
   let content = null; // {address} or {upload}
   let style = { pattern: studio.patterns[0] };
+  const uploads = { content: null, style: null }; // paths
+  const replace = (kind, path) => { drop(uploads[kind]); uploads[kind] = path; };
   let job = null;
 
   $("fabric-patterns").append(...studio.patterns.map((name, n) => {
     const label = document.createElement("label");
     const input = document.createElement("input");
     Object.assign(input, { type: "radio", name: "pattern", value: name, checked: n === 0 });
-    input.addEventListener("change", () => { style = { pattern: name }; atOnce(); });
+    input.addEventListener("change", () => { style = { pattern: name }; replace("style", null); atOnce(); });
     const image = document.createElement("img");
     Object.assign(image, { src: `api/patterns/${encodeURIComponent(name)}`, alt: "", loading: "lazy" });
     label.append(input, image, name);
@@ -102,7 +105,9 @@ export function openFabric(studio) {
   $("fabric-download").addEventListener("click", () => download(`api/jobs/${job.id}/picture?side=1024`, "dressed.png"));
   $("fabric-style-file").addEventListener("change", (event) => attempt(async () => {
     if (!event.target.files.length) return;
-    style = { style_upload: (await upload(event.target.files[0], studio.max_upload_bytes)).upload };
+    const sent = await upload(event.target.files[0], studio.max_upload_bytes);
+    style = { style_upload: sent.upload };
+    replace("style", sent.path);
     const checked = document.querySelector('input[name="pattern"]:checked');
     if (checked) checked.checked = false;
     notify("The picture is now the style.");
@@ -112,8 +117,9 @@ export function openFabric(studio) {
     if (!event.target.files.length) return;
     const sent = await upload(event.target.files[0], studio.max_upload_bytes);
     content = { upload: sent.upload };
+    replace("content", sent.path);
     const image = new Image();
-    image.src = `api/uploads/${sent.upload}`;
+    image.src = sent.path;
     await image.decode();
     const canvas = $("fabric-content");
     Object.assign(canvas, { width: sent.width, height: sent.height, picture: null });
@@ -126,6 +132,7 @@ export function openFabric(studio) {
     if (!wanted && !content) wanted = (await request("POST", "api/grid", { count: 1, seed: 7, category: studio.categories.find((one) => /dress|shirt|coat|top/.test(one)) ?? studio.categories[0] })).addresses[0];
     if (!wanted || wanted === content?.address) return;
     content = { address: wanted };
+    replace("content", null);
     paint($("fabric-content"), unpack(await request("POST", "api/pictures", { addresses: [wanted] }))[0]);
     atOnce();
   };

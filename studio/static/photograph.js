@@ -2,17 +2,27 @@
 
 import { attempt, notify, request, watch } from "./api.js";
 import { fillCategories } from "./generate.js";
+import { drop, newName } from "./kept.js";
 
 const $ = (id) => document.getElementById(id);
 
+// The studio's answer, with the `path` at which it keeps the picture until that is dropped or the page closes.
 export async function upload(file, limitBytes) {
   if (file.size > limitBytes) throw new Error(`This file is larger than ${limitBytes >> 20} MB; choose a smaller one.`);
-  return request("POST", "api/uploads", file);
+  const name = newName("api/uploads");
+  const path = `api/uploads/${name}`;
+  try {
+    return { ...await request("POST", `api/uploads?name=${name}`, file), path };
+  } catch (error) {
+    await drop(path);
+    throw error;
+  }
 }
 
 export function openPhotograph(studio, go) {
   let nearest = null;
   let seenAs = null;
+  let original = null; // path of the photograph
   fillCategories($("photo-category"), studio.categories, "the nearest");
 
   const shown = (job) => {
@@ -36,7 +46,9 @@ export function openPhotograph(studio, go) {
     attempt(async () => {
       notify("Reading the photograph…");
       const sent = await upload($("photo-file").files[0], studio.max_upload_bytes);
-      $("photo-original").src = `api/uploads/${sent.upload}`;
+      drop(original);
+      original = sent.path;
+      $("photo-original").src = original;
       $("photo-result").hidden = false;
       $("photo-progress").hidden = false;
       const turned = $("photo-negative").value;

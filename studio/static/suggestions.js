@@ -10,6 +10,8 @@ const $ = (id) => document.getElementById(id);
 export function openSuggestions(studio, go) {
   const grid = $("suggestions-grid");
   let garments = [];
+  let category = null; // of these garments
+  let asked = 0; // requests; an answer to any but the latest is dropped
   let round = 0;
   let basis = ""; // what the shown garments follow
   fillCategories($("suggestions-category"), studio.categories);
@@ -39,23 +41,35 @@ export function openSuggestions(studio, go) {
     $("suggestions-round").textContent = `Round ${round}${basis ? `, by your ${basis}.` : ": what there is. Vote, or fill in your profile."}`;
   };
 
-  const effectsHere = () => request("GET", `api/profile/effects?category=${encodeURIComponent($("suggestions-category").value)}`);
-  const next = (votes) => attempt(async () => {
-    const answer = await request("POST", "api/suggestions", {
-      category: $("suggestions-category").value,
-      votes,
-      seed: Math.floor(Math.random() * 4294967296),
+  const setDisabled = (disabled) => {
+    for (const button of $("suggestions-controls").querySelectorAll("button")) button.disabled = disabled;
+  };
+  const effectsOn = (wanted) => request("GET", `api/profile/effects?category=${encodeURIComponent(wanted)}`);
+  const next = async (votes) => {
+    const wanted = $("suggestions-category").value;
+    const number = ++asked;
+    setDisabled(true); // a second click would send the same votes again
+    await attempt(async () => {
+      const answer = await request("POST", "api/suggestions", {
+        category: wanted,
+        votes,
+        seed: Math.floor(Math.random() * 4294967296),
+      });
+      const effects = await effectsOn(wanted);
+      if (number !== asked) return;
+      basis = [effects.counts && "profile", effects.votes && "votes"].filter(Boolean).join(" and ");
+      garments = unpack(answer).map((garment) => ({ ...garment, vote: 0 }));
+      category = wanted;
+      round += 1;
+      draw();
     });
-    const effects = await effectsHere();
-    basis = [effects.counts && "profile", effects.votes && "votes"].filter(Boolean).join(" and ");
-    garments = unpack(answer).map((garment) => ({ ...garment, vote: 0 }));
-    round += 1;
-    draw();
-  });
+    if (number === asked) setDisabled(false);
+  };
 
   $("suggestions-controls").addEventListener("submit", (event) => {
     event.preventDefault();
-    next(garments.map(({ address, vote }) => ({ address, vote })));
+    const isShown = category === $("suggestions-category").value;
+    next(isShown ? garments.map(({ address, vote }) => ({ address, vote })) : []);
   });
   $("suggestions-category").addEventListener("change", () => { round = 0; next([]); });
   $("suggestions-restart").addEventListener("click", () => attempt(async () => {
@@ -65,7 +79,7 @@ export function openSuggestions(studio, go) {
   }));
   return async () => {
     if (garments.length) return;
-    const { categories } = await effectsHere();
+    const { categories } = await effectsOn($("suggestions-category").value);
     if (categories.length) [$("suggestions-category").value] = categories; // that the profile names
     await next([]);
   };

@@ -2,6 +2,7 @@
 
 import { attempt, notify, request, watch } from "./api.js";
 import { keep } from "./dialogs.js";
+import { drop, hold, newName } from "./kept.js";
 import { upload } from "./photograph.js";
 import { download } from "./pictures.js";
 
@@ -19,6 +20,7 @@ export function openTryOn(studio) {
   let person = null; // the studio's answer, with its anchors
   let moved = {}; // anchors that were dragged
   let garment = null;
+  let chosenFile = 0; // photographs chosen; an answer about any but the latest is dropped
   let worn = []; // garments below the chosen one
   let job = null;
   let measuresBefore = null; // those of the profile
@@ -59,11 +61,13 @@ export function openTryOn(studio) {
     return button;
   };
 
+  const pathOf = (answer) => `api/tryon/persons/${answer.person}`;
+  const garmentPath = (name) => `api/tryon/garments/${name}`;
   const shown = async (answer, hint) => {
     await forget();
     person = answer;
     moved = {};
-    show(`api/tryon/persons/${person.person}`);
+    show(hold(pathOf(person)));
     $("tryon-anchors").replaceChildren(...Object.keys(person.anchors).map(anchorButton));
     if (!person.found) moved = { ...person.anchors };
     $("tryon-hint").textContent = hint;
@@ -72,8 +76,9 @@ export function openTryOn(studio) {
     if (garment && person.found) await wear();
   };
   const forget = async () => {
-    if (person) await request("DELETE", `api/tryon/persons/${person.person}`).catch(() => {});
+    const before = person;
     person = null;
+    if (before) await drop(pathOf(before));
     $("tryon-forget").hidden = true;
   };
 
@@ -115,8 +120,10 @@ export function openTryOn(studio) {
   const chosen = () => ({ garment, kind: $("tryon-kind").value, fit: $("tryon-fit").value });
 
   const take = (answer) => {
+    const before = garment;
     garment = answer.garment;
-    $("tryon-garment").src = `api/tryon/garments/${garment}`;
+    if (before && !worn.some((one) => one.garment === before)) drop(garmentPath(before));
+    $("tryon-garment").src = hold(garmentPath(garment));
     $("tryon-garment").hidden = false;
     return person ? wear() : undefined;
   };
@@ -125,22 +132,36 @@ export function openTryOn(studio) {
   $("tryon-person-file").addEventListener("change", (event) => attempt(async () => {
     if (!event.target.files.length) return;
     notify("Looking for the person…");
+    const number = ++chosenFile;
     const sent = await upload(event.target.files[0], studio.max_upload_bytes);
+    const name = newName("api/tryon/persons");
     try {
-      const answer = await request("POST", "api/tryon/persons", { upload: sent.upload });
+      const answer = await request("POST", "api/tryon/persons", { upload: sent.upload, name });
+      if (number !== chosenFile) { await drop(pathOf(answer)); return; }
       await shown(answer, answer.found
         ? "The photograph stays on this machine, in memory, until you close this tab."
         : "Drag the eight anchors to the shoulders, wrists, hips and ankles, then press “Try it on”.");
       $("tryon-forget").hidden = false;
+    } catch (error) {
+      await drop(`api/tryon/persons/${name}`);
+      throw error;
     } finally {
-      await request("DELETE", `api/uploads/${sent.upload}`).catch(() => {});
+      await drop(sent.path);
     }
   }));
   $("tryon-garment-file").addEventListener("change", (event) => attempt(async () => {
     if (!event.target.files.length) return;
     notify("Cutting the garment out…");
     const sent = await upload(event.target.files[0], studio.max_upload_bytes);
-    await take(await request("POST", "api/tryon/garments", { upload: sent.upload }));
+    const name = newName("api/tryon/garments");
+    try {
+      await take(await request("POST", "api/tryon/garments", { upload: sent.upload, name }));
+    } catch (error) {
+      await drop(garmentPath(name));
+      throw error;
+    } finally {
+      await drop(sent.path);
+    }
   }));
   for (const id of ["tryon-kind", "tryon-fit"]) $(id).addEventListener("change", () => { if (garment) wear(); });
   $("tryon-go").addEventListener("click", wear);
@@ -150,11 +171,12 @@ export function openTryOn(studio) {
     $("tryon-worn").textContent = `Below: ${worn.map((one) => one.kind).join(", ")}. Choose the garment to wear over it.`;
   });
   $("tryon-bare").addEventListener("click", () => {
+    for (const name of new Set([...worn.map((one) => one.garment), garment])) if (name) drop(garmentPath(name));
     worn = [];
     garment = null;
     $("tryon-worn").textContent = "";
     $("tryon-garment").hidden = $("tryon-keep").hidden = $("tryon-download").hidden = true;
-    if (person) show(`api/tryon/persons/${person.person}`);
+    if (person) show(pathOf(person));
   });
   $("tryon-keep").addEventListener("click", () => keep({ job: job.id }, $("tryon-kind").value));
   $("tryon-download").addEventListener("click", () => download(`api/jobs/${job.id}/picture?side=1024`, "worn.png"));
@@ -164,9 +186,6 @@ export function openTryOn(studio) {
     notify("The photograph is gone.");
   }));
   $("tryon-show-anchors").addEventListener("change", () => { $("tryon-anchors").hidden = !$("tryon-show-anchors").checked; });
-  addEventListener("pagehide", () => {
-    if (person) fetch(`api/tryon/persons/${person.person}`, { method: "DELETE", keepalive: true });
-  });
 
   return async (address) => {
     if (!offered) {

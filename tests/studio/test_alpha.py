@@ -63,7 +63,7 @@ def test_masks_are_the_models_alpha_and_colours_are_seen_on_white(generator: Gen
 def test_a_drawn_garment_is_found_again_by_premultiplied_colour_and_alpha(generator: Generator) -> None:
     encoder = fit_encoder(draw_samples(generator, 1, 256))
     target = as_images(generator.draw_category(draw_latents(99, 1, DIM), 1))[0]
-    *_, (_, found) = project(generator, target, lambda _: encoder, [1])
+    *_, (_, found) = project(generator, {1: target}, lambda _: encoder)
     assert found.distance < 3
 
 

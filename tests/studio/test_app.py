@@ -5,11 +5,12 @@ import http.client
 import io
 import json
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,22 @@ def test_a_sheet_has_every_recipe(client: Client) -> None:
 
 
 def test_a_slider_changes_its_measure_and_can_be_named(client: Client) -> None:
-    sliders = {one["id"]: one for one in client.request("GET", "/api/directions?category=dress").json}
+    sliders = {one["id"]: one for one in client.request("GET", "/api/directions?category=top").json}
     assert sliders["measured-brightness"]["effects"]["brightness"] >= MIN_OWN_EFFECT
     assert {one["kind"] for one in sliders.values()} == {"measured", "classified", "activation", "closed-form"}
+    assert all(one["reach"] == round(one["reach"], 1) for one in sliders.values())  # or no step of a slider is 0
     brightness = []
     for amount in (-2, 2):
-        requests = [{"address": a_garment(client, seed=seed), "amounts": {"measured-brightness": amount}} for seed in range(8)]
+        requests = [
+            {"address": a_garment(client, "top", seed), "amounts": {"measured-brightness": amount}} for seed in range(8)
+        ]
         moved = np.concatenate([pixels(client.request("POST", "/api/move", body).json) for body in requests])
         brightness.append(measure(moved)["brightness"].mean())
     assert brightness[1] > brightness[0] + 2
-    assert client.request("PUT", "/api/directions/activation-1?category=dress", {"name": "Flowing"}).status == 204
-    renamed = {one["id"]: one for one in client.request("GET", "/api/directions?category=dress").json}["activation-1"]
+    assert client.request("PUT", "/api/directions/activation-1?category=top", {"name": "Flowing"}).status == 204
+    renamed = {one["id"]: one for one in client.request("GET", "/api/directions?category=top").json}["activation-1"]
     assert (renamed["title"], renamed["named"]) == ("Flowing", True)
-    assert client.request("PUT", "/api/directions/none?category=dress", {"name": "x"}).status == 404
+    assert client.request("PUT", "/api/directions/none?category=top", {"name": "x"}).status == 404
 
 
 def test_a_moved_and_mixed_garment_has_an_address(client: Client) -> None:
@@ -179,6 +183,19 @@ def test_a_garment_is_dressed_in_a_pattern(client: Client, mode: str) -> None:
     assert np.asarray(image.convert("RGB")).std(axis=-1).max() > 20  # there is colour now
 
 
+def test_a_dressed_photograph_is_marked_as_one_and_its_upload_is_not_named(client: Client) -> None:
+    sent = client.request("POST", "/api/uploads", photograph()).json["upload"]
+    job = client.request("POST", "/api/styles", {"upload": sent, "style_upload": sent, "mode": "print"}).json
+    client.finished(job)
+    collection = client.request("POST", "/api/collections", {"name": "Dressed"}).json["id"]
+    client.request("POST", f"/api/collections/{collection}/pieces", {"job": job["id"], "name": "One"})
+    for path in (f"/api/jobs/{job['id']}/picture", f"/api/collections/{collection}/sheet.png"):
+        marks = Image.open(io.BytesIO(client.request("GET", path).content)).text  # type: ignore[attr-defined]
+        assert "/compositeWithTrainedAlgorithmicMedia" in marks["XML:com.adobe.xmp"]
+        assert "a photograph that was changed" in marks["Comment"]
+        assert sent not in str(marks)
+
+
 def test_suggestions_follow_votes_until_they_are_deleted(client: Client) -> None:
     first = client.request("POST", "/api/suggestions", {"category": "top", "seed": 1}).json
     votes = [{"address": address, "vote": (place % 3) - 1} for place, address in enumerate(first["addresses"])]
@@ -188,6 +205,15 @@ def test_suggestions_follow_votes_until_they_are_deleted(client: Client) -> None
     assert second["addresses"] != client.request("POST", "/api/suggestions", {"category": "dress", "seed": 1}).json["addresses"]
     assert client.request("DELETE", "/api/suggestions?category=top").status == 204
     assert client.request("POST", "/api/suggestions", {"category": "top", "seed": 1}).json["addresses"] == first["addresses"]
+
+
+def test_votes_on_another_category_or_on_more_than_16_garments_are_refused(client: Client) -> None:
+    tops = client.request("POST", "/api/suggestions", {"category": "top", "seed": 1}).json["addresses"]
+    votes = [{"address": address, "vote": 1} for address in tops]
+    refused = client.request("POST", "/api/suggestions", {"category": "dress", "seed": 2, "votes": votes})
+    assert (refused.status, "another category than dress" in refused.json["detail"]) == (422, True)
+    assert client.request("GET", "/api/profile/effects?category=dress").json["votes"] == 0
+    assert client.request("POST", "/api/suggestions", {"category": "top", "seed": 2, "votes": votes * 3}).status == 422
 
 
 def test_a_collection_is_stored_downloaded_and_deleted(client: Client) -> None:
@@ -283,7 +309,7 @@ def test_a_garment_of_an_unknown_category_is_not_stored(client: Client) -> None:
     assert client.request("GET", "/api/collections/999999/board.pdf").status == 404
 
 
-def test_a_piece_with_the_id_of_a_deleted_one_is_not_served_from_the_cache(client: Client) -> None:
+def test_the_picture_of_a_piece_is_checked_again_each_time_and_sent_once(client: Client) -> None:
     collection = client.request("POST", "/api/collections", {"name": "Numbers"}).json["id"]
     pieces = f"/api/collections/{collection}/pieces"
     pictures: list[Answer] = []
@@ -294,9 +320,33 @@ def test_a_piece_with_the_id_of_a_deleted_one_is_not_served_from_the_cache(clien
         assert "immutable" not in pictures[-1].headers["cache-control"]
         known = {"if-none-match": pictures[-1].headers["etag"]}
         assert client.request("GET", f"{pieces}/{piece}/picture", headers=known).status == 304
-        client.request("DELETE", f"{pieces}/{piece}")
     assert [picture.status for picture in pictures] == [200, 200]
     assert pictures[0].content != pictures[1].content
+
+
+def test_a_sheet_shows_every_piece_of_a_large_collection(tmp_path: Path) -> None:
+    with served_studio(tmp_path) as client:
+        collection = client.request("POST", "/api/collections", {"name": "Many"}).json["id"]
+        client.request("POST", f"/api/collections/{collection}/pieces", {"address": a_garment(client), "name": "One"})
+        copy = "INSERT INTO piece (collection, name, recipe, png) SELECT collection, name, recipe, png FROM piece LIMIT 1"
+        with closing(sqlite3.connect(tmp_path / "studio.sqlite")) as database, database:
+            for _ in range(69):
+                database.execute(copy)
+        sheet = client.request("GET", f"/api/collections/{collection}/sheet.png").content
+        assert len(json.loads(Image.open(io.BytesIO(sheet)).text["recipe"])["pieces"]) == 70  # type: ignore[attr-defined]
+
+
+def test_a_long_address_is_read_also_where_it_arrives_in_pieces(client: Client) -> None:
+    head = (
+        f"GET /picture/{a_garment(client)}{'A' * 60_000}.png HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    )
+    with socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection:
+        for start in range(0, len(head), 20_000):
+            connection.sendall(head[start : start + 20_000])
+            time.sleep(0.05)  # so that the studio reads the pieces one by one
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert b'"detail"' in answer
 
 
 def test_every_route_is_documented(client: Client) -> None:

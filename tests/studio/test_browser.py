@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.support.prefix_proxy import proxied
 from tests.support.studio_browser import AXE, TIMEOUT_MS, Visit, chromium, needs_chromium, studio_for_browsers, visit
@@ -240,6 +241,107 @@ def test_suggestions_follow_votes(visitor: Visit) -> None:
     page.get_by_role("button", name="Next garments").click()
     expect(page.locator("#suggestions-round")).to_contain_text("Round 2")
     expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
+
+
+def test_votes_go_to_the_category_of_the_garments_shown_and_once(browser: Browser, studio: Client) -> None:
+    with visit(browser, studio) as visitor:
+        page = visitor.page
+        visitor.show("suggestions")
+        expect(page.locator("#suggestions-grid canvas")).to_have_count(8)
+        shown = page.input_value("#suggestions-category")
+        other = next(each for each in studio.request("GET", "/api/studio").json["categories"] if each != shown)
+        page.locator("#suggestions-grid .pick").first.click()
+        held: list[Route] = []
+        page.route("**/api/suggestions", lambda route: held.append(route))
+        page.select_option("#suggestions-category", other)
+        page.wait_for_function("() => document.querySelector('#suggestions-controls button').disabled")
+        page.locator("#suggestions-controls").evaluate("form => form.requestSubmit()")  # as Enter would
+        page.wait_for_timeout(300)
+        bodies = [route.request.post_data_json or {} for route in held]
+        assert [(body["category"], body["votes"]) for body in bodies] == [(other, [])] * len(bodies)
+        for route in held:
+            route.continue_()
+        page.unroute("**/api/suggestions")
+        expect(page.locator("#suggestions-grid .pick").first).to_have_attribute("aria-label", re.compile(f"^Like {other} 1"))
+        page.wait_for_function("() => !document.querySelector('#suggestions-controls button').disabled")
+        assert studio.request("GET", f"/api/profile/effects?category={other}").json["votes"] == 0
+
+
+def test_sliders_that_arrive_late_do_not_replace_those_of_the_garment_shown(browser: Browser, studio: Client) -> None:
+    with visit(browser, studio) as visitor:
+        page, held = visitor.page, list[Route]()
+        first, second = studio.request("GET", "/api/studio").json["categories"][:2]
+        addresses = [
+            studio.request("POST", "/api/grid", {"count": 1, "seed": 1, "category": category}).json["addresses"][0]
+            for category in (first, second)
+        ]
+        visitor.show(f"edit/{addresses[0]}")
+        effects = page.locator("#sliders-measured .effects")
+        expect(effects.first).to_be_visible()
+        wanted = effects.all_inner_texts()
+        page.route(re.compile(f"/api/directions.*{second}"), lambda route: held.append(route))
+        page.evaluate("hash => { location.hash = hash; }", f"edit/{addresses[1]}")
+        expect(page.locator("#sliders-measured")).to_have_text("Measuring what can be changed…")
+        page.evaluate("hash => { location.hash = hash; }", f"edit/{addresses[0]}")
+        expect(effects).to_have_text(wanted)
+        for route in held:
+            with page.expect_response(re.compile("/api/directions")):
+                route.continue_()
+        page.wait_for_timeout(300)
+        assert effects.all_inner_texts() == wanted
+
+
+def test_every_slider_returns_to_0(visitor: Visit) -> None:
+    page = visitor.page
+    visitor.show("generate")
+    page.locator("#generate-grid .pick").first.click()
+    expect(page.locator("#sliders-measured input").first).to_be_visible()
+    values = page.locator("#section-edit .slider input").evaluate_all(
+        "all => all.map(one => { one.value = 1; one.value = 0; return one.value; })"
+    )
+    assert set(values) == {"0"}
+
+
+def test_a_photograph_is_gone_when_the_tab_closes_while_the_person_is_looked_for(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # no networks there, so any photograph is taken
+    with served_studio(tmp_path) as client, visit(browser, client) as visitor:
+        page = visitor.page
+        visitor.show("tryon")
+        expect(page.locator("#tryon-anchors button").first).to_be_visible()
+        answers: list[Any] = []
+
+        def found_but_unanswered(route: Route) -> None:
+            answers.append((route.request.post_data_json, route.fetch().json()))
+
+        page.route("**/api/tryon/persons", found_but_unanswered)
+        page.set_input_files("#tryon-person-file", photograph(tmp_path))
+        while not answers:
+            page.wait_for_timeout(50)
+        [(sent, found)] = answers
+        page.goto("about:blank")
+        person, upload = f"/api/tryon/persons/{found['person']}", f"/api/uploads/{sent['upload']}"
+        for _ in range(100):
+            if (client.request("GET", person).status, client.request("GET", upload).status) == (422, 404):
+                break
+            page.wait_for_timeout(50)
+        assert (client.request("GET", person).status, client.request("GET", upload).status) == (422, 404)
+        again = client.request("POST", "/api/tryon/persons", sent)  # what would have come after the tab was closed
+        assert again.status == 422
+
+
+def test_an_open_page_says_every_minute_what_it_still_uses(browser: Browser, studio: Client) -> None:
+    with visit(browser, studio) as visitor:
+        page = visitor.page
+        page.clock.install()
+        with page.expect_response(re.compile("/api/tryon/mannequins")) as answer:
+            visitor.show("tryon")
+        expect(page.locator("#tryon-anchors button").first).to_be_visible()
+        with page.expect_response(re.compile("/api/kept")) as kept:
+            page.clock.fast_forward(60_000)
+        assert kept.value.request.post_data_json == {"names": [answer.value.json()["person"]]}
+        assert kept.value.status == 204
 
 
 def test_a_profile_is_stored_by_keys_says_what_counts_and_is_deleted(visitor: Visit) -> None:

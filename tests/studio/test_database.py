@@ -2,9 +2,11 @@
 
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from pipeline.errors import InputError
 from studio import database as studio_database
 from studio.database import FullError, StudioDatabase
+from studio.database_file import APPLICATION_ID, VERSION
 
 SCHEMA_1 = """
 CREATE TABLE collection (id INTEGER PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
@@ -108,6 +111,69 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database.close()
 
 
+def test_an_id_is_not_used_again_after_its_collection_or_piece_was_deleted(tmp_path: Path) -> None:
+    database = StudioDatabase(tmp_path / "s")
+    mine = database.new_collection("mine")
+    database.delete_collection(mine)
+    others = database.new_collection("somebody else's")
+    assert not database.delete_collection(mine)  # a page that was opened before asks for it
+    piece = database.add_piece(others, "p", "{}", b"") or 0
+    database.delete_piece(others, piece)
+    database.add_piece(others, "q", "{}", b"")
+    assert not database.delete_piece(others, piece)
+    assert [(one.name, one.pieces) for one in database.collections()] == [("somebody else's", 1)]
+    database.close()
+
+
+def test_votes_that_are_sent_twice_count_once(tmp_path: Path) -> None:
+    database = StudioDatabase(tmp_path / "s")
+    for votes in ([("a", 1), ("b", 0)], [("a", 1), ("b", 0)], [("a", 1), ("b", -1)]):
+        database.add_votes("m", "dress", votes)
+    database.add_votes("m", "top", [("a", 1), ("b", -1)])
+    assert [(one.grid, one.address, one.vote) for one in database.votes("m", "dress")] == [
+        (1, "a", 1),
+        (1, "b", 0),
+        (2, "a", 1),
+        (2, "b", -1),
+    ]
+    assert len(database.votes("m", "top")) == 2
+    database.close()
+
+
+def test_a_full_disk_is_named_as_the_reason_and_what_comes_next_is_stored(tmp_path: Path) -> None:
+    database = StudioDatabase(tmp_path / "s")
+    collection = database.new_collection("large")
+    pages = database._connection.execute("PRAGMA page_count").fetchone()[0]
+    database._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        database.add_piece(collection, "p", "{}", bytes(200_000))
+    database._connection.execute("PRAGMA max_page_count = 100000")
+    assert database.add_piece(collection, "p", "{}", bytes(200_000)) is not None
+    database.close()
+
+
+def test_what_is_created_is_closed_to_other_users_and_a_folder_of_theirs_stays_open(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    database = StudioDatabase(tmp_path / "new" / "atelier" / "studio.sqlite")
+    database.store_profile("{}")
+    created = [tmp_path / "new", *sorted((tmp_path / "new").rglob("*"))]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in created}
+    database.close()
+    files = {f"studio.sqlite{suffix}": 0o600 for suffix in ("", "-shm", "-wal")}
+    assert modes == {"new": 0o700, "atelier": 0o700} | files
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_two_studios_that_start_at_once_on_a_new_file_both_open(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(5):
+            opened = list(pool.map(StudioDatabase, [tmp_path / f"{number}.sqlite"] * 4))
+            opened[0].new_collection("one")
+            assert [len(one.collections()) for one in opened] == [1] * 4
+            for one in opened:
+                one.close()
+
+
 def test_concurrent_writes_are_all_stored(tmp_path: Path) -> None:
     database = StudioDatabase(tmp_path / "s")
     collection = database.new_collection("busy")
@@ -141,15 +207,39 @@ def test_a_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path: Path) 
     assert path.read_text().startswith("not a database")
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE mine (a)",
+        "CREATE TABLE mine (a); PRAGMA user_version = 1",
+        "PRAGMA application_id = 7",
+        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION + 1}",
+    ],
+)
+def test_a_database_of_another_program_or_a_later_version_is_refused_and_unchanged(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"another program|a later version"):
+        StudioDatabase(path)
+    assert path.read_bytes() == before
+
+
 def test_a_database_of_schema_1_opens_and_is_written_to(tmp_path: Path) -> None:
     path = tmp_path / "studio.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(SCHEMA_1)
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMA_1)
+    path.chmod(0o644)
     database = StudioDatabase(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     database.add_votes("m", "dress", [("b", -1)])
     assert [(one.name, one.pieces) for one in database.collections()] == [("Spring", 1)]
     assert database.png(1, 1) == b"\x89PNG"
     assert database.direction_names("m", "dress") == {"closed-form-1": "flowing"}
     assert [(vote.grid, vote.address, vote.vote) for vote in database.votes("m", "dress")] == [(3, "a", 1), (4, "b", -1)]
+    assert database.delete_collection(1)
+    assert database.pieces(1) is None
+    assert database.new_collection("Summer") == 2
+    assert database._rows("SELECT * FROM piece") == []
     database.close()

@@ -6,6 +6,8 @@ import pytest
 from pipeline.inference.latents import draw_latents
 from pipeline.inference.onnx_generator import as_images
 from studio.directions import (
+    Samples,
+    _measured,
     activation_directions,
     closed_form,
     draw_samples,
@@ -52,6 +54,19 @@ def test_an_orthogonalised_vector_has_no_part_of_the_others() -> None:
     apart = orthogonalised(np.array([1.0, 2, 3, 4]), others)
     assert np.allclose(np.stack(others) @ apart, 0)
     assert np.linalg.norm(apart) == pytest.approx(1)
+
+
+def test_what_is_explained_is_that_of_the_direction_that_is_shown_and_a_copy_gets_no_slider() -> None:
+    latents = draw_latents(0, 1024, 16)
+    noise = draw_latents(1, 1024, 1)[:, 0]
+    size, apart = latents[:, 0], latents[:, 1]
+    measures = {"size": size, "width": 0.99 * size + 0.1 * noise, "length": 0.8 * size + 0.6 * apart + 0.2 * noise}
+    measured = _measured(Samples(latents, np.zeros((1024, 1, 1, 1), np.uint8), measures, {}))
+    assert [one.name for one in measured] == ["measured-size", "measured-length"]
+    for one, share in zip(measured, (1, 0.35), strict=True):
+        held = slice(768, None)
+        correlation = np.corrcoef(latents[held] @ one.vector, measures[one.name.removeprefix("measured-")][held])[0, 1]
+        assert one.explained == pytest.approx(correlation**2, abs=0.03) == pytest.approx(share, abs=0.08)
 
 
 def test_the_brightness_direction_is_found(generator: Generator) -> None:

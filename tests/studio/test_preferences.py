@@ -1,10 +1,12 @@
 """Likely tastes before and after votes and with a stated profile, and the grids that please them."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from studio import preferences
 from studio.model import open_generator
 from studio.preferences import (
     IN_MIND_SHARE,
@@ -75,6 +77,18 @@ def test_votes_overrule_what_was_stated(known: Features, rng: np.random.Generato
     pairs = comparisons(np.ones(8, np.int64), np.array([-1] * 4 + [1] * 4))
     leanings = likely_tastes(known, stated, seen, pairs, rng).leanings
     assert (leanings[:, BLUE] > leanings[:, RED]).mean() > 0.95
+
+
+def test_the_memory_that_votes_take_does_not_grow_with_their_comparisons(
+    known: Features, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preferences, "DRAWN_TASTES", 500)
+    pairs = rng.integers(40, size=(2000, 2))
+    tracemalloc.start()
+    likely_tastes(known, np.zeros(COLUMNS), known[:40], pairs, rng)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 8 << 20  # a float64 for each taste and comparison takes 16 MB
 
 
 def test_votes_by_nearness_speak_for_a_garment_in_mind(known: Features, rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,13 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.tryon.mannequins import Measures
+from studio import taste
+from studio.database import StudioDatabase
+from studio.model import open_generator
 from studio.profile import BodyMeasures, Profile, checked_profile, mannequin_measures
+from studio.service import StudioService
+from studio.stated_taste import StatedTaste, stated_taste
+from tests.support.studio_model import write_stand_in
 from tests.support.studio_server import Client, served_studio
 
 SECRET = "Zwetschgenknödelabend"
@@ -101,6 +108,42 @@ def test_the_profile_is_in_no_picture_collection_or_log(client: Client, caplog: 
     for trace in ("minimalist", SECRET, json.dumps(SECRET)[1:-1], "triangle", "164.5"):
         assert not any(trace.encode() in one for one in sent)
         assert trace not in caplog.text
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioService]:
+    folder = tmp_path_factory.mktemp("service")
+    database = StudioDatabase(folder / "studio.sqlite")
+    yield StudioService(open_generator(write_stand_in(folder / "model")), database, None)
+    database.close()
+
+
+def test_a_profile_that_is_deleted_while_it_is_read_is_not_kept_in_memory(
+    service: StudioService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_stated_taste(*arguments: Any) -> StatedTaste:
+        service.taste.delete_profile()  # as another thread may
+        return stated_taste(*arguments)
+
+    monkeypatch.setattr(taste, "stated_taste", slow_stated_taste)
+    service.database.store_profile(Profile(styles=[SECRET]).model_dump_json())
+    assert SECRET in service.taste.effects("dress").sentences[0]
+    assert SECRET not in str(vars(service.taste))
+
+
+def test_a_profile_whose_deletion_fails_on_disk_is_not_kept_in_memory(
+    service: StudioService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise sqlite3.OperationalError("another program reads it")
+
+    service.database.store_profile(Profile(styles=[SECRET]).model_dump_json())
+    service.taste.effects("dress")
+    assert SECRET in str(vars(service.taste))
+    monkeypatch.setattr(service.database, "delete_profile", refuse)
+    with pytest.raises(sqlite3.OperationalError):
+        service.taste.delete_profile()
+    assert SECRET not in str(vars(service.taste))
 
 
 def test_another_site_can_neither_read_nor_store_nor_delete_it(client: Client) -> None:

@@ -55,6 +55,15 @@ def test_colours_count_up_or_down_where_the_model_draws_them(samples: Features) 
         ("dunkle Farben", {measure_column("brightness"): -1}),
         ("long-sleeved", {measure_column("sleeve"): 1}),  # not also long
         ("short sleeves", {measure_column("sleeve"): -1}),  # not also short
+        ("mit kurzen Ärmeln", {measure_column("sleeve"): -1}),
+        ("kurzen Ärmel", {measure_column("sleeve"): -1}),  # nor this
+        ("kurzer Ärmel", {measure_column("sleeve"): -1}),
+        ("langes Kleid", {measure_column("length"): 1}),
+        ("shorts", {}),
+        ("no sleeves", {measure_column("sleeve"): -1}),
+        ("ohne Muster", {measure_column("texture"): -1}),
+        ("无袖", {measure_column("sleeve"): -1}),
+        ("不对称", {measure_column("asymmetry"): 1}),
         ("weniger bunt", {measure_column("saturation"): -1}),  # not colourful
         ("gestreift", {measure_column("texture"): 1}),
         ("plain black", {measure_column("texture"): -1, colour_column("black"): 1}),
@@ -68,6 +77,26 @@ def test_without_text_a_word_counts_by_what_it_names(samples: Features, word: st
     stated = stated_taste(Profile(styles=[word]), samples, CATEGORIES)
     assert {place: np.sign(weight) for place, weight in weights_of(stated).items()} == columns
     assert ("does not count" in stated.sentences[0]) == (not columns)
+
+
+@pytest.mark.parametrize(
+    ("word", "negation"),
+    [
+        ("not black", "not"),
+        ("nicht schwarz", "nicht"),
+        ("nicht zu lang", "nicht"),
+        ("不要黑色", "不"),
+        ("no long sleeves", "no"),
+        ("Kein Kleid", "kein"),
+        ("isn't dark", "n't"),
+        ("without black", "without"),
+    ],
+)
+def test_a_word_with_a_negation_does_not_count_as_its_opposite(samples: Features, word: str, negation: str) -> None:
+    for effect in (None, lambda _: np.ones(samples.shape[1])):
+        stated = stated_taste(Profile(styles=[word]), samples, CATEGORIES, effect)
+        assert (weights_of(stated), stated.categories) == ({}, ())
+        assert stated.sentences[0].startswith(f"{word}: does not count, because “{negation}” turns it round")
 
 
 def test_words_ask_for_more_or_less_of_the_studios_measures_only() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputError
+from studio import dressing
 from studio.dressing import DressingOrder, dressed
 from studio.features import autoencoder, feature_network
 from studio.patterns import pattern
@@ -93,6 +94,14 @@ def test_painting_in_the_sandbox_changes_the_garment_and_not_its_backdrop() -> N
     assert last.picture.shape == (256, 256, 3)
     assert last.picture[:20].max() <= 1
     assert last.picture[100:200, 100:150].std() > 5
+
+
+def test_a_quarter_of_the_strength_paints_a_quarter_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dressing, "_in_sandbox", lambda _: iter([(1.0, np.ones((256, 256, 3), np.float32))]))
+    order = replace(order_to_paint("efflite0"), content=np.full((32, 32, 3), 51, np.uint8), garment_only=False, strength=0.25)
+    [last] = dressed(order, None)
+    assert last.picture is not None
+    assert np.abs(last.picture.astype(int) - 102).max() <= 1  # 0.2 becomes 0.4
 
 
 def test_an_error_in_the_sandbox_is_raised_here() -> None:
