@@ -138,6 +138,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         recover_folder(path)
         partial = _partial_beside(path)
         old = partial.with_suffix(OLD)
+        if partial.exists():  # left by an earlier process with this one's id, as in containers
+            remove(partial)
         partial.mkdir()
         try:
             yield partial

@@ -40,7 +40,10 @@ def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with whole_folder(folder) as partial:
         (partial / "a").write_text("old")
+    left = partial / "left by an earlier process of this id"
+    left.mkdir(parents=True)
     with pytest.raises(RuntimeError), whole_folder(folder) as partial:
+        assert not left.exists()
         (partial / "b").write_text("half")
         raise RuntimeError
     assert [file.name for file in folder.iterdir()] == ["a"]

@@ -276,7 +276,7 @@ BREAKS = "the body is incomplete"
     ],
 )
 def test_incomplete_and_oversized_bodies(tmp_path: Path, answer: Route, kind: type[RequestError], reason: str) -> None:
-    error = failure(answer, tmp_path, retries=0)
+    error = failure(answer, tmp_path, retries=0, timeout_s=30.0)
     assert isinstance(error, kind)
     assert re.search(reason, error.reason)
 
