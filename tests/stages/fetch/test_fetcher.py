@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -163,7 +164,6 @@ FAR_ZONE = b"Mon, 01 Jun 2026 12:00:30 +9999999999999999"  # a zone that no inte
         (raw(b"tdm-reservation: 1\r\ntdm-policy: \xff"), "refused", "tdm-reservation header, policy ?"),
         (raw(b"X-Robots-Tag: unavailable_after: " + FAR_ZONE), "refused", "X-Robots-Tag: unavailable_after"),
         (raw(b"Retry-After: " + FAR_ZONE, b"503 Busy"), "failed", "503 Service Unavailable"),
-        (raw(b"Retry-After: " + b"9" * 5000, b"503 Busy"), "failed", "the host asks to come back in inf s"),
         (raw(b"Location: /\xff", b"302 Found"), "failed", "404 Not Found"),
         (raw(b"Location: http://[::1/", b"302 Found"), "failed", "a redirect without a usable address"),
         (raw(b"Set-Cookie: \xff=\x01;;;="), "ok", None),
@@ -173,11 +173,23 @@ def test_invalid_headers_fail_only_their_row(
     server: Server, tmp_path: Path, answer: Route, status: str, reason: str | None
 ) -> None:
     server.routes |= {"/a.jpg": answer, "/b.jpg": Reply(PICTURE)}
-    with serving(server.routes, "127.0.0.2") as other:  # another host, which a long Retry-After does not hold up
+    with serving(server.routes, "127.0.0.2") as other:  # another host
         urls = [f"{server.url}/a.jpg", f"{other.url}/b.jpg"]
         for refresh in (False, True):
             odd, good = fetched(urls, tmp_path, retries=0, refresh=refresh)
             assert (odd.status, odd.reason) == (status, reason)
+            assert good.status == "ok"
+
+
+def test_a_host_that_asks_for_an_endless_pause_is_left_alone_for_a_day_and_others_are_not(
+    server: Server, tmp_path: Path
+) -> None:
+    server.routes |= {"/a.jpg": raw(b"Retry-After: " + b"9" * 5000, b"503 Busy"), "/b.jpg": Reply(PICTURE)}
+    with serving(server.routes, "127.0.0.2") as other:
+        for asked_s in ("inf", r"863\d\d"):
+            odd, good = fetched([f"{server.url}/a.jpg", f"{other.url}/b.jpg"], tmp_path, retries=0, refresh=True)
+            assert odd.status == "failed"
+            assert re.fullmatch(f"the host asks to come back in {asked_s} s", odd.reason or "")
             assert good.status == "ok"
 
 
