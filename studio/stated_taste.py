@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.imaging.garment_colours import COLOURS
 from pipeline.words.opposites import OPPOSITES
-from pipeline.words.vocabulary import COLOUR_WORDS, PATTERN_WORDS, named
+from pipeline.words.vocabulary import CHINESE, COLOUR_WORDS, PATTERN_WORDS, named
 from studio.measures import MEASURES
 from studio.profile import Profile
 from studio.taste_features import COLOUR_COLUMNS, MEASURE_COLUMNS, Features, colour_column, measure_column
@@ -134,7 +134,7 @@ def _names_in(text: str, names: Mapping[str, T]) -> Iterable[T]:
 @cache
 def _pattern_of(name: str) -> re.Pattern[str]:
     """A name in case-folded text: Chinese anywhere, others as whole words, each with or without a German ending."""
-    if ord(name[0]) >= 0x2E80:
+    if CHINESE.search(name):
         return re.compile(re.escape(name))
     words = r"\s+".join(
         rf"{re.escape(word[:-1])}e[nrsm]?" if word.endswith("e") else rf"{re.escape(word)}(?:e[nrsm]?|n)?"

@@ -242,8 +242,7 @@ def run(
             log.info("measured with %s", extractor.name)
         results = score_with_classifier(known, samples, labels, real, params)
         if card.text_dim:
-            own = known.classifier_extractor
-            other_scores.append(recall_by(own, [own.features(images) for images in samples]))
+            other_scores.append(recall_by(known.classifier_extractor, results.features))
         by_extractor.append(results.by_features)
         look_alike_score, look_alikes = score_look_alikes(samples, known, real, params)
         extractors = [*impartial, known.classifier_extractor]

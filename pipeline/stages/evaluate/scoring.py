@@ -85,6 +85,7 @@ class ClassifierResults:
 
     by_features: ExtractorResults
     scores: list[Score]
+    features: list[NDArray[np.float32]]  # (N, F) of each repeat
     samples: Classified
     test: Classified
 
@@ -123,7 +124,7 @@ def score_with_classifier(
         )
         for kind in floors
     ]
-    return ClassifierResults(by_features, scores, repeats[0], test)
+    return ClassifierResults(by_features, scores, sample_features, repeats[0], test)
 
 
 def diversity_score(

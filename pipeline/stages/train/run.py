@@ -20,7 +20,7 @@ from pipeline.stages.train.run_folder import RunFolder
 from pipeline.stages.train.start import log_start, start_from_folder
 from pipeline.stages.train.stop_request import StopRequest, stop_requests
 from pipeline.stages.train.training_loop import FINAL_NORM_BATCHES, SAMPLE_NORM_BATCHES, TrainingLoop
-from pipeline.storage.arrays import check_dataset, read_attributes, read_card, read_split
+from pipeline.storage.arrays import DatasetCard, check_dataset, read_attributes, read_card, read_split
 from pipeline.storage.captions import NO_CAPTION, Captions, read_captions
 from pipeline.storage.checkpoints import delete_checkpoints, newest_checkpoint
 from pipeline.storage.files import remove
@@ -40,7 +40,7 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
     device, processes = choose_device(params.device), Processes(0, params.processes)
     prepare_device(device, params.threads)
     if (train / "dataset.json").exists():
-        trainer, _, _ = _trainer(params, train, device, processes)
+        trainer, _, _ = _trainer(params, train, read_card(train), device, processes)
         description = f"{len(trainer.images):,} of {train}"
     else:
         categories, count = DRY_RUN_CATEGORIES, max(params.batch_size, DRY_RUN_IMAGES)
@@ -63,13 +63,12 @@ def dry_run(params: TrainParams, shape: tuple[int, int, int], train: Path) -> st
 
 
 def _trainer(
-    params: TrainParams, train: Path, device: torch.device, processes: Processes
+    params: TrainParams, train: Path, data: DatasetCard, device: torch.device, processes: Processes
 ) -> tuple[Trainer, Captions | None, Start | None]:
-    """The training of the dataset in `train` before its first step, its captions, and what a model it starts from gave it.
+    """The training of `data`, in `train`, before its first step, its captions, and what a model it starts from gave it.
 
     Raises InputError and ParamsError.
     """
-    data = read_card(train)
     images, labels = read_split(train, "train")
     attributes = read_attributes(train) if params.condition == "attributes" else None
     captions = read_captions(train) if params.condition == "text" else None
@@ -113,7 +112,7 @@ def _run(
     track.tags({"device": device_name(device)})
     track.dataset("train", data.sha256["train"], train, context="training", profile=data.profile("train"))
     prepare_device(device, params.threads)
-    trainer, captions, start = _trainer(params, train, device, processes)
+    trainer, captions, start = _trainer(params, train, data, device, processes)
     point = processes.from_first(
         lambda: find_resume_point(scratch, run_identity(params, train, device), resume_anyway=resume_anyway)
     )
